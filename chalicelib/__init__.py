@@ -1,0 +1,1 @@
+"""The music-analytics lake: everything the Chalice app and the command line delegate to."""

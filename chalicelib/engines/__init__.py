@@ -1,0 +1,1 @@
+"""Query engines and catalogues: embedded (DuckDB) and AWS (Athena and Glue)."""

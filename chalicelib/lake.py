@@ -1,0 +1,154 @@
+"""The lake: its zones, the keys in them, and the store they lie in.
+
+::
+
+    raw/spotify/2026/11/20/<run>/<source>-0001.jsonl.gz   answers (see raw.py); written once, never changed
+    raw/runs/2026/11/20/<run>.json                        the record of a finished run (see runs.py)
+    raw/history/<name>                                    privacy exports
+    transformed/<generation>/<table>/month=2026-11/*.parquet
+    quarantine/<raw key>                                  why a raw object could not be read, and a copy
+    state/                                                what makes extraction resumable and work known as done
+    results/                                              query results of the embedded engine
+    reports/                                              saved reports of the lake's owner
+
+A key is a ``/``-separated path below the lake's root. A *generation* is one whole build of the tables;
+``state/generation.json`` names the one in force, so that a rebuild is published by replacing one small object.
+Everything but ``raw/`` can be rebuilt from ``raw/``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from chalicelib.errors import WriteConflict
+from chalicelib.settings import Settings
+
+RAW = "raw/"
+RAW_ANSWERS = "raw/spotify/"
+RAW_RUNS = "raw/runs/"
+RAW_HISTORY = "raw/history/"
+TRANSFORMED = "transformed/"
+QUARANTINE = "quarantine/"
+STATE = "state/"
+RESULTS = "results/"
+REPORTS = "reports/"
+
+GENERATION_KEY = "state/generation.json"
+FIRST_GENERATION = "g1"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One stored object: key, size in bytes, time of writing (UTC) and a tag that changes with its content."""
+
+    key: str
+    size: int
+    modified: datetime
+    etag: str
+
+
+class ObjectStore(Protocol):
+    """What a folder and a bucket must both do. A write is seen whole or not at all.
+
+    Errors: NotFound for a missing key, WriteConflict for a lost conditional write, StorageUnavailable and
+    StorageFailed for the rest.
+    """
+
+    def read(self, key: str) -> bytes: ...
+
+    def open(self, key: str) -> BinaryIO:
+        """A seekable stream, for objects that need not fit in memory."""
+
+    def stat(self, key: str) -> ObjectInfo | None: ...
+
+    def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """Objects whose key starts with ``prefix``, in the order of their keys."""
+
+    def write(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> str:
+        """Write or overwrite; answers the new etag."""
+
+    def write_file(self, key: str, path: Path) -> None:
+        """Move a finished local file into the store."""
+
+    def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
+        """Write only if the object's etag is ``if_match``, or if it is absent when that is None."""
+
+    def delete(self, keys: Iterable[str], *, if_match: str | None = None) -> None:
+        """Delete; an absent key is no error. With ``if_match`` (one key) only that version."""
+
+    def location(self, prefix: str) -> str:
+        """The path or ``s3://`` address that an engine reads ``prefix`` from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """A store and the meaning of its keys."""
+
+    store: ObjectStore
+
+    def generation(self) -> str:
+        """The generation of the tables in force."""
+        if self.store.stat(GENERATION_KEY) is None:
+            return FIRST_GENERATION
+        return str(json.loads(self.store.read(GENERATION_KEY))["generation"])
+
+    def publish_generation(self, generation: str) -> None:
+        """Put another generation of the tables in force, in one write."""
+        self.store.write(GENERATION_KEY, json.dumps({"generation": generation}).encode())
+
+    def read_state(self, name: str) -> tuple[dict[str, object] | None, str | None]:
+        """A JSON object of ``state/`` with its etag, or (None, None)."""
+        info = self.store.stat(STATE + name)
+        return (json.loads(self.store.read(STATE + name)), info.etag) if info else (None, None)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object that must not exist yet; False when somebody else wrote it first."""
+        try:
+            self.store.replace(key, data, if_match=None)
+        except WriteConflict:
+            return False
+        return True
+
+
+def open_lake(settings: Settings) -> Lake:
+    """The lake that ``LAKE_URL`` names. Opens no connection and creates nothing."""
+    if settings.on_aws:
+        from chalicelib.stores.s3 import BucketStore
+
+        bucket, _, prefix = settings.lake_url.removeprefix("s3://").partition("/")
+        return Lake(BucketStore(bucket, prefix))
+    from chalicelib.stores.folder import FolderStore
+
+    return Lake(FolderStore(Path(settings.lake_url)))
+
+
+def answers_key(run_id: str, source: str, part: int) -> str:
+    """Where the ``part``-th object of a run's answers of one source lies; run ids start with their UTC time."""
+    return f"{RAW_ANSWERS}{day_of(run_id)}/{run_id}/{source}-{part:04d}.jsonl.gz"
+
+
+def run_key(run_id: str) -> str:
+    return f"{RAW_RUNS}{day_of(run_id)}/{run_id}.json"
+
+
+def day_of(run_id: str) -> str:
+    """``2026/11/20`` of ``20261120T101530Z-1a2b3c``."""
+    match = re.match(r"(\d{4})(\d{2})(\d{2})T", run_id)
+    if not match:
+        raise ValueError(f"{run_id!r} is not a run id")
+    return "/".join(match.groups())
+
+
+def table_prefix(generation: str, table: str) -> str:
+    return f"{TRANSFORMED}{generation}/{table}/"
+
+
+def partition_prefix(generation: str, table: str, month: str) -> str:
+    """Hive partition of a physical table; ``month`` is ``YYYY-MM``."""
+    return f"{table_prefix(generation, table)}month={month}/"

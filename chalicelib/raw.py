@@ -1,0 +1,106 @@
+"""The raw zone's format: Spotify's answers, unaltered, many to an object.
+
+An object is gzip. For each answer it holds one line of JSON, the *header* (what was asked, for whom, when, what
+status came back), then the body exactly as it arrived (``bytes`` long, whatever it holds) and a newline::
+
+    {"v":1,"run_id":"20261120T101530Z-1a2b3c","source":"saved_tracks","endpoint":"me/tracks",
+     "params":{"limit":50,"offset":0},"user_id":"u1","context":{"listing":"..."},
+     "requested_at":"2026-11-20T10:15:31.002Z","received_at":"2026-11-20T10:15:31.120Z","status":200,"bytes":48210}
+    {"href":"https://api.spotify.com/v1/me/tracks?offset=0&limit=50","items":[...]}
+
+Where bodies are JSON, ``zcat OBJECT | jq`` reads it as a stream of header, body, header, body.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, BinaryIO
+
+from chalicelib.clock import parse_rfc3339, rfc3339
+from chalicelib.errors import RawObjectInvalid
+
+FORMAT_VERSION = 1
+LONGEST_HEADER = 65_536  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of Spotify and the request that brought it.
+
+    ``endpoint`` is the path below ``/v1/`` without its query; ``context`` is what the answer itself does not
+    say and its tables need (the playlist's snapshot id, the listing it is part of, the artist asked about).
+    """
+
+    run_id: str
+    source: str
+    endpoint: str
+    params: dict[str, Any]
+    user_id: str | None
+    requested_at: datetime
+    received_at: datetime
+    status: int
+    body: bytes
+    context: dict[str, Any] = field(default_factory=dict)
+
+    def header(self) -> dict[str, Any]:
+        return {
+            "v": FORMAT_VERSION,
+            "run_id": self.run_id,
+            "source": self.source,
+            "endpoint": self.endpoint,
+            "params": self.params,
+            "user_id": self.user_id,
+            "context": self.context,
+            "requested_at": rfc3339(self.requested_at),
+            "received_at": rfc3339(self.received_at),
+            "status": self.status,
+            "bytes": len(self.body),
+        }
+
+
+def pack(answers: Iterable[Answer]) -> bytes:
+    """One raw object; the same answers give the same bytes."""
+    lines = bytearray()
+    for answer in answers:
+        lines += json.dumps(answer.header(), separators=(",", ":")).encode() + b"\n" + answer.body + b"\n"
+    return gzip.compress(bytes(lines), compresslevel=6, mtime=0)
+
+
+def unpack(stream: BinaryIO) -> Iterator[Answer]:
+    """The answers of a raw object, one at a time. Raises RawObjectInvalid where it is not what we wrote."""
+    try:
+        with gzip.GzipFile(fileobj=stream) as lines:
+            while line := lines.readline(LONGEST_HEADER):
+                yield read_answer(line, lines)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RawObjectInvalid(f"not a whole gzip file: {error}") from error
+
+
+def read_answer(line: bytes, stream: Any) -> Answer:
+    try:
+        header = json.loads(line)
+        length = header["bytes"]
+        if header["v"] != FORMAT_VERSION:
+            raise RawObjectInvalid(f"raw format version {header['v']!r} is not {FORMAT_VERSION}")
+        body = stream.read(length)
+        if len(body) != length or stream.read(1) != b"\n":
+            raise RawObjectInvalid("an answer is cut short")
+        return Answer(
+            run_id=header["run_id"],
+            source=header["source"],
+            endpoint=header["endpoint"],
+            params=header["params"],
+            user_id=header["user_id"],
+            context=header["context"],
+            requested_at=parse_rfc3339(header["requested_at"]),
+            received_at=parse_rfc3339(header["received_at"]),
+            status=header["status"],
+            body=body,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise RawObjectInvalid(f"not a header of raw format {FORMAT_VERSION}: {error}") from error

@@ -1,0 +1,192 @@
+"""Every setting, declared once: name, default, unit and help.
+
+A field ``lake_url`` is the environment variable ``LAKE_URL``. ``Settings.load()`` reads the environment over a
+``.env`` file beside ``app.py`` and names every fault at once. ``doctor``, the documentation and the deployed
+functions' environment are all derived from these fields.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from chalicelib.errors import InvalidSetting
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return text
+
+    return check
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    def check(text: str) -> float:
+        value = float(text)
+        if not least <= value <= most:
+            raise ValueError(f"must be from {least:g} to {most:g}")
+        return value
+
+    return check
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    def check(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return value
+
+    return check
+
+
+def switch(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    try:
+        return words[text.strip().lower()]
+    except KeyError:
+        raise ValueError("must be true or false") from None
+
+
+def web_address(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+        raise ValueError("must be an http or https address")
+    return text.rstrip("/")
+
+
+def lake_address(text: str) -> str:
+    if "://" in text and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?", text):
+        raise ValueError("must be a folder or s3://bucket[/prefix]")
+    return text.rstrip("/") or "/"
+
+
+def schedule(text: str) -> str:
+    """EventBridge's two forms; the cron fields themselves are checked when the schedule is read."""
+    rate = re.fullmatch(r"rate\(([1-9]\d*) (minute|hour|day)(s?)\)", text)
+    if rate:
+        if (rate[1] == "1") != (rate[3] == ""):
+            raise ValueError("EventBridge wants rate(1 hour) and rate(2 hours)")
+        return text
+    if re.fullmatch(r"cron\((\S+ ){5}\S+\)", text):
+        return text
+    raise ValueError("must be rate(N minutes|hours|days) or cron(minute hour day month weekday year)")
+
+
+def setting(default: Any, help: str, parse: Callable[[str], Any] = str, *, unit: str = "", secret: bool = False) -> Any:
+    return field(default=default, metadata={"help": help, "parse": parse, "unit": unit, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values in force. Build one with :meth:`load`; tests build one directly."""
+
+    lake_url: str = setting(
+        "./lake", "Where the lake lies: a folder, or s3://bucket[/prefix]; it picks the engine", lake_address
+    )
+    spotify_mode: str = setting(
+        "auto", "Which Spotify API the app sees; auto finds out", one_of("auto", "development", "extended")
+    )
+    spotipy_client_id: str = setting("", "Client id of your Spotify app")
+    spotipy_client_secret: str = setting("", "Client secret of your Spotify app", secret=True)
+    spotipy_redirect_uri: str = setting(
+        "http://127.0.0.1:8888/callback",
+        "Redirect URI registered with the app; loopback must be written 127.0.0.1",
+        web_address,
+    )
+    spotify_api_url: str = setting("https://api.spotify.com/v1", "Spotify Web API", web_address)
+    spotify_accounts_url: str = setting("https://accounts.spotify.com", "Spotify's token service", web_address)
+    sources_file: str = setting("", "What to extract, when not the app's own chalicelib/sources.toml")
+    secrets_url: str = setting(
+        "./.secrets", "Where tokens are kept: a folder (mode 600), secretsmanager:NAME or ssm:/NAME"
+    )
+    api_token: str = setting(
+        "", "Bearer token of the API; locally one is made on first start when this is empty", secret=True
+    )
+    extract_schedule: str = setting("rate(1 hour)", "When extraction runs: an EventBridge rate or cron, UTC", schedule)
+    calls_per_run: int = setting(300, "Most Spotify calls one run may make", whole(1, 1_000_000), unit="calls")
+    run_seconds: float = setting(600.0, "Longest time a run may take outside Lambda", number(1, 86_400), unit="s")
+    concurrency: int = setting(4, "Spotify calls under way at once", whole(1, 32), unit="calls")
+    longest_wait: float = setting(
+        5.0,
+        "Longest Retry-After waited for in place; a longer one ends that endpoint group for the run",
+        number(0, 60),
+        unit="s",
+    )
+    call_timeout: float = setting(15.0, "Time limit of one Spotify call", number(0.1, 120), unit="s")
+    refresh_after: str = setting("30d", "Age at which details of artists and albums are fetched again")
+    compact_files: int = setting(
+        24, "Files in one partition above which the schedule compacts it", whole(2, 10_000), unit="files"
+    )
+    keep_exports: bool = setting(True, "Keep the raw file of an imported privacy export in the lake", switch)
+    query_seconds: float = setting(60.0, "Time limit of one query", number(0.1, 1_800), unit="s")
+    query_rows: int = setting(5_000_000, "Most rows one query result keeps", whole(1, 1_000_000_000), unit="rows")
+    query_bytes: int = setting(2_000_000_000, "Most bytes one query result keeps", whole(1_000, 10**12), unit="bytes")
+    query_memory: str = setting("1GB", "Memory of the embedded engine")
+    query_slots: int = setting(2, "Queries the embedded engine runs at once", whole(1, 64), unit="queries")
+    query_queue: int = setting(64, "Queries that may wait for a slot", whole(0, 10_000), unit="queries")
+    query_reuse: float = setting(
+        60.0,
+        "Age up to which an identical query's result is reused while the data has not changed",
+        number(0, 86_400),
+        unit="s",
+    )
+    results_kept: float = setting(24.0, "Age at which query results expire", number(0.01, 720), unit="h")
+    requests_per_minute: int = setting(1_200, "API requests allowed to one token", whole(1, 1_000_000), unit="requests")
+    cors_origin: str = setting("", "Origin that may call the API from a browser; empty: none")
+    show_images: bool = setting(False, "Let the dashboard load cover images from Spotify's image host", switch)
+    athena_workgroup: str = setting("", "Athena workgroup of the lake")
+    glue_database: str = setting("", "Glue database of the lake")
+    glue_crawler: str = setting("", "Glue crawler of the lake")
+    extract_function: str = setting("", "Lambda function that POST /runs invokes")
+    transform_function: str = setting("", "Lambda function that replays raw objects")
+    log_level: str = setting("INFO", "Least severe log line written", one_of("DEBUG", "INFO", "WARNING", "ERROR"))
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, env_file: Path | None = PROJECT / ".env") -> Settings:
+        """Settings from ``environ`` (the process's own by default) over ``env_file``.
+
+        Raises InvalidSetting naming every faulty setting at once.
+        """
+        values = {**read_env_file(env_file), **(os.environ if environ is None else environ)}
+        parsed: dict[str, Any] = {}
+        faults: list[str] = []
+        for declared in fields(cls):
+            text = values.get(declared.name.upper(), "")
+            if text == "":
+                continue
+            try:
+                parsed[declared.name] = declared.metadata["parse"](text)
+            except ValueError as error:
+                shown = "***" if declared.metadata["secret"] else repr(text)
+                faults.append(f"{declared.name.upper()}={shown} {error}")
+        if faults:
+            raise InvalidSetting("; ".join(faults), faults=faults)
+        return cls(**parsed)
+
+    @property
+    def on_aws(self) -> bool:
+        return self.lake_url.startswith("s3://")
+
+    def described(self) -> Iterator[tuple[str, str, str, str]]:
+        """Name, value (secrets masked), unit and help of every setting, in the order of declaration."""
+        for declared in fields(self):
+            value = getattr(self, declared.name)
+            shown = ("***" if value else "") if declared.metadata["secret"] else str(value)
+            yield declared.name.upper(), shown, declared.metadata["unit"], declared.metadata["help"]
+
+
+def read_env_file(path: Path | None) -> dict[str, str]:
+    """The assignments of a ``.env`` file; none where there is no file (a deployed function has none)."""
+    if path is None or not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}

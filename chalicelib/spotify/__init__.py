@@ -1,0 +1,1 @@
+"""Spotify: the client and its guard, tokens, sources."""

@@ -1,0 +1,155 @@
+"""A lake in a folder: files written to a temporary name and then renamed, conditional writes under a lock.
+
+Works on any POSIX file system. ``.tmp`` holds files being written and the lock; a reader never sees it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from chalicelib.errors import NotFound, StorageFailed, WriteConflict
+from chalicelib.lake import ObjectInfo
+
+SCRATCH = ".tmp"
+
+
+class FolderStore:
+    """Objects as files below ``root``, which is made when first written to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    def read(self, key: str) -> bytes:
+        with self.open(key) as stream:
+            return stream.read()
+
+    def open(self, key: str) -> BinaryIO:
+        try:
+            return self._path(key).open("rb")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise NotFound(f"there is no object {key} in {self.root}", key=key) from None
+        except OSError as error:
+            raise StorageFailed(f"cannot read {key} in {self.root}: {error.strerror}", key=key) from error
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        try:
+            return describe(key, os.stat(self._path(key)))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
+        folder = prefix.rpartition("/")[0]
+        for key in walk(self._path(folder), folder):
+            if key.startswith(prefix) and key > start_after:
+                info = self.stat(key)
+                if info:  # a file may go while its folder is walked
+                    yield info
+
+    def write(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> str:
+        with self._scratch_file() as path:
+            write_durably(path, data)
+            return self._publish(path, key)
+
+    def write_file(self, key: str, path: Path) -> None:
+        self._publish(path, key)
+
+    def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
+        with self._lock(), self._scratch_file() as path:
+            self._require(key, if_match)
+            write_durably(path, data)
+            return self._publish(path, key)
+
+    def delete(self, keys: Iterable[str], *, if_match: str | None = None) -> None:
+        if if_match is not None:
+            (key,) = keys
+            with self._lock():
+                self._require(key, if_match)
+                self._path(key).unlink(missing_ok=True)
+            return
+        for key in keys:
+            self._path(key).unlink(missing_ok=True)
+
+    def location(self, prefix: str) -> str:
+        return str(self._path(prefix))
+
+    def _require(self, key: str, etag: str | None) -> None:
+        info = self.stat(key)
+        if (info.etag if info else None) != etag:
+            raise WriteConflict(f"{key} was written by somebody else", key=key)
+
+    def _publish(self, path: Path, key: str) -> str:
+        target = self._path(key)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+        except OSError as error:
+            raise StorageFailed(f"cannot write {key} in {self.root}: {error.strerror}", key=key) from error
+        return describe(key, os.stat(target)).etag
+
+    def _path(self, key: str) -> Path:
+        if key.startswith("/") or ".." in key.split("/") or "\0" in key:
+            raise NotFound(f"{key!r} is not a key of the lake", key=key)
+        return self.root / key
+
+    @contextmanager
+    def _scratch_file(self) -> Iterator[Path]:
+        descriptor, name = tempfile.mkstemp(dir=self._scratch())
+        os.close(descriptor)
+        path = Path(name)
+        path.chmod(0o644)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self._scratch() / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _scratch(self) -> Path:
+        folder = self.root / SCRATCH
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(13, "permission denied")
+        except OSError as error:
+            remedy = "make it writable or choose another LAKE_URL"
+            raise StorageFailed(f"the lake folder {self.root} is not writable ({error.strerror}): {remedy}") from error
+        return folder
+
+
+def walk(folder: Path, key: str) -> Iterator[str]:
+    """Keys of the files below ``folder`` in the order that S3 lists them (by the whole key)."""
+    try:
+        entries = [(entry.name + "/" if entry.is_dir() else entry.name) for entry in os.scandir(folder)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in sorted(entries):
+        below = f"{key}/{name}" if key else name
+        if name == SCRATCH + "/":
+            continue
+        if name.endswith("/"):
+            yield from walk(folder / name, below.rstrip("/"))
+        else:
+            yield below
+
+
+def describe(key: str, status: os.stat_result) -> ObjectInfo:
+    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+    return ObjectInfo(key, status.st_size, modified, f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}")
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())

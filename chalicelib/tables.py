@@ -1,0 +1,471 @@
+"""Every table, declared once: columns, key, what a current row is, checks, descriptions.
+
+Everything else is derived from here: Arrow and Parquet schemas, the views under the user-facing names, Glue's
+column descriptions, quality checks, documentation.
+
+**Storage.** Each table is stored as append-only observations in a physical table ``<name>_history``, in Hive
+partitions ``month=YYYY-MM``. The user-facing name is a view over it that answers one row per key, whatever was
+delivered twice, late or out of order. What the view does is the table's ``current`` rule:
+
+``merged``      one row per key; each column is the newest value Spotify *said* (a null means it did not say)
+``row``         one row per key: the newest observation
+``newest_set``  the rows of the newest observation of each ``set_of`` (a track's artists are replaced together)
+``listed``      as ``row``, but only what the last complete listing of each ``set_of`` (or a later look) still
+                showed; complete listings are rows of the physical table ``listings``
+``resolved``    written in place of earlier rows by plays.py, which decides which observations are one listen
+``internal``    no view: the physical table is read by other views only
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Type = Literal["string", "int", "bigint", "double", "boolean", "timestamp", "date", "array<string>"]
+Current = Literal["merged", "row", "newest_set", "listed", "resolved", "internal"]
+Severity = Literal["reject", "warn", "fail"]
+
+ID_PATTERN = "^[0-9A-Za-z]{22}$"  # base-62 ids of tracks, albums, artists, playlists, episodes: Spotify Web API
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: Type
+    description: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A quality check: ``kind`` is one of quality.py's; not-null, key and type checks follow from the columns."""
+
+    kind: Literal["pattern", "range", "one_of", "not_after_observed", "references"]
+    column: str
+    severity: Severity = "reject"
+    pattern: str | None = None
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str, ...] = ()
+    table: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    current: Current
+    partition_by: str = "observed_at"  # the timestamp whose month is the partition
+    set_of: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    history_columns: tuple[Column, ...] = ()  # physical columns that the user-facing view leaves out
+    shows_history: bool = False  # <name>_history is user-facing too
+
+    @property
+    def history(self) -> str:
+        """Name of the physical table."""
+        return self.name if self.current == "internal" else f"{self.name}_history"
+
+    @property
+    def physical_columns(self) -> tuple[Column, ...]:
+        return self.columns + self.history_columns
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.physical_columns if column.name == name)
+
+
+def text(name: str, description: str, nullable: bool = False) -> Column:
+    return Column(name, "string", description, nullable)
+
+
+def identifier(column: str) -> Check:
+    return Check("pattern", column, pattern=ID_PATTERN)
+
+
+def at_least(column: str, low: float, high: float | None = None, severity: Severity = "reject") -> Check:
+    return Check("range", column, severity, low=low, high=high)
+
+
+OBSERVED_AT = Column("observed_at", "timestamp", "When Spotify said this, UTC")
+POPULARITY = Column("popularity", "int", "0 to 100; null in development mode", nullable=True)
+USER_ID = text("user_id", "The listener: Spotify's immutable account_id where given, else the user id")
+LONGEST_TRACK = 24 * 3600 * 1000.0  # ms; longer durations are mistakes
+
+ARTISTS = Table(
+    "artists",
+    "Artists seen in any answer, as last described",
+    (
+        text("artist_id", "Spotify id"),
+        text("name", "Name"),
+        Column("genres", "array<string>", "Spotify's genres; empty when it knows none, null when it did not say", True),
+        POPULARITY,
+        Column("followers", "bigint", "Followers; null in development mode", True),
+        text("image_url", "Largest image", True),
+        text("spotify_url", "Page on open.spotify.com", True),
+        OBSERVED_AT,
+    ),
+    key=("artist_id",),
+    current="merged",
+    checks=(identifier("artist_id"), at_least("popularity", 0, 100), at_least("followers", 0)),
+    shows_history=True,
+)
+
+ALBUMS = Table(
+    "albums",
+    "Albums seen in any answer, as last described",
+    (
+        text("album_id", "Spotify id"),
+        text("name", "Title"),
+        text("album_type", "album, single or compilation", True),
+        text("release_date", "As Spotify gives it: 1981, 1981-12 or 1981-12-15", True),
+        text("release_date_precision", "year, month or day", True),
+        Column("released_on", "date", "First day of the period that release_date names; null when it names none", True),
+        Column("release_year", "int", "Year of release_date", True),
+        Column("total_tracks", "int", "Tracks on the album", True),
+        text("label", "Label; null in development mode", True),
+        text("upc", "Universal product code", True),
+        POPULARITY,
+        text("image_url", "Largest cover image", True),
+        text("spotify_url", "Page on open.spotify.com", True),
+        OBSERVED_AT,
+    ),
+    key=("album_id",),
+    current="merged",
+    checks=(
+        identifier("album_id"),
+        Check("one_of", "release_date_precision", "warn", values=("year", "month", "day")),
+        Check("one_of", "album_type", "warn", values=("album", "single", "compilation", "ep")),
+        at_least("release_year", 1850, 2200, "warn"),
+        at_least("total_tracks", 0),
+        at_least("popularity", 0, 100),
+    ),
+    shows_history=True,
+)
+
+TRACKS = Table(
+    "tracks",
+    "Tracks seen in any answer, as last described",
+    (
+        text("track_id", "Spotify id"),
+        text("name", "Title"),
+        text("album_id", "Album it stands on", True),
+        Column("duration_ms", "bigint", "Length in milliseconds", True),
+        Column("explicit", "boolean", "Whether the lyrics are marked explicit", True),
+        Column("disc_number", "int", "Disc, from 1", True),
+        Column("track_number", "int", "Number on its disc, from 1", True),
+        text("isrc", "International standard recording code: the same recording on several albums shares it", True),
+        POPULARITY,
+        text("linked_from_id", "Id that was asked for when Spotify answered with this one instead", True),
+        text("spotify_url", "Page on open.spotify.com", True),
+        OBSERVED_AT,
+    ),
+    key=("track_id",),
+    current="merged",
+    checks=(
+        identifier("track_id"),
+        identifier("album_id"),
+        at_least("duration_ms", 0, LONGEST_TRACK),
+        at_least("disc_number", 0),
+        at_least("track_number", 0),
+        at_least("popularity", 0, 100),
+    ),
+    shows_history=True,
+)
+
+TRACK_ARTISTS = Table(
+    "track_artists",
+    "Which artists perform a track, in Spotify's order",
+    (
+        text("track_id", "Track"),
+        Column("position", "int", "Place among the track's artists, from 0"),
+        text("artist_id", "Artist"),
+    ),
+    key=("track_id", "position"),
+    current="newest_set",
+    set_of=("track_id",),
+    checks=(
+        identifier("track_id"),
+        identifier("artist_id"),
+        Check("references", "track_id", "warn", table="tracks"),
+        Check("references", "artist_id", "warn", table="artists"),
+    ),
+    history_columns=(OBSERVED_AT,),
+)
+
+ALBUM_ARTISTS = Table(
+    "album_artists",
+    "Which artists an album is by, in Spotify's order",
+    (
+        text("album_id", "Album"),
+        Column("position", "int", "Place among the album's artists, from 0"),
+        text("artist_id", "Artist"),
+    ),
+    key=("album_id", "position"),
+    current="newest_set",
+    set_of=("album_id",),
+    checks=(
+        identifier("album_id"),
+        identifier("artist_id"),
+        Check("references", "album_id", "warn", table="albums"),
+        Check("references", "artist_id", "warn", table="artists"),
+    ),
+    history_columns=(OBSERVED_AT,),
+)
+
+PLAYLISTS = Table(
+    "playlists",
+    "Playlists of the listener and those named in sources.toml, as last described",
+    (
+        text("playlist_id", "Spotify id"),
+        text("name", "Name"),
+        text("description", "Description", True),
+        text("owner_id", "User id of its owner", True),
+        Column("public", "boolean", "Shown on the owner's profile", True),
+        Column("collaborative", "boolean", "Others may edit it", True),
+        text("snapshot_id", "Version of its items", True),
+        Column("total_items", "int", "Items in this version", True),
+        OBSERVED_AT,
+    ),
+    key=("playlist_id",),
+    current="merged",
+    checks=(identifier("playlist_id"), at_least("total_items", 0)),
+    shows_history=True,
+)
+
+PLAYLIST_ITEMS = Table(
+    "playlist_items",
+    "Items of every playlist version that was read; removed (null) entries keep their position and have no row",
+    (
+        text("playlist_id", "Playlist"),
+        text("snapshot_id", "Version of the playlist"),
+        Column("position", "int", "Place in the playlist, from 0"),
+        text("item_type", "track, episode or local"),
+        text("item_id", "Track or episode id; null for local files", True),
+        text("item_uri", "Spotify URI"),
+        text("name", "Title as given", True),
+        Column("added_at", "timestamp", "When it was added, UTC; null for very old playlists", True),
+        text("added_by_id", "User id of who added it", True),
+        OBSERVED_AT,
+    ),
+    key=("playlist_id", "snapshot_id", "position"),
+    current="row",
+    checks=(
+        identifier("playlist_id"),
+        identifier("item_id"),
+        Check("one_of", "item_type", values=("track", "episode", "local")),
+        at_least("position", 0),
+        Check("not_after_observed", "added_at", "warn"),
+    ),
+)
+
+SAVED_ITEMS = Table(
+    "saved_items",
+    "Tracks and albums in the listener's library now",
+    (
+        USER_ID,
+        text("item_type", "track or album"),
+        text("item_id", "Track or album id"),
+        Column("added_at", "timestamp", "When it was saved, UTC"),
+        OBSERVED_AT,
+    ),
+    key=("user_id", "item_type", "item_id"),
+    current="listed",
+    set_of=("user_id", "item_type"),
+    checks=(
+        identifier("item_id"),
+        Check("one_of", "item_type", values=("track", "album")),
+        Check("not_after_observed", "added_at", "warn"),
+    ),
+)
+
+FOLLOWED_ARTISTS = Table(
+    "followed_artists",
+    "Artists the listener follows now",
+    (USER_ID, text("artist_id", "Artist"), OBSERVED_AT),
+    key=("user_id", "artist_id"),
+    current="listed",
+    set_of=("user_id",),
+    checks=(identifier("artist_id"), Check("references", "artist_id", "warn", table="artists")),
+)
+
+TOP_ITEMS = Table(
+    "top_items",
+    "Spotify's own ranking of the listener's artists and tracks, one set a day",
+    (
+        USER_ID,
+        text("item_type", "artist or track"),
+        text("time_range", "short_term (4 weeks), medium_term (6 months) or long_term (a year and more)"),
+        Column("observed_on", "date", "Day of the observation, UTC"),
+        Column("rank", "int", "Rank, from 1"),
+        text("item_id", "Artist or track id"),
+    ),
+    key=("user_id", "item_type", "time_range", "observed_on", "rank"),
+    current="newest_set",
+    set_of=("user_id", "item_type", "time_range", "observed_on"),
+    checks=(
+        identifier("item_id"),
+        Check("one_of", "item_type", values=("artist", "track")),
+        Check("one_of", "time_range", values=("short_term", "medium_term", "long_term")),
+        at_least("rank", 1),
+    ),
+    history_columns=(OBSERVED_AT,),
+)
+
+EPISODES = Table(
+    "episodes",
+    "Podcast episodes seen in any answer",
+    (
+        text("episode_id", "Spotify id"),
+        text("name", "Title"),
+        text("show_id", "Show", True),
+        text("show_name", "Name of the show", True),
+        Column("duration_ms", "bigint", "Length in milliseconds", True),
+        Column("released_on", "date", "Release date; null when Spotify's does not name a day, month or year", True),
+        OBSERVED_AT,
+    ),
+    key=("episode_id",),
+    current="merged",
+    checks=(identifier("episode_id"), at_least("duration_ms", 0, LONGEST_TRACK * 7)),
+)
+
+PLAYS = Table(
+    "plays",
+    "Every listen once, whatever reported it: the API, the extended streaming history or the account data",
+    (
+        text("play_id", "Digest of what identifies the listen"),
+        USER_ID,
+        Column("ended_at", "timestamp", "When it ended, UTC; for API plays Spotify's played_at"),
+        Column("started_at", "timestamp", "When it started, UTC, where that is known", True),
+        Column("ms_played", "bigint", "Milliseconds heard; null for API plays", True),
+        text("item_type", "track, episode or audiobook"),
+        text("item_id", "Track, episode or audiobook chapter id; null where only names are known", True),
+        text("item_name", "Title as the origin gives it", True),
+        text("artist_name", "Artist, show or author as the origin gives it", True),
+        text("album_name", "Album, or audiobook title, as the origin gives it", True),
+        text("origin", "api, extended_history or account_data: the richest report of this listen"),
+        text("context_uri", "What it was played from", True),
+        text("platform", "Device or system", True),
+        text("country", "ISO 3166 alpha-2 country of the connection; null when unknown", True),
+        text("reason_start", "Why it started", True),
+        text("reason_end", "Why it ended", True),
+        Column("shuffle", "boolean", "Shuffle was on", True),
+        Column("skipped", "boolean", "It was skipped", True),
+        Column("offline", "boolean", "The device was offline", True),
+        Column("incognito", "boolean", "A private session", True),
+    ),
+    key=("play_id",),
+    current="row",
+    partition_by="ended_at",
+    checks=(
+        identifier("item_id"),
+        Check("one_of", "item_type", values=("track", "episode", "audiobook")),
+        Check("one_of", "origin", values=("api", "extended_history", "account_data")),
+        at_least("ms_played", 0, LONGEST_TRACK * 7),
+        Check("not_after_observed", "ended_at", "warn"),
+    ),
+    history_columns=(OBSERVED_AT,),
+)
+
+LISTINGS = Table(
+    "listings",
+    "Complete readings of a library: what a later look does not show any more has been removed",
+    (
+        text("listing_id", "Digest of user, table, item type and start"),
+        text("table_name", "saved_items or followed_artists"),
+        USER_ID,
+        text("item_type", "track, album or artist"),
+        Column("started_at", "timestamp", "When its first page was received, UTC"),
+        Column("items", "int", "Items it showed"),
+        OBSERVED_AT,
+    ),
+    key=("listing_id",),
+    current="internal",
+)
+
+RUNS = Table(
+    "runs",
+    "Extraction runs that have ended",
+    (
+        text("run_id", "Run"),
+        text("state", "succeeded, partial or failed"),
+        text("trigger", "schedule, api or command"),
+        Column("started_at", "timestamp", "Start, UTC"),
+        Column("ended_at", "timestamp", "End, UTC"),
+        text("mode", "development or extended", True),
+        Column("calls", "bigint", "Spotify calls made"),
+        Column("items", "bigint", "Items received"),
+        Column("retries", "bigint", "Calls repeated after a passing fault"),
+        Column("bytes", "bigint", "Bytes of answers"),
+        Column("waited_seconds", "double", "Time spent waiting for Spotify's limits"),
+        Column("holes", "int", "Times between which plays may be lost"),
+        text("error", "Why it failed", True),
+    ),
+    key=("run_id",),
+    current="row",
+    partition_by="ended_at",
+)
+
+QUALITY_RESULTS = Table(
+    "quality_results",
+    "What each quality check found in each raw object, and holes in the listening history",
+    (
+        text("raw_key", "Raw object that was checked"),
+        text("table_name", "Table whose rows were checked"),
+        text("check_name", "Check, as declared with the table"),
+        text("severity", "reject, warn or fail"),
+        text("run_id", "Run that fetched the object", True),
+        text("source", "Source that fetched it", True),
+        Column("rows_checked", "bigint", "Rows looked at"),
+        Column("failures", "bigint", "Rows that failed"),
+        text("detail", "What was found, in words", True),
+        Column("window_start", "timestamp", "For a hole: the last play known before it, UTC", True),
+        Column("window_end", "timestamp", "For a hole: the first play known after it, UTC", True),
+        OBSERVED_AT,
+    ),
+    key=("raw_key", "table_name", "check_name", "window_start"),
+    current="row",
+)
+
+REJECTED_ROWS = Table(
+    "rejected_rows",
+    "Every row or item that was not published, with its reason",
+    (
+        text("raw_key", "Raw object it came from"),
+        Column("answer", "int", "Which answer in the object, from 0"),
+        Column("item", "int", "Which item in the answer, from 0; -1 for the whole answer"),
+        text("table_name", "Table it was meant for"),
+        text("check_name", "Check it failed"),
+        text("reason", "Why, in words"),
+        text("content", "The row or item as JSON, at most 4 kB of it", True),
+        OBSERVED_AT,
+    ),
+    key=("raw_key", "answer", "item", "table_name", "check_name"),
+    current="row",
+)
+
+TABLES: tuple[Table, ...] = (
+    ARTISTS,
+    ALBUMS,
+    TRACKS,
+    TRACK_ARTISTS,
+    ALBUM_ARTISTS,
+    PLAYLISTS,
+    PLAYLIST_ITEMS,
+    SAVED_ITEMS,
+    FOLLOWED_ARTISTS,
+    TOP_ITEMS,
+    EPISODES,
+    PLAYS,
+    LISTINGS,
+    RUNS,
+    QUALITY_RESULTS,
+    REJECTED_ROWS,
+)
+BY_NAME = {table.name: table for table in TABLES}
+PHYSICAL = {table.history: table for table in TABLES}
