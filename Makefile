@@ -1,0 +1,57 @@
+# Everything a person does, one command each. `make run` and `make test` set everything up themselves.
+PORT ?= 8000
+STAGE ?= dev
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && { echo $$name; break; }; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+WORKERS ?= auto
+
+.PHONY: help run setup test lint soak bench deploy destroy clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+run: .venv/.local  ## extract, transform, crawl, report; then API and dashboard at PORT (default 8000)
+	@$(BIN)/python -m sandbox.demo --port $(PORT)
+
+setup: .venv/.local  ## the environment alone (.venv)
+
+test: .venv/.dev  ## the tests
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not soak"
+
+lint: .venv/.dev  ## style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+soak: .venv/.dev  ## the long trials: kill points, random orders, thousands of requests, load
+	@$(BIN)/python -m pytest -m soak --timeout 3600
+
+bench: .venv/.dev  ## the benchmarks
+	@$(BIN)/python -m bench
+
+deploy: .venv/.local  ## to AWS: make deploy STAGE=dev (Python 3.12 or 3.13)
+	@$(BIN)/python -m deploy up --stage $(STAGE)
+
+destroy: .venv/.local  ## remove a stage from AWS, but for its data
+	@$(BIN)/python -m deploy down --stage $(STAGE)
+
+clean:  ## remove the environment and caches; the lakes stay
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .hypothesis .chalice/deployments build
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "python -m venv failed: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+
+.venv/.local: .venv/bin/python requirements.txt requirements-layers.txt requirements-local.txt constraints.txt
+	@echo "Installing what the lake needs (about a minute the first time)"
+	@$(PIP) -r requirements-local.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
+	@touch $@
+
+.venv/.dev: .venv/.local requirements-dev.txt
+	@echo "Installing what the tests need"
+	@$(PIP) -r requirements-dev.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
+	@touch $@
