@@ -1,0 +1,115 @@
+"""Where tokens and client secrets are kept: a folder only its owner can read, or a store on AWS.
+
+``SECRETS_URL`` chooses: a folder (files of mode 600), ``secretsmanager:NAME`` or ``ssm:/NAME``. A secret has a
+name of letters, digits, ``.``, ``_`` and ``-``; what it holds is its user's business.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from chalicelib.errors import InvalidSetting, StorageFailed
+from chalicelib.settings import PROJECT, Settings
+
+OWNER_ONLY_FILE = 0o600
+OWNER_ONLY_FOLDER = 0o700
+SCRATCH = ".tmp-"
+LOCK = ".lock-"
+
+
+class SecretStore(Protocol):
+    """What a folder, Secrets Manager and SSM must all do. A write is seen whole or not at all.
+
+    Errors: StorageFailed and StorageUnavailable. No error and no log line ever holds a value.
+    """
+
+    def read(self, name: str) -> str | None:
+        """The secret's value, None when there is none of that name."""
+
+    def write(self, name: str, value: str) -> None: ...
+
+    def names(self) -> list[str]:
+        """The names of all secrets, sorted."""
+
+    def delete(self, name: str) -> None:
+        """Delete; an absent secret is no error."""
+
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        """Held while a secret is read, changed and written back, so that two processes do not do so at once.
+
+        A store without locks may answer ``contextlib.nullcontext()``: on AWS the lake's run lock already keeps
+        two extractions apart.
+        """
+
+
+def open_secrets(settings: Settings) -> SecretStore:
+    """The store that ``SECRETS_URL`` names. Opens no connection and creates nothing."""
+    url = settings.secrets_url
+    if url.startswith(("secretsmanager:", "ssm:")):
+        from chalicelib.stores.secrets_aws import open_aws_secrets
+
+        return open_aws_secrets(url)
+    if "://" in url:
+        raise InvalidSetting(f"SECRETS_URL={url!r} must be a folder, secretsmanager:NAME or ssm:/NAME")
+    return SecretFolder(PROJECT / url if url.startswith("./") else Path(url))
+
+
+class SecretFolder:
+    """Secrets as files below ``root``, which is made (mode 700) when first written to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    def read(self, name: str) -> str | None:
+        try:
+            return self._path(name).read_text("utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StorageFailed(f"cannot read secret {name} in {self.root}: {error.strerror}", name=name) from error
+
+    def write(self, name: str, value: str) -> None:
+        target = self._path(name)
+        try:
+            self._make_root()
+            descriptor, scratch = tempfile.mkstemp(dir=self.root, prefix=SCRATCH)  # mkstemp makes mode 600
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(value)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(scratch, target)
+        except OSError as error:
+            raise StorageFailed(f"cannot write secret {name} in {self.root}: {error.strerror}", name=name) from error
+
+    def names(self) -> list[str]:
+        if not self.root.is_dir():
+            return []
+        return sorted(path.name for path in self.root.iterdir() if not path.name.startswith((SCRATCH, LOCK)))
+
+    def delete(self, name: str) -> None:
+        self._path(name).unlink(missing_ok=True)
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        self._make_root()
+        descriptor = os.open(self.root / f"{LOCK}{self._path(name).name}", os.O_RDWR | os.O_CREAT, OWNER_ONLY_FILE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _make_root(self) -> None:
+        self.root.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
+
+    def _path(self, name: str) -> Path:
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+            raise StorageFailed(f"{name!r} is not the name of a secret", name=name)
+        return self.root / name
