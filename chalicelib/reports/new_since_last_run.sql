@@ -1,0 +1,53 @@
+-- title = "New since the last run"
+-- description = "What happened between the run before and the newest one: plays, items saved to the library, and artists and albums seen for the first time. After the first run everything is new."
+-- chart = {kind = "table"}
+-- [parameters]
+-- user = {type = "user"}
+-- limit = {type = "integer", default = 50, least = 1, most = 1000, help = "Rows"}
+WITH numbered_runs AS (
+    SELECT started_at, row_number() OVER (ORDER BY started_at DESC) AS number
+    FROM runs
+),
+since AS (
+    SELECT coalesce(max(CASE WHEN number = 2 THEN started_at END), TIMESTAMP '1970-01-01 00:00:00') AS moment
+    FROM numbered_runs
+),
+first_seen_artists AS (
+    SELECT artist_id, min(observed_at) AS moment
+    FROM artists_history
+    GROUP BY 1
+),
+first_seen_albums AS (
+    SELECT album_id, min(observed_at) AS moment
+    FROM albums_history
+    GROUP BY 1
+),
+news AS (
+    SELECT 'play' AS kind, item_name AS name, artist_name AS artist, ended_at AS moment
+    FROM plays
+    WHERE :user = '' OR user_id = :user
+    UNION ALL
+    SELECT 'saved track', tracks.name, CAST(NULL AS varchar), saved_items.added_at
+    FROM saved_items
+    LEFT JOIN tracks ON tracks.track_id = saved_items.item_id
+    WHERE saved_items.item_type = 'track' AND (:user = '' OR saved_items.user_id = :user)
+    UNION ALL
+    SELECT 'saved album', albums.name, CAST(NULL AS varchar), saved_items.added_at
+    FROM saved_items
+    LEFT JOIN albums ON albums.album_id = saved_items.item_id
+    WHERE saved_items.item_type = 'album' AND (:user = '' OR saved_items.user_id = :user)
+    UNION ALL
+    SELECT 'new artist', artists.name, artists.name, first_seen_artists.moment
+    FROM first_seen_artists
+    JOIN artists ON artists.artist_id = first_seen_artists.artist_id
+    UNION ALL
+    SELECT 'new album', albums.name, CAST(NULL AS varchar), first_seen_albums.moment
+    FROM first_seen_albums
+    JOIN albums ON albums.album_id = first_seen_albums.album_id
+)
+SELECT news.kind, news.name, news.artist, news.moment
+FROM news
+CROSS JOIN since
+WHERE news.moment >= since.moment
+ORDER BY news.moment DESC, news.kind, news.name
+LIMIT :limit
