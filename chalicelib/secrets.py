@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chalicelib.errors import InvalidSetting, StorageFailed
-from chalicelib.settings import PROJECT, Settings
+from chalicelib.settings import Settings
 
 OWNER_ONLY_FILE = 0o600
 OWNER_ONLY_FOLDER = 0o700
@@ -58,7 +58,7 @@ def open_secrets(settings: Settings) -> SecretStore:
         return open_aws_secrets(url)
     if "://" in url:
         raise InvalidSetting(f"SECRETS_URL={url!r} must be a folder, secretsmanager:NAME or ssm:/NAME")
-    return SecretFolder(PROJECT / url if url.startswith("./") else Path(url))
+    return SecretFolder(Path(url))
 
 
 class SecretFolder:
@@ -80,11 +80,15 @@ class SecretFolder:
         try:
             self._make_root()
             descriptor, scratch = tempfile.mkstemp(dir=self.root, prefix=SCRATCH)  # mkstemp makes mode 600
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(value)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(scratch, target)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                    stream.write(value)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.replace(scratch, target)
+            except BaseException:
+                Path(scratch).unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise StorageFailed(f"cannot write secret {name} in {self.root}: {error.strerror}", name=name) from error
 

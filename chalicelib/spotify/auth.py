@@ -1,0 +1,462 @@
+"""Tokens: for the app itself (client credentials) and for each listener who has logged in.
+
+Nothing here but :func:`login` ever starts an interactive login. A refresh happens once however many threads or
+processes need it, and what it answers is stored before it is used; a reply without a refresh token keeps the good one.
+Spotify ends an authorisation six months after the listener gave it, whatever is refreshed meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets as randomness
+import threading
+import webbrowser
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from chalicelib.clock import Clock, now, parse_rfc3339, rfc3339
+from chalicelib.errors import (
+    AuthorizationEnded,
+    Conflict,
+    InvalidSetting,
+    MissingCredentials,
+    RateLimited,
+    SpotifyRefused,
+    SpotifyUnavailable,
+)
+from chalicelib.secrets import SecretStore
+from chalicelib.settings import Settings
+
+SCOPES = (
+    "playlist-read-collaborative",
+    "playlist-read-private",
+    "user-follow-read",
+    "user-library-read",
+    "user-read-recently-played",
+    "user-top-read",
+)
+LISTENER = "listener-"  # names of listeners' secrets start so
+APP_SECRET = "spotify-app"  # {"client_id", "client_secret"}, where the environment does not hold them
+AUTHORIZATION_MONTHS = 6  # Spotify, all apps since 2026-07-20
+WARNING_DAYS = 30
+MOST_LISTENERS = 5  # users of a development-mode app
+EARLY = timedelta(seconds=60)  # a token is renewed this long before it expires
+LOGIN_SECONDS = 300.0  # time a person has to agree
+LOGIN = "run `python -m chalicelib login`"
+
+TokenPost = Callable[[str, Mapping[str, str], tuple[str, str], float], "TokenReply"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReply:
+    """The token service's answer; ``document`` is empty where the body is not a JSON object."""
+
+    status: int
+    headers: Mapping[str, str]
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    client_id: str
+    client_secret: str
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.client_id!r}, ***)"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A logged-in listener, as stored; ``user_id`` is Spotify's immutable account_id where given, else the id."""
+
+    user_id: str
+    spotify_id: str
+    scope: str
+    refresh_token: str
+    access_token: str
+    expires_at: str
+    authorized_at: str
+
+    def __repr__(self) -> str:
+        return f"Listener({self.user_id!r}, authorized_at={self.authorized_at!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """Whose authorisation, since when and until when (UTC)."""
+
+    user_id: str
+    authorized_at: datetime
+    ends_at: datetime
+
+    def warning(self, moment: datetime) -> str | None:
+        """What to tell the owner from 30 days before the end."""
+        if moment >= self.ends_at:
+            return f"the authorisation of {self.user_id} ended on {self.ends_at:%Y-%m-%d}: {LOGIN}"
+        if moment >= self.ends_at - timedelta(days=WARNING_DAYS):
+            days = (self.ends_at - moment).days
+            return f"the authorisation of {self.user_id} ends on {self.ends_at:%Y-%m-%d}, in {days} days: {LOGIN}"
+        return None
+
+
+def credentials(settings: Settings, secrets: SecretStore) -> Credentials:
+    """The app's client id and secret, from the environment or the secret ``spotify-app``.
+
+    Raises MissingCredentials.
+    """
+    if settings.spotipy_client_id and settings.spotipy_client_secret:
+        return Credentials(settings.spotipy_client_id, settings.spotipy_client_secret)
+    stored = secrets.read(APP_SECRET)
+    if stored:
+        document = json.loads(stored)
+        return Credentials(document["client_id"], document["client_secret"])
+    raise MissingCredentials(
+        "there are no Spotify credentials: set SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET (from "
+        f"https://developer.spotify.com/dashboard, Web API), then {LOGIN}"
+    )
+
+
+def listeners(secrets: SecretStore) -> list[Listener]:
+    """Everybody who has logged in, in the order of their user ids."""
+    stored = (secrets.read(name) for name in secrets.names() if name.startswith(LISTENER))
+    return sorted((Listener(**json.loads(text)) for text in stored if text), key=lambda listener: listener.user_id)
+
+
+def authorizations(secrets: SecretStore) -> list[Authorization]:
+    """Since when each listener's authorisation runs and when it ends."""
+    return [
+        Authorization(listener.user_id, since, months_later(since, AUTHORIZATION_MONTHS))
+        for listener in listeners(secrets)
+        for since in [parse_rfc3339(listener.authorized_at)]
+    ]
+
+
+def months_later(moment: datetime, months: int) -> datetime:
+    years, month = divmod(moment.month - 1 + months, 12)
+    for day in range(moment.day, 27, -1):
+        try:
+            return moment.replace(year=moment.year + years, month=month + 1, day=day)
+        except ValueError:  # that month is shorter
+            continue
+    return moment.replace(year=moment.year + years, month=month + 1)
+
+
+def listener_secret(user_id: str) -> str:
+    """The name of the secret that holds a listener's tokens."""
+    plain = re.fullmatch(r"[A-Za-z0-9._-]{1,64}", user_id)
+    return LISTENER + (user_id if plain else hashlib.sha256(user_id.encode()).hexdigest()[:32])
+
+
+class AppTokens:
+    """Bearer tokens for the app itself; kept in memory for as long as they are good."""
+
+    def __init__(
+        self, settings: Settings, app: Credentials, post: TokenPost | None = None, *, clock: Clock = now
+    ) -> None:
+        self._service = TokenService(settings, app, post)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token = ""
+        self._expires_at: datetime | None = None
+
+    def get_access_token(self, **_: bool) -> str:
+        """A good bearer token (spotipy calls this before each request)."""
+        with self._lock:
+            if self._expires_at is None or self._clock() >= self._expires_at - EARLY:
+                moment = self._clock()
+                reply = self._service.ask({"grant_type": "client_credentials"})
+                self._token, self._expires_at = reply["access_token"], moment + lifetime(reply)
+            return self._token
+
+    def reject(self, token: str) -> None:
+        """Spotify does not take ``token`` any more: the next call gets another."""
+        with self._lock:
+            if token == self._token:
+                self._expires_at = None
+
+
+class ListenerTokens:
+    """Bearer tokens of one listener, renewed from the stored refresh token and stored again before use."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        app: Credentials,
+        secrets: SecretStore,
+        user_id: str,
+        post: TokenPost | None = None,
+        *,
+        clock: Clock = now,
+    ) -> None:
+        self._service = TokenService(settings, app, post)
+        self._secrets = secrets
+        self._name = listener_secret(user_id)
+        self._user_id = user_id
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._rejected = ""
+
+    def get_access_token(self, **_: bool) -> str:
+        """A good bearer token. Raises AuthorizationEnded once Spotify no longer takes the refresh token."""
+        with self._lock:
+            listener = self._stored()
+            if self._good(listener):
+                return listener.access_token
+            with self._secrets.exclusive(self._name):
+                listener = self._stored()  # another process may have renewed it meanwhile
+                if not self._good(listener):
+                    listener = self._renew(listener)
+                return listener.access_token
+
+    def reject(self, token: str) -> None:
+        """Spotify does not take ``token`` any more: the next call gets another."""
+        with self._lock:
+            self._rejected = token
+
+    def _good(self, listener: Listener) -> bool:
+        fresh = self._clock() < parse_rfc3339(listener.expires_at) - EARLY
+        return bool(listener.access_token) and fresh and listener.access_token != self._rejected
+
+    def _renew(self, listener: Listener) -> Listener:
+        moment = self._clock()
+        request = {"grant_type": "refresh_token", "refresh_token": listener.refresh_token}
+        try:
+            reply = self._service.ask(request)
+        except AuthorizationEnded as error:
+            raise AuthorizationEnded(
+                f"Spotify ended the authorisation of {self._user_id} (given {listener.authorized_at[:10]}): {LOGIN}",
+                user_id=self._user_id,
+            ) from error
+        renewed = replace(
+            listener,
+            access_token=reply["access_token"],
+            refresh_token=reply.get("refresh_token") or listener.refresh_token,
+            expires_at=rfc3339(moment + lifetime(reply)),
+        )
+        self._secrets.write(self._name, json.dumps(asdict(renewed)))
+        return renewed
+
+    def _stored(self) -> Listener:
+        text = self._secrets.read(self._name)
+        if text is None:
+            raise AuthorizationEnded(f"nobody is logged in as {self._user_id}: {LOGIN}", user_id=self._user_id)
+        return Listener(**json.loads(text))
+
+
+class TokenService:
+    """Spotify's token endpoint."""
+
+    def __init__(self, settings: Settings, app: Credentials, post: TokenPost | None) -> None:
+        self._url = f"{settings.spotify_accounts_url}/api/token"
+        self._seconds = settings.call_timeout
+        self._app = app
+        self._post = post or post_form
+
+    def ask(self, form: Mapping[str, str]) -> dict[str, Any]:
+        """The reply to a grant. Raises AuthorizationEnded (invalid_grant), MissingCredentials (invalid_client),
+
+        SpotifyUnavailable, RateLimited and SpotifyRefused.
+        """
+        reply = self._post(self._url, form, (self._app.client_id, self._app.client_secret), self._seconds)
+        if reply.status == 200 and isinstance(reply.document.get("access_token"), str):
+            return reply.document
+        error = str(reply.document.get("error", ""))
+        if reply.status == 429:
+            seconds = retry_after(reply.headers) or 1.0
+            raise RateLimited("Spotify's token service asks to wait", not_before=now() + timedelta(seconds=seconds))
+        if reply.status >= 500 or reply.status == 200:
+            raise SpotifyUnavailable(f"Spotify's token service answered {reply.status}")
+        if error == "invalid_grant":
+            raise AuthorizationEnded(f"Spotify no longer takes this authorisation: {LOGIN}")
+        if error == "invalid_client":
+            raise MissingCredentials(
+                "Spotify does not know this app: check SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET", error=error
+            )
+        raise SpotifyRefused(f"Spotify's token service answered {reply.status} {error}".strip(), error=error)
+
+
+def lifetime(reply: Mapping[str, Any]) -> timedelta:
+    return timedelta(seconds=float(reply.get("expires_in") or 3600))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds of a ``Retry-After`` header (names in lower case), None where it is missing or not a number."""
+    text = headers.get("retry-after", "").strip()
+    return float(text) if re.fullmatch(r"\d{1,9}(\.\d+)?", text) else None
+
+
+def post_form(url: str, form: Mapping[str, str], basic: tuple[str, str], seconds: float) -> TokenReply:
+    """POST to the token service. Raises SpotifyUnavailable when no answer arrives."""
+    import requests
+
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            response = session.post(url, data=dict(form), auth=basic, timeout=seconds, allow_redirects=False)
+    except requests.RequestException as error:
+        raise SpotifyUnavailable(f"Spotify's token service did not answer: {type(error).__name__}") from error
+    try:
+        document = response.json()
+    except ValueError:
+        document = {}
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return TokenReply(response.status_code, headers, document if isinstance(document, dict) else {})
+
+
+def login(
+    settings: Settings,
+    secrets: SecretStore,
+    *,
+    open_url: Callable[[str], object] = webbrowser.open,
+    clock: Clock = now,
+    post: TokenPost | None = None,
+    seconds: float = LOGIN_SECONDS,
+) -> str:
+    """Let a listener authorise this app in a browser, and store the refresh token; answers the user id.
+
+    ``open_url`` is given Spotify's page to show; Spotify then sends the browser back to SPOTIPY_REDIRECT_URI, where
+    this function listens for at most ``seconds``. Raises MissingCredentials, InvalidSetting (a redirect URI that
+    Spotify or this machine cannot use), SpotifyRefused (the listener declined) and what the network raises.
+    """
+    app = credentials(settings, secrets)
+    state = randomness.token_urlsafe(24)
+    with CallbackServer(settings.spotipy_redirect_uri, state) as callback:
+        query = {
+            "client_id": app.client_id,
+            "response_type": "code",
+            "redirect_uri": settings.spotipy_redirect_uri,
+            "scope": " ".join(SCOPES),
+            "state": state,
+        }
+        open_url(f"{settings.spotify_accounts_url}/authorize?{urlencode(query)}")
+        code = callback.wait(seconds)
+    moment = clock()
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": settings.spotipy_redirect_uri}
+    reply = TokenService(settings, app, post).ask(form)
+    if not reply.get("refresh_token"):
+        raise SpotifyRefused("Spotify gave no refresh token; try to log in again")
+    return remember(settings, secrets, reply, moment, clock)
+
+
+def remember(settings: Settings, secrets: SecretStore, reply: Mapping[str, Any], moment: datetime, clock: Clock) -> str:
+    """Store a new authorisation under the id of the listener who gave it."""
+    profile = who(settings, str(reply["access_token"]), clock)
+    user_id = str(profile.get("account_id") or profile["id"])
+    others = [listener.user_id for listener in listeners(secrets) if listener.user_id != user_id]
+    if len(others) >= MOST_LISTENERS:
+        raise Conflict(f"{MOST_LISTENERS} listeners are logged in already, Spotify's most: {', '.join(others)}")
+    listener = Listener(
+        user_id=user_id,
+        spotify_id=str(profile["id"]),
+        scope=str(reply.get("scope", "")),
+        refresh_token=str(reply["refresh_token"]),
+        access_token=str(reply["access_token"]),
+        expires_at=rfc3339(moment + lifetime(reply)),
+        authorized_at=rfc3339(moment),
+    )
+    name = listener_secret(user_id)
+    with secrets.exclusive(name):
+        secrets.write(name, json.dumps(asdict(listener)))
+    return user_id
+
+
+def who(settings: Settings, token: str, clock: Clock) -> dict[str, Any]:
+    """Spotify's ``/me`` for a token. Only the ids in it are kept: the rest is personal and nobody's business here."""
+    from chalicelib.spotify.client import Session, Spotify
+
+    session = Session(1)
+    try:
+        spotify = Spotify(settings.spotify_api_url, FixedToken(token), session, clock)
+        for _ in range(4):  # a valid token now and then gets a 401 or 403
+            reply = spotify.call("me", {}, seconds=settings.call_timeout)
+            if reply.status == 200 and reply.document and reply.document.get("id"):
+                return reply.document
+    finally:
+        session.close()
+    raise SpotifyRefused(
+        f"Spotify answered {reply.status} when asked who logged in; is this account among the app's users "
+        "(https://developer.spotify.com/dashboard, User Management)?"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FixedToken:
+    token: str
+
+    def get_access_token(self, **_: bool) -> str:
+        return self.token
+
+    def __repr__(self) -> str:
+        return "FixedToken(***)"
+
+
+class CallbackServer:
+    """Listens on the redirect URI until Spotify sends the browser back with a code for our ``state``."""
+
+    def __init__(self, redirect_uri: str, state: str) -> None:
+        place = urlsplit(redirect_uri)
+        if place.scheme != "http" or place.hostname != "127.0.0.1" or not place.port:
+            raise InvalidSetting(
+                f"SPOTIPY_REDIRECT_URI={redirect_uri!r} must be http://127.0.0.1:PORT/PATH: Spotify does not take "
+                "localhost, and this command must listen there"
+            )
+        self._path, self._state = place.path or "/", state
+        self._arrived = threading.Event()
+        self._query: dict[str, str] = {}
+        try:
+            self._server = HTTPServer((place.hostname, place.port), self._handler())
+        except OSError as error:
+            raise InvalidSetting(
+                f"port {place.port} of SPOTIPY_REDIRECT_URI is in use ({error.strerror}): free it or choose another"
+            ) from error
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> CallbackServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def wait(self, seconds: float) -> str:
+        """The authorisation code. Raises SpotifyRefused when the listener declines or nobody comes back."""
+        if not self._arrived.wait(seconds):
+            raise SpotifyRefused(f"nobody came back from Spotify's login page within {seconds:.0f} s")
+        if "code" not in self._query:
+            raise SpotifyRefused(f"Spotify did not authorise this app: {self._query.get('error', 'no code')}")
+        return self._query["code"]
+
+    def _take(self, path: str) -> tuple[int, str]:
+        place = urlsplit(path)
+        query = {name: values[0] for name, values in parse_qs(place.query).items()}
+        if place.path != self._path or not randomness.compare_digest(query.get("state", ""), self._state):
+            return 400, "This is not the answer to the login that was started. Nothing was changed."
+        self._query = query
+        self._arrived.set()
+        return 200, "Thank you. You can close this window."
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        take = self._take
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, words = take(self.path)
+                body = words.encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "text/plain; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """The path holds the code: it goes to no log."""
+
+        return Handler
