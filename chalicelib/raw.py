@@ -115,10 +115,11 @@ def decompressed(stream: BinaryIO) -> Iterator[BinaryIO]:
     try:
         from isal import igzip
     except ImportError:
-        with gzip.GzipFile(fileobj=stream) as lines, io.BufferedReader(lines, READ_AHEAD) as buffered:  # type: ignore[arg-type]
+        with gzip.GzipFile(fileobj=stream) as lines, io.BufferedReader(lines, READ_AHEAD) as buffered:
             yield buffered
     else:
-        with igzip.GzipFile(fileobj=stream) as lines, io.BufferedReader(lines, READ_AHEAD) as buffered:
+        unzip: Any = igzip.GzipFile
+        with unzip(fileobj=stream) as lines, io.BufferedReader(lines, READ_AHEAD) as buffered:
             yield buffered
 
 

@@ -1,0 +1,408 @@
+"""Spotify's answers as typed records: only the fields that feed tables, each as Spotify may give it.
+
+Records say which types a field may have; whether a value makes sense is for the tables' checks. Every field may
+be absent or null, because development mode, old answers and local files each leave out their own. Whole numbers
+may come as floats (``63.0``), as they did in March 2024. Fields that no table needs are skipped undecoded.
+
+:func:`decode` reads a whole answer in one go. An answer that does not fit is read item by item, so that only the
+items that are wrong are lost; the answer itself is rejected only when its outer shape cannot be read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+T = TypeVar("T")
+Whole = int | float | None
+ABSENT = Raw()
+
+
+class Record(Struct, gc=False):
+    """Part of an answer. Records hold no cycles, so the garbage collector need not know them."""
+
+
+class Image(Record):
+    url: str | None = None
+    width: Whole = None
+
+
+class ExternalUrls(Record):
+    spotify: str | None = None
+
+
+class ExternalIds(Record):
+    isrc: str | None = None
+    upc: str | None = None
+
+
+class Reference(Record):
+    id: str | None = None
+
+
+class Context(Record):
+    uri: str | None = None
+
+
+class Artist(Record):
+    """Simplified artists have an id, a name and an address; full ones the rest too."""
+
+    id: str | None = None
+    name: str | None = None
+    genres: list[str] | None = None
+    popularity: Whole = None
+    followers: Followers | None = None
+    images: list[Image] | None = None
+    external_urls: ExternalUrls | None = None
+
+
+class Followers(Record):
+    total: Whole = None
+
+
+class Page(Record, Generic[T]):
+    """One page of a list. Removed and unknown entries are null, in place."""
+
+    items: list[T | None]
+    total: Whole = None
+    offset: Whole = None
+
+
+class InnerPage(Record, Generic[T]):
+    """The first page of a list inside something else; short forms give its total alone."""
+
+    items: list[T | None] | None = None
+    total: Whole = None
+    offset: Whole = None
+
+
+class Album(Record):
+    id: str | None = None
+    name: str | None = None
+    album_type: str | None = None
+    artists: list[Artist] | None = None
+    images: list[Image] | None = None
+    release_date: str | None = None
+    release_date_precision: str | None = None
+    total_tracks: Whole = None
+    label: str | None = None
+    popularity: Whole = None
+    external_ids: ExternalIds | None = None
+    external_urls: ExternalUrls | None = None
+    tracks: InnerPage[Item] | None = None
+
+
+class Show(Record):
+    id: str | None = None
+    name: str | None = None
+    episodes: InnerPage[Item] | None = None
+
+
+class Item(Record):
+    """A track or an episode: playlists and players mix them; ``type`` and ``uri`` tell them apart."""
+
+    id: str | None = None
+    name: str | None = None
+    type: str | None = None
+    uri: str | None = None
+    album: Album | None = None
+    artists: list[Artist] | None = None
+    duration_ms: Whole = None
+    explicit: bool | None = None
+    disc_number: Whole = None
+    track_number: Whole = None
+    external_ids: ExternalIds | None = None
+    popularity: Whole = None
+    linked_from: Reference | None = None
+    external_urls: ExternalUrls | None = None
+    is_local: bool | None = None
+    show: Show | None = None
+    release_date: str | None = None
+
+
+class Entry(Record):
+    """An entry of a playlist, keyed ``item``; older apps get ``track`` beside it or alone."""
+
+    item: Item | UnsetType | None = UNSET
+    other: Raw = msgspec.field(default=ABSENT, name="track")
+    added_at: str | None = None
+    added_by: Reference | None = None
+    is_local: bool | None = None
+
+
+class SavedTrack(Record):
+    """An entry of the listener's saved tracks: still keyed ``track``."""
+
+    item: Item | UnsetType | None = msgspec.field(default=UNSET, name="track")
+    other: Raw = msgspec.field(default=ABSENT, name="item")
+    added_at: str | None = None
+
+
+class SavedAlbum(Record):
+    album: Album | None = None
+    added_at: str | None = None
+
+
+class Play(Record):
+    """One of the last 50 plays: still keyed ``track``."""
+
+    item: Item | UnsetType | None = msgspec.field(default=UNSET, name="track")
+    other: Raw = msgspec.field(default=ABSENT, name="item")
+    played_at: str | None = None
+    context: Context | None = None
+
+
+class Playlist(Record):
+    """A playlist; its page is keyed ``items``, in older answers ``tracks``, in some both."""
+
+    id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    owner: Reference | None = None
+    public: bool | None = None
+    collaborative: bool | None = None
+    snapshot_id: str | None = None
+    page: InnerPage[Entry] | UnsetType | None = msgspec.field(default=UNSET, name="items")
+    other: Raw = msgspec.field(default=ABSENT, name="tracks")
+
+
+class ArtistList(Record):
+    artists: list[Artist | None]
+
+
+class AlbumList(Record):
+    albums: list[Album | None]
+
+
+class TrackList(Record):
+    tracks: list[Item | None]
+
+
+class EpisodeList(Record):
+    episodes: list[Item | None]
+
+
+class ShowList(Record):
+    shows: list[Show | None]
+
+
+class Following(Record):
+    artists: Page[Artist]
+
+
+class NewReleases(Record):
+    albums: Page[Album]
+
+
+class SearchResult(Record):
+    tracks: Page[Item] | None = None
+    artists: Page[Artist] | None = None
+    albums: Page[Album] | None = None
+    playlists: Page[Playlist] | None = None
+    episodes: Page[Item] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One list in an answer, or (``path`` empty) the answer itself as one item.
+
+    ``kind`` says which of tabulate.py's methods takes its items, ``table`` which table they are first for.
+    ``optional`` ones are answered only when they were asked for;
+    ``nested`` lists belong to another part's items and are looked for only when the answer is read item by item;
+    ``otherwise`` is where older answers have such a list.
+    """
+
+    path: tuple[str, ...]
+    record: type[Record]
+    kind: str
+    table: str
+    nested: bool = False
+    optional: bool = False
+    otherwise: tuple[str, ...] = ()
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Names under which the answer may hold a nested list's page."""
+        return tuple(path[0] for path in (self.path, self.otherwise) if self.nested and path)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What an endpoint answers: its path's pattern, the whole answer as a record, and the lists in it."""
+
+    pattern: re.Pattern[str]
+    read_whole: Callable[[bytes], Any]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something in an answer that could not be read: item ``item`` of a list, or -1 for the whole answer."""
+
+    table: str
+    item: int
+    reason: str
+    content: bytes
+
+
+Found = tuple[Part, Sequence[Any]]  # a part and its items: records of its type, None where an entry is null
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+read_item = msgspec.json.Decoder(Item).decode
+read_object = msgspec.json.Decoder(dict[str, Raw]).decode
+read_list = msgspec.json.Decoder(list[Raw]).decode
+
+
+def endpoint(pattern: str, whole: Any, *parts: Part) -> Endpoint:
+    return Endpoint(re.compile(pattern.replace("{id}", "([^/]+)")), msgspec.json.Decoder(whole).decode, parts)
+
+
+ITEMS = ("items",)
+TRACKS_PAGE = ("tracks", "items")
+ARTISTS_PAGE = ("artists", "items")
+ALBUMS_PAGE = ("albums", "items")
+ENDPOINTS = (
+    endpoint("me/player/recently-played", Page[Play], Part(ITEMS, Play, "play", "plays")),
+    endpoint("me/top/artists", Page[Artist], Part(ITEMS, Artist, "top_artist", "top_items")),
+    endpoint("me/top/tracks", Page[Item], Part(ITEMS, Item, "top_track", "top_items")),
+    endpoint("me/tracks", Page[SavedTrack], Part(ITEMS, SavedTrack, "saved_track", "saved_items")),
+    endpoint("me/albums", Page[SavedAlbum], Part(ITEMS, SavedAlbum, "saved_album", "saved_items")),
+    endpoint("me/following", Following, Part(ARTISTS_PAGE, Artist, "followed_artist", "followed_artists")),
+    endpoint("me/playlists|users/{id}/playlists", Page[Playlist], Part(ITEMS, Playlist, "playlist", "playlists")),
+    endpoint(
+        "playlists/{id}",
+        Playlist,
+        Part((), Playlist, "playlist", "playlists"),
+        Part(("items", "items"), Entry, "entry", "playlist_items", nested=True, otherwise=TRACKS_PAGE),
+    ),
+    endpoint("playlists/{id}/(?:items|tracks)", Page[Entry], Part(ITEMS, Entry, "entry", "playlist_items")),
+    endpoint("artists/{id}/albums", Page[Album], Part(ITEMS, Album, "album", "albums")),
+    endpoint("artists/{id}/top-tracks", TrackList, Part(("tracks",), Item, "item", "tracks")),
+    endpoint("albums/{id}/tracks", Page[Item], Part(ITEMS, Item, "album_track", "tracks")),
+    endpoint(
+        "albums/{id}",
+        Album,
+        Part((), Album, "album", "albums"),
+        Part(TRACKS_PAGE, Item, "album_track", "tracks", nested=True),
+    ),
+    endpoint("artists/{id}", Artist, Part((), Artist, "artist", "artists")),
+    endpoint("tracks/{id}", Item, Part((), Item, "item", "tracks")),
+    endpoint("episodes/{id}", Item, Part((), Item, "item", "episodes")),
+    endpoint(
+        "shows/{id}",
+        Show,
+        Part((), Show, "show", "episodes"),
+        Part(("episodes", "items"), Item, "show_episode", "episodes", nested=True),
+    ),
+    endpoint("shows/{id}/episodes", Page[Item], Part(ITEMS, Item, "show_episode", "episodes")),
+    endpoint("artists", ArtistList, Part(("artists",), Artist, "artist", "artists")),
+    endpoint("albums", AlbumList, Part(("albums",), Album, "album", "albums")),
+    endpoint("tracks", TrackList, Part(("tracks",), Item, "item", "tracks")),
+    endpoint("episodes", EpisodeList, Part(("episodes",), Item, "item", "episodes")),
+    endpoint(
+        "search",
+        SearchResult,
+        Part(TRACKS_PAGE, Item, "item", "tracks", optional=True),
+        Part(ARTISTS_PAGE, Artist, "artist", "artists", optional=True),
+        Part(ALBUMS_PAGE, Album, "album", "albums", optional=True),
+        Part(("playlists", "items"), Playlist, "playlist", "playlists", optional=True),
+        Part(("episodes", "items"), Item, "item", "episodes", optional=True),
+    ),
+    endpoint("browse/new-releases", NewReleases, Part(ALBUMS_PAGE, Album, "album", "albums")),
+)
+
+
+@lru_cache(maxsize=4096)
+def find_endpoint(path: str) -> tuple[Endpoint, str | None] | None:
+    """The endpoint that a path below ``/v1/`` is of, with the id in the path; None when it feeds no table."""
+    for known in ENDPOINTS:
+        match = known.pattern.fullmatch(path)
+        if match:
+            return known, next((group for group in match.groups() if group), None)
+    return None
+
+
+def decode(known: Endpoint, body: bytes) -> tuple[list[Found], list[Fault]]:
+    """The lists of an answer, and what in it could not be read."""
+    try:
+        whole = known.read_whole(body)
+    except UNREADABLE:
+        return decode_by_item(known, body)
+    return [(part, items) for part in known.parts if not part.nested and (items := listed(whole, part.path))], []
+
+
+def listed(whole: Any, path: tuple[str, ...]) -> Sequence[Any]:
+    if not path:
+        return (whole,)
+    for name in path:
+        whole = getattr(whole, name)
+        if whole is None:
+            return ()
+    return cast(Sequence[Any], whole)
+
+
+def decode_by_item(known: Endpoint, body: bytes) -> tuple[list[Found], list[Fault]]:
+    """What can be read of an answer that is not as declared: each item for itself."""
+    found: list[Found] = []
+    faults: list[Fault] = []
+    for part in known.parts:
+        try:
+            pieces = pieces_of(part, body, [name for other in known.parts for name in other.pages])
+        except UNREADABLE as error:
+            faults.append(Fault(part.table, -1, str(error), body))
+            continue
+        items, bad = read_each(part, pieces)
+        found.append((part, items))
+        faults += bad
+    return found, faults
+
+
+def pieces_of(part: Part, body: bytes, pages: list[str]) -> list[Raw]:
+    """The undecoded items of one part; the answer itself goes without the items of its nested lists."""
+    members = read_object(body)
+    if not part.path:
+        own = {name: without_items(value) if name in pages else value for name, value in members.items()}
+        return [Raw(msgspec.json.encode(own))]
+    for path in (part.path, part.otherwise):
+        if path and path[0] in members:
+            return dig(members, path)
+    if part.nested or part.optional:
+        return []
+    raise msgspec.ValidationError(f"Object missing required field `{part.path[0]}`")
+
+
+def without_items(page: Raw) -> Any:
+    try:
+        return {name: value for name, value in read_object(page).items() if name != "items"}
+    except UNREADABLE:
+        return None
+
+
+def dig(members: dict[str, Raw], path: tuple[str, ...]) -> list[Raw]:
+    for name in path[:-1]:
+        if bytes(members[name]) == b"null":
+            return []
+        members = read_object(members[name])
+    if path[-1] not in members:
+        raise msgspec.ValidationError(f"Object missing required field `{path[-1]}`")
+    return read_list(members[path[-1]])
+
+
+def read_each(part: Part, pieces: list[Raw]) -> tuple[list[Any], list[Fault]]:
+    """Each piece as a record, None for the ones that are null or cannot be read."""
+    items: list[Any] = []
+    faults = []
+    read = msgspec.json.Decoder(part.record | None).decode
+    for index, piece in enumerate(pieces):
+        try:
+            items.append(read(piece))
+        except UNREADABLE as error:
+            items.append(None)
+            faults.append(Fault(part.table, index if part.path else -1, str(error), bytes(piece)))
+    return items, faults
