@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from chalicelib.errors import WriteConflict
 from chalicelib.settings import Settings
@@ -84,6 +84,22 @@ class ObjectStore(Protocol):
 
     def location(self, prefix: str) -> str:
         """The path or ``s3://`` address that an engine reads ``prefix`` from."""
+
+
+class Appender(Protocol):
+    """One object that grows."""
+
+    def append(self, data: bytes) -> None:
+        """Add ``data`` at the end; it is on the disk when this returns."""
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Appendable(Protocol):
+    """A store that can also make an object grow cheaply; a bucket cannot."""
+
+    def appender(self, key: str) -> Appender: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,15 @@ class FolderStore:
         for key in keys:
             self._path(key).unlink(missing_ok=True)
 
+    def appender(self, key: str) -> FileAppender:
+        """An object that grows by durable appends (see lake.Appendable)."""
+        path = self._path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return FileAppender(path)
+        except OSError as error:
+            raise StorageFailed(f"cannot write {key} in {self.root}: {error.strerror}", key=key) from error
+
     def location(self, prefix: str) -> str:
         return str(self._path(prefix))
 
@@ -125,6 +134,36 @@ class FolderStore:
             remedy = "make it writable or choose another LAKE_URL"
             raise StorageFailed(f"the lake folder {self.root} is not writable ({error.strerror}): {remedy}") from error
         return folder
+
+
+class FileAppender:
+    """A file that grows; each append is on the disk when it returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._path = path
+        flush_folder(path.parent)
+
+    def append(self, data: bytes) -> None:
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise StorageFailed(f"cannot write {self._path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def flush_folder(folder: Path) -> None:
+    """Put a new file's name on the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def walk(folder: Path, key: str) -> Iterator[str]:

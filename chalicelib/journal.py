@@ -1,0 +1,139 @@
+"""The write-ahead journal of a run: each answer is durable the moment it arrives.
+
+An entry is one write: an answer (with everything that taking it in needs) or a note. In a folder it is appended to
+one file per segment and flushed to the disk; in a bucket it is one small object. When a segment is full its answers
+are packed into raw objects, the state snapshot is saved, and the segment is dropped, in that order. Whoever finds a
+segment that the snapshot has not taken in replays it: nothing is lost and nothing is asked twice.
+
+::
+
+    state/journal/<run>/000001            a folder's segment: entries one after another
+    state/journal/<run>/000001/000042     a bucket's: one object an entry
+
+An entry is a line of JSON and then, for an answer, its body and a newline, as in a raw object (see raw.py).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.errors import RawObjectInvalid
+from chalicelib.lake import STATE, Appendable, Appender, ObjectStore
+from chalicelib.raw import Answer, read_answer
+
+JOURNAL = f"{STATE}journal/"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An answer, or a note (what changed without an answer worth keeping), or an answer that says nothing lasting."""
+
+    answer: Answer | None = None
+    note: dict[str, Any] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        body = self.answer.body if self.answer else b""
+        line = {"note": self.note, "crc": zlib.crc32(body), "answer": self.answer.header() if self.answer else None}
+        return json.dumps(line, separators=(",", ":")).encode() + b"\n" + body + b"\n"
+
+
+def decode(data: bytes) -> Iterator[Entry]:
+    """The whole entries at the start of ``data``; a torn last one is a call whose answer was never taken in."""
+    stream = io.BytesIO(data)
+    while line := stream.readline():
+        try:
+            document = json.loads(line)
+            header = document["answer"]
+            if header is None:
+                stream.readline()
+                yield Entry(None, document["note"])
+                continue
+            answer = read_answer(json.dumps(header).encode(), stream)
+            if zlib.crc32(answer.body) != document["crc"]:
+                return
+        except (ValueError, KeyError, TypeError, RawObjectInvalid):
+            return
+        yield Entry(answer, document["note"])
+
+
+class Journal:
+    """The journal being written by this run. Appending may be done by several threads at once."""
+
+    def __init__(self, store: ObjectStore, run_id: str) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._lock = threading.Lock()
+        self._appender: Appender | None = None
+        self._written = 0
+        self.segment = 1
+        self.entries: list[Entry] = []
+        self.size = 0  # bytes in this segment
+
+    def append(self, entry: Entry) -> None:
+        """Make ``entry`` durable; after this it is never lost."""
+        data = entry.encode()
+        if isinstance(self._store, Appendable):
+            with self._lock:
+                if self._appender is None:
+                    self._appender = self._store.appender(segment_key(self._run_id, self.segment))
+                self._appender.append(data)
+                self._remember(entry, data)
+        else:
+            with self._lock:
+                self._written += 1
+                key = f"{segment_key(self._run_id, self.segment)}/{self._written:06d}"
+            self._store.write(key, data)
+            with self._lock:
+                self._remember(entry, data)
+
+    def _remember(self, entry: Entry, data: bytes) -> None:
+        self.entries.append(entry)
+        self.size += len(data)
+
+    def drop(self) -> None:
+        """Forget the segment, whose entries are in the snapshot and the raw zone, and begin the next."""
+        if self._appender is not None:
+            self._appender.close()
+            self._appender = None
+        if self.entries:
+            drop_segment(self._store, self._run_id, self.segment)
+        self.segment, self.entries, self.size, self._written = self.segment + 1, [], 0, 0
+
+    def close(self) -> None:
+        """Leave the segment as it lies, for the next run to take in."""
+        if self._appender is not None:
+            self._appender.close()
+            self._appender = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a dead run left behind."""
+
+    run_id: str
+    number: int
+    entries: list[Entry]
+
+
+def segments(store: ObjectStore) -> list[Segment]:
+    """The segments in the lake, in the order in which they were written."""
+    found: dict[tuple[str, int], bytearray] = {}
+    for info in store.list(JOURNAL):
+        run_id, number = info.key.removeprefix(JOURNAL).split("/")[:2]
+        found.setdefault((run_id, int(number)), bytearray()).extend(store.read(info.key))
+    return [Segment(run_id, number, list(decode(bytes(data)))) for (run_id, number), data in sorted(found.items())]
+
+
+def drop_segment(store: ObjectStore, run_id: str, number: int) -> None:
+    prefix = segment_key(run_id, number)
+    store.delete([info.key for info in store.list(prefix) if info.key == prefix or info.key.startswith(f"{prefix}/")])
+
+
+def segment_key(run_id: str, number: int) -> str:
+    return f"{JOURNAL}{run_id}/{number:06d}"
