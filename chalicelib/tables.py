@@ -12,7 +12,10 @@ delivered twice, late or out of order. What the view does is the table's ``curre
 ``newest_set``  the rows of the newest observation of each ``set_of`` (a track's artists are replaced together)
 ``listed``      as ``row``, but only what the last complete listing of each ``set_of`` (or a later look) still
                 showed; complete listings are rows of the physical table ``listings``
-``resolved``    written in place of earlier rows by plays.py, which decides which observations are one listen
+``resolved``    plays.py decides which observations (``plays_history``) are one listen and writes the outcome, a month
+                at a time, to the internal table ``plays_resolved`` as ``month=YYYY-MM/resolution-<n>.parquet``; each
+                row carries its ``resolution``, and only the highest of each month counts. A month that has become
+                empty holds one row whose key is ''
 ``internal``    no view: the physical table is read by other views only
 """
 
@@ -360,7 +363,7 @@ PLAYS = Table(
         Column("incognito", "boolean", "A private session", True),
     ),
     key=("play_id",),
-    current="row",
+    current="resolved",
     partition_by="ended_at",
     checks=(
         identifier("item_id"),
@@ -369,7 +372,19 @@ PLAYS = Table(
         at_least("ms_played", 0, LONGEST_TRACK * 7),
         Check("not_after_observed", "ended_at", "warn"),
     ),
-    history_columns=(OBSERVED_AT,),
+    history_columns=(
+        OBSERVED_AT,
+        Column("offline_at", "timestamp", "When an offline device says it was played, UTC", True),
+    ),
+)
+
+PLAYS_RESOLVED = Table(
+    "plays_resolved",
+    "Every listen once, as decided from all observations: each month as often as it was decided anew",
+    (*PLAYS.columns, Column("resolution", "bigint", "Which decision about this month; the highest counts")),
+    key=("play_id",),
+    current="internal",
+    partition_by="ended_at",
 )
 
 LISTINGS = Table(
@@ -462,6 +477,7 @@ TABLES: tuple[Table, ...] = (
     TOP_ITEMS,
     EPISODES,
     PLAYS,
+    PLAYS_RESOLVED,
     LISTINGS,
     RUNS,
     QUALITY_RESULTS,
