@@ -30,6 +30,14 @@ def parse_rfc3339(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Whole milliseconds since 1970, without the rounding of ``timestamp()``."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
 def parse_duration(text: str) -> timedelta:
     """``90s``, ``15m``, ``1h``, ``7d`` or ``2w``; ValueError for anything else."""
     match = re.fullmatch(r"(\d+)([smhdw])", text.strip())

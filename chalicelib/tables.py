@@ -309,8 +309,7 @@ TOP_ITEMS = Table(
         text("item_id", "Artist or track id"),
     ),
     key=("user_id", "item_type", "time_range", "observed_on", "rank"),
-    current="newest_set",
-    set_of=("user_id", "item_type", "time_range", "observed_on"),
+    current="row",  # not newest_set: a ranking of more than 50 comes in pages, each with a time of its own
     checks=(
         identifier("item_id"),
         Check("one_of", "item_type", values=("artist", "track")),
@@ -456,11 +455,12 @@ REJECTED_ROWS = Table(
         Column("item", "int", "Which item in the answer, from 0; -1 for the whole answer"),
         text("table_name", "Table it was meant for"),
         text("check_name", "Check it failed"),
+        Column("occurrence", "int", "Which of the rows that this item gave this table, from 0"),
         text("reason", "Why, in words"),
         text("content", "The row or item as JSON, at most 4 kB of it", True),
         OBSERVED_AT,
     ),
-    key=("raw_key", "answer", "item", "table_name", "check_name"),
+    key=("raw_key", "answer", "item", "table_name", "check_name", "occurrence"),
     current="row",
 )
 
