@@ -1,0 +1,216 @@
+"""Wiring only: the schedule, the S3 events and the routes of the lake; each delegates.
+
+Reads three settings when imported, because Chalice needs them to deploy (it sets a stage's environment variables
+before it imports this): EXTRACT_SCHEDULE, LAKE_URL for the bucket, CORS_ORIGIN.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from chalice import Chalice, CORSConfig, Response
+from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Request, S3Event
+
+from chalicelib import events, gateway
+from chalicelib.service import Service
+
+SCHEDULE = os.environ.get("EXTRACT_SCHEDULE") or "rate(1 hour)"
+BUCKET, PREFIX = events.bucket_and_prefix(os.environ.get("LAKE_URL", ""))
+CORS_ORIGIN = os.environ.get("CORS_ORIGIN", "")
+EXPOSED = ["ETag", "Link", "Location", "Retry-After", "X-Next-Page-Token", "X-Request-Id", "X-Truncated"]
+ANY = ["*/*"]  # the API says itself which content types it takes
+
+app = Chalice(app_name="spotify-lake", configure_logs=False)
+app.api.binary_types = []  # all text; downloads and uploads go to S3 itself
+app.api.cors = CORSConfig(CORS_ORIGIN, expose_headers=EXPOSED, max_age=600) if CORS_ORIGIN else False
+service = Service()
+
+
+def answer() -> Response:
+    return gateway.answer(service, app.current_request)
+
+
+@app.middleware("http")
+def one_error_shape(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    return gateway.one_error_shape(get_response(request))
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+@app.schedule(SCHEDULE, description="Extract what is due from Spotify")
+def scheduled_extraction(event: CloudWatchEvent) -> dict[str, Any]:
+    return events.extract(service, "schedule", event.context)
+
+
+@app.lambda_function()
+def run_extraction(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    return events.extract(service, "api", context, event)
+
+
+@app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/spotify/", suffix=".gz")
+def transform(event: S3Event) -> dict[str, Any]:
+    return events.transform(service, event.key)
+
+
+@app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/runs/", suffix=".json")
+def transform_run(event: S3Event) -> dict[str, Any]:
+    return events.transform(service, event.key)
+
+
+@app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/history/")
+def import_history(event: S3Event) -> dict[str, Any]:
+    return events.import_history(service, event.key)
+
+
+@app.schedule(SCHEDULE, description="Drive what was left lying, merge small files, refresh the catalogue")
+def maintain(event: CloudWatchEvent) -> dict[str, Any]:
+    return events.maintain(service)
+
+
+# --- the page and the service -------------------------------------------------------------------------------------
+
+
+@app.authorizer(ttl_seconds=60)
+def bearer(request: AuthRequest) -> AuthResponse:
+    return gateway.authorize(service, request)
+
+
+@app.route("/", content_types=ANY)
+def dashboard() -> Response:
+    return answer()
+
+
+@app.route("/static/{name}", content_types=ANY)
+def asset(name: str) -> Response:
+    return answer()
+
+
+@app.route("/static/{name}/{below}", content_types=ANY)
+def asset_below(name: str, below: str) -> Response:
+    return answer()
+
+
+@app.route("/health", content_types=ANY)
+def health() -> Response:
+    return answer()
+
+
+@app.route("/openapi.json", content_types=ANY)
+def openapi() -> Response:
+    return answer()
+
+
+# --- runs ---------------------------------------------------------------------------------------------------------
+
+
+@app.route("/runs", methods=["POST"], authorizer=bearer, content_types=ANY)
+def start_run() -> Response:
+    return answer()
+
+
+@app.route("/runs", authorizer=bearer, content_types=ANY)
+def list_runs() -> Response:
+    return answer()
+
+
+@app.route("/runs/{run_id}", authorizer=bearer, content_types=ANY)
+def get_run(run_id: str) -> Response:
+    return answer()
+
+
+# --- catalogue ----------------------------------------------------------------------------------------------------
+
+
+@app.route("/crawls", methods=["POST"], authorizer=bearer, content_types=ANY)
+def start_crawl() -> Response:
+    return answer()
+
+
+@app.route("/crawls/latest", authorizer=bearer, content_types=ANY)
+def latest_crawl() -> Response:
+    return answer()
+
+
+@app.route("/tables", authorizer=bearer, content_types=ANY)
+def list_tables() -> Response:
+    return answer()
+
+
+@app.route("/tables/{name}", authorizer=bearer, content_types=ANY)
+def get_table(name: str) -> Response:
+    return answer()
+
+
+# --- queries ------------------------------------------------------------------------------------------------------
+
+
+@app.route("/queries", methods=["POST"], authorizer=bearer, content_types=ANY)
+def start_query() -> Response:
+    return answer()
+
+
+@app.route("/queries", authorizer=bearer, content_types=ANY)
+def list_queries() -> Response:
+    return answer()
+
+
+@app.route("/queries/{query_id}", authorizer=bearer, content_types=ANY)
+def get_query(query_id: str) -> Response:
+    return answer()
+
+
+@app.route("/queries/{query_id}", methods=["DELETE"], authorizer=bearer, content_types=ANY)
+def cancel_query(query_id: str) -> Response:
+    return answer()
+
+
+@app.route("/queries/{query_id}/rows", authorizer=bearer, content_types=ANY)
+def query_rows(query_id: str) -> Response:
+    return answer()
+
+
+@app.route("/queries/{query_id}/download", authorizer=bearer, content_types=ANY)
+def download(query_id: str) -> Response:
+    return answer()
+
+
+# --- reports ------------------------------------------------------------------------------------------------------
+
+
+@app.route("/reports", authorizer=bearer, content_types=ANY)
+def list_reports() -> Response:
+    return answer()
+
+
+@app.route("/reports/{name}", authorizer=bearer, content_types=ANY)
+def run_report(name: str) -> Response:
+    return answer()
+
+
+@app.route("/reports/{name}", methods=["PUT"], authorizer=bearer, content_types=ANY)
+def save_report(name: str) -> Response:
+    return answer()
+
+
+@app.route("/reports/{name}", methods=["DELETE"], authorizer=bearer, content_types=ANY)
+def delete_report(name: str) -> Response:
+    return answer()
+
+
+# --- imports ------------------------------------------------------------------------------------------------------
+
+
+@app.route("/imports", methods=["POST"], authorizer=bearer, content_types=ANY)
+def start_import() -> Response:
+    return answer()
+
+
+@app.route("/imports/{import_id}", authorizer=bearer, content_types=ANY)
+def get_import(import_id: str) -> Response:
+    return answer()
+
+
+@app.route("/imports/{import_id}", methods=["PUT"], authorizer=bearer, content_types=ANY)
+def upload_import(import_id: str) -> Response:
+    return answer()

@@ -1,0 +1,540 @@
+"""Requests in, replies out: what each endpoint of routes.py does.
+
+Knows nothing of Chalice or HTTP servers. ``Api.handle`` checks the token's scope, its rate and the request's words,
+then calls the method named like the route; errors become the one error shape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from chalicelib import __version__, assets, imports, worker
+from chalicelib.access import RUN
+from chalicelib.clock import Clock, now, rfc3339
+from chalicelib.engine import Engine, Query, QueryState, RowPage
+from chalicelib.errors import (
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    LakeError,
+    NotFound,
+    PageTokenInvalid,
+    QueryFailed,
+    Unauthorized,
+    WaitUntil,
+)
+from chalicelib.lake import REPORTS, Lake
+from chalicelib.limits import RateLimit
+from chalicelib.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
+from chalicelib.runs import load_run, new_run_id, run_ids
+from chalicelib.schema import Fault, check_body, check_query, fault, refuse
+from chalicelib.settings import Settings
+from chalicelib.worker import Worker
+
+LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
+SOON = "1"  # s after which a client may ask again for what goes on
+log = logging.getLogger("lake.api")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request to a declared route. ``scope`` is what the authorizer found; None without a token."""
+
+    method: str
+    route: str
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    body: Any = b""  # bytes, or what a server spooled to disk
+    scope: str | None = None
+    token_id: str = ""
+    request_id: str = ""
+
+
+@dataclass(slots=True)
+class Reply:
+    """``content`` is a value (sent as JSON), text, or a file."""
+
+    status: int
+    content: Any = None
+    content_type: str = JSON
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request whose words are in order."""
+
+    request: Request
+    path: Mapping[str, str]
+    query: dict[str, Any]
+    body: dict[str, Any]
+
+
+class Api:
+    def __init__(
+        self,
+        settings: Settings,
+        lake: Lake,
+        engine: Callable[[], Engine],
+        worker: Callable[[], Worker],
+        clock: Clock = now,
+    ) -> None:
+        self._settings = settings
+        self._lake = lake
+        self._engine = engine
+        self._worker = worker
+        self._clock = clock
+        self._limit = RateLimit(settings.requests_per_minute)
+
+    def handle(self, request: Request) -> Reply:
+        """The reply to a request, whatever happens."""
+        try:
+            reply = self._answer(BY_ADDRESS[request.method, request.route], request)
+        except LakeError as error:
+            reply = error_reply(error)
+        except Exception:
+            log.exception("request %s failed: %s %s", request.request_id, request.method, request.route)
+            fault = LakeError(f"something went wrong here; the log says more under {request.request_id}")
+            reply = error_reply(fault)
+        return dress(reply, request)
+
+    def _answer(self, route: Route, request: Request) -> Reply:
+        if route.scope is not None:
+            require_scope(route, request)
+            self._limit.take(request.token_id)
+        asked = read_request(route, request)
+        answer: Callable[[Asked], Reply] = getattr(self, route.name)
+        return answer(asked)
+
+    # --- the page and the service ---------------------------------------------------------------------------------
+
+    def dashboard(self, asked: Asked) -> Reply:
+        reply = self._file("index.html")
+        reply.headers["Content-Security-Policy"] = assets.page_policy(self._settings.show_images)
+        return reply
+
+    def asset(self, asked: Asked) -> Reply:
+        return self._file(asked.path["name"])
+
+    def asset_below(self, asked: Asked) -> Reply:
+        return self._file(f"{asked.path['name']}/{asked.path['below']}")
+
+    def _file(self, name: str) -> Reply:
+        found = assets.asset(name)
+        headers = {"ETag": f'W/"{found.etag}"', "Cache-Control": "no-cache"}
+        return Reply(200, found.text, found.content_type, headers)
+
+    def health(self, asked: Asked) -> Reply:
+        engine = "athena" if self._settings.on_aws else "embedded"
+        return Reply(200, {"status": "ok", "version": __version__, "engine": engine, "warnings": []})
+
+    def openapi(self, asked: Asked) -> Reply:
+        from chalicelib.openapi import document
+
+        return cached(Reply(200, document()), "public, max-age=300")
+
+    # --- runs -----------------------------------------------------------------------------------------------------
+
+    def start_run(self, asked: Asked) -> Reply:
+        self._refuse_second_run()
+        run_id = new_run_id(self._clock())
+        record = worker.accept(self._lake, run_id, self._clock)
+        try:
+            self._worker().start(run_id, asked.body["sources"])
+        except LakeError as error:
+            worker.note_failure(self._lake, run_id, error.message)
+            raise
+        return Reply(202, record, headers={"Location": f"/runs/{run_id}"})
+
+    def _refuse_second_run(self) -> None:
+        from chalicelib.errors import RunInProgress
+        from chalicelib.extract import running
+
+        going_on = running(self._lake)
+        if going_on:
+            raise RunInProgress(f"run {going_on} is going on; wait for it to end", run_id=going_on)
+
+    def list_runs(self, asked: Asked) -> Reply:
+        names = run_ids(self._lake)
+        names, following = page_of(names, asked.query["limit"], asked.query["page_token"])
+        runs = [load_run(self._lake, name).as_json() for name in names]
+        for run in runs:
+            for source in run["sources"]:
+                del source["raw_keys"]
+        return Reply(200, {"runs": runs, "next_page_token": following})
+
+    def get_run(self, asked: Asked) -> Reply:
+        run_id = asked.path["run_id"]
+        try:
+            record = load_run(self._lake, run_id).as_json()
+        except NotFound:
+            accepted = worker.accepted_run(self._lake, run_id, self._clock)
+            if accepted is None:
+                raise
+            return Reply(200, accepted, headers={"Retry-After": SOON})
+        record["to_transform"] = self._to_transform(record)
+        return Reply(200, record)
+
+    def _to_transform(self, record: dict[str, Any]) -> list[str]:
+        from chalicelib.transform import untransformed
+
+        return untransformed(self._lake, [key for source in record["sources"] for key in source["raw_keys"]])
+
+    # --- catalogue ------------------------------------------------------------------------------------------------
+
+    def start_crawl(self, asked: Asked) -> Reply:
+        return Reply(202, self._engine().start_crawl(), headers={"Location": "/crawls/latest"})
+
+    def latest_crawl(self, asked: Asked) -> Reply:
+        crawl = self._engine().latest_crawl()
+        if crawl is None:
+            raise NotFound("nothing has been crawled yet: POST /crawls")
+        return Reply(200, crawl)
+
+    def list_tables(self, asked: Asked) -> Reply:
+        tables = [{**as_json(table), "partitions": len(table.partitions)} for table in self._engine().tables()]
+        return cached(Reply(200, {"tables": tables}))
+
+    def get_table(self, asked: Asked) -> Reply:
+        return cached(Reply(200, self._engine().table(asked.path["name"])))
+
+    # --- queries --------------------------------------------------------------------------------------------------
+
+    def start_query(self, asked: Asked) -> Reply:
+        body = asked.body
+        query = self._engine().start_query(
+            body["sql"], body["parameters"], client=asked.request.token_id, max_rows=body["max_rows"]
+        )
+        return Reply(202, query, headers={"Location": f"/queries/{query.query_id}"})
+
+    def list_queries(self, asked: Asked) -> Reply:
+        queries, following = self._engine().queries(asked.query["limit"], asked.query["page_token"])
+        return Reply(200, {"queries": queries, "next_page_token": following})
+
+    def get_query(self, asked: Asked) -> Reply:
+        query = self._waited_for(asked)
+        return Reply(200, query, headers={} if query.state.ended else {"Retry-After": SOON})
+
+    def cancel_query(self, asked: Asked) -> Reply:
+        return Reply(200, self._engine().cancel(asked.path["query_id"]))
+
+    def query_rows(self, asked: Asked) -> Reply:
+        wanted = wanted_type(asked.request, JSON, CSV)
+        query = require_result(self._waited_for(asked))
+        return self._rows_reply(query, asked.query["limit"], asked.query["page_token"], wanted)
+
+    def download(self, asked: Asked) -> Reply:
+        query = require_result(self._engine().query(asked.path["query_id"]))
+        found = self._engine().download(query.query_id, asked.query["format"])
+        if found.link:
+            return Reply(302, None, headers={"Location": found.link, "Cache-Control": "no-store"})
+        headers = {"Content-Disposition": f'attachment; filename="{found.filename}"', "Cache-Control": "private"}
+        return Reply(200, found.path, found.content_type, headers)
+
+    def _waited_for(self, asked: Asked) -> Query:
+        query_id, seconds = asked.path["query_id"], asked.query["wait"]
+        return self._engine().wait(query_id, seconds) if seconds else self._engine().query(query_id)
+
+    def _rows_reply(self, query: Query, limit: int, page_token: str | None, wanted: str) -> Reply:
+        """A page of rows, made smaller until it fits one answer."""
+        while True:
+            page = self._engine().rows(query.query_id, limit, page_token)
+            text = page_text(page, wanted, first=page_token is None)
+            if len(text) <= LARGEST_PAGE:
+                break
+            if limit == 1:
+                raise QueryFailed("a row of this result is too large for a page: GET its download instead")
+            limit = max(1, min(limit // 2, limit * LARGEST_PAGE // len(text)))
+        reply = Reply(200, text, wanted if wanted == JSON else "text/csv; charset=utf-8; header=present")
+        if wanted == CSV:
+            reply.headers |= csv_headers(query, page, limit)
+        return cached(reply, "private, max-age=300")
+
+    # --- reports --------------------------------------------------------------------------------------------------
+
+    def list_reports(self, asked: Asked) -> Reply:
+        from chalicelib.reporting import reports
+
+        return cached(Reply(200, {"reports": [report.as_json() for report in reports(self._lake)]}))
+
+    def run_report(self, asked: Asked) -> Reply:
+        from chalicelib import reporting
+
+        wanted = wanted_type(asked.request, JSON, CSV)
+        report = reporting.report(asked.path["name"], self._lake)
+        values = single_values(asked.request.query)
+        done = reporting.run(
+            self._engine(), report, values, wait=LONGEST_WAIT, client=asked.request.token_id, clock=self._clock
+        )
+        location = {"Location": f"/queries/{done.query.query_id}"}
+        if done.page is None:
+            return Reply(202, done.query, headers=location)
+        if wanted == CSV:
+            reply = Reply(200, page_text(done.page, CSV, first=True), "text/csv; charset=utf-8; header=present")
+            reply.headers |= csv_headers(done.query, done.page, len(done.page.rows))
+            return cached(reply)
+        content = {
+            "report": report.as_json(),
+            "parameters": done.values,
+            "sql": report.sql,
+            "query_id": done.query.query_id,
+            **rows_json(done.page),
+        }
+        return cached(Reply(200, content))
+
+    def save_report(self, asked: Asked) -> Reply:
+        from chalicelib.reporting import parse_report
+
+        name, text = asked.path["name"], asked.body["sql"]
+        try:
+            report = parse_report(name, text, built_in=False)
+        except ValueError as error:
+            raise InvalidRequest(f"report {name}: {error}", report=name) from None
+        self._check_report(report)
+        key = own_report_key(name)
+        status = 200 if self._lake.store.stat(key) else 201
+        self._lake.store.write(key, text.encode(), content_type="application/sql")
+        return Reply(status, report.as_json())
+
+    def _check_report(self, report: Any) -> None:
+        """The guard's word on the report's SQL, before it is saved."""
+        from chalicelib.reporting import bind
+        from chalicelib.sql import check
+
+        check(bind(report, {}, clock=self._clock).sql)
+
+    def delete_report(self, asked: Asked) -> Reply:
+        name = asked.path["name"]
+        key = own_report_key(name)
+        if self._lake.store.stat(key) is None:
+            raise NotFound(f"there is no report {name} of your own in this lake", report=name)
+        self._lake.store.delete([key])
+        return Reply(200, {"deleted": name})
+
+    # --- imports --------------------------------------------------------------------------------------------------
+
+    def start_import(self, asked: Asked) -> Reply:
+        record = imports.announce(
+            self._settings, self._lake, asked.body["filename"], asked.body["user_id"], clock=self._clock
+        )
+        return Reply(201, record, headers={"Location": f"/imports/{record['import_id']}"})
+
+    def get_import(self, asked: Asked) -> Reply:
+        return Reply(200, imports.look_up(self._lake, asked.path["import_id"]))
+
+    def upload_import(self, asked: Asked) -> Reply:
+        record = imports.receive(self._lake, asked.path["import_id"], asked.request.body, clock=self._clock)
+        return Reply(202, record, headers={"Location": f"/imports/{record['import_id']}"})
+
+
+# --- reading a request --------------------------------------------------------------------------------------------
+
+
+def require_scope(route: Route, request: Request) -> None:
+    if request.scope is None:
+        raise Unauthorized("send 'Authorization: Bearer TOKEN'; `python -m chalicelib token` gives one")
+    if route.scope == RUN and request.scope != RUN:
+        raise Forbidden(f"{route.method} {route.path} needs a token of scope run; this one may only read")
+
+
+def read_request(route: Route, request: Request) -> Asked:
+    """The request's values by their declarations. Raises InvalidRequest naming every fault at once."""
+    require_names(route, request.path)
+    query, faults = check_query(route.query, {} if route.open_query else request.query)
+    body: dict[str, Any] = {}
+    if route.body is not None and route.body_type == JSON:
+        body, body_faults = read_body(route, request)
+        faults += body_faults
+    refuse(faults)
+    return Asked(request, request.path, query, body)
+
+
+def require_names(route: Route, path: Mapping[str, str]) -> None:
+    for name, value in path.items():
+        if not re.fullmatch(NAME, value):
+            raise NotFound(f"there is no {name} {value[:100]!r}", **{name: value[:100]})
+
+
+def read_body(route: Route, request: Request) -> tuple[dict[str, Any], list[Fault]]:
+    fields = route.body or ()
+    if not request.body and not route.body_required:
+        return check_body(fields, {})
+    kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if kind not in (JSON, CURL_DEFAULT):
+        raise UnsupportedMediaType(f"send the body as {JSON}, not {kind[:100]}")
+    try:
+        document = json.loads(bytes(request.body), parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        return {}, [fault("body", "", f"is not JSON: {str(error)[:200]}")]
+    return check_body(fields, document)
+
+
+CURL_DEFAULT = "application/x-www-form-urlencoded"  # what curl -d says when nobody says otherwise
+
+
+def no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def single_values(query: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Query parameters given once each. Raises InvalidRequest."""
+    refuse([fault("query", name, "is given more than once") for name, texts in query.items() if len(texts) > 1])
+    return {name: texts[0] for name, texts in query.items()}
+
+
+def wanted_type(request: Request, *offered: str) -> str:
+    """Which of the offered types the client likes best. Raises NotAcceptable."""
+    liked = request.headers.get("accept", "*/*")
+    ranked = sorted(parse_accept(liked), key=lambda entry: -entry[1])
+    for pattern, quality in ranked:
+        for kind in offered:
+            if quality > 0 and pattern in (kind, "*/*", kind.partition("/")[0] + "/*"):
+                return kind
+    raise NotAcceptable(f"this endpoint answers {' or '.join(offered)}, not {liked[:100]}")
+
+
+def parse_accept(text: str) -> list[tuple[str, float]]:
+    entries = []
+    for part in text.split(","):
+        kind, *parameters = [piece.strip().lower() for piece in part.split(";")]
+        quality = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        try:
+            entries.append((kind, float(quality)))
+        except ValueError:
+            entries.append((kind, 1.0))
+    return entries
+
+
+class UnsupportedMediaType(InvalidRequest):
+    code, status = "unsupported_media_type", 415
+
+
+class NotAcceptable(InvalidRequest):
+    code, status = "not_acceptable", 406
+
+
+# --- making a reply -----------------------------------------------------------------------------------------------
+
+
+def error_reply(error: LakeError) -> Reply:
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="lake"'
+    if isinstance(error, WaitUntil):
+        headers["Retry-After"] = str(math.ceil(error.details.get("retry_after", 60)))
+    elif error.status == 503:
+        headers["Retry-After"] = SOON
+    return Reply(error.status, error.as_json(), headers=headers)
+
+
+def dress(reply: Reply, request: Request) -> Reply:
+    """The headers every reply has, the text of its content, and 304 for a client that has it already."""
+    if not isinstance(reply.content, str | Path | None):
+        reply.content = json_text(reply.content)
+    reply.headers.setdefault("Cache-Control", "no-store")
+    reply.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    reply.headers |= {
+        "X-Request-Id": request.request_id,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }
+    etag = reply.headers.get("ETag")
+    if etag and reply.status == 200 and etag in request.headers.get("if-none-match", ""):
+        return Reply(304, None, reply.content_type, reply.headers)
+    return reply
+
+
+def cached(reply: Reply, policy: str = "private, no-cache") -> Reply:
+    """Let the client keep the reply and ask whether it is still the same."""
+    if not isinstance(reply.content, str):
+        reply.content = json_text(reply.content)
+    reply.headers["ETag"] = f'W/"{hashlib.sha256(reply.content.encode()).hexdigest()[:20]}"'
+    reply.headers["Cache-Control"] = policy
+    return reply
+
+
+def json_text(content: Any) -> str:
+    return json.dumps(as_json(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def as_json(value: Any) -> Any:
+    """Dataclasses, times and enumerations as JSON has them."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return as_json(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, Enum):
+        return value.value
+    return value
+
+
+def require_result(query: Query) -> Query:
+    """The query, if it has rows. Raises Conflict while it has none yet, QueryFailed if it never will."""
+    if query.state == QueryState.SUCCEEDED:
+        return query
+    if query.state == QueryState.FAILED:
+        error = query.error or {}
+        raise QueryFailed(error.get("message", "the query failed"), query_id=query.query_id, **error.get("details", {}))
+    remedy = "ask again with wait=10" if not query.state.ended else "start it again"
+    raise Conflict(f"query {query.query_id} is {query.state}: {remedy}", query_id=query.query_id, state=query.state)
+
+
+def rows_json(page: RowPage) -> dict[str, Any]:
+    from chalicelib.rendering import plain_rows
+
+    return {
+        "columns": [{"name": column.name, "type": column.type} for column in page.columns],
+        "rows": plain_rows(page.rows),
+        "next_page_token": page.next_page_token,
+        "truncated": page.truncated,
+    }
+
+
+def page_text(page: RowPage, wanted: str, *, first: bool) -> str:
+    if wanted == JSON:
+        return json.dumps(rows_json(page), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    from chalicelib.rendering import csv_lines
+
+    header = [[column.name for column in page.columns]] if first else []
+    return csv_lines([*header, *page.rows])
+
+
+def csv_headers(query: Query, page: RowPage, limit: int) -> dict[str, str]:
+    """What JSON says in its body: the next page, and whether the result was cut."""
+    headers = {"X-Truncated": str(page.truncated).lower()}
+    if page.next_page_token:
+        following = urlencode({"limit": max(1, limit), "page_token": page.next_page_token})
+        headers["X-Next-Page-Token"] = page.next_page_token
+        headers["Link"] = f'</queries/{quote(query.query_id)}/rows?{following}>; rel="next"'
+    return headers
+
+
+def page_of(names: list[str], limit: int, page_token: str | None) -> tuple[list[str], str | None]:
+    """A page of names in falling order; the token is the last name of the page before."""
+    if page_token is not None:
+        if not re.fullmatch(NAME, page_token):
+            raise PageTokenInvalid("page_token is not one that this endpoint gave")
+        names = [name for name in names if name < page_token]
+    return names[:limit], names[limit - 1] if len(names) > limit else None
+
+
+def own_report_key(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
+        raise InvalidRequest("a report's name is a small letter, then small letters, digits and _", name=name)
+    return f"{REPORTS}{name}.sql"

@@ -1,0 +1,135 @@
+"""Sends the Chalice app's S3 events for objects that arrive in a lake in a folder.
+
+A run's objects appear whole, by renaming; what a person copies in grows, and is sent when it has stopped growing.
+Objects that arrived while nobody watched are sent at the start.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+from chalice import Chalice
+from chalice.app import S3EventConfig
+from chalice.local import LambdaContext
+
+from chalicelib.clock import now, rfc3339
+from chalicelib.errors import LakeError
+from chalicelib.events import LOCAL_BUCKET, unhandled
+from chalicelib.lake import RAW, ObjectInfo
+from chalicelib.service import Service
+
+LOOK_EVERY = 300  # ms between two looks at files that may still grow
+STILL = 1.5  # s without a change after which a file is taken to be whole
+UNFINISHED = (".part", ".tmp", ".crdownload", ".download", "~")
+log = logging.getLogger("lake.arrivals")
+
+
+class Arrivals(threading.Thread):
+    """One thread; events are handled one after another, in the order of their keys."""
+
+    def __init__(self, app: Chalice, service: Service, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(name="arrivals", daemon=True)
+        self._app = app
+        self._service = service
+        self._monotonic = monotonic
+        self._stopped = threading.Event()
+        self._sources = [source for source in app.event_sources if isinstance(source, S3EventConfig)]
+        self._growing: dict[str, tuple[ObjectInfo, float]] = {}
+
+    def run(self) -> None:
+        from watchfiles import Change, watch
+
+        folder = Path(self._service.lake.store.location(RAW))
+        folder.mkdir(parents=True, exist_ok=True)
+        watched = watch(
+            folder, watch_filter=None, step=50, debounce=200, rust_timeout=LOOK_EVERY,
+            yield_on_timeout=True, stop_event=self._stopped, raise_interrupt=False,
+        )  # fmt: skip
+        self._catch_up()
+        for changes in watched:
+            for kind, name in changes:
+                if kind != Change.deleted:
+                    self._note(folder, Path(name))
+            self._send_whole()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _catch_up(self) -> None:
+        for key in unhandled(self._service):
+            if self._stopped.is_set():
+                return
+            self._send(key)
+
+    def _note(self, folder: Path, path: Path) -> None:
+        for file in files_in(path):
+            key = RAW + file.relative_to(folder).as_posix()
+            info = self._service.lake.store.stat(key)
+            if info is not None and self._source_of(key):
+                self._growing[key] = (info, self._monotonic())
+
+    def _send_whole(self) -> None:
+        for key, (seen, since) in sorted(self._growing.items()):
+            info = self._service.lake.store.stat(key)
+            if info is None:
+                del self._growing[key]
+            elif info != seen:
+                self._growing[key] = (info, self._monotonic())
+            elif (now() - info.modified).total_seconds() > STILL or self._monotonic() - since > STILL:
+                del self._growing[key]
+                self._send(key)
+
+    def _source_of(self, key: str) -> S3EventConfig | None:
+        for source in self._sources:
+            if key.startswith(source.prefix or "") and key.endswith(source.suffix or ""):
+                return source
+        return None
+
+    def _send(self, key: str) -> None:
+        source = self._source_of(key)
+        info = self._service.lake.store.stat(key)
+        if source is None or info is None:
+            return
+        context = LambdaContext(source.name, 1_769, max_runtime_ms=900_000)
+        try:
+            self._app.handler_map[source.name](created_event(info), context)
+        except LakeError as error:
+            log.error("%s: %s: %s", source.name, key, error.message)
+        except Exception:
+            log.exception("%s failed on %s", source.name, key)
+        else:
+            log.info("%s: %s", source.name, key)
+
+
+def files_in(path: Path) -> Iterator[Path]:
+    """The file, or the files of a folder that was moved in as a whole."""
+    found = path.rglob("*") if path.is_dir() else [path]
+    for file in found:
+        if file.is_file() and not file.name.startswith(".") and not file.name.endswith(UNFINISHED):
+            yield file
+
+
+def created_event(info: ObjectInfo) -> dict[str, Any]:
+    """What S3 sends; its keys are URL-encoded."""
+    return {
+        "Records": [
+            {
+                "eventVersion": "2.1",
+                "eventSource": "aws:s3",
+                "awsRegion": "local",
+                "eventTime": rfc3339(info.modified),
+                "eventName": "ObjectCreated:Put",
+                "s3": {
+                    "s3SchemaVersion": "1.0",
+                    "bucket": {"name": LOCAL_BUCKET, "arn": f"arn:aws:s3:::{LOCAL_BUCKET}"},
+                    "object": {"key": quote_plus(info.key, safe="/"), "size": info.size, "eTag": info.etag},
+                },
+            }
+        ]
+    }

@@ -1,0 +1,442 @@
+"""The command line: every command ends with exit status 0, or another one and one clear line on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chalicelib import __version__
+from chalicelib.errors import InvalidRequest, LakeError, QueryFailed
+
+if TYPE_CHECKING:
+    from chalicelib.engine import Engine, Query, RowPage
+    from chalicelib.service import Service
+
+FORMATS = ("table", "json", "csv", "parquet")
+SHOWN_ROWS = 1_000  # rows of a table on a terminal; files have them all
+INTERRUPTED = 130
+
+
+class Lake:
+    """What commands share; made when first needed."""
+
+    @cached_property
+    def service(self) -> Service:
+        from chalicelib.service import Service
+
+        return Service()
+
+
+class Command(click.Group):
+    """Turns the lake's errors into one line and an exit status; ``--debug`` shows where they came from."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except LakeError as error:
+            if context.params.get("debug"):
+                raise
+            click.echo(f"error: {error.message}", err=True)
+            raise SystemExit(error.exit_status) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
+        except Exception as error:
+            if context.params.get("debug"):
+                raise
+            click.echo(f"error: {type(error).__name__}: {error} (--debug shows where)", err=True)
+            raise SystemExit(1) from None
+
+
+@click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, help="Show tracebacks and debug logs.")
+@click.version_option(__version__)
+@click.pass_context
+def main(context: click.Context, debug: bool) -> None:
+    """A music-analytics lake: extract, transform, query and look at your Spotify data."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    if debug:
+        logging.getLogger("lake").setLevel(logging.DEBUG)
+    context.obj = Lake()
+
+
+# --- serving ------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.pass_obj
+def serve(lake: Lake, port: int, host: str) -> None:
+    """Serve the API and the dashboard; the schedule fires and new raw objects are transformed."""
+    from chalicelib.serve import serve as serve_app
+
+    logging.getLogger("lake").setLevel(lake.service.settings.log_level)
+    serve_app(lake.service.settings, host, port, say=lambda text: click.echo(text))
+
+
+# --- filling the lake ---------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source; may be repeated.")
+@click.option("--run-id", hidden=True)
+@click.option("--trigger", hidden=True, default="command", type=click.Choice(["command", "api", "schedule"]))
+@click.pass_obj
+def extract(lake: Lake, sources: tuple[str, ...], run_id: str | None, trigger: str) -> None:
+    """Extract what is due from Spotify into the raw zone: one run, now."""
+    from chalicelib.extract import run_extraction
+
+    service = lake.service
+    with bar("extract") as progress:
+        record = run_extraction(
+            service.settings,
+            service.lake,
+            run_id=run_id,
+            trigger=trigger,
+            sources=list(sources) or None,
+            progress=progress,
+        )
+    click.echo(f"run {record.run_id} {record.state}: {record.calls} calls, {record.items} items")
+    for source in record.sources:
+        if source.left:
+            click.echo(f"  {source.source}: still to fetch: {source.left}")
+    for warning in record.warnings:
+        click.echo(f"  warning: {warning}", err=True)
+    if record.state == "failed":
+        error = record.error or {}
+        click.echo(f"error: {error.get('message', 'the run failed')}", err=True)
+        raise SystemExit(1)
+
+
+@main.command("import-history")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
+@click.option("--user", "user_id", help="The listener; the one who logged in without it.")
+@click.pass_obj
+def import_history(lake: Lake, paths: tuple[Path, ...], user_id: str | None) -> None:
+    """Import a Spotify privacy export: zip, folder or JSON files."""
+    from chalicelib.history import import_export
+
+    service = lake.service
+    for path in paths:
+        with bar(path.name) as progress:
+            summary = import_export(service.lake, service.settings, path, user_id, progress=progress)
+        click.echo(str(summary))
+
+
+@main.command()
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--all", "everything", is_flag=True, help="Rebuild every table from raw.")
+@click.option("--since", metavar="DATE", help="With --all: only raw objects from this day on.")
+@click.pass_obj
+def transform(lake: Lake, keys: tuple[str, ...], everything: bool, since: str | None) -> None:
+    """Transform raw objects: those named, or those not transformed yet, or --all."""
+    from chalicelib import transform as transforming
+
+    if everything and keys:
+        raise click.UsageError("name keys or say --all, not both")
+    service = lake.service
+    with bar("transform") as progress:
+        if everything:
+            with closing(service.engine()) as engine:
+                transforming.rebuild(service.lake, engine.publish, since=since, progress=progress)
+        elif keys:
+            for key in keys:
+                transforming.transform_object(service.lake, key)
+        else:
+            transforming.transform_pending(service.lake, progress=progress)
+
+
+@main.command()
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.pass_obj
+def compact(lake: Lake, tables: tuple[str, ...]) -> None:
+    """Merge small Parquet files."""
+    from chalicelib.compact import compact as merge
+
+    click.echo(str(merge(lake.service.lake, list(tables) or None)))
+
+
+@main.command()
+@click.pass_obj
+def crawl(lake: Lake) -> None:
+    """Refresh the catalogue and say what changed."""
+    with closing(lake.service.engine()) as engine:
+        crawled = engine.start_crawl()
+    for change in crawled.changes:
+        click.echo(" ".join(str(value) for value in change.values()))
+    click.echo(f"crawl {crawled.state}: {len(crawled.changes)} changes")
+
+
+# --- asking -------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("sql")
+@click.option("--format", "shape", type=click.Choice(FORMATS), help="Default: table on a terminal, csv in a pipe.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of stdout.")
+@click.pass_obj
+def query(lake: Lake, sql: str, shape: str | None, output: Path | None) -> None:
+    """Run SQL in Athena's dialect."""
+    with closing(lake.service.engine()) as engine:
+        started = engine.start_query(sql, client="command line")
+        show(engine, ended(engine, started), shape, output)
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A parameter; may be repeated.")
+@click.option("--format", "shape", type=click.Choice(FORMATS), help="Default: table on a terminal, csv in a pipe.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of stdout.")
+@click.pass_obj
+def report(lake: Lake, name: str | None, values: tuple[str, ...], shape: str | None, output: Path | None) -> None:
+    """List the saved reports, or run one."""
+    from chalicelib import reporting
+
+    if name is None:
+        list_reports(reporting.reports(lake.service.lake))
+        return
+    wanted = reporting.report(name, lake.service.lake)
+    ready = reporting.bind(wanted, assignments(values))
+    with closing(lake.service.engine()) as engine:
+        started = engine.start_query(ready.sql, ready.bound, client="command line")
+        show(engine, ended(engine, started), shape, output, title=wanted.title)
+
+
+def list_reports(found: Iterable[Any]) -> None:
+    rows = [(each.name, each.title, ", ".join(p.name for p in each.parameters)) for each in found]
+    print_table(("report", "title", "parameters"), rows)
+
+
+def assignments(values: Sequence[str]) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise InvalidRequest(f"--set {wrong[0]}: write --set key=value")
+    return {name: value for name, _, value in pairs}
+
+
+def ended(engine: Engine, started: Query) -> Query:
+    """The query when it has ended. Raises QueryFailed if that is no success."""
+    done = started
+    while not done.state.ended:
+        done = engine.wait(started.query_id, 10)
+    if done.error or done.state != "succeeded":
+        raise QueryFailed((done.error or {}).get("message", f"the query was {done.state}"))
+    return done
+
+
+def show(engine: Engine, done: Query, shape: str | None, output: Path | None, title: str | None = None) -> None:
+    chosen = shape or ("parquet" if output and output.suffix == ".parquet" else None)
+    chosen = chosen or ("csv" if output or not sys.stdout.isatty() else "table")
+    if chosen == "parquet":
+        if output is None:
+            raise InvalidRequest("--format parquet needs --output FILE")
+        save_download(engine, done, output)
+        return
+    pages = engine.all_rows(done.query_id)
+    if output is None:
+        WRITERS[chosen](pages, sys.stdout, title)
+    else:
+        temporary = output.with_name(f".{output.name}.tmp")
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            WRITERS[chosen](pages, stream, title)
+        temporary.replace(output)
+    if done.truncated:
+        click.echo("the result was cut at QUERY_ROWS or QUERY_BYTES", err=True)
+
+
+def save_download(engine: Engine, done: Query, output: Path) -> None:
+    import shutil
+    from urllib.request import urlopen
+
+    found = engine.download(done.query_id, "parquet")
+    temporary = output.with_name(f".{output.name}.tmp")
+    with found.path.open("rb") if found.path else urlopen(found.link or "") as source, temporary.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    temporary.replace(output)
+
+
+def write_csv(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
+    from chalicelib.rendering import csv_lines
+
+    for place, page in enumerate(pages):
+        header = [[column.name for column in page.columns]] if place == 0 else []
+        stream.write(csv_lines([*header, *page.rows]))
+
+
+def write_json(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
+    """A JSON array of objects, a row a line."""
+    from chalicelib.rendering import plain
+
+    stream.write("[")
+    comma = "\n"
+    for page in pages:
+        names = [column.name for column in page.columns]
+        for row in page.rows:
+            record = dict(zip(names, map(plain, row), strict=True))
+            stream.write(comma + json.dumps(record, ensure_ascii=False, allow_nan=False))
+            comma = ",\n"
+    stream.write("\n]\n")
+
+
+def write_table(pages: Iterable[RowPage], stream: Any, title: str | None) -> None:
+    from chalicelib.rendering import csv_text
+
+    names: list[str] = []
+    rows: list[list[str]] = []
+    for page in pages:
+        names = [column.name for column in page.columns]
+        rows += [["" if value is None else csv_text(value) for value in row] for row in page.rows]
+        if len(rows) > SHOWN_ROWS:
+            break
+    print_table(names, rows[:SHOWN_ROWS], title, stream)
+    if len(rows) > SHOWN_ROWS:
+        click.echo(f"the first {SHOWN_ROWS} rows; --output FILE has them all", err=True)
+
+
+WRITERS: dict[str, Callable[[Iterable[Any], Any, str | None], None]] = {
+    "csv": write_csv,
+    "json": write_json,
+    "table": write_table,
+}
+
+
+def print_table(
+    names: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None, stream: Any = None
+) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for place, name in enumerate(names):
+        numeric = bool(rows) and all(is_number(row[place]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[cell.replace("[", "\\[") for cell in row])
+    stream = stream or sys.stdout
+    console = Console(file=stream, width=None if stream.isatty() else 200)
+    console.print(table)
+
+
+def is_number(text: str) -> bool:
+    return text == "" or text.replace(".", "", 1).removeprefix("-").isdigit()
+
+
+# --- accounts, tokens, health -------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.pass_obj
+def login(lake: Lake) -> None:
+    """Authorise a Spotify account and keep its refresh token."""
+    from chalicelib.spotify.auth import login as authorise
+
+    service = lake.service
+    user_id = authorise(service.settings, service.secrets)
+    click.echo(f"{user_id} is logged in")
+
+
+@main.group()
+def token() -> None:
+    """The API's tokens: show this computer's, add, list, revoke."""
+
+
+@token.command("show")
+@click.pass_obj
+def show_token(lake: Lake) -> None:
+    """Print the token of this computer (made when there is none)."""
+    click.echo(lake.service.access.local_token())
+
+
+@token.command("add")
+@click.option("--name", required=True, help="Whom or what it is for.")
+@click.option("--scope", type=click.Choice(["read", "run"]), default="read", show_default=True)
+@click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires; never without it.")
+@click.pass_obj
+def add_token(lake: Lake, name: str, scope: str, days: int | None) -> None:
+    """Make a token and print it, this once."""
+    kept, made = lake.service.access.add(name, scope, timedelta(days=days) if days else None)
+    click.echo(made)
+    click.echo(f"token {kept.token_id} ({scope}, {name}): it is not shown again", err=True)
+
+
+@token.command("list")
+@click.pass_obj
+def list_tokens(lake: Lake) -> None:
+    """List the tokens (not what they are)."""
+    rows = [
+        (each.token_id, each.name, each.scope, each.created_at, each.expires_at or "never")
+        for each in lake.service.access.tokens()
+    ]
+    print_table(("id", "name", "scope", "created", "expires"), rows)
+
+
+@token.command("revoke")
+@click.argument("token_id")
+@click.pass_obj
+def revoke_token(lake: Lake, token_id: str) -> None:
+    """Take a token back."""
+    revoked = lake.service.access.revoke(token_id)
+    click.echo(f"token {revoked.token_id} ({revoked.name}) is revoked")
+
+
+@main.command()
+@click.pass_obj
+def doctor(lake: Lake) -> None:
+    """Check settings, credentials, reachability and sizes; say what to do about each fault."""
+    from chalicelib.doctor import examine
+
+    faults = 0
+    for finding in examine(lake.service):
+        faults += finding.level == "fault"
+        click.echo(finding.line())
+    if faults:
+        raise SystemExit(1)
+
+
+# --- progress -----------------------------------------------------------------------------------------------------
+
+
+class bar:  # noqa: N801: reads as a function
+    """A progress bar on a terminal, nothing in a pipe. Called with what is done, of how much, and a word."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Callable[..., None]:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._title, total=None)
+        return self.update
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: float, total: float | None = None, word: str = "") -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total, description=word or self._title)
+
+
+__all__ = ["main"]

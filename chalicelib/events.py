@@ -1,0 +1,84 @@
+"""What happens when the schedule fires or an object arrives in the raw zone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.errors import RunInProgress
+from chalicelib.settings import Settings
+
+if TYPE_CHECKING:
+    from chalicelib.service import Service
+
+LOCAL_BUCKET = "lake"  # what a lake in a folder is called in events
+log = logging.getLogger("lake.events")
+
+
+def bucket_and_prefix(lake_url: str) -> tuple[str, str]:
+    """The bucket whose events are the lake's, and what lies before the lake's own keys in it."""
+    if not lake_url.startswith("s3://"):
+        return LOCAL_BUCKET, ""
+    bucket, _, prefix = lake_url.removeprefix("s3://").partition("/")
+    return bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+
+def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One extraction run within the time the function has left."""
+    from chalicelib.extract import run_extraction
+
+    told = told or {}
+    try:
+        record = run_extraction(
+            service.settings,
+            service.lake,
+            run_id=told.get("run_id"),
+            trigger=trigger,
+            sources=told.get("sources"),
+            remaining_seconds=time_left(context),
+        )
+    except RunInProgress as error:
+        log.warning("no run: %s", error.message)
+        return {"run_id": None, "state": "refused", "reason": error.message}
+    return {"run_id": record.run_id, "state": record.state}
+
+
+def transform(service: Service, event_key: str) -> dict[str, Any]:
+    """Turn one raw object into rows."""
+    from chalicelib.transform import transform_object
+
+    transform_object(service.lake, lake_key(service.settings, event_key))
+    return {"key": event_key}
+
+
+def import_history(service: Service, event_key: str) -> dict[str, Any]:
+    """Import one privacy export."""
+    from chalicelib.history import import_export
+
+    import_export(service.lake, service.settings, lake_key(service.settings, event_key))
+    return {"key": event_key}
+
+
+def maintain(service: Service) -> dict[str, Any]:
+    """Drive what was left lying, merge small files, refresh the catalogue."""
+    return {}
+
+
+def unhandled(service: Service) -> Iterator[str]:
+    """Keys of raw objects whose event was never handled."""
+    from chalicelib.transform import pending
+
+    yield from pending(service.lake)
+
+
+def lake_key(settings: Settings, event_key: str) -> str:
+    """The lake's key of an event's object."""
+    return event_key.removeprefix(bucket_and_prefix(settings.lake_url)[1])
+
+
+def time_left(context: Any) -> Callable[[], float] | None:
+    """Seconds the function may still run, where somebody counts them."""
+    if context is None:
+        return None
+    return lambda: float(context.get_remaining_time_in_millis()) / 1000

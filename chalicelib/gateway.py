@@ -1,0 +1,129 @@
+"""Between Chalice and the API: Chalice's request and response on one side, ours on the other."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from chalice.app import AuthRequest, AuthResponse, Response
+from chalice.app import Request as ChaliceRequest
+
+from chalicelib.errors import LakeError, Unauthorized
+
+if TYPE_CHECKING:
+    from chalicelib.api import Reply, Request
+    from chalicelib.service import Service
+
+
+def answer(service: Service, request: ChaliceRequest) -> Response:
+    """The API's reply to a request that Chalice routed here."""
+    try:
+        api = service.api
+    except LakeError as error:
+        return Response(error.as_json(), {"Content-Type": "application/json"}, error.status)
+    return to_chalice(api.handle(from_chalice(request)))
+
+
+def from_chalice(request: ChaliceRequest) -> Request:
+    from chalicelib.api import Request
+
+    event = request.to_original_event()
+    authorizer = request.context.get("authorizer") or {}
+    context_id = request.context.get("requestId") or getattr(request.lambda_context, "aws_request_id", None)
+    return Request(
+        method=request.method,
+        route=request.path,
+        path=request.uri_params or {},
+        query=event.get("multiValueQueryStringParameters") or {},
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=body_of(request, event),
+        scope=authorizer.get("scope"),
+        token_id=authorizer.get("principalId", ""),
+        request_id=context_id or str(uuid4()),
+    )
+
+
+def body_of(request: ChaliceRequest, event: dict[str, Any]) -> Any:
+    """Bytes; or the file that serve.py spooled a large body to."""
+    body = event.get("body")
+    return body if isinstance(body, SpooledBody) else request.raw_body or b""
+
+
+def to_chalice(reply: Reply) -> Response:
+    headers = {"Content-Type": reply.content_type, **reply.headers}
+    if isinstance(reply.content, Path):
+        return FileResponse(reply.content, headers, reply.status)
+    return Response("" if reply.content is None else reply.content, headers, reply.status)
+
+
+def one_error_shape(response: Response) -> Response:
+    """Chalice's own errors (a method that is not there) in the API's shape."""
+    body = response.body
+    if response.status_code < 400 or not isinstance(body, dict) or set(body) != {"Code", "Message"}:
+        return response
+    code = re.sub(r"(?<!^)(?=[A-Z])", "_", body["Code"].removesuffix("Error")).lower()
+    error = {"error": {"code": code, "message": body["Message"], "details": {}}}
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **response.headers}
+    return Response(error, headers, response.status_code)
+
+
+def authorize(service: Service, request: AuthRequest) -> AuthResponse:
+    """Let a token in, with its scope; what it may do with it is the API's to say, in words.
+
+    Every route is allowed because API Gateway keeps the answer for the token, whatever it asks next.
+    """
+    try:
+        token = service.access.recognise(request.token or "")
+    except Unauthorized as error:
+        raise refusal(error) from None
+    return AuthResponse(routes=["*"], principal_id=token.token_id, context={"scope": token.scope})
+
+
+def refusal(error: Unauthorized) -> Exception:
+    """What makes the gateway answer 401: API Gateway wants these very words, Chalice's local one its own type."""
+    try:
+        from chalice.local import NotAuthorizedError
+    except ImportError:  # the deployed function has Chalice's runtime only
+        return RuntimeError("Unauthorized")
+    from chalicelib.api import error_reply, json_text
+
+    reply = error_reply(error)
+    return NotAuthorizedError({"Content-Type": reply.content_type, **reply.headers}, json_text(reply.content).encode())
+
+
+class FileResponse(Response):
+    """A file as a body, mapped instead of read. Chalice's local server sends what ``encode`` gives it."""
+
+    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
+        body = MappedFile(self.body)
+        return {"headers": self.headers, "multiValueHeaders": {}, "statusCode": self.status_code, "body": body}
+
+
+class MappedFile:
+    """Stands where a text body does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def encode(self, _encoding: str) -> bytes | mmap.mmap:
+        with self.path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size == 0:
+                return b""
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+class SpooledBody:
+    """A request body on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self) -> Any:
+        return self.path.open("rb")
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size

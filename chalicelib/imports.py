@@ -1,0 +1,96 @@
+"""Privacy exports that come over the API: announced, received into ``raw/history/``, then imported by the event.
+
+The record of an announced import lies in ``results/imports/``; what became of its rows is history.py's to say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from chalicelib.clock import Clock, now, rfc3339
+from chalicelib.errors import Conflict, InvalidRequest, NotFound
+from chalicelib.lake import RAW_HISTORY, RESULTS, Lake
+from chalicelib.runs import new_run_id
+from chalicelib.settings import Settings
+
+ANNOUNCED = RESULTS + "imports/"
+LINK_LASTS = timedelta(hours=1)
+FILENAME = r"[A-Za-z0-9][A-Za-z0-9 ()_.-]{0,190}\.(zip|json)"
+
+
+def announce(
+    settings: Settings, lake: Lake, filename: str, user_id: str | None, *, clock: Clock = now
+) -> dict[str, Any]:
+    """Note that a file will come, and where to put it: here, or on AWS to a link of S3."""
+    if not re.fullmatch(FILENAME, filename):
+        raise InvalidRequest(f"filename {filename!r} must end in .zip or .json and hold no folder", filename=filename)
+    moment = clock()
+    import_id = new_run_id(moment)
+    folder = f"{user_id}/" if user_id else ""
+    record = {
+        "import_id": import_id,
+        "state": "waiting",
+        "filename": filename,
+        "user_id": user_id,
+        "key": f"{RAW_HISTORY}{folder}{import_id}-{filename.replace(' ', '_')}",
+        "announced_at": rfc3339(moment),
+        "received_at": None,
+    }
+    write_record(lake, record)
+    return {**record, "upload": upload_target(settings, lake, record, clock)}
+
+
+def upload_target(settings: Settings, lake: Lake, record: dict[str, Any], clock: Clock) -> dict[str, Any]:
+    if settings.on_aws:
+        from chalicelib.stores.s3 import upload_link
+
+        link = upload_link(lake.store, record["key"], LINK_LASTS)
+        return {"method": "PUT", "url": link, "expires_at": rfc3339(clock() + LINK_LASTS)}
+    return {"method": "PUT", "url": f"imports/{record['import_id']}", "expires_at": None}
+
+
+def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> dict[str, Any]:
+    """Put an announced file into the raw zone. ``body`` is bytes or a Spooled file. Raises NotFound, Conflict."""
+    record = read_record(lake, import_id)
+    if lake.store.stat(record["key"]):
+        raise Conflict(f"the file of import {import_id} is here already: announce another", import_id=import_id)
+    if not len(body):
+        raise InvalidRequest("the body is empty: send the file itself", import_id=import_id)
+    with tempfile.TemporaryDirectory(prefix="import-") as folder:
+        path = Path(folder) / "upload"
+        with path.open("wb") as target:
+            if isinstance(body, bytes):
+                target.write(body)
+            else:
+                shutil.copyfileobj(body.open(), target)
+        lake.store.write_file(record["key"], path)
+    record |= {"state": "received", "received_at": rfc3339(clock())}
+    write_record(lake, record)
+    return record
+
+
+def look_up(lake: Lake, import_id: str) -> dict[str, Any]:
+    """An announced import as it stands, with the summary once there is one. Raises NotFound."""
+    record = read_record(lake, import_id)
+    if record["state"] == "waiting" and lake.store.stat(record["key"]):
+        record["state"] = "received"
+    return record
+
+
+def read_record(lake: Lake, import_id: str) -> dict[str, Any]:
+    key = f"{ANNOUNCED}{import_id}.json"
+    if lake.store.stat(key) is None:
+        raise NotFound(f"there is no import {import_id}: POST /imports announces one", import_id=import_id)
+    record: dict[str, Any] = json.loads(lake.store.read(key))
+    return record
+
+
+def write_record(lake: Lake, record: dict[str, Any]) -> None:
+    key = f"{ANNOUNCED}{record['import_id']}.json"
+    lake.store.write(key, json.dumps(record).encode(), content_type="application/json")

@@ -1,0 +1,42 @@
+"""How often one token may ask: a bucket that refills evenly, kept in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from chalicelib.clock import Clock, now
+from chalicelib.errors import TooManyRequests
+
+MOST_BUCKETS = 10_000  # tokens remembered before the full buckets are forgotten
+
+
+class RateLimit:
+    """``per_minute`` requests for each token, of which a sixth of a minute's worth may come at once."""
+
+    def __init__(self, per_minute: int, monotonic: Callable[[], float] = time.monotonic, clock: Clock = now) -> None:
+        self._rate = per_minute / 60
+        self._size = max(10.0, per_minute / 6)
+        self._monotonic = monotonic
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, token_id: str) -> None:
+        """Count one request. Raises TooManyRequests with the time to come back."""
+        with self._lock:
+            moment = self._monotonic()
+            if len(self._buckets) > MOST_BUCKETS:
+                self._buckets.clear()
+            level, since = self._buckets.get(token_id, (self._size, moment))
+            level = min(self._size, level + (moment - since) * self._rate)
+            self._buckets[token_id] = (level - 1 if level >= 1 else level, moment)
+        if level < 1:
+            wait = (1 - level) / self._rate
+            raise TooManyRequests(
+                f"this token has used up its requests (REQUESTS_PER_MINUTE); ask again in {wait:.1f} s",
+                not_before=self._clock() + timedelta(seconds=wait),
+                retry_after=wait,
+            )

@@ -1,0 +1,88 @@
+"""Result rows as JSON and CSV, the same for the API and the command line.
+
+JSON keeps types as far as it has them. What it has not is text: integers beyond 2^53 (a double would round them),
+decimals, dates and times (RFC 3339, UTC), NaN and infinities, binary (base64). CSV is RFC 4180 in UTF-8: a null is
+an empty field, an empty string is ``""``; arrays, maps and rows are JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+EXACT = 2**53  # integers up to here are exact in every JSON reader
+PLAIN = (str, bool, type(None))
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, PLAIN):
+        return value
+    for kind, convert in CONVERSIONS:
+        if isinstance(value, kind):
+            return convert(value)
+    return str(value)
+
+
+def plain_int(value: int) -> int | str:
+    return value if -EXACT <= value <= EXACT else str(value)
+
+
+def plain_float(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def plain_datetime(value: datetime) -> str:
+    """Naive timestamps are UTC in the lake; digits of a second are shown as far as they say something."""
+    moment = value.astimezone(UTC) if value.tzinfo else value
+    return moment.replace(tzinfo=None).isoformat(timespec="auto" if value.microsecond % 1000 else "milliseconds") + "Z"
+
+
+def plain_mapping(value: dict[Any, Any]) -> dict[str, Any]:
+    return {key if isinstance(key, str) else csv_text(key): plain(item) for key, item in value.items()}
+
+
+CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (int, plain_int),
+    (float, plain_float),
+    (datetime, plain_datetime),
+    (date, date.isoformat),
+    (time, time.isoformat),
+    (Decimal, str),
+    (timedelta, str),
+    (dict, plain_mapping),
+    ((list, tuple), lambda value: [plain(item) for item in value]),
+    ((bytes, bytearray, memoryview), lambda value: base64.b64encode(value).decode()),
+)
+
+
+def plain_rows(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    return [[plain(value) for value in row] for row in rows]
+
+
+def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV lines, each ended by CR LF."""
+    return "".join(",".join([csv_field(value) for value in row]) + "\r\n" for row in rows)
+
+
+def csv_field(value: Any) -> str:
+    if value is None:
+        return ""
+    text = csv_text(value)
+    if text == "" or any(mark in text for mark in ',"\r\n') or text != text.strip():
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def csv_text(value: Any) -> str:
+    shown = plain(value)
+    if isinstance(shown, str):
+        return shown
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,355 @@
+"""Every endpoint, declared once: what it takes, who may call it, what it answers.
+
+``app.py`` decorates one function for each, ``api.py`` answers, ``openapi.py`` describes; tests hold the three to
+this table. ``scope`` None needs no token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.access import READ, RUN
+from chalicelib.schema import Field, ListOf, Number, Scalar, Text, Whole
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
+MOST_ROWS = 10_000  # rows of one page
+LONGEST_WAIT = 20.0  # s one request may wait for a query; API Gateway ends it at 29 s
+LONGEST_SQL = 1_000_000  # characters; the guard sets its own, smaller bound
+
+JSON, CSV, PARQUET, HTML, SQL = (
+    "application/json",
+    "text/csv",
+    "application/vnd.apache.parquet",
+    "text/html",
+    "text/plain",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One way an endpoint answers. ``shape`` names a schema of openapi.py, or is None where there is no JSON."""
+
+    status: int
+    description: str
+    shape: str | None = None
+    content_types: tuple[str, ...] = (JSON,)
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: str
+    name: str  # of the function in app.py and of the method of Api
+    summary: str
+    answers: tuple[Answer, ...]
+    scope: str | None = READ
+    query: tuple[Field, ...] = ()
+    open_query: bool = False  # takes other query parameters too: a report's own
+    body: tuple[Field, ...] | None = None
+    body_required: bool = True
+    body_type: str = JSON  # anything but JSON is handed on as it comes
+    errors: tuple[int, ...] = ()  # besides those every endpoint may answer
+    path_examples: dict[str, str] = field(default_factory=dict)
+    tag: str = ""
+    example: Any = None  # of the first answer
+
+
+LIMIT = Field("limit", Whole(1, 200), "Most entries on the page", default=50, example=20)
+PAGE_TOKEN = Field("page_token", Text(1, 500), "`next_page_token` of the page before")
+ROW_LIMIT = Field("limit", Whole(1, MOST_ROWS), "Most rows on the page", default=1_000, example=100)
+WAIT = Field("wait", Number(0, LONGEST_WAIT), "Seconds to wait for the query to end before answering", default=0.0)
+QUERY_ID, RUN_ID = "0f8fad5b-d9cb-469f-a165-70867728950e", "20261120T101530Z-1a2b3c"
+IMPORT_ID = "20261120T101530Z-4d5e6f"
+
+SQL_FIELDS = (
+    Field("sql", Text(1, LONGEST_SQL), "One read-only statement in Athena's dialect", True, example="SELECT 1 AS one"),
+    Field("parameters", ListOf(Scalar(), most=100), "Values for the statement's `?`, in order", default=[]),
+    Field("max_rows", Whole(1, 1_000_000_000), "Keep at most this many rows of the result"),
+)
+ROWS_EXAMPLE = {
+    "columns": [{"name": "one", "type": "integer"}],
+    "rows": [[1]],
+    "next_page_token": None,
+    "truncated": False,
+}
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/", "dashboard", "The dashboard", (Answer(200, "The page", None, (HTML,)),), None, open_query=True),
+    Route(
+        "GET",
+        "/static/{name}",
+        "asset",
+        "A file of the dashboard",
+        (Answer(200, "The file", None, ("*/*",)), Answer(304, "As you have it", None, ())),
+        None,
+        open_query=True,
+        errors=(404,),
+        path_examples={"name": "style.css"},
+    ),
+    Route(
+        "GET",
+        "/static/{name}/{below}",
+        "asset_below",
+        "A file of the dashboard, one folder down",
+        (Answer(200, "The file", None, ("*/*",)), Answer(304, "As you have it", None, ())),
+        None,
+        open_query=True,
+        errors=(404,),
+        path_examples={"name": "vendor", "below": "chart.js"},
+    ),
+    Route(
+        "GET",
+        "/health",
+        "health",
+        "Liveness, version and engine",
+        (Answer(200, "Alive", "Health"),),
+        None,
+        tag="service",
+        example={"status": "ok", "version": "0.1.0", "engine": "embedded", "warnings": []},
+    ),
+    Route(
+        "GET",
+        "/openapi.json",
+        "openapi",
+        "This document",
+        (Answer(200, "OpenAPI 3.1", "Document"), Answer(304, "As you have it", None, ())),
+        None,
+        tag="service",
+    ),
+    Route(
+        "POST",
+        "/runs",
+        "start_run",
+        "Start an extraction run",
+        (Answer(202, "Started; `Location` is its record", "RunStarted", headers=("Location",)),),
+        RUN,
+        body=(
+            Field(
+                "sources",
+                ListOf(Text(1, 100, r"[A-Za-z0-9_.-]+"), 1, 100),
+                "Only these sources of sources.toml; all that are due without it",
+                example=["recently_played"],
+            ),
+        ),
+        body_required=False,
+        errors=(409,),
+        tag="runs",
+        example={"run_id": RUN_ID, "state": "queued"},
+    ),
+    Route(
+        "GET",
+        "/runs",
+        "list_runs",
+        "Runs, newest first",
+        (Answer(200, "A page of runs", "RunList"),),
+        query=(LIMIT, PAGE_TOKEN),
+        tag="runs",
+    ),
+    Route(
+        "GET",
+        "/runs/{run_id}",
+        "get_run",
+        "One run: what each source brought, waited for and left, and what is still to transform",
+        (Answer(200, "The run", "Run"),),
+        errors=(404,),
+        path_examples={"run_id": RUN_ID},
+        tag="runs",
+    ),
+    Route(
+        "POST",
+        "/crawls",
+        "start_crawl",
+        "Start the crawler",
+        (Answer(202, "Started; `Location` is its state", "Crawl", headers=("Location",)),),
+        RUN,
+        body=(),
+        body_required=False,
+        errors=(409,),
+        tag="catalogue",
+    ),
+    Route(
+        "GET",
+        "/crawls/latest",
+        "latest_crawl",
+        "The newest crawl: its state and what it changed",
+        (Answer(200, "The crawl", "Crawl"),),
+        errors=(404,),
+        tag="catalogue",
+    ),
+    Route(
+        "GET",
+        "/tables",
+        "list_tables",
+        "The catalogue",
+        (Answer(200, "The tables", "TableList"), Answer(304, "As you have it", None, ())),
+        tag="catalogue",
+    ),
+    Route(
+        "GET",
+        "/tables/{name}",
+        "get_table",
+        "One table: columns, partitions, rows, bytes, freshness",
+        (Answer(200, "The table", "Table"), Answer(304, "As you have it", None, ())),
+        errors=(404,),
+        path_examples={"name": "plays"},
+        tag="catalogue",
+    ),
+    Route(
+        "POST",
+        "/queries",
+        "start_query",
+        "Start a query",
+        (Answer(202, "Accepted; `Location` is its state", "Query", headers=("Location",)),),
+        body=SQL_FIELDS,
+        tag="queries",
+    ),
+    Route(
+        "GET",
+        "/queries",
+        "list_queries",
+        "Queries, newest first",
+        (Answer(200, "A page of queries", "QueryList"),),
+        query=(LIMIT, PAGE_TOKEN),
+        tag="queries",
+    ),
+    Route(
+        "GET",
+        "/queries/{query_id}",
+        "get_query",
+        "A query's state, bytes scanned, time, cost, and error with its position",
+        (Answer(200, "The query", "Query"),),
+        query=(WAIT,),
+        errors=(404,),
+        path_examples={"query_id": QUERY_ID},
+        tag="queries",
+    ),
+    Route(
+        "DELETE",
+        "/queries/{query_id}",
+        "cancel_query",
+        "Cancel a query",
+        (Answer(200, "The query as it is now", "Query"),),
+        errors=(404,),
+        path_examples={"query_id": QUERY_ID},
+        tag="queries",
+    ),
+    Route(
+        "GET",
+        "/queries/{query_id}/rows",
+        "query_rows",
+        "A page of a finished query's rows, as JSON or (`Accept: text/csv`) CSV",
+        (Answer(200, "Rows", "Rows", (JSON, CSV)), Answer(304, "As you have it", None, ())),
+        query=(ROW_LIMIT, PAGE_TOKEN, WAIT),
+        errors=(404, 406, 409, 422),
+        path_examples={"query_id": QUERY_ID},
+        tag="queries",
+        example=ROWS_EXAMPLE,
+    ),
+    Route(
+        "GET",
+        "/queries/{query_id}/download",
+        "download",
+        "The whole result as a file: here from a laptop, behind a short-lived link on AWS",
+        (
+            Answer(200, "The file", None, (CSV, PARQUET)),
+            Answer(302, "On AWS: `Location` is a link that works for a while", None, (), ("Location",)),
+        ),
+        query=(Field("format", Text(choices=("csv", "parquet")), "File format", default="csv", example="parquet"),),
+        errors=(404, 409, 422),
+        path_examples={"query_id": QUERY_ID},
+        tag="queries",
+    ),
+    Route(
+        "GET",
+        "/reports",
+        "list_reports",
+        "Saved reports with their parameters",
+        (Answer(200, "The reports", "ReportList"), Answer(304, "As you have it", None, ())),
+        tag="reports",
+    ),
+    Route(
+        "GET",
+        "/reports/{name}",
+        "run_report",
+        "One report's rows; its parameters are query parameters",
+        (
+            Answer(200, "Rows", "ReportRows", (JSON, CSV)),
+            Answer(202, "Takes longer; `Location` is the query", "Query", headers=("Location",)),
+        ),
+        open_query=True,
+        errors=(404, 406, 422),
+        path_examples={"name": "top_artists"},
+        tag="reports",
+    ),
+    Route(
+        "PUT",
+        "/reports/{name}",
+        "save_report",
+        "Save a report of your own in the lake",
+        (Answer(200, "Replaced", "Report"), Answer(201, "Saved", "Report")),
+        RUN,
+        body=(
+            Field(
+                "sql",
+                Text(1, 100_000),
+                "The report: its header in `--` comments, then one statement in Athena's dialect",
+                True,
+            ),
+        ),
+        errors=(409, 422),
+        path_examples={"name": "my_report"},
+        tag="reports",
+    ),
+    Route(
+        "DELETE",
+        "/reports/{name}",
+        "delete_report",
+        "Delete a report of your own",
+        (Answer(200, "Deleted", "Deleted"),),
+        RUN,
+        errors=(404,),
+        path_examples={"name": "my_report"},
+        tag="reports",
+    ),
+    Route(
+        "POST",
+        "/imports",
+        "start_import",
+        "Announce a Spotify privacy export: answers where to put the file",
+        (Answer(201, "Put the file to `upload.url`", "Import", headers=("Location",)),),
+        RUN,
+        body=(
+            Field("filename", Text(1, 200), "Name of the zip or JSON file", True, example="my_spotify_data.zip"),
+            Field("user_id", Text(1, 128, r"[A-Za-z0-9_.-]+"), "The listener; the one who logged in without it"),
+        ),
+        errors=(409,),
+        tag="imports",
+    ),
+    Route(
+        "GET",
+        "/imports/{import_id}",
+        "get_import",
+        "An import's state and, at its end, what became of every row",
+        (Answer(200, "The import", "Import"),),
+        errors=(404,),
+        path_examples={"import_id": IMPORT_ID},
+        tag="imports",
+    ),
+    Route(
+        "PUT",
+        "/imports/{import_id}",
+        "upload_import",
+        "The file itself (on AWS it goes to a link of S3 instead)",
+        (Answer(202, "Received; being imported", "Import", headers=("Location",)),),
+        RUN,
+        body=(),
+        body_type="application/octet-stream",
+        errors=(404, 409, 411),
+        path_examples={"import_id": IMPORT_ID},
+        tag="imports",
+    ),
+)
+BY_ADDRESS = {(route.method, route.path): route for route in ROUTES}
+BY_NAME = {route.name: route for route in ROUTES}

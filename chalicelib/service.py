@@ -1,0 +1,89 @@
+"""What the handlers share, made when first needed: settings, lake, engine, tokens, worker, API."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from chalicelib.settings import PROJECT, Settings
+
+if TYPE_CHECKING:
+    from chalicelib.access import Access
+    from chalicelib.api import Api
+    from chalicelib.engine import Engine
+    from chalicelib.lake import Lake
+    from chalicelib.secrets import SecretStore
+    from chalicelib.worker import Worker
+
+T = TypeVar("T")
+
+
+class Service:
+    """One of each, for all threads of a process. Nothing is read or opened before it is asked for."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None, env_file: Path | None = PROJECT / ".env") -> None:
+        self._environ = environ
+        self._env_file = env_file
+        self._made: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def settings(self) -> Settings:
+        return self._once("settings", self._load_settings)
+
+    @property
+    def lake(self) -> Lake:
+        from chalicelib.lake import open_lake
+
+        return self._once("lake", lambda: open_lake(self.settings))
+
+    @property
+    def secrets(self) -> SecretStore:
+        from chalicelib.secrets import open_secrets
+
+        return self._once("secrets", lambda: open_secrets(self.settings))
+
+    @property
+    def access(self) -> Access:
+        from chalicelib.access import Access
+
+        return self._once("access", lambda: Access(self.settings, self.secrets))
+
+    @property
+    def api(self) -> Api:
+        from chalicelib.api import Api
+
+        return self._once("api", lambda: Api(self.settings, self.lake, self.engine, self.worker))
+
+    def engine(self) -> Engine:
+        from chalicelib.engine import open_engine
+
+        return self._once("engine", lambda: open_engine(self.settings, self.lake))
+
+    def worker(self) -> Worker:
+        from chalicelib.worker import open_worker
+
+        return self._once("worker", lambda: open_worker(self.settings, self.lake))
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        with self._lock:
+            for name in ("worker", "engine"):
+                if name in self._made:
+                    self._made.pop(name).close()
+
+    def _load_settings(self) -> Settings:
+        settings = Settings.load(self._environ, self._env_file)
+        logging.getLogger("lake").setLevel(settings.log_level)
+        return settings
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        if name not in self._made:
+            with self._lock:
+                if name not in self._made:
+                    self._made[name] = make()
+        made: T = self._made[name]
+        return made

@@ -1,0 +1,90 @@
+"""Fires the Chalice app's schedules where there is no EventBridge."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from chalice import Chalice
+from chalice.app import ScheduledEventConfig
+from chalice.local import LambdaContext
+
+from chalicelib.clock import Clock, now
+from chalicelib.errors import LakeError
+from chalicelib.schedule import next_time
+from chalicelib.service import Service
+
+LONGEST_SLEEP = 30.0  # s; a computer that was asleep notices the time at the latest then
+log = logging.getLogger("lake.schedule")
+
+
+class Ticker(threading.Thread):
+    """One thread; handlers due at the same time run one after another, in the order of their declaration."""
+
+    def __init__(self, app: Chalice, service: Service, clock: Clock = now) -> None:
+        super().__init__(name="schedule", daemon=True)
+        self._app = app
+        self._service = service
+        self._clock = clock
+        self._stopped = threading.Event()
+        started = clock()
+        self._due = {
+            source.name: (expression_of(source), next_time(expression_of(source), started))
+            for source in app.event_sources
+            if isinstance(source, ScheduledEventConfig)
+        }
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            soonest = min((moment for _, moment in self._due.values()), default=None)
+            if soonest is None:
+                return
+            wait = (soonest - self._clock()).total_seconds()
+            if wait > 0 and self._stopped.wait(min(wait, LONGEST_SLEEP)):
+                return
+            self._fire_due()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _fire_due(self) -> None:
+        moment = self._clock()
+        for name, (expression, due) in list(self._due.items()):
+            if due <= moment and not self._stopped.is_set():
+                self._fire(name, due)
+                self._due[name] = (expression, next_time(expression, max(due, self._clock())))
+
+    def _fire(self, name: str, due: datetime) -> None:
+        context = LambdaContext(name, 1_769, max_runtime_ms=int(self._service.settings.run_seconds * 1000))
+        log.info("%s fires", name)
+        try:
+            outcome = self._app.handler_map[name](scheduled_event(name, due), context)
+        except LakeError as error:
+            log.error("%s: %s", name, error.message)
+        except Exception:
+            log.exception("%s failed", name)
+        else:
+            log.info("%s: %s", name, outcome)
+
+
+def expression_of(source: ScheduledEventConfig) -> str:
+    expression = source.schedule_expression
+    return expression if isinstance(expression, str) else str(expression.to_string())
+
+
+def scheduled_event(name: str, due: datetime) -> dict[str, Any]:
+    """What EventBridge sends."""
+    return {
+        "version": "0",
+        "id": str(uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "",
+        "time": due.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": "local",
+        "resources": [f"arn:aws:events:local::rule/{name}"],
+        "detail": {},
+    }
