@@ -1,0 +1,111 @@
+"""A JSON array read a piece at a time, however large the file: whole elements, bounded memory.
+
+The array's elements must be objects, as in every privacy export. A piece ends at the last ``}`` that has been read;
+where that brace stands inside a text or an inner object, the piece does not parse, and its true end is looked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+BLOCK = 4 * 1024 * 1024  # bytes read at once
+LONGEST_ELEMENT = 1024 * 1024  # bytes; a listen's row has under 2 kB
+MARK = b"\xef\xbb\xbf"  # UTF-8 byte-order mark
+SPACE = b" \t\r\n"
+TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?P<closed>")?|[{}\[\]]', re.DOTALL)
+
+
+class NotAnArray(ValueError):
+    """The text is not one whole JSON array of objects; says where it stops being one."""
+
+
+def pieces(stream: BinaryIO, parse: Callable[[bytes], T], *, block: int = BLOCK) -> Iterator[T]:
+    """``parse(b"[...]")`` for successive pieces of the array in ``stream``.
+
+    ``parse`` raises msgspec.DecodeError for what is not JSON. An empty or blank stream is an empty array.
+    Raises NotAnArray.
+    """
+    rest = opening(stream, block)
+    if rest is None:
+        return
+    done = 0  # bytes of the array handed out
+    while more := stream.read(block):
+        rest += more
+        if end := rest.rfind(b"}") + 1:
+            piece, end = whole_elements(rest, end, parse, done)
+            if end:
+                done, rest = done + end, rest[end:]
+                yield piece  # type: ignore[misc]
+        if len(rest) > block + LONGEST_ELEMENT:
+            raise NotAnArray(f"an element after byte {done} is longer than {LONGEST_ELEMENT} bytes")
+    text = rest.rstrip(SPACE)
+    if not text.endswith(b"]"):
+        raise NotAnArray(f"it is cut short after byte {done + len(rest)}")
+    if last := text[:-1].strip(SPACE):
+        yield parse_piece(last, parse, done)
+
+
+def opening(stream: BinaryIO, block: int) -> bytes | None:
+    """What follows the array's bracket in the first block; None for an empty stream."""
+    text = stream.read(block).removeprefix(MARK).lstrip(SPACE)
+    while not text:
+        more = stream.read(block)
+        if not more:
+            return None
+        text = more.lstrip(SPACE)
+    if not text.startswith(b"["):
+        raise NotAnArray("it does not start as a JSON array")
+    return text[1:]
+
+
+def whole_elements(rest: bytes, end: int, parse: Callable[[bytes], T], done: int) -> tuple[T | None, int]:
+    """The parsed elements at the start of ``rest`` and where they end: ``end``, or before it; 0 if none is whole."""
+    text = elements(rest[:end], done)
+    try:
+        return parse(b"[" + text + b"]"), end
+    except (msgspec.DecodeError, RecursionError):
+        end = end_of_last_object(rest)
+    return (parse_piece(rest[:end], parse, done), end) if end else (None, 0)
+
+
+def parse_piece(text: bytes, parse: Callable[[bytes], T], done: int) -> T:
+    try:
+        return parse(b"[" + elements(text, done) + b"]")
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotAnArray(f"it is not JSON after byte {done}: {error}") from error
+
+
+def elements(text: bytes, done: int) -> bytes:
+    """``text`` without the comma that parts it from the elements before it."""
+    text = text.lstrip(SPACE)
+    if not done:
+        return text
+    if not text.startswith(b","):
+        raise NotAnArray(f"there is no comma after byte {done}")
+    if not text[1:2].strip(SPACE) and not text[1:].strip(SPACE):
+        raise NotAnArray(f"an element is missing after byte {done}")
+    return text[1:]
+
+
+def end_of_last_object(text: bytes) -> int:
+    """Where the last object that stands in no other ends; 0 if none is whole."""
+    depth = end = 0
+    for token in TOKEN.finditer(text):
+        first = text[token.start()]
+        if first in b"{[":
+            depth += 1
+        elif first in b"}]":
+            depth -= 1
+            if depth == 0 and first == ord("}"):
+                end = token.end()
+            if depth < 0:
+                break
+        elif token["closed"] is None:
+            break
+    return end
