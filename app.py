@@ -8,8 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from chalice import Chalice, CORSConfig, Response
-from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Request, S3Event
+from chalice.app import AuthRequest, AuthResponse, Chalice, CloudWatchEvent, CORSConfig, Request, Response, S3Event
 
 from chalicelib import events, gateway
 from chalicelib.service import Service

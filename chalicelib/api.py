@@ -120,7 +120,7 @@ class Api:
 
     # --- the page and the service ---------------------------------------------------------------------------------
 
-    def dashboard(self, asked: Asked) -> Reply:
+    def dashboard(self, _: Asked) -> Reply:
         reply = self._file("index.html")
         reply.headers["Content-Security-Policy"] = assets.page_policy(self._settings.show_images)
         return reply
@@ -136,11 +136,11 @@ class Api:
         headers = {"ETag": f'W/"{found.etag}"', "Cache-Control": "no-cache"}
         return Reply(200, found.text, found.content_type, headers)
 
-    def health(self, asked: Asked) -> Reply:
+    def health(self, _: Asked) -> Reply:
         engine = "athena" if self._settings.on_aws else "embedded"
         return Reply(200, {"status": "ok", "version": __version__, "engine": engine, "warnings": []})
 
-    def openapi(self, asked: Asked) -> Reply:
+    def openapi(self, _: Asked) -> Reply:
         from chalicelib.openapi import document
 
         return cached(Reply(200, document()), "public, max-age=300")
@@ -194,16 +194,16 @@ class Api:
 
     # --- catalogue ------------------------------------------------------------------------------------------------
 
-    def start_crawl(self, asked: Asked) -> Reply:
+    def start_crawl(self, _: Asked) -> Reply:
         return Reply(202, self._engine().start_crawl(), headers={"Location": "/crawls/latest"})
 
-    def latest_crawl(self, asked: Asked) -> Reply:
+    def latest_crawl(self, _: Asked) -> Reply:
         crawl = self._engine().latest_crawl()
         if crawl is None:
             raise NotFound("nothing has been crawled yet: POST /crawls")
         return Reply(200, crawl)
 
-    def list_tables(self, asked: Asked) -> Reply:
+    def list_tables(self, _: Asked) -> Reply:
         tables = [{**as_json(table), "partitions": len(table.partitions)} for table in self._engine().tables()]
         return cached(Reply(200, {"tables": tables}))
 
@@ -264,7 +264,7 @@ class Api:
 
     # --- reports --------------------------------------------------------------------------------------------------
 
-    def list_reports(self, asked: Asked) -> Reply:
+    def list_reports(self, _: Asked) -> Reply:
         from chalicelib.reporting import reports
 
         return cached(Reply(200, {"reports": [report.as_json() for report in reports(self._lake)]}))

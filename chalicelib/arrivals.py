@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
-from chalice import Chalice
-from chalice.app import S3EventConfig
+from chalice.app import Chalice, S3EventConfig
 from chalice.local import LambdaContext
 
 from chalicelib.clock import now, rfc3339

@@ -412,7 +412,7 @@ def doctor(lake: Lake) -> None:
 # --- progress -----------------------------------------------------------------------------------------------------
 
 
-class bar:  # noqa: N801: reads as a function
+class bar:  # noqa: N801 (reads as a function)
     """A progress bar on a terminal, nothing in a pipe. Called with what is done, of how much, and a word."""
 
     def __init__(self, title: str) -> None:

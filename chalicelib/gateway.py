@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from chalicelib.service import Service
 
 
-def answer(service: Service, request: ChaliceRequest) -> Response:
+def answer(service: Service, request: ChaliceRequest | None) -> Response:
     """The API's reply to a request that Chalice routed here."""
+    assert request is not None
     try:
         api = service.api
     except LakeError as error:
@@ -54,7 +55,7 @@ def body_of(request: ChaliceRequest, event: dict[str, Any]) -> Any:
 
 
 def to_chalice(reply: Reply) -> Response:
-    headers = {"Content-Type": reply.content_type, **reply.headers}
+    headers: dict[str, str | list[str]] = {"Content-Type": reply.content_type, **reply.headers}
     if isinstance(reply.content, Path):
         return FileResponse(reply.content, headers, reply.status)
     return Response("" if reply.content is None else reply.content, headers, reply.status)

@@ -41,7 +41,7 @@ class RequestRefused(Exception):
         self.headers = headers
 
 
-class Server(ThreadedHTTPServer):  # type: ignore[misc]
+class Server(ThreadedHTTPServer):
     request_queue_size = 256  # connections that may wait to be accepted
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -50,7 +50,7 @@ class Server(ThreadedHTTPServer):  # type: ignore[misc]
             log.exception("a connection failed")
 
 
-class Handler(ChaliceRequestHandler):  # type: ignore[misc]
+class Handler(ChaliceRequestHandler):
     server_version = f"spotify-lake/{__version__}"
     sys_version = ""
     disable_nagle_algorithm = True
@@ -76,7 +76,10 @@ class Handler(ChaliceRequestHandler):  # type: ignore[misc]
                 self.close_connection = True
                 self._refuse(500, "internal_error", "something went wrong here; the log says more", {})
 
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = do_TRACE = do_CONNECT = _generic_handle
+    # fmt: off
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _generic_handle  # noqa: N815
+    do_PATCH = do_OPTIONS = do_TRACE = do_CONNECT = _generic_handle  # noqa: N815
+    # fmt: on
 
     # --- the request ----------------------------------------------------------------------------------------------
 
@@ -220,14 +223,14 @@ class Handler(ChaliceRequestHandler):  # type: ignore[misc]
         }
         self._send(status, dressed, body)
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """What the HTTP parser refuses."""
         self.close_connection = True
         self._refuse(code, "invalid_request", message or HTTPStatus(code).phrase, {})
 
     # --- the log --------------------------------------------------------------------------------------------------
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
         status = code.value if isinstance(code, HTTPStatus) else code
         log.debug("%s %s %s", getattr(self, "command", "-"), self._shown_path(), status)
 

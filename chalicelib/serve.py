@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Callable
 
-from chalice import Chalice
+from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import LocalChalice, LocalDevServer
 
@@ -35,7 +35,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     server = listen(app, host, port)
-    background = [] if settings.on_aws else [Ticker(app, service), Arrivals(app, service)]
+    background: list[Ticker | Arrivals] = [] if settings.on_aws else [Ticker(app, service), Arrivals(app, service)]
     serving = threading.Thread(target=server.server.serve_forever, name="http", daemon=True)
     serving.start()
     for thread in background:

@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from chalice import Chalice
-from chalice.app import ScheduledEventConfig
+from chalice.app import Chalice, ScheduledEventConfig
 from chalice.local import LambdaContext
 
 from chalicelib.clock import Clock, now

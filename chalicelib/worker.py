@@ -51,7 +51,7 @@ class LocalWorker:
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 raise RunInProgress("a run is going on; GET /runs shows it")
-            errors = tempfile.TemporaryFile()  # noqa: SIM115: the watcher closes it
+            errors = tempfile.TemporaryFile()  # noqa: SIM115 (the watcher closes it)
             self._process = subprocess.Popen(
                 command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
             )

@@ -1,0 +1,341 @@
+"""The API's OpenAPI 3.1 document, made from the code's own declarations: routes.py and the records it answers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import MISSING, fields
+from datetime import datetime
+from enum import EnumType
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from chalicelib import __version__
+from chalicelib.engine import CatalogueTable, Crawl, Query, ResultColumn, TableColumn
+from chalicelib.routes import CSV, JSON, NAME, ROUTES, Answer, Route
+from chalicelib.runs import RunRecord, SourceRecord
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+ANYTHING: Schema = {"type": "object", "additionalProperties": True}
+NEXT: Schema = {"type": ["string", "null"], "description": "Give it as page_token to get the next page"}
+STATUS_WORDS = {
+    400: ("invalid_request", "Something in the request is off; `details.faults` names every fault"),
+    401: ("unauthorized", "No token, or a wrong one"),
+    403: ("forbidden", "The token's scope does not allow this"),
+    404: ("not_found", "There is no such thing"),
+    406: ("not_acceptable", "The endpoint does not answer any of the accepted types"),
+    409: ("conflict", "Something else is going on, or is there already"),
+    411: ("length_required", "The request has no length"),
+    413: ("request_too_large", "The request is too large"),
+    415: ("unsupported_media_type", "The body is not of a type this endpoint takes"),
+    422: ("query_failed", "The words are in order, but what they ask for failed"),
+    429: ("too_many_requests", "The token has used up its requests; see Retry-After"),
+    500: ("internal_error", "A fault of the service; the log says more under X-Request-Id"),
+    503: ("engine_busy", "Not now: ask again after Retry-After"),
+}
+HEADERS: dict[str, Schema] = {
+    "Location": {"description": "Where to look next", "schema": TEXT},
+    "Retry-After": {"description": "Seconds to wait", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
+    "X-Request-Id": {"description": "Names this request in the log", "schema": TEXT},
+    "WWW-Authenticate": {"description": "Bearer", "schema": TEXT},
+}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The whole document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Spotify lake",
+            "version": __version__,
+            "summary": "A music-analytics lake that a person owns",
+            "description": (
+                "SQL is Athena's dialect (engine version 3, Trino). Times are RFC 3339 UTC. In JSON, integers "
+                "beyond 2^53, decimals, dates, times, NaN and infinities are strings. Every error has one shape."
+            ),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "./"}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+# --- operations ---------------------------------------------------------------------------------------------------
+
+
+def operation(route: Route) -> dict[str, Any]:
+    shown: dict[str, Any] = {"operationId": route.name, "summary": route.summary, "responses": responses(route)}
+    if route.tag:
+        shown["tags"] = [route.tag]
+    if route.scope is None:
+        shown["security"] = []
+    else:
+        shown["description"] = f"Needs a token of scope `{route.scope}`."
+    if parameters := [*path_parameters(route), *query_parameters(route)]:
+        shown["parameters"] = parameters
+    if route.body is not None:
+        shown["requestBody"] = request_body(route)
+    return shown
+
+
+def path_parameters(route: Route) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": f"^{NAME}$"},
+            "example": route.path_examples[name],
+        }
+        for name in re.findall(r"{(\w+)}", route.path)
+    ]
+
+
+def query_parameters(route: Route) -> list[dict[str, Any]]:
+    declared = [
+        {"name": each.name, "in": "query", "required": each.required, "schema": each.schema()} for each in route.query
+    ]
+    if route.name == "run_report":
+        declared.append(
+            {
+                "name": "parameters",
+                "in": "query",
+                "description": "The report's own parameters, each by its name; GET /reports lists them",
+                "style": "form",
+                "explode": True,
+                "schema": {"type": "object", "additionalProperties": TEXT},
+            }
+        )
+    return declared
+
+
+def request_body(route: Route) -> dict[str, Any]:
+    if route.body_type != JSON:
+        return {"required": True, "content": {route.body_type: {"schema": {}}}}
+    declared = route.body or ()
+    schema: Schema = {
+        "type": "object",
+        "properties": {each.name: each.schema() for each in declared},
+        "additionalProperties": False,
+    }
+    if required := [each.name for each in declared if each.required]:
+        schema["required"] = required
+    example = {each.name: each.example for each in declared if each.example is not None}
+    return {"required": route.body_required, "content": {JSON: {"schema": schema, "example": example}}}
+
+
+def responses(route: Route) -> dict[str, Any]:
+    shown = {
+        str(answer.status): response(answer, route if place == 0 else None)
+        for place, answer in enumerate(route.answers)
+    }
+    for status in sorted(error_statuses(route)):
+        shown[str(status)] = error_response(status)
+    return shown
+
+
+def error_statuses(route: Route) -> set[int]:
+    statuses = {500, *route.errors}
+    if not route.open_query or route.scope is not None:
+        statuses |= {400}
+    if route.scope is not None:
+        statuses |= {401, 403, 429, 503}
+    if "{" in route.path:
+        statuses |= {404}
+    if route.body is not None:
+        statuses |= {413, 415}
+    return statuses
+
+
+def response(answer: Answer, route: Route | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {"description": answer.description}
+    content: dict[str, Any] = {}
+    for kind in answer.content_types:
+        content[kind] = {"schema": {"$ref": f"#/components/schemas/{answer.shape}"} if kind == JSON else TEXT}
+        if route and kind == JSON and route.example is not None:
+            content[kind]["example"] = route.example
+        if kind not in (JSON, CSV, "text/html"):
+            content[kind] = {}
+    if content:
+        shown["content"] = content
+    shown["headers"] = {name: HEADERS[name] for name in ("X-Request-Id", *answer.headers)}
+    return shown
+
+
+def error_response(status: int) -> dict[str, Any]:
+    code, description = STATUS_WORDS[status]
+    example = {"error": {"code": code, "message": description, "details": {}}}
+    shown: dict[str, Any] = {
+        "description": description,
+        "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}, "example": example}},
+    }
+    if status in (429, 503):
+        shown["headers"] = {"Retry-After": HEADERS["Retry-After"]}
+    if status == 401:
+        shown["headers"] = {"WWW-Authenticate": HEADERS["WWW-Authenticate"]}
+    return shown
+
+
+# --- schemas ------------------------------------------------------------------------------------------------------
+
+
+def schemas() -> dict[str, Schema]:
+    records = {
+        "Query": Query,
+        "ResultColumn": ResultColumn,
+        "TableColumn": TableColumn,
+        "Table": CatalogueTable,
+        "Crawl": Crawl,
+        "SourceRecord": SourceRecord,
+    }
+    return {name: record_schema(kind) for name, kind in records.items()} | {
+        "Error": closed(
+            error=closed(code=TEXT, message=TEXT, details=ANYTHING),
+        ),
+        "Document": ANYTHING,
+        "Health": closed(
+            status={"const": "ok"}, version=TEXT, engine={"enum": ["embedded", "athena"]}, warnings=many(TEXT)
+        ),
+        "RunStarted": closed(run_id=TEXT, state={"enum": ["queued"]}, trigger=TEXT, started_at=TIME),
+        "RunList": closed(runs=many(run_schema(listed=True)), next_page_token=NEXT),
+        "Run": run_schema(listed=False),
+        "TableList": closed(tables=many(listed_table())),
+        "QueryList": closed(queries=many(reference("Query")), next_page_token=NEXT),
+        "Rows": closed(**rows()),
+        "ReportParameter": ANYTHING,
+        "Report": report_schema(),
+        "ReportList": closed(reports=many(reference("Report"))),
+        "ReportRows": closed(report=reference("Report"), parameters=ANYTHING, sql=TEXT, query_id=TEXT, **rows()),
+        "Deleted": closed(deleted=TEXT),
+        "Import": import_schema(),
+    }
+
+
+def rows() -> dict[str, Schema]:
+    return {
+        "columns": many(reference("ResultColumn")),
+        "rows": many({"type": "array", "description": "One value a column"}),
+        "next_page_token": NEXT,
+        "truncated": {"type": "boolean", "description": "The result was cut at a limit of rows or bytes"},
+    }
+
+
+def run_schema(*, listed: bool) -> Schema:
+    """A run's record. One that was accepted and has not started has only the first members."""
+    schema = record_schema(RunRecord)
+    schema["properties"]["state"] = {"enum": ["queued", "running", "succeeded", "partial", "failed"]}
+    schema["required"] = ["run_id", "state", "trigger", "started_at"]
+    if not listed:
+        schema["properties"]["to_transform"] = many(TEXT) | {"description": "Raw keys that are not in the tables yet"}
+    return schema
+
+
+def listed_table() -> Schema:
+    schema = record_schema(CatalogueTable)
+    schema["properties"]["partitions"] = {"type": "integer", "description": "How many; one table's own page lists them"}
+    return schema
+
+
+def report_schema() -> Schema:
+    return closed(
+        name=TEXT,
+        title=TEXT,
+        description=TEXT,
+        chart=ANYTHING,
+        built_in={"type": "boolean"},
+        fault={"type": ["string", "null"], "description": "Why a report of your own cannot be run"},
+        parameters=many(ANYTHING),
+    )
+
+
+def import_schema() -> Schema:
+    upload = {
+        "type": "object",
+        "properties": {"method": {"const": "PUT"}, "url": TEXT, "expires_at": {"type": ["string", "null"]}},
+        "required": ["method", "url"],
+    }
+    schema = closed(
+        import_id=TEXT,
+        state={"enum": ["waiting", "received", "importing", "succeeded", "failed"]},
+        filename=TEXT,
+        user_id={"type": ["string", "null"]},
+        key=TEXT,
+        announced_at=TIME,
+        received_at={"type": ["string", "null"], "format": "date-time"},
+    )
+    schema["properties"] |= {
+        "upload": upload,
+        "summary": {"type": ["object", "null"], "additionalProperties": True},
+        "error": {"type": ["object", "null"], "additionalProperties": True},
+    }
+    return schema
+
+
+def reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def many(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def closed(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def record_schema(kind: Any) -> Schema:
+    """The schema of a dataclass as api.as_json writes it."""
+    hints = get_type_hints(kind)
+    names = [each.name for each in fields(kind)]
+    return {
+        "type": "object",
+        "description": (kind.__doc__ or "").strip().splitlines()[0],
+        "properties": {name: value_schema(hints[name]) for name in names},
+        "required": [each.name for each in fields(kind) if each.default is MISSING] or names,
+        "additionalProperties": False,
+    }
+
+
+def value_schema(hint: Any) -> Schema:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        (inner,) = [each for each in arguments if each is not NoneType]
+        return nullable(value_schema(inner))
+    if origin in (list, tuple):
+        return many(value_schema(arguments[0]))
+    if origin is dict or hint is dict:
+        return ANYTHING
+    if isinstance(hint, EnumType):
+        return {"type": "string", "enum": [each.value for each in hint]}
+    if hint in (Query, ResultColumn, TableColumn, SourceRecord):
+        return reference(hint.__name__)
+    return dict(SIMPLE[hint])
+
+
+SIMPLE: dict[Any, Schema] = {
+    str: TEXT,
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    datetime: TIME,
+    Path: TEXT,
+}
+
+
+def nullable(schema: Schema) -> Schema:
+    if isinstance(schema.get("type"), str):
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
