@@ -25,8 +25,8 @@ app.api.cors = CORSConfig(CORS_ORIGIN, expose_headers=EXPOSED, max_age=600) if C
 service = Service()
 
 
-def answer() -> Response:
-    return gateway.answer(service, app.current_request)
+def answer(**path: str) -> Response:
+    return gateway.answer(service, app.current_request, path)
 
 
 @app.middleware("http")
@@ -64,7 +64,7 @@ def import_history(event: S3Event) -> dict[str, Any]:
 
 @app.schedule(SCHEDULE, description="Drive what was left lying, merge small files, refresh the catalogue")
 def maintain(event: CloudWatchEvent) -> dict[str, Any]:
-    return events.maintain(service)
+    return events.maintain(service, event.context)
 
 
 # --- the page and the service -------------------------------------------------------------------------------------
@@ -82,12 +82,12 @@ def dashboard() -> Response:
 
 @app.route("/static/{name}", content_types=ANY)
 def asset(name: str) -> Response:
-    return answer()
+    return answer(name=name)
 
 
 @app.route("/static/{name}/{below}", content_types=ANY)
 def asset_below(name: str, below: str) -> Response:
-    return answer()
+    return answer(name=name, below=below)
 
 
 @app.route("/health", content_types=ANY)
@@ -115,7 +115,7 @@ def list_runs() -> Response:
 
 @app.route("/runs/{run_id}", authorizer=bearer, content_types=ANY)
 def get_run(run_id: str) -> Response:
-    return answer()
+    return answer(run_id=run_id)
 
 
 # --- catalogue ----------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def list_tables() -> Response:
 
 @app.route("/tables/{name}", authorizer=bearer, content_types=ANY)
 def get_table(name: str) -> Response:
-    return answer()
+    return answer(name=name)
 
 
 # --- queries ------------------------------------------------------------------------------------------------------
@@ -156,22 +156,22 @@ def list_queries() -> Response:
 
 @app.route("/queries/{query_id}", authorizer=bearer, content_types=ANY)
 def get_query(query_id: str) -> Response:
-    return answer()
+    return answer(query_id=query_id)
 
 
 @app.route("/queries/{query_id}", methods=["DELETE"], authorizer=bearer, content_types=ANY)
 def cancel_query(query_id: str) -> Response:
-    return answer()
+    return answer(query_id=query_id)
 
 
 @app.route("/queries/{query_id}/rows", authorizer=bearer, content_types=ANY)
 def query_rows(query_id: str) -> Response:
-    return answer()
+    return answer(query_id=query_id)
 
 
 @app.route("/queries/{query_id}/download", authorizer=bearer, content_types=ANY)
 def download(query_id: str) -> Response:
-    return answer()
+    return answer(query_id=query_id)
 
 
 # --- reports ------------------------------------------------------------------------------------------------------
@@ -184,17 +184,17 @@ def list_reports() -> Response:
 
 @app.route("/reports/{name}", authorizer=bearer, content_types=ANY)
 def run_report(name: str) -> Response:
-    return answer()
+    return answer(name=name)
 
 
 @app.route("/reports/{name}", methods=["PUT"], authorizer=bearer, content_types=ANY)
 def save_report(name: str) -> Response:
-    return answer()
+    return answer(name=name)
 
 
 @app.route("/reports/{name}", methods=["DELETE"], authorizer=bearer, content_types=ANY)
 def delete_report(name: str) -> Response:
-    return answer()
+    return answer(name=name)
 
 
 # --- imports ------------------------------------------------------------------------------------------------------
@@ -207,9 +207,9 @@ def start_import() -> Response:
 
 @app.route("/imports/{import_id}", authorizer=bearer, content_types=ANY)
 def get_import(import_id: str) -> Response:
-    return answer()
+    return answer(import_id=import_id)
 
 
 @app.route("/imports/{import_id}", methods=["PUT"], authorizer=bearer, content_types=ANY)
 def upload_import(import_id: str) -> Response:
-    return answer()
+    return answer(import_id=import_id)

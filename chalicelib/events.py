@@ -60,9 +60,12 @@ def import_history(service: Service, event_key: str) -> dict[str, Any]:
     return {"key": event_key}
 
 
-def maintain(service: Service) -> dict[str, Any]:
+def maintain(service: Service, context: Any) -> dict[str, Any]:
     """Drive what was left lying, merge small files, refresh the catalogue."""
-    return {}
+    from chalicelib.transform import transform_pending
+
+    transform_pending(service.lake)
+    return {"left": time_left(context)}
 
 
 def unhandled(service: Service) -> Iterator[str]:

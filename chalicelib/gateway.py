@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from chalicelib.service import Service
 
 
-def answer(service: Service, request: ChaliceRequest | None) -> Response:
+def answer(service: Service, request: ChaliceRequest | None, path: dict[str, str]) -> Response:
     """The API's reply to a request that Chalice routed here."""
     assert request is not None
     try:
         api = service.api
     except LakeError as error:
         return Response(error.as_json(), {"Content-Type": "application/json"}, error.status)
-    return to_chalice(api.handle(from_chalice(request)))
+    return to_chalice(api.handle(from_chalice(request, path)))
 
 
-def from_chalice(request: ChaliceRequest) -> Request:
+def from_chalice(request: ChaliceRequest, path: dict[str, str]) -> Request:
     from chalicelib.api import Request
 
     event = request.to_original_event()
@@ -38,7 +38,7 @@ def from_chalice(request: ChaliceRequest) -> Request:
     return Request(
         method=request.method,
         route=request.path,
-        path=request.uri_params or {},
+        path=path,
         query=event.get("multiValueQueryStringParameters") or {},
         headers={name.lower(): value for name, value in request.headers.items()},
         body=body_of(request, event),
@@ -99,7 +99,7 @@ def refusal(error: Unauthorized) -> Exception:
 class FileResponse(Response):
     """A file as a body, mapped instead of read. Chalice's local server sends what ``encode`` gives it."""
 
-    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
+    def to_dict(self, _binary_types: list[str] | None = None) -> dict[str, Any]:
         body = MappedFile(self.body)
         return {"headers": self.headers, "multiValueHeaders": {}, "statusCode": self.status_code, "body": body}
 

@@ -44,7 +44,7 @@ class RequestRefused(Exception):
 class Server(ThreadedHTTPServer):
     request_queue_size = 256  # connections that may wait to be accepted
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
         """A client that went away is no error."""
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             log.exception("a connection failed")

@@ -1,0 +1,223 @@
+"""``doctor``: what is in order, what is not, and what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from chalicelib.clock import Clock, now, rfc3339
+from chalicelib.errors import LakeError, MissingCredentials, NotFound
+from chalicelib.lake import QUARANTINE, RAW, STATE, TRANSFORMED
+
+if TYPE_CHECKING:
+    from chalicelib.service import Service
+
+Level = Literal["ok", "note", "warning", "fault"]
+MARKS: dict[Level, str] = {"ok": "ok     ", "note": "       ", "warning": "warning", "fault": "FAULT  "}
+REACH_TIMEOUT = 5.0  # s
+LEAST_FREE = 1_000_000_000  # bytes free on the lake's disk below which doctor warns
+NAMED = 5  # keys named of many
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ``remedy`` is what to do about it."""
+
+    level: Level
+    subject: str
+    message: str
+    remedy: str = ""
+
+    def line(self) -> str:
+        tail = f" -> {self.remedy}" if self.remedy else ""
+        return f"{MARKS[self.level]} {self.subject}: {self.message}{tail}"
+
+
+Check = Callable[["Service", Clock], Iterator[Finding]]
+
+
+def examine(service: Service, clock: Clock = now) -> Iterator[Finding]:
+    """Every finding, in an order to read. A check that fails is itself a finding."""
+    for check in CHECKS:
+        try:
+            yield from check(service, clock)
+        except LakeError as error:
+            yield Finding("fault", check.__name__.replace("_", " "), error.message)
+
+
+def python(_service: Service, _clock: Clock) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    remedy = "" if supported else "use Python 3.11, 3.12 or 3.13"
+    yield Finding("ok" if supported else "warning", "python", version, remedy)
+
+
+def settings(service: Service, clock: Clock) -> Iterator[Finding]:
+    from chalicelib.schedule import next_time
+
+    for name, shown, unit, _ in service.settings.described():
+        yield Finding("note", name, f"{shown or '(not set)'}{f' {unit}' if unit and shown else ''}")
+    fires = next_time(service.settings.extract_schedule, clock())
+    yield Finding("ok", "schedule", f"the next extraction would be at {rfc3339(fires)}")
+
+
+def sources(service: Service, _clock: Clock) -> Iterator[Finding]:
+    from chalicelib.sources import load_sources
+
+    found = load_sources(service.settings)
+    yield Finding("ok", "sources", f"{len(found)} sources: {', '.join(source.name for source in found)}")
+
+
+def credentials(service: Service, _clock: Clock) -> Iterator[Finding]:
+    from chalicelib.spotify.auth import credentials as find_credentials
+
+    try:
+        find_credentials(service.settings, service.secrets)
+    except MissingCredentials as error:
+        yield Finding("fault", "credentials", error.message)
+        return
+    yield Finding("ok", "credentials", "a client id and a client secret are there")
+
+
+def reachability(service: Service, _clock: Clock) -> Iterator[Finding]:
+    for name, url in (
+        ("SPOTIFY_API_URL", service.settings.spotify_api_url),
+        ("SPOTIFY_ACCOUNTS_URL", service.settings.spotify_accounts_url),
+    ):
+        fault = unreachable(url)
+        if fault:
+            yield Finding("fault", name, f"{url} does not answer: {fault}", "check the network, a proxy, the setting")
+        else:
+            yield Finding("ok", name, f"{url} answers")
+
+
+def unreachable(url: str) -> str | None:
+    """Why nobody answers HTTP at ``url``; None if anybody does, whatever the answer."""
+    import requests
+
+    try:
+        requests.get(url, timeout=REACH_TIMEOUT, allow_redirects=False).close()
+    except requests.RequestException as error:
+        return type(error).__name__
+    return None
+
+
+def authorisations(service: Service, clock: Clock) -> Iterator[Finding]:
+    from chalicelib.spotify.auth import authorizations
+
+    found = authorizations(service.secrets)
+    if not found:
+        yield Finding("warning", "login", "nobody is logged in: no listening is extracted", LOGIN)
+    for each in found:
+        warning = each.warning(clock())
+        ended = each.ends_at <= clock()
+        if warning:
+            yield Finding("fault" if ended else "warning", "login", warning, LOGIN)
+        else:
+            days = (clock() - each.authorized_at).days
+            yield Finding("ok", "login", f"{each.user_id}, authorised {days} days ago, ends {each.ends_at:%Y-%m-%d}")
+
+
+LOGIN = "python -m chalicelib login"
+
+
+def lake(service: Service, _clock: Clock) -> Iterator[Finding]:
+    store = service.lake.store
+    probe = f"{STATE}doctor-probe"
+    store.write(probe, b"")
+    store.delete([probe])
+    yield Finding("ok", "lake", f"{store.location('')} can be written")
+    for zone in (RAW, TRANSFORMED, QUARANTINE):
+        sizes = [info.size for info in store.list(zone)]
+        yield Finding("note", zone.rstrip("/"), f"{len(sizes):,} objects, {sum(sizes) / 1e6:,.1f} MB")
+    if not service.settings.on_aws:
+        free = shutil.disk_usage(Path(store.location(""))).free
+        remedy = "" if free >= LEAST_FREE else "free some, or move the lake and set LAKE_URL"
+        yield Finding("ok" if free >= LEAST_FREE else "warning", "disk", f"{free / 1e9:,.1f} GB free", remedy)
+
+
+def raw_objects(service: Service, _clock: Clock) -> Iterator[Finding]:
+    from chalicelib.transform import pending
+
+    waiting = list(pending(service.lake))
+    if waiting:
+        yield Finding("warning", "raw", f"{len(waiting)} not transformed: {some(waiting)}", f"{PROGRAM} transform")
+    else:
+        yield Finding("ok", "raw", "everything is transformed")
+    bad = [info.key for info in service.lake.store.list(QUARANTINE)]
+    if bad:
+        remedy = f"see why in quarantine/, then {PROGRAM} transform KEY"
+        yield Finding("warning", "quarantine", f"{len(bad)} could not be read: {some(bad)}", remedy)
+
+
+PROGRAM = "python -m chalicelib"
+
+
+def some(keys: list[str]) -> str:
+    return ", ".join(keys[:NAMED]) + (" …" if len(keys) > NAMED else "")
+
+
+def newest_run(service: Service, _clock: Clock) -> Iterator[Finding]:
+    from chalicelib.runs import load_run, run_ids
+
+    names = run_ids(service.lake)
+    if not names:
+        yield Finding("note", "runs", "there was no run yet", f"{PROGRAM} extract")
+        return
+    run = load_run(service.lake, names[0])
+    level: Level = "fault" if run.state == "failed" else "ok"
+    said = (run.error or {}).get("message", "")
+    yield Finding(level, "run", f"{run.run_id} {run.state}: {run.calls} calls, {run.items} items {said}".rstrip())
+    for source in run.sources:
+        if source.left:
+            until = f", not before {source.not_before}" if source.not_before else ""
+            yield Finding("note", source.source, f"still to fetch: {source.left}{until}")
+    for hole in run.holes:
+        message = f"plays of {hole['user_id']} from {hole['after']} to {hole['before']} may be lost"
+        yield Finding("warning", "hole", message, "run more often (EXTRACT_SCHEDULE), or import the privacy export")
+
+
+def quality(service: Service, _clock: Clock) -> Iterator[Finding]:
+    """Failures of each check over the whole lake."""
+    engine = service.engine()
+    try:
+        query = engine.wait(engine.start_query(FAILURES, client="doctor").query_id, 20)
+        if query.state != "succeeded":
+            yield Finding("warning", "quality", f"could not be read: {(query.error or {}).get('message', query.state)}")
+            return
+        rows = engine.rows(query.query_id, 50).rows
+    except NotFound:
+        rows = []
+    finally:
+        service.close()
+    levels: Counter[str] = Counter()
+    for table, check, severity, failures in rows:
+        levels[severity] += 1
+        level: Level = "warning" if severity in ("reject", "fail") else "note"
+        yield Finding(level, "quality", f"{table} {check}: {failures} failed", "SELECT * FROM rejected_rows says more")
+    if not rows:
+        yield Finding("ok", "quality", "no check has failed")
+
+
+FAILURES = """
+SELECT table_name, check_name, severity, sum(failures) AS failures FROM quality_results
+WHERE failures > 0 GROUP BY table_name, check_name, severity ORDER BY failures DESC LIMIT 20
+"""
+
+CHECKS: tuple[Check, ...] = (
+    python,
+    settings,
+    sources,
+    credentials,
+    reachability,
+    authorisations,
+    lake,
+    raw_objects,
+    newest_run,
+    quality,
+)
