@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 1
+    sandbox.world.warm()
     users = ", ".join(sandbox.world.listeners)
     print(f"sandbox Spotify ({chosen.mode}, {chosen.scale}, seed {chosen.seed}): {sandbox.url}")
     print(f"  Web API {sandbox.api_url}   accounts {sandbox.accounts_url}   users {users}")

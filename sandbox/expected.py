@@ -27,9 +27,9 @@ from typing import Any
 
 from sandbox.catalogue import ALL_TIME, TRACK_BITS, album_of
 from sandbox.clock import moment_of, to_milliseconds
+from sandbox.finding import Query
 from sandbox.listener import TIME_RANGES, Listener
 from sandbox.playlists import Playlist
-from sandbox.search import Index, Query
 from sandbox.world import View
 
 PAGE = 50  # items
@@ -212,7 +212,7 @@ class Closure:
                 self._see_album(album.number)
 
     def _read_searches(self) -> None:
-        found = Index(self._catalogue).albums(Query.parse("tag:new"), self._now)
+        found = self._view.world.index.albums(Query.parse("tag:new"), self._now)
         self.calls["/search"] += max(1, min(SEARCH_PAGES, -(-len(found) // SEARCH_PAGE)))
         if self._view.extended:
             self.calls["/search"] = 1

@@ -166,7 +166,7 @@ class Service:
 
     def _broken(self, fault: Fault, group: str, respond: Callable[[], Reply]) -> Reply:
         if fault.kind in ("rate_limit", "quota"):
-            return self._refuse(self.waits.start(group, fault.retry_after, fault.kind == "quota"))
+            return self._refuse(self.waits.start(group, fault.retry_after or 0, fault.kind == "quota"))
         if fault.kind in _ERRORS:
             status, message = _ERRORS[fault.kind]
             return json_reply(status, ApiError(status, message).body)

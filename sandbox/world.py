@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from sandbox.catalogue import Catalogue
 from sandbox.clock import Clock
-from sandbox.listener import Listener
+from sandbox.finding import Index, Query
+from sandbox.listener import TIME_RANGES, Listener
 from sandbox.playlists import PLAYLIST_BITS, Playlist
 from sandbox.scales import SCALES
 
@@ -28,6 +29,7 @@ class World:
             listener.id: listener
             for listener in (Listener(self.catalogue, number) for number in range(self.scale.listeners))
         }
+        self.index = Index(self.catalogue)
         self.lock = threading.RLock()
 
     @property
@@ -40,6 +42,17 @@ class World:
             return self.default_listener
         by_account = {listener.account_id: listener for listener in self.listeners.values()}
         return self.listeners.get(user_id) or by_account.get(user_id)
+
+    def warm(self) -> None:
+        """Make now what the first calls would otherwise have to wait for."""
+        with self.lock:
+            now, listener = self.clock.now_ms(), self.default_listener
+            for time_range in TIME_RANGES:
+                listener.top_tracks(time_range, now)
+            for playlist in listener.library(now).my_playlists():
+                playlist.entries()
+            self.playlists(now)
+            self.index.tracks(Query.parse("a"), now)
 
     def playlist(self, playlist_id: str, now: int) -> Playlist | None:
         """Any listener's playlist, by its id."""
