@@ -91,9 +91,13 @@ def sort_rows(table: Table, rows: pa.Table) -> pa.Table:
 
 def parquet_bytes(table: Table, rows: pa.Table) -> bytes:
     """``rows``, sorted, as one Parquet file."""
+    return parquet_of_sorted(table, sort_rows(table, rows))
+
+
+def parquet_of_sorted(table: Table, rows: pa.Table) -> bytes:
     sink = io.BytesIO()
     with parquet_writer(table, sink) as writer:
-        writer.write_table(sort_rows(table, rows), row_group_size=ROW_GROUP)
+        writer.write_table(rows, row_group_size=ROW_GROUP)
     return sink.getvalue()
 
 
@@ -109,3 +113,32 @@ def parquet_writer(table: Table, sink: io.IOBase) -> pq.ParquetWriter:
         write_statistics=True,
         store_schema=False,
     )
+
+
+class TableFiles:
+    """The files of one name, gathered in memory (compressed) over many batches of sorted rows.
+
+    Each batch becomes row groups of its own, so that what must be held uncompressed is one batch.
+    """
+
+    def __init__(self, generation: str, name: str) -> None:
+        self.generation = generation
+        self.name = name
+        self.rows: dict[str, int] = {}
+        self._open: dict[str, tuple[pq.ParquetWriter, io.BytesIO]] = {}
+
+    def add(self, table: Table, rows: pa.Table) -> None:
+        """Add rows that are sorted by :func:`sort_columns`."""
+        self.rows[table.name] = self.rows.get(table.name, 0) + rows.num_rows
+        for month, part in by_month(rows, table.partition_by):
+            key = f"{partition_prefix(self.generation, table.history, month)}{self.name}.parquet"
+            if key not in self._open:
+                sink = io.BytesIO()
+                self._open[key] = (parquet_writer(table, sink), sink)
+            self._open[key][0].write_table(part, row_group_size=ROW_GROUP)
+
+    def finish(self) -> dict[str, bytes]:
+        """Each file's key and content, in the order of the keys."""
+        for writer, _ in self._open.values():
+            writer.close()
+        return {key: self._open[key][1].getvalue() for key in sorted(self._open)}

@@ -255,6 +255,7 @@ Found = tuple[Part, Sequence[Any]]  # a part and its items: records of its type,
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 read_item = msgspec.json.Decoder(Item).decode
+read_entries = msgspec.json.Decoder(InnerPage[Entry]).decode
 read_object = msgspec.json.Decoder(dict[str, Raw]).decode
 read_list = msgspec.json.Decoder(list[Raw]).decode
 

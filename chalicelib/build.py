@@ -1,0 +1,188 @@
+"""What one raw object says, as Parquet files in memory: decode, tabulate and check, a window at a time.
+
+The time in these files is Spotify's or the answer's, never this program's: from the same raw objects come the same
+files, byte for byte.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from chalicelib import tables as declared
+from chalicelib.clock import epoch_ms, parse_rfc3339
+from chalicelib.columns import ORIGIN, arrow_tables
+from chalicelib.errors import RawObjectInvalid
+from chalicelib.parquet import TableFiles, arrow_schema, sort_rows
+from chalicelib.quality import Findings, Rejection, check_references, check_rows, shortened
+from chalicelib.raw import Answer
+from chalicelib.runs import RunRecord
+from chalicelib.tables import Table
+from chalicelib.tabulate import Place, Window
+
+WINDOW_ROWS = 200_000  # rows of all tables that are held uncompressed: bounds memory
+
+
+@dataclass(slots=True)
+class Built:
+    """The tables of one raw object and what was found on the way."""
+
+    answers: int = 0
+    items: int = 0
+    rejected: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)  # table.check -> rows that failed, of every severity
+
+
+def build_answers(key: str, answers: Iterable[Answer], files: TableFiles) -> Built:
+    """Add to ``files`` what the answers of the raw object ``key`` say.
+
+    Raises RawObjectInvalid where the object is not ours, CheckFailed where a check of severity ``fail`` found
+    something; ``files`` must not be published then.
+    """
+    built, findings = Built(), Findings()
+    window, last = Window(), None
+    with collector_paused():
+        for answer in answers:
+            last = window.add(answer)
+            built.answers += 1
+            if len(window) >= WINDOW_ROWS:
+                flush(key, window, findings, files, built)
+                window = Window(built.answers)
+        flush(key, window, findings, files, built)
+    if last is None:
+        raise RawObjectInvalid(f"{key} holds no answer", key=key)
+    files.add(declared.QUALITY_RESULTS, result_rows(key, findings, last))
+    return finished(built, findings, files)
+
+
+def flush(key: str, window: Window, findings: Findings, files: TableFiles, built: Built) -> None:
+    """Check a window's rows and add them to ``files``."""
+    published: dict[str, tuple[Table, pa.Table]] = {}
+    for table, rows, misfits in arrow_tables(window):
+        published[table.name] = (table, check_rows(table, rows, misfits, findings))
+    check_references(published, findings)
+    report_faults(window, findings)
+    for table, rows in published.values():
+        files.add(table, rows.drop_columns([ORIGIN]))
+    files.add(declared.REJECTED_ROWS, rejected_rows(key, window, findings.take_rejections()))
+    built.items += window.items
+
+
+def report_faults(window: Window, findings: Findings) -> None:
+    """What could not be read at all, and what was not understood."""
+    for part, count in window.counts.items():
+        findings.note(part, "readable", "reject", count, 0)
+    for number, fault in window.faults:
+        findings.note(fault.table, "readable", "reject", 0, 1, fault.reason)
+        findings.reject(
+            Rejection(number, fault.item, fault.table, "readable", fault.reason[:1000], shortened(fault.content))
+        )
+    for endpoint in window.unknown:
+        findings.note("", "known_endpoint", "warn", 1, 1, f"no table takes what {endpoint[:200]} answers")
+
+
+def rejected_rows(key: str, window: Window, rejections: list[Rejection]) -> pa.Table:
+    occurrences: dict[tuple[Any, ...], int] = {}
+    rows = []
+    for each in rejections:
+        which = (each.answer, each.item, each.table_name, each.check_name)
+        occurrences[which] = nth = occurrences.get(which, -1) + 1
+        observed = window.places[each.answer - window.first].observed_ms
+        rows.append({"raw_key": key, **asdict(each), "occurrence": nth, "observed_at": observed})
+    return sorted_table(declared.REJECTED_ROWS, rows)
+
+
+def result_rows(key: str, findings: Findings, place: Place) -> pa.Table:
+    shared = {"raw_key": key, "run_id": place.run_id, "source": place.source, "observed_at": place.observed_ms}
+    return sorted_table(declared.QUALITY_RESULTS, [{**asdict(each), **shared} for each in findings.results.values()])
+
+
+def sorted_table(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows given as dicts, sorted as they are stored; times are milliseconds since 1970, UTC."""
+    schema = arrow_schema(table)
+    columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
+    return sort_rows(table, pa.Table.from_arrays(columns, schema=schema))
+
+
+def finished(built: Built, findings: Findings, files: TableFiles) -> Built:
+    built.rejected = findings.rejected
+    built.rows = dict(files.rows)
+    results = findings.results.values()
+    built.failures = {f"{each.table_name}.{each.check_name}": each.failures for each in results if each.failures}
+    return built
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Records hold no cycles: looking for some takes a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+# --- the records of runs ------------------------------------------------------------------------------------------
+
+
+def build_run(key: str, content: bytes, files: TableFiles) -> Built:
+    """Add to ``files`` what a run's record says: the run itself, and the holes it found in the listening history."""
+    try:
+        record = RunRecord.from_json(json.loads(content))
+        rows = [run_row(record)]
+        holes = [hole_row(key, record, hole) for hole in record.holes]
+        files.add(declared.RUNS, sorted_table(declared.RUNS, rows))
+        files.add(declared.QUALITY_RESULTS, sorted_table(declared.QUALITY_RESULTS, holes))
+    except (ValueError, TypeError, KeyError, AttributeError, pa.ArrowException, OverflowError, RecursionError) as error:
+        raise RawObjectInvalid(f"{key} is not the record of a run that has ended: {error}", key=key) from error
+    return Built(answers=1, items=1, rows=dict(files.rows))
+
+
+def run_row(record: RunRecord) -> dict[str, Any]:
+    if record.ended_at is None:
+        raise ValueError("it has no ended_at")
+    return {
+        "run_id": record.run_id,
+        "state": record.state,
+        "trigger": record.trigger,
+        "started_at": milliseconds(record.started_at),
+        "ended_at": milliseconds(record.ended_at),
+        "mode": record.mode,
+        "calls": record.calls,
+        "items": record.items,
+        "retries": record.retries,
+        "bytes": record.bytes,
+        "waited_seconds": record.waited_seconds,
+        "holes": len(record.holes),
+        "error": None if record.error is None else str(record.error.get("message", record.error)),
+    }
+
+
+def hole_row(key: str, record: RunRecord, hole: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "raw_key": key,
+        "table_name": "plays",
+        "check_name": "recently_played_hole",
+        "severity": "warn",
+        "run_id": record.run_id,
+        "source": "recently_played",
+        "rows_checked": 1,
+        "failures": 1,
+        "detail": f"plays of {hole['user_id']} between these two may be lost: Spotify shows the last 50 only",
+        "window_start": milliseconds(hole["after"]),
+        "window_end": milliseconds(hole["before"]),
+        "observed_at": milliseconds(str(record.ended_at)),
+    }
+
+
+def milliseconds(text: str) -> int:
+    return epoch_ms(parse_rfc3339(text))

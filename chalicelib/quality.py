@@ -1,0 +1,306 @@
+"""Quality checks: what tables.py declares, asked of the rows of one raw object before they are published.
+
+Follows from the columns: ``type:<column>`` (columns.py finds those), ``not_null:<column>`` and ``unique`` (one row
+per key and time of observation). Declared: ``pattern``, ``range``, ``one_of``, ``not_after_observed`` and
+``references`` (the row's track, album or artist was published from the same raw object).
+
+Rows that fail a check of severity ``reject`` are handed back apart, those of severity ``warn`` stay; a failed check
+of severity ``fail`` raises :class:`CheckFailed`, and nothing of the object may be published. Arrow's own functions
+do the checking; on 100,000 rows they take half of what pandas or pandera take, and a function that transforms need
+not import either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chalicelib.columns import ORIGIN, Misfit
+from chalicelib.errors import Terminal
+from chalicelib.parquet import sort_columns
+from chalicelib.tables import Check, Severity, Table
+from chalicelib.tabulate import ITEM_BITS
+
+LONGEST_CONTENT = 4096  # bytes of a rejected row or item that are kept
+
+
+class CheckFailed(Terminal):
+    """A check of severity ``fail`` found something: the raw object belongs in quarantine."""
+
+    code = "quality_check_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row or item that is not published. ``item`` is -1 for a whole answer."""
+
+    answer: int
+    item: int
+    table_name: str
+    check_name: str
+    reason: str
+    content: str
+
+
+@dataclass(slots=True)
+class Result:
+    """What one check found in one raw object."""
+
+    table_name: str
+    check_name: str
+    severity: Severity
+    rows_checked: int = 0
+    failures: int = 0
+    detail: str | None = None
+
+
+@dataclass(slots=True)
+class Findings:
+    """Results and rejections of one raw object, gathered over its windows."""
+
+    results: dict[tuple[str, str], Result] = field(default_factory=dict)
+    rejections: list[Rejection] = field(default_factory=list)
+    rejected: int = 0
+
+    def note(self, table: str, check: str, severity: Severity, rows: int, failures: int, detail: str = "") -> None:
+        result = self.results.setdefault((table, check), Result(table, check, severity))
+        result.rows_checked += rows
+        result.failures += failures
+        if failures and detail and result.detail is None:
+            result.detail = detail
+        if failures and severity == "fail":
+            raise CheckFailed(f"{table}: check {check} failed on {failures} of {rows} rows: {detail}", check=check)
+
+    def reject(self, rejection: Rejection) -> None:
+        self.rejections.append(rejection)
+        self.rejected += 1
+
+    def take_rejections(self) -> list[Rejection]:
+        """The rejections since the last call."""
+        taken, self.rejections = self.rejections, []
+        return taken
+
+
+def check_rows(table: Table, rows: pa.Table, misfits: Iterable[Misfit], findings: Findings) -> pa.Table:
+    """The rows of ``table`` (with their ``_origin``) that may be published, sorted as they are stored."""
+    checked = rows.num_rows
+    keep: pa.ChunkedArray | None = None
+    report_misfits(table, checked, misfits, findings)
+    for check in implied(table):
+        bad = BAD[check.kind](check, rows)
+        failures = pc.sum(bad).as_py() or 0 if bad is not None else 0
+        detail = describe(check, rows, bad) if failures else ""
+        findings.note(table.name, check.name, check.severity, checked, failures, detail)
+        if failures and check.severity == "reject":
+            for row in rows.filter(bad).to_pylist():
+                findings.reject(rejection(table, check.name, reason(check, row[check.column]), row))
+            good = pc.invert(bad)
+            keep = good if keep is None else pc.and_(keep, good)
+    if keep is not None:
+        rows = rows.filter(keep)
+    return unique_rows(table, sort_rows(table, rows), findings)
+
+
+def check_references(published: dict[str, tuple[Table, pa.Table]], findings: Findings) -> None:
+    """For rows that name a row of another table: whether that row was published with them."""
+    for table, rows in published.values():
+        for check in table.checks:
+            if check.kind != "references" or check.table is None:
+                continue
+            target = published.get(check.table)
+            if target is None:
+                findings.note(table.name, check.name, check.severity, rows.num_rows, rows.num_rows, "none is known")
+                continue
+            known = target[1].column(target[0].key[0])
+            found = pc.is_in(rows.column(check.column), value_set=known.combine_chunks())
+            missing = rows.num_rows - (pc.sum(found).as_py() or 0)
+            findings.note(table.name, check.name, check.severity, rows.num_rows, missing)
+
+
+@dataclass(frozen=True, slots=True)
+class NotNull:
+    """Follows from a column that may not be null."""
+
+    column: str
+    kind: str = "not_null"
+    severity: Severity = "reject"
+
+    @property
+    def name(self) -> str:
+        return f"not_null:{self.column}"
+
+
+def implied(table: Table) -> Iterator[Any]:
+    """The checks of single rows: those that follow from the columns, then the declared ones."""
+    for column in table.physical_columns:
+        if not column.nullable:
+            yield NotNull(column.name)
+    yield from (check for check in table.checks if check.kind != "references")
+
+
+def nulls(check: NotNull, rows: pa.Table) -> pa.ChunkedArray | None:
+    column = rows.column(check.column)
+    return column.is_null() if column.null_count else None
+
+
+def out_of_pattern(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:
+    return failing(pc.match_substring_regex(rows.column(check.column), check.pattern))
+
+
+def out_of_range(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:
+    column = rows.column(check.column)
+    bounds = pc.min_max(column)
+    least, most = bounds["min"].as_py(), bounds["max"].as_py()
+    if least is None:
+        return None
+    bad = None
+    if check.low is not None and least < check.low:
+        bad = pc.less(column, check.low)
+    if check.high is not None and most > check.high:
+        above = pc.greater(column, check.high)
+        bad = above if bad is None else pc.or_(bad, above)
+    return None if bad is None else pc.fill_null(bad, False)
+
+
+def foreign_values(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:
+    column = rows.column(check.column)
+    if set(pc.unique(column).to_pylist()) <= {None, *check.values}:
+        return None
+    return failing(pc.or_(pc.is_in(column, value_set=pa.array(check.values)), pc.is_null(column)))
+
+
+def after_observed(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:
+    return pc.fill_null(pc.greater(rows.column(check.column), rows.column("observed_at")), False)
+
+
+def failing(good: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Where ``good`` is false; null (nothing to check) is not."""
+    if pc.all(good).as_py() is not False:
+        return None
+    return pc.invert(pc.fill_null(good, True))
+
+
+BAD: dict[str, Callable[[Any, pa.Table], Any]] = {
+    "not_null": nulls,
+    "pattern": out_of_pattern,
+    "range": out_of_range,
+    "one_of": foreign_values,
+    "not_after_observed": after_observed,
+}
+
+
+def sort_rows(table: Table, rows: pa.Table) -> pa.Table:
+    order = [(name, "ascending") for name in (*sort_columns(table), ORIGIN)]
+    return rows.take(pc.sort_indices(rows, sort_keys=order))
+
+
+def unique_rows(table: Table, rows: pa.Table, findings: Findings) -> pa.Table:
+    """One row per key and time of observation, of rows that are sorted so that equal keys are neighbours.
+
+    What says the same twice is one row; partial descriptions of one thing are put together; what contradicts an
+    earlier row is rejected.
+    """
+    same = repeats_previous(table, rows)
+    failures = 0
+    if same is not None:
+        rows, failures = settle_repeats(table, rows, same, findings)
+    findings.note(table.name, "unique", "reject", rows.num_rows + failures, failures, "the same key said differently")
+    return rows
+
+
+def repeats_previous(table: Table, rows: pa.Table) -> pa.Array | None:
+    """For each row but the first: whether it has the key and time of the row before; None where none has."""
+    same = None
+    for name in identity(table):
+        column = rows.column(name)
+        equal = pc.equal(column.slice(1), column.slice(0, max(len(column) - 1, 0)))
+        same = equal if same is None else pc.and_(same, equal)
+    return same if same is not None and pc.any(same).as_py() else None
+
+
+def identity(table: Table) -> tuple[str, ...]:
+    timed = any(column.name == "observed_at" for column in table.physical_columns)
+    return (*table.key, "observed_at") if timed else table.key
+
+
+def settle_repeats(table: Table, rows: pa.Table, same: pa.Array, findings: Findings) -> tuple[pa.Table, int]:
+    flags = pa.concat_arrays([pa.array([False]), *pa.chunked_array(same).chunks])
+    following = pa.concat_arrays([*pa.chunked_array(same).chunks, pa.array([False])])
+    involved = pc.or_(flags, following)
+    settled: list[dict[str, Any]] = []
+    failures = 0
+    key = identity(table)
+    for row in rows.filter(involved).to_pylist():
+        last = settled[-1] if settled else None
+        if last is None or any(row[name] != last[name] for name in key):
+            settled.append(row)
+        elif contradicts(last, row):
+            failures += 1
+            findings.reject(rejection(table, "unique", "the answer said something else with the same key before", row))
+        else:
+            last.update({name: value for name, value in row.items() if last[name] is None})
+    rest = rows.filter(pc.invert(involved))
+    return sort_rows(table, pa.concat_tables([rest, pa.Table.from_pylist(settled, rows.schema)])), failures
+
+
+def contradicts(known: dict[str, Any], new: dict[str, Any]) -> bool:
+    return any(
+        value is not None and known[name] is not None and value != known[name]
+        for name, value in new.items()
+        if name != ORIGIN
+    )
+
+
+def report_misfits(table: Table, kept: int, misfits: Iterable[Misfit], findings: Findings) -> None:
+    for misfit in misfits:
+        name = f"type:{misfit.column}"
+        findings.note(table.name, name, "reject", kept, 1, misfit.reason)
+        answer, item = place_of(misfit.origin)
+        findings.reject(Rejection(answer, item, table.name, name, misfit.reason, ""))
+
+
+def rejection(table: Table, check: str, why: str, row: dict[str, Any]) -> Rejection:
+    answer, item = place_of(row[ORIGIN])
+    content = json.dumps({name: value for name, value in row.items() if name != ORIGIN}, default=str)
+    return Rejection(answer, item, table.name, check, why, shortened(content.encode()))
+
+
+def place_of(origin: int) -> tuple[int, int]:
+    """The answer and, in it, the item that a row came from."""
+    return origin >> ITEM_BITS, (origin & ((1 << ITEM_BITS) - 1)) - 1
+
+
+def shortened(content: bytes) -> str:
+    """At most 4 kB of ``content`` as text; what is no UTF-8 is marked."""
+    text = content[:LONGEST_CONTENT].decode("utf-8", "replace")
+    return text.encode()[:LONGEST_CONTENT].decode("utf-8", "ignore")
+
+
+def reason(check: Any, value: Any) -> str:
+    shown = f"{check.column} {value!r:.200}"
+    match check.kind:
+        case "not_null":
+            return f"{check.column} is missing"
+        case "pattern":
+            return f"{shown} does not match {check.pattern}"
+        case "range":
+            return f"{shown} is not between {bound(check.low)} and {bound(check.high)}"
+        case "one_of":
+            return f"{shown} is not one of {', '.join(check.values)}"
+        case _:
+            return f"{shown} is after its own observation"
+
+
+def bound(value: float | None) -> str:
+    return "any" if value is None else f"{value:g}"
+
+
+def describe(check: Any, rows: pa.Table, bad: pa.ChunkedArray) -> str:
+    """The first failure, in words."""
+    first = pc.index(bad, True).as_py()
+    return reason(check, rows.column(check.column)[first].as_py())
