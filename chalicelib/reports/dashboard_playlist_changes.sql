@@ -1,0 +1,61 @@
+-- title = "Changes of playlists"
+-- description = "What was added to and removed from playlists between two versions that the lake has read, newest first."
+-- chart = {kind = "table"}
+-- [parameters]
+-- playlist = {type = "text", help = "Playlist id; empty for all"}
+-- limit = {type = "integer", default = 200, least = 1, most = 1000, help = "Rows"}
+WITH seen AS (
+    SELECT playlist_id, snapshot_id, min(observed_at) AS seen_at
+    FROM playlist_items
+    WHERE :playlist = '' OR playlist_id = :playlist
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT playlist_id, snapshot_id, min(observed_at)
+    FROM playlists_history
+    WHERE total_items = 0 AND snapshot_id IS NOT NULL AND (:playlist = '' OR playlist_id = :playlist)
+    GROUP BY 1, 2
+),
+versions AS (
+    SELECT
+        playlist_id,
+        snapshot_id,
+        seen_at,
+        lag(snapshot_id) OVER (PARTITION BY playlist_id ORDER BY seen_at, snapshot_id) AS snapshot_before
+    FROM seen
+),
+items AS (
+    SELECT DISTINCT playlist_id, snapshot_id, item_uri, name
+    FROM playlist_items
+    WHERE :playlist = '' OR playlist_id = :playlist
+),
+changes AS (
+    SELECT versions.playlist_id, versions.seen_at, 'added' AS change, now.item_uri, now.name
+    FROM versions
+    JOIN items AS now ON now.playlist_id = versions.playlist_id AND now.snapshot_id = versions.snapshot_id
+    LEFT JOIN items AS before
+        ON before.playlist_id = versions.playlist_id
+            AND before.snapshot_id = versions.snapshot_before
+            AND before.item_uri = now.item_uri
+    WHERE versions.snapshot_before IS NOT NULL AND before.item_uri IS NULL
+    UNION ALL
+    SELECT versions.playlist_id, versions.seen_at, 'removed', before.item_uri, before.name
+    FROM versions
+    JOIN items AS before
+        ON before.playlist_id = versions.playlist_id AND before.snapshot_id = versions.snapshot_before
+    LEFT JOIN items AS now
+        ON now.playlist_id = versions.playlist_id
+            AND now.snapshot_id = versions.snapshot_id
+            AND now.item_uri = before.item_uri
+    WHERE now.item_uri IS NULL
+)
+SELECT
+    changes.seen_at,
+    playlists.name AS playlist,
+    changes.change,
+    changes.name AS item,
+    changes.item_uri,
+    changes.playlist_id
+FROM changes
+LEFT JOIN playlists ON playlists.playlist_id = changes.playlist_id
+ORDER BY changes.seen_at DESC, playlist, changes.change, item, changes.item_uri
+LIMIT :limit

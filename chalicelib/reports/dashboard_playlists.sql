@@ -1,0 +1,27 @@
+-- title = "Playlists"
+-- description = "Every playlist as it is now, how many of its versions the lake has seen, and when it last changed."
+-- chart = {kind = "table"}
+WITH versions AS (
+    SELECT playlist_id, count(DISTINCT snapshot_id) AS versions, min(observed_at) AS first_seen
+    FROM playlists_history
+    GROUP BY 1
+),
+newest AS (
+    SELECT playlist_items.playlist_id, max(playlist_items.added_at) AS last_addition
+    FROM playlist_items
+    JOIN playlists
+        ON playlists.playlist_id = playlist_items.playlist_id AND playlists.snapshot_id = playlist_items.snapshot_id
+    GROUP BY 1
+)
+SELECT
+    playlists.playlist_id,
+    playlists.name,
+    playlists.owner_id,
+    playlists.total_items,
+    versions.versions,
+    newest.last_addition,
+    versions.first_seen
+FROM playlists
+LEFT JOIN versions ON versions.playlist_id = playlists.playlist_id
+LEFT JOIN newest ON newest.playlist_id = playlists.playlist_id
+ORDER BY newest.last_addition DESC NULLS LAST, playlists.name, playlists.playlist_id

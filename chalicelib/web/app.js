@@ -1,0 +1,120 @@
+// The frame: token, theme, navigation, and which page is shown.
+
+import { adoptTokenFromAddress, hasToken, setToken, whenUnauthorized } from "./api.js";
+import { redrawCharts } from "./charts.js";
+import { announce, button, h, icon, replace } from "./dom.js";
+import { faultBox, loading } from "./panel.js";
+import { change, href, route, selection } from "./state.js";
+
+adoptTokenFromAddress();
+
+const PAGES = {
+  overview: { title: "Overview", load: () => import("./overview.js"), nav: true },
+  library: { title: "Library", load: () => import("./library.js"), nav: true },
+  reports: { title: "Reports", load: () => import("./report_pages.js"), nav: true },
+  sql: { title: "SQL", load: () => import("./workbench.js"), nav: true },
+  pipeline: { title: "Pipeline", load: () => import("./pipeline.js"), nav: true },
+  artist: { title: "Artist", load: () => import("./items.js"), under: "overview" },
+  album: { title: "Album", load: () => import("./items.js"), under: "overview" },
+  track: { title: "Track", load: () => import("./items.js"), under: "overview" },
+};
+
+const main = document.getElementById("main");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+let leaving = new AbortController();
+let shownPage = null;
+
+/** Show the page that the address names. */
+async function show() {
+  leaving.abort();
+  leaving = new AbortController();
+  const { signal } = leaving;
+  const here = route();
+  const page = PAGES[here.page];
+  markNavigation(page?.under ?? here.page);
+  if (!hasToken()) return askForToken("Paste the token of this lake.");
+  const sameAgain = shownPage === location.hash.split("?")[0];
+  shownPage = location.hash.split("?")[0];
+  if (!page) return replace(main, h("h1", null, "There is no such page"), h("p", null, h("a", { href: href("overview") }, "Go to the overview")));
+  document.title = `${page.title} · Listening lake`;
+  if (!sameAgain) replace(main, h("h1.visually-hidden", null, page.title), loading(300));
+  const { render } = await page.load();
+  if (signal.aborted) return;
+  try {
+    await render(main, { ...here, signal });
+    if (!sameAgain) {
+      announce(`${document.title.split(" · ")[0]}, page loaded`);
+      scrollTo(0, 0);
+    }
+  } catch (fault) {
+    if (fault.name === "AbortError" || fault.status === 401) return;
+    replace(main, h("h1", null, page.title), faultBox(fault, show));
+  }
+}
+
+function markNavigation(current) {
+  const links = Object.entries(PAGES).filter(([, page]) => page.nav).map(([name, page]) =>
+    h("a", { href: href(name), "aria-current": name === current ? "page" : null }, icon(name), h("span", null, page.title)));
+  replace(document.getElementById("nav"), links);
+}
+
+/** Ask for the token once; it is kept for the session of this tab alone. */
+function askForToken(why) {
+  if (document.querySelector("dialog.token")) return;
+  const input = h("input", { type: "password", name: "token", autocomplete: "off", required: true, spellcheck: "false" });
+  const dialog = h("dialog.token", { "aria-labelledby": "token-title" },
+    h("form", { method: "dialog", onsubmit: () => {
+      setToken(input.value.trim());
+      dialog.remove();
+      shownPage = null;
+      show();
+    } },
+      h("h2", { id: "token-title" }, "Who is there?"),
+      h("p", null, why),
+      h("label.field", null, "API token", input),
+      h("p.muted.small", null, "On your own computer ", h("code", null, "python -m chalicelib token show"), " prints it. It stays in this tab until you close it."),
+      h("div.row.end", null, button("Open the lake", { primary: true, icon: "key", type: "submit" }))));
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  if (!main.firstChild || main.querySelector(".skeleton")) replace(main, h("h1", null, "Listening lake"));
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+whenUnauthorized(() => {
+  setToken(null);
+  leaving.abort();
+  askForToken("The token is not accepted (any more): it was wrong, has expired or was taken back. Paste another one.");
+});
+
+// --- theme: the system's until the reader chooses ---
+
+const THEMES = ["auto", "light", "dark"];
+
+function setTheme(theme) {
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  if (theme === "auto") localStorage.removeItem("lake-theme");
+  else localStorage.setItem("lake-theme", theme);
+  showThemeButton(theme);
+  redrawCharts();
+}
+
+function showThemeButton(theme) {
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+  const icons = { auto: "auto", light: "sun", dark: "moon" };
+  replace(document.getElementById("side-foot"),
+    h("div.row", null,
+      button(`Colours: ${theme}. Change to ${next}`, { icon: icons[theme], quiet: true, bare: true, onclick: () => {
+        setTheme(next);
+        document.querySelector("#side-foot button").focus();
+      } }),
+      h("a.version", { href: "openapi.json", target: "_blank", rel: "noopener" }, "REST API")));
+}
+
+dark.addEventListener("change", redrawCharts);
+setTheme(localStorage.getItem("lake-theme") ?? "auto");
+
+addEventListener("hashchange", show);
+// A shared link must show the same elsewhere: the selection is written into the address at once.
+change(selection(), { step: false });
+show();

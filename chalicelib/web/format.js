@@ -1,0 +1,99 @@
+// Numbers, dates and durations as people read them, in the reader's own language.
+
+const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
+const tenth = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+const fine = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 6 });
+const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
+
+export const NOTHING = "–";
+
+export function count(value) {
+  return isNumber(value) ? whole.format(value) : NOTHING;
+}
+
+/** A number of any size or precision. */
+export function number(value) {
+  if (!isNumber(value)) return NOTHING;
+  const size = Math.abs(Number(value));
+  if (Number.isInteger(Number(value)) || size >= 10_000) return whole.format(value);
+  return fine.format(value);
+}
+
+export function short(value) {
+  return isNumber(value) ? (Math.abs(value) < 10_000 ? tenth.format(value) : compact.format(value)) : NOTHING;
+}
+
+export function share(value) {
+  return isNumber(value) ? percent.format(value) : NOTHING;
+}
+
+export function hours(value) {
+  if (!isNumber(value)) return NOTHING;
+  return `${Math.abs(value) < 100 ? tenth.format(value) : whole.format(value)} h`;
+}
+
+/** Hours, minutes and seconds of so many seconds: "1 h 20 min", "45 s". */
+export function duration(seconds) {
+  if (!isNumber(seconds)) return NOTHING;
+  const all = Math.round(Number(seconds));
+  if (all < 60) return Number(seconds) < 10 && seconds > 0 ? `${tenth.format(seconds)} s` : `${all} s`;
+  if (all < 3600) return `${Math.floor(all / 60)} min ${String(all % 60).padStart(2, "0")} s`;
+  if (all < 172_800) return `${Math.floor(all / 3600)} h ${Math.round((all % 3600) / 60)} min`;
+  return `${whole.format(all / 86_400)} days`;
+}
+
+export function bytes(value) {
+  if (!isNumber(value)) return NOTHING;
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const step = value > 0 ? Math.min(units.length - 1, Math.floor(Math.log10(value) / 3)) : 0;
+  return `${tenth.format(value / 1000 ** step)} ${units[step]}`;
+}
+
+/** A day such as 2026-11-20 (no time zone applies). */
+export function day(text) {
+  const found = /^(\d{4})-(\d{2})-(\d{2})/.exec(text ?? "");
+  if (!found) return text ?? NOTHING;
+  const date = new Date(Date.UTC(found[1], found[2] - 1, found[3]));
+  return date.toLocaleDateString(undefined, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
+}
+
+/** A moment (RFC 3339 UTC, or SQL's "2026-11-20 10:15:30.000") in a time zone. */
+export function moment(text, timeZone = "UTC") {
+  const date = instant(text);
+  if (!date) return text ?? NOTHING;
+  return date.toLocaleString(undefined, { timeZone, dateStyle: "medium", timeStyle: "short" });
+}
+
+export function ago(text, now = Date.now()) {
+  const date = instant(text);
+  if (!date) return NOTHING;
+  const seconds = (now - date) / 1000;
+  if (seconds < 0) return `in ${duration(-seconds)}`;
+  return seconds < 5 ? "just now" : `${coarse(seconds)} ago`;
+}
+
+export function coarse(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 129_600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+export function instant(text) {
+  if (!text) return null;
+  const sql = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?$/.test(text);
+  const bare = /^\d{4}-\d\d-\d\dT[\d:.]+$/.test(text);
+  const date = new Date(sql ? `${text.replace(" ", "T")}Z` : bare ? `${text}Z` : text);
+  return Number.isNaN(date.valueOf()) ? null : date;
+}
+
+/** "Tracks saved" of tracks_saved. */
+export function words(name) {
+  const text = String(name).replaceAll("_", " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function isNumber(value) {
+  return value !== null && value !== undefined && value !== "" && Number.isFinite(Number(value));
+}

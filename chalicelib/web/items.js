@@ -1,0 +1,92 @@
+// One artist, album or track: first and last listen, history, tops, rank.
+
+import { lineChart } from "./charts.js";
+import { cover, fillCovers } from "./covers.js";
+import { h, icon, replace } from "./dom.js";
+import { count, hours, moment, share } from "./format.js";
+import { faultBox, reportPanel, sqlView } from "./panel.js";
+import { plainTable } from "./table.js";
+import { rankedList } from "./ranked.js";
+import { runReport } from "./reports.js";
+import { selectors } from "./selectors.js";
+import { filled } from "./spans.js";
+import { href, selection } from "./state.js";
+
+export async function render(main, { page: kind, args: [artist, name = ""], signal }) {
+  const title = name || artist || "unknown";
+  document.title = `${title} · Listening lake`;
+  const picture = cover(title, { large: true, round: kind === "artist" });
+  const figures = h("dl.figures", null, Array.from({ length: 5 }, () => h("div.figure", null, h("dt", null, " "), h("dd", null, h("div.skeleton.line")))));
+  const out = h("span", null);
+  const about = { kind, artist, name };
+  replace(main,
+    h("div.page-head", null,
+      h("div.item-head", null, picture,
+        h("div", null, h("p.kind", null, { artist: "Artist", album: "Album", track: "Track" }[kind]), h("h1", null, title),
+          name && h("p", null, "by ", h("a", { href: href("artist", [artist]) }, artist)), out)),
+      selectors({ signal })),
+    h("div.stack", null, figures, h("div.grid", null, parts(kind, about, signal))));
+  fillCovers(kind === "track" ? "album" : kind, kind === "track" ? [] : [{ place: picture, key: title }], signal);
+  try {
+    await showFigures(figures, about, { picture, out, signal });
+  } catch (fault) {
+    if (fault.name !== "AbortError" && !signal.aborted) replace(figures, faultBox(fault));
+  }
+}
+
+function parts(kind, about, signal) {
+  const { artist, name } = about;
+  const list = (items, title, to, how) => reportPanel({
+    report: "dashboard_item_tops", values: { ...about, items, limit: 15 }, title, hint: "In the chosen period", viewName: "List", wide: "half", signal, tall: 400,
+    view: ({ records }) => rankedList(to, records, { name: ({ item }) => item, args: how, compare: false, key: () => null, signal }),
+    empty: "Not heard in the chosen period. Choose a longer one.",
+  });
+  const history = reportPanel({
+    report: "dashboard_item_months", values: about, title: "History", hint: "Plays by month, since the first listen", signal, tall: 250,
+    view: ({ records }) => {
+      const rows = filled(records, "month", { by: "month", values: ["plays"] });
+      return lineChart({ labels: rows.map(({ label }) => label), series: [{ name: "Plays", values: rows.map(({ plays }) => plays) }], label: `Plays of ${name || artist} by month`, tall: 250 });
+    },
+  });
+  if (kind === "artist") {
+    return [history, list("tracks", "Top tracks", "track", ({ item }) => [artist, item]), list("albums", "Top albums", "album", ({ item }) => [artist, item])];
+  }
+  if (kind === "album") return [history, list("tracks", "Tracks", "track", ({ item }) => [artist, item]), details(kind, about, signal)];
+  return [history, list("albums", "Played from these albums", "album", ({ item }) => [artist, item]), details(kind, about, signal)];
+}
+
+async function showFigures(place, about, { picture, out, signal }) {
+  const result = await runReport("dashboard_item", about, signal);
+  const [row] = result.records;
+  if (!row) return replace(place, h("div.state", null, h("strong", null, "No listens"), h("p", null, "Nothing of this name was heard by this listener.")));
+  const { timezone } = selection();
+  const figure = (title, value, more) => h("div.figure", null, h("dt", null, title), h("dd", null, value), more && h("dd.change", null, more));
+  const small = (title, value) => h("div.figure", null, h("dt", null, title), h("dd.text", null, value));
+  replace(place,
+    figure("Plays", count(row.plays), `${count(row.plays_in_period)} in the period`),
+    figure("Listening time", hours(row.hours), `${hours(row.hours_in_period)} in the period`),
+    figure("Rank", `#${count(row.place)}`, row.place_in_period === null ? "not heard in the period" : `#${count(row.place_in_period)} in the period`),
+    small("First listen", moment(row.first_listen, timezone)),
+    small("Last listen", moment(row.last_listen, timezone)),
+    row.skipped !== null && figure("Skipped", share(row.skipped), "of the listens that say so"));
+  place.after(sqlDetails(result));
+  if (about.kind === "track" && row.item_id) fillCovers("track", [{ place: picture, key: row.item_id }], signal);
+  if (/^[0-9A-Za-z]{22}$/.test(row.item_id ?? "") && about.kind === "track") {
+    replace(out, h("a.small", { href: `https://open.spotify.com/track/${row.item_id}`, target: "_blank", rel: "noopener noreferrer" }, "Open in Spotify ", icon("out")));
+  }
+  return place;
+}
+
+/** The SQL behind figures that stand in no panel. */
+export function sqlDetails(result) {
+  return h("details.small", null, h("summary.muted", null, "SQL of these figures"), sqlView(result));
+}
+
+/** What Spotify says of an album or track; filled in by later runs, so it may be missing. */
+function details(kind, { artist, name }, signal) {
+  return reportPanel({
+    report: "dashboard_item_details", values: { kind, artist, name }, title: "Details", hint: "As Spotify describes it", viewName: "Details", wide: "half", signal, tall: 200,
+    view: ({ records }) => plainTable({ columns: [{ name: "what", type: "varchar" }, { name: "value", type: "varchar" }], records, rows: records }, { caption: "Details" }),
+    empty: "Spotify’s details have not arrived yet; later runs fetch them, most played first.",
+  });
+}

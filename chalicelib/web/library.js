@@ -1,0 +1,95 @@
+// Library and playlists: what is saved, how it grew, when it was made, and what changed between versions.
+
+import { barChart, lineChart } from "./charts.js";
+import { h, replace } from "./dom.js";
+import { count, day, moment, words } from "./format.js";
+import { reportPanel } from "./panel.js";
+import { reports } from "./reports.js";
+import { selectors } from "./selectors.js";
+import { change, href, route, selection } from "./state.js";
+import { plainTable } from "./table.js";
+
+export async function render(main, { signal, query }) {
+  const known = await reports();
+  const playlist = query.playlist ?? "";
+  replace(main,
+    h("div.page-head", null,
+      h("div", null, h("h1", null, "Library and playlists"), h("p.lead", null, "What is saved and followed now, and what changed since the lake began to look.")),
+      selectors({ signal, period: false })),
+    h("div.grid", null,
+      reportPanel({
+        report: "library_overview", title: "What the lake holds", viewName: "Numbers", signal, tall: 90,
+        view: ({ records }) => h("dl.figures", null, records.map(({ what, number }) => h("div.figure", null, h("dt", null, words(what)), h("dd", null, count(number))))),
+      }),
+      reportPanel({
+        report: "dashboard_library_growth", title: "Growth", hint: "Saved tracks and albums, by the month they were added", wide: "half", signal, tall: 260, view: growth,
+        empty: "Nothing is saved, or no run has read the library yet.",
+      }),
+      reportPanel({
+        report: "dashboard_library_years", title: "Release years", hint: "When what you saved came out", wide: "half", signal, tall: 260, view: years,
+        empty: "No release dates yet: they come with the albums that runs fetch.",
+      }),
+      reportPanel({
+        report: "dashboard_playlists", title: "Playlists", viewName: "List", wide: "half", signal, tall: 300, view: (result) => playlists(result, playlist),
+        empty: "No playlist has been read yet: start a run on the pipeline page.",
+      }),
+      reportPanel({
+        report: "dashboard_playlist_changes", values: { playlist }, title: "Changes of playlists", viewName: "List", wide: "half", signal, tall: 300,
+        hint: playlist ? "Of the chosen playlist, between two versions" : "Between two versions that the lake has read", view: changes,
+        empty: "No playlist has changed between two runs yet.",
+      }),
+      known.has("saved_never_played") && reportPanel({
+        report: "saved_never_played", title: "Saved, never played", viewName: "List", signal, tall: 200,
+        view: (result) => plainTable(result, { caption: "Saved, never played" }), empty: "Everything that is saved has been played.",
+      })));
+}
+
+function growth({ records }) {
+  const months = [...new Set(records.map(({ month }) => String(month).slice(0, 10)))].sort();
+  const kinds = [...new Set(records.map(({ item_type: kind }) => kind))].sort().reverse();
+  const known = new Map(records.map((row) => [`${String(row.month).slice(0, 10)} ${row.item_type}`, Number(row.saved)]));
+  const series = kinds.map((kind) => {
+    let saved = 0;
+    return { name: `${words(kind)}s`, values: months.map((month) => { saved = known.get(`${month} ${kind}`) ?? saved; return saved; }) };
+  });
+  const label = (month) => new Date(`${month}T00:00:00Z`).toLocaleDateString(undefined, { timeZone: "UTC", month: "short", year: "numeric" });
+  return lineChart({ labels: months.map(label), series, label: "Saved tracks and albums over time" });
+}
+
+function years({ records }) {
+  const first = Number(records[0].release_year);
+  const last = Number(records.at(-1).release_year);
+  const known = new Map(records.map((row) => [Number(row.release_year), row]));
+  const labels = Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  const of = (name) => labels.map((year) => Number(known.get(year)?.[name] ?? 0));
+  return barChart({ labels: labels.map(String), series: [{ name: "Tracks", values: of("tracks") }, { name: "Albums", values: of("albums") }], label: "Saved tracks and albums by release year", stacked: true });
+}
+
+function playlists({ records }, chosen) {
+  return plainTable({ records }, {
+    caption: "Playlists",
+    columns: {
+      name: { title: "Playlist", wide: true, show: (name, row) => h("a", {
+        href: href("library", [], { playlist: row.playlist_id === chosen ? "" : row.playlist_id }), "aria-current": row.playlist_id === chosen ? "true" : null,
+      }, name || "untitled") },
+      total_items: { title: "Items", right: true, show: (value) => count(value) },
+      versions: { title: "Versions seen", right: true, show: (value) => count(value) },
+      last_addition: { title: "Last addition", show: (value) => (value ? day(value) : h("span.muted", null, "unknown")) },
+    },
+  });
+}
+
+function changes({ records }) {
+  const { timezone } = selection();
+  return h("div.stack", null,
+    route().query.playlist && h("div.row", null, h("button.button.quiet", { type: "button", onclick: () => change({ playlist: "" }) }, "Show all playlists")),
+    plainTable({ records }, {
+      caption: "Changes of playlists",
+      columns: {
+        seen_at: { title: "Seen", show: (value) => moment(value, timezone) },
+        change: { title: "Change", show: (value) => h("span.badge", { class: value === "added" ? "good" : "bad" }, value) },
+        item: { title: "Item", wide: true, show: (value, row) => value ?? row.item_uri },
+        playlist: { title: "Playlist", wide: true },
+      },
+    }));
+}

@@ -1,0 +1,116 @@
+// The overview: how much, when, and what most, in the chosen period against the one before.
+
+import { heatMap, lineChart } from "./charts.js";
+import { h, replace } from "./dom.js";
+import { count, hours, share } from "./format.js";
+import { chartOf, faultBox, reportPanel } from "./panel.js";
+import { rankedList } from "./ranked.js";
+import { runReport } from "./reports.js";
+import { listeners, selectors } from "./selectors.js";
+import { href, selection } from "./state.js";
+import { filled, grainOf } from "./spans.js";
+
+export const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const TOP = 10; // rows of a ranked list
+
+export async function render(main, { signal }) {
+  const totals = h("dl.figures", { "aria-label": "Totals of the period" }, ["Plays", "Listening time", "Artists", "New artists"].map((name) =>
+    h("div.figure", null, h("dt", null, name), h("dd", null, h("div.skeleton.line")))));
+  const place = h("div.grid", null, panels(signal));
+  replace(main,
+    h("div.page-head", null, h("div", null, h("h1", null, "Overview")), selectors({ signal })),
+    h("div.stack", null, totals, place));
+  showTotals(totals, signal).catch((fault) => {
+    if (fault.name !== "AbortError" && !signal.aborted) replace(totals, faultBox(fault));
+  });
+  const found = await listeners(signal);
+  if (!found.length) replace(main, h("div.page-head", null, h("h1", null, "Overview")), welcome());
+}
+
+function panels(signal) {
+  const grain = grainOf(selection());
+  return [
+    reportPanel({
+      report: "listening_over_time", values: { grain }, title: "Listening over time", hint: `Plays by ${grain}`, signal, tall: 260,
+      view: (result) => overTime(result, grain),
+    }),
+    reportPanel({
+      report: "listening_by_hour_and_weekday", title: "When you listen", hint: "Plays by hour of the day and weekday", wide: "two-thirds", signal, tall: 236,
+      view: clock,
+    }),
+    reportPanel({
+      report: "discovery", title: "Discovery", hint: "Artists heard for the first time", wide: "third", signal, tall: 236,
+      view: (result) => chartOf(result, result.report.chart, "Artists heard for the first time, by month"),
+    }),
+    tops("top_artists", "Top artists", "artist", signal, {
+      name: ({ artist }) => artist, args: ({ artist }) => [artist],
+    }),
+    tops("top_tracks", "Top tracks", "track", signal, {
+      name: ({ track }) => track, by: ({ artist }) => artist, args: ({ artist, track }) => [artist, track], key: ({ track_id }) => track_id,
+    }),
+    tops("top_albums", "Top albums", "album", signal, {
+      name: ({ album }) => album, by: ({ artist }) => artist, args: ({ artist, album }) => [artist, album],
+    }),
+  ];
+}
+
+function tops(report, title, kind, signal, how) {
+  return reportPanel({
+    report, values: { limit: TOP }, title, viewName: "List", wide: "third", signal, tall: 480,
+    view: ({ records }) => rankedList(kind, records, { ...how, signal }),
+  });
+}
+
+async function showTotals(place, signal) {
+  const { records: [row], parameters } = await runReport("dashboard_totals", {}, signal);
+  const comparable = parameters.previous_from !== parameters.from;
+  const figure = (name, value, now, before) => h("div.figure", null, h("dt", null, name), h("dd", null, value),
+    h("dd.change", null, comparable ? changeOf(now, before) : "over all time"));
+  replace(place,
+    figure("Plays", count(row.plays), row.plays, row.plays_before),
+    figure("Listening time", hours(row.hours), row.hours, row.hours_before),
+    figure("Artists", count(row.artists), row.artists, row.artists_before),
+    figure("New artists", count(row.new_artists), row.new_artists, row.new_artists_before));
+}
+
+function changeOf(now, before) {
+  if (!before) return now ? "nothing in the period before" : "as in the period before";
+  const part = (now - before) / before;
+  if (Math.abs(part) < 0.005) return "as in the period before";
+  return [h("span", { class: part > 0 ? "up" : "down" }, h("span", { "aria-hidden": "true" }, part > 0 ? "▲ " : "▼ "), h("span.visually-hidden", null, part > 0 ? "up " : "down "), share(Math.abs(part))), ` against ${count(before)} before`];
+}
+
+function overTime(result, grain) {
+  const rows = filled(result.records, grain, { by: "starts", values: ["plays", "hours"] });
+  const measures = { Plays: "plays", Hours: "hours" };
+  const place = h("div", null);
+  const buttons = h("div.segments", { role: "group", "aria-label": "Measure" }, Object.entries(measures).map(([name, column], index) =>
+    h("button", { type: "button", "aria-pressed": String(index === 0), onclick: (event) => {
+      for (const other of buttons.children) other.setAttribute("aria-pressed", String(other === event.currentTarget));
+      draw(name, column);
+    } }, name)));
+  const draw = (name, column) => replace(place, lineChart({
+    labels: rows.map(({ label }) => label), series: [{ name, values: rows.map((row) => row[column]) }], label: `${name} by ${grain}`, tall: 250,
+  }));
+  draw("Plays", "plays");
+  return h("div.stack", null, place, buttons);
+}
+
+export function clock({ records }) {
+  const known = new Map(records.map(({ hour, weekday, plays }) => [`${hour} ${weekday}`, plays]));
+  return heatMap({
+    columns: Array.from({ length: 24 }, (_, hour) => String(hour)), rows: WEEKDAYS, label: "Plays by hour of the day and weekday",
+    value: (x, y) => known.get(`${x} ${y + 1}`),
+    describe: (hour, weekday, plays) => `${weekday} ${hour.padStart(2, "0")}:00 – ${count(plays)} plays`,
+  });
+}
+
+function welcome() {
+  return h("div.panel", null, h("div.state", null,
+    h("strong", null, "The lake is empty"),
+    h("p", null, "Two ways to fill it, in any order:"),
+    h("div.row", null,
+      h("a.button.primary", { href: href("pipeline") }, "Start a run"),
+      h("a.button", { href: href("pipeline") }, "Import your privacy export")),
+    h("p.small", null, "A run fetches what Spotify knows of you now (the last 50 plays, your library, playlists). The export brings every listen since your account began.")));
+}

@@ -1,0 +1,160 @@
+// A panel: one report (or query), shown as a chart, with its data table and its SQL one key away.
+
+import { barChart, heatMap, lineChart, scatterChart } from "./charts.js";
+import { announce, button, copyText, h, icon, replace } from "./dom.js";
+import { number, words } from "./format.js";
+import { highlighted, withValues } from "./highlight.js";
+import { runReport } from "./reports.js";
+import { href } from "./state.js";
+import { isNumber as isNumeric, plainTable } from "./table.js";
+
+let serial = 0;
+
+/**
+ * A panel that loads itself. `load(signal)` answers a result; `view(result)` the nodes to show first. `empty` is
+ * what to say when there are no rows. `tools` are further controls of the head.
+ */
+export function panel({ title, hint, load, view, viewName = "Chart", empty, tools, wide, tall, signal, columns, level = "h2" }) {
+  const id = `panel-${++serial}`;
+  const body = h("div.panel-body", null, loading(tall));
+  const tabs = h("div.segments", { role: "group", "aria-label": `${title}: show as`, hidden: true });
+  const section = h(
+    "section.panel", { class: wide ?? "", "aria-labelledby": id, "aria-busy": "true" },
+    h("div.panel-head", null,
+      h("div", null, h(level, { id }, title), hint && h("p.hint", null, hint)),
+      h("div.row", null, tools, tabs)),
+    body,
+  );
+  const refresh = async () => {
+    section.setAttribute("aria-busy", "true");
+    if (!body.querySelector(".skeleton")) body.style.opacity = ".5";
+    try {
+      const result = await load(signal);
+      if (signal?.aborted) return;
+      show(result);
+    } catch (fault) {
+      if (fault.name === "AbortError") return;
+      tabs.hidden = true;
+      replace(body, faultBox(fault, refresh));
+    } finally {
+      body.style.opacity = "";
+      section.setAttribute("aria-busy", "false");
+    }
+  };
+  const show = (result) => {
+    const views = {
+      [viewName]: () => (result.rows.length ? view(result) : emptyState(empty)),
+      Table: () => (result.rows.length ? plainTable(result, { caption: title, columns }) : emptyState(empty)),
+      SQL: () => sqlView(result),
+    };
+    if (viewName === "Table") delete views.Table, views.Table = () => (result.rows.length ? view(result) : emptyState(empty));
+    const buttons = Object.entries(views).map(([name, make]) =>
+      h("button", { type: "button", "aria-pressed": "false", onclick: (event) => {
+        for (const other of tabs.children) other.setAttribute("aria-pressed", String(other === event.currentTarget));
+        replace(body, make());
+      } }, name));
+    replace(tabs, buttons);
+    tabs.hidden = false;
+    buttons[0].click();
+  };
+  section.refresh = refresh;
+  section.ready = refresh();
+  return section;
+}
+
+/** A panel over a saved report, with the values of the selection. */
+export function reportPanel({ report, values, signal, ...rest }) {
+  return panel({ ...rest, signal, load: (stop) => runReport(report, values, stop) });
+}
+
+export function loading(tall) {
+  return h("div.skeleton", { style: tall ? { "--chart-height": `${tall}px` } : {}, "aria-hidden": "true" });
+}
+
+export function emptyState(what) {
+  if (what instanceof Node) return what;
+  return h("div.state", null, h("strong", null, "Nothing here"), h("p", null, what ?? "There are no listens in this selection. Choose a longer period."));
+}
+
+/** What went wrong, and what may be done about it. */
+export function faultBox(fault, again) {
+  announce(`Error: ${fault.message}`);
+  return h("div.fault", { role: "alert" },
+    h("strong", null, fault.code ? `${words(fault.code)}. ` : "That did not work. "),
+    fault.message,
+    again && h("div.row", null, button("Try again", { quiet: true, icon: "refresh", onclick: again })));
+}
+
+/** The SQL behind a result with the values it was run with, and the ways on from it. */
+export function sqlView({ sql, values = {}, bound = {}, query }) {
+  const literal = withValues(sql ?? "", { ...values, ...bound });
+  const shown = Object.entries({ ...values, ...bound }).filter(([, value]) => value !== "");
+  return h("div.sql-view", null,
+    h("pre", { tabindex: "0", "aria-label": "SQL of this chart" }, h("code", null, highlighted(sql ?? ""))),
+    shown.length > 0 && h("p.params", null, shown.map(([name, value]) => h("span", null, `:${name} = `, h("code", null, String(value))))),
+    h("div.row", null,
+      button("Copy", { icon: "copy", quiet: true, onclick: () => copyText(literal) }),
+      h("a.button.quiet", { href: href("sql"), onclick: () => sessionStorage.setItem("lake-sql-draft", literal) }, icon("code"), h("span", null, "Open in the editor"))),
+  );
+}
+
+/** The chart that a report's hint (or the reader) asks for. */
+export function chartOf(result, hint, label) {
+  const { columns, records } = result;
+  const numeric = columns.filter(({ type }) => isNumeric(type)).map(({ name }) => name);
+  const x = hint.x ?? columns.find(({ name }) => !numeric.includes(name))?.name ?? columns[0]?.name;
+  const ys = [hint.y ?? numeric.find((name) => name !== x)].flat().filter(Boolean);
+  if (hint.kind === "heatmap") return heatOf(records, hint, label);
+  if (hint.kind === "scatter") {
+    const points = records.map((row) => ({ x: Number(row[x]), y: Number(row[ys[0]]) })).filter(({ x: a, y: b }) => Number.isFinite(a + b));
+    return scatterChart({ points, label, xName: words(x), yName: words(ys[0]) });
+  }
+  if (hint.kind === "number") return figureOf(records[0] ?? {}, ys[0] ?? columns[0]?.name);
+  if (!ys.length || !["bar", "line"].includes(hint.kind)) return plainTable(result, { caption: label });
+  const split = hint.series ? pivot(records, x, hint.series, ys[0]) : null;
+  const labels = split?.labels ?? records.map((row) => labelOf(row[x]));
+  const series = split?.series ?? ys.map((name) => ({ name: words(name), values: records.map((row) => numberOrNull(row[name])) }));
+  if (hint.kind === "line") return lineChart({ labels, series, label });
+  const named = !isNumeric(columns.find(({ name }) => name === x)?.type) && !/^\d{4}/.test(labels[0] ?? "");
+  const many = 40;
+  return barChart({
+    labels: named ? labels.slice(0, many) : labels, label, stacked: Boolean(split),
+    series: named ? series.map((one) => ({ ...one, values: one.values.slice(0, many) })) : series,
+    horizontal: named && labels.length > 4,
+  });
+}
+
+function heatOf(records, hint, label) {
+  const distinct = (name) => [...new Set(records.map((row) => row[name]))].sort(inOrder);
+  const value = hint.value ?? hint.y;
+  const rowName = hint.value ? hint.y : hint.series;
+  const [columns, rows] = [distinct(hint.x), distinct(rowName)];
+  const known = new Map(records.map((row) => [`${row[hint.x]}\n${row[rowName]}`, row[value]]));
+  return heatMap({
+    columns: columns.map(labelOf), rows: rows.map(labelOf), label, tall: Math.min(640, Math.max(180, rows.length * 28 + 40)),
+    value: (x, y) => known.get(`${columns[x]}\n${rows[y]}`),
+  });
+}
+
+function pivot(records, x, by, y) {
+  const labels = [...new Set(records.map((row) => labelOf(row[x])))];
+  const names = [...new Set(records.map((row) => row[by]))];
+  const known = new Map(records.map((row) => [`${labelOf(row[x])}\n${row[by]}`, numberOrNull(row[y])]));
+  return { labels, series: names.map((name) => ({ name: labelOf(name), values: labels.map((label) => known.get(`${label}\n${name}`) ?? null) })) };
+}
+
+function figureOf(row, name) {
+  return h("dl.figures", null, h("div.figure", null, h("dt", null, words(name)), h("dd", null, number(row[name]))));
+}
+
+function labelOf(value) {
+  return value === null || value === undefined ? "unknown" : String(value).replace(/T00:00:00(\.0+)?Z?$/, "");
+}
+
+function numberOrNull(value) {
+  return value === null || value === undefined || value === "" ? null : Number(value);
+}
+
+function inOrder(a, b) {
+  return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
+}

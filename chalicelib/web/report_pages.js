@@ -1,0 +1,109 @@
+// Every saved report: the list, and one with its parameters, chart, table and SQL.
+
+import { request, send } from "./api.js";
+import { button, h, notice, replace, saveFile } from "./dom.js";
+import { count, words } from "./format.js";
+import { chartOf, panel } from "./panel.js";
+import { forgetReports, reports, runReport } from "./reports.js";
+import { change, href, localTimeZone, route, selection, valuesFor } from "./state.js";
+
+export async function render(main, { args: [name], signal }) {
+  const known = await reports();
+  if (!name) return showList(main, known);
+  const report = known.get(name);
+  if (!report) return replace(main, h("h1", null, "No such report"), h("p", null, h("a", { href: href("reports") }, "All reports")));
+  document.title = `${report.title} · Listening lake`;
+  return showReport(main, report, signal);
+}
+
+function showList(main, known) {
+  const all = [...known.values()];
+  const own = all.filter(({ built_in: builtIn }) => !builtIn);
+  const general = all.filter(({ built_in: builtIn, name }) => builtIn && !name.startsWith("dashboard_"));
+  const pages = all.filter(({ built_in: builtIn, name }) => builtIn && name.startsWith("dashboard_"));
+  const search = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter reports", oninput: () => {
+    const wanted = search.value.toLowerCase();
+    for (const item of main.querySelectorAll(".report-list li")) item.hidden = !item.textContent.toLowerCase().includes(wanted);
+  } });
+  const section = (title, list, hint) => list.length > 0 && h("section.stack", { "aria-label": title },
+    h("div", null, h("h2", null, title), hint && h("p.muted.small", null, hint)),
+    h("ul.report-list", null, list.map((report) => h("li", null, h("a", { href: href("reports", [report.name]) },
+      h("strong", null, report.title), h("span", null, report.fault ?? report.description))))));
+  replace(main,
+    h("div.page-head", null, h("div", null, h("h1", null, "Reports"),
+      h("p.lead", null, "Saved questions, the same from here, the command line and the API. Write your own on the SQL page.")), search),
+    h("div.stack.reports", null,
+      section("Your own", own), section("Listening", general), section("Behind these pages", pages, "What the dashboard itself is made of")));
+}
+
+function showReport(main, report, signal) {
+  const values = () => ownValues(report);
+  const shown = panel({
+    title: "Result", signal, tall: 320, viewName: report.chart?.kind === "table" ? "Table" : "Chart",
+    load: (stop) => runReport(report.name, values(), stop),
+    view: (result) => h("div.stack", null, chartOf(result, report.chart, report.title), h("p.muted.small", null, `${count(result.rows.length)} rows${result.next_page_token ? " on the first page" : ""}`)),
+    tools: button("CSV", { icon: "download", quiet: true, "aria-label": "Download as CSV", onclick: () => download(report) }),
+    empty: "The report answers no rows with these parameters.",
+  });
+  const form = h("form.selectors", { "aria-label": "Parameters", onsubmit: (event) => event.preventDefault() },
+    report.parameters.map((parameter) => field(parameter)));
+  replace(main,
+    h("div.page-head", null,
+      h("div", null, h("p.small", null, h("a", { href: href("reports") }, "Reports")), h("h1", null, report.title), h("p.lead", null, report.description)),
+      !report.built_in && button("Delete", { danger: true, onclick: () => remove(report) })),
+    h("div.stack", null,
+      report.fault && h("p.fault", { role: "alert" }, report.fault),
+      report.parameters.length > 0 && h("section.panel", { "aria-label": "Parameters" }, form),
+      !report.fault && shown,
+      h("p.muted.small", null, "From a shell: ", h("code", null, shellCommand(report)))));
+}
+
+/** The parameters' values: the address's own (p_name), else the selection's, else the report's default. */
+function ownValues(report) {
+  const { query } = route();
+  const own = {};
+  for (const { name } of report.parameters) if (query[`p_${name}`] !== undefined) own[name] = query[`p_${name}`];
+  return own;
+}
+
+function field(parameter) {
+  const { name, type } = parameter;
+  const shared = ["period", "timezone", "user"].includes(name);
+  const values = { ...selection(), ...Object.fromEntries(Object.entries(route().query).filter(([key]) => key.startsWith("p_")).map(([key, value]) => [key.slice(2), value])) };
+  const value = values[name] ?? parameter.default ?? "";
+  const set = (event) => change(shared ? { [name]: event.target.value, ...(name === "period" ? { from: "", to: "" } : {}) } : { [`p_${name}`]: event.target.value });
+  const common = { name, onchange: set, title: parameter.help || null };
+  const control = {
+    choice: () => h("select", common, parameter.values.map((one) => h("option", { value: one, selected: one === value }, one))),
+    integer: () => h("input", { ...common, type: "number", value: String(value), min: parameter.least, max: parameter.most, step: "1" }),
+    timezone: () => h("select", common, [...new Set(["UTC", localTimeZone(), value, ...(Intl.supportedValuesOf?.("timeZone") ?? [])])].map((zone) => h("option", { value: zone, selected: zone === value }, zone))),
+  }[type] ?? (() => h("input", { ...common, type: "text", value: String(value), placeholder: type === "user" ? "everybody" : "", autocomplete: "off" }));
+  return h("label.field", null, words(name), control());
+}
+
+async function download(report) {
+  try {
+    const answer = await request(`reports/${report.name}`, { query: valuesFor(report, ownValues(report)), accept: "text/csv" });
+    saveFile(await answer.blob(), `${report.name}.csv`);
+  } catch (fault) {
+    notice(fault.message, { bad: true });
+  }
+}
+
+async function remove(report) {
+  if (!confirm(`Delete the report ${report.title}?`)) return;
+  try {
+    await send("DELETE", `reports/${report.name}`);
+    forgetReports();
+    notice("Deleted.");
+    location.hash = href("reports");
+  } catch (fault) {
+    notice(fault.message, { bad: true });
+  }
+}
+
+function shellCommand(report) {
+  const values = valuesFor(report, ownValues(report));
+  const quoted = (value) => (/^[\w./:+-]+$/.test(value) ? value : `'${String(value).replaceAll("'", "'\\''")}'`);
+  return [`python -m chalicelib report ${report.name}`, ...Object.entries(values).map(([name, value]) => `--set ${name}=${quoted(value)}`)].join(" ");
+}

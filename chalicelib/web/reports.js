@@ -1,0 +1,77 @@
+// Running reports and queries through the API, and what comes back in one shape.
+
+import { ApiError, get, pause, request, send } from "./api.js";
+import { valuesFor } from "./state.js";
+
+const POLL_SECONDS = 10; // one request waits this long for a query
+const MOST_ROWS = 10_000; // of a page
+
+let listing = null;
+
+/** Every saved report by name, listed once a session (again after `forgetReports`). */
+export async function reports() {
+  listing ??= get("reports").catch((fault) => {
+    listing = null;
+    throw fault;
+  });
+  const { reports: list } = await listing;
+  return new Map(list.map((report) => [report.name, report]));
+}
+
+export function forgetReports() {
+  listing = null;
+}
+
+/**
+ * A result: `columns` [{name, type}], `rows` (arrays), `records` (objects), and what made it: `sql`, `values`,
+ * `query`. Values of the selection that the report declares go along; `extra` replaces them.
+ */
+export async function runReport(name, extra, signal) {
+  const report = (await reports()).get(name);
+  if (!report) throw new ApiError(404, { code: "not_found", message: `There is no report ${name}.` });
+  const values = valuesFor(report, extra);
+  const answer = await request(`reports/${encodeURIComponent(name)}`, { query: { ...values, limit_rows: undefined }, signal });
+  const document = await answer.json();
+  const done = answer.status === 202 ? await finish(document, signal) : document;
+  return resultOf(done, { report, values, sql: done.sql ?? report.sql, bound: done.values ?? {} });
+}
+
+/** Run SQL and wait for it; `onQuery` hears of its states. */
+export async function runQuery(sql, { parameters, maxRows, signal, onQuery } = {}) {
+  const body = { sql };
+  if (parameters?.length) body.parameters = parameters;
+  if (maxRows) body.max_rows = maxRows;
+  const query = await send("POST", "queries", body, signal);
+  onQuery?.(query);
+  return waitFor(query, signal, onQuery);
+}
+
+/** All rows of a small query. */
+export async function queryRows(sql, parameters, signal) {
+  const query = await runQuery(sql, { parameters, signal });
+  return resultOf(await get(`queries/${query.query_id}/rows`, { limit: MOST_ROWS }, signal), { sql, query });
+}
+
+export async function waitFor(query, signal, onQuery) {
+  let now = query;
+  let wait = 0.3; // the first look is soon, later ones wait on the server
+  while (now.state === "queued" || now.state === "running") {
+    now = await get(`queries/${now.query_id}`, { wait }, signal);
+    onQuery?.(now);
+    wait = POLL_SECONDS;
+    if (now.state === "queued" || now.state === "running") await pause(200, signal);
+  }
+  if (now.state === "succeeded") return now;
+  throw new ApiError(422, now.error ?? { code: `query_${now.state}`, message: `The query was ${now.state}.` });
+}
+
+async function finish(query, signal) {
+  const ended = await waitFor(query, signal);
+  return { ...(await get(`queries/${ended.query_id}/rows`, { limit: 1000 }, signal)), query: ended };
+}
+
+function resultOf({ columns, rows, ...rest }, made) {
+  const names = columns.map((column) => column.name);
+  const records = rows.map((row) => Object.fromEntries(names.map((name, index) => [name, row[index]])));
+  return { columns, rows, records, ...rest, ...made };
+}

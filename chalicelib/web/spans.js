@@ -1,0 +1,45 @@
+// Spans of time: how fine to draw a period, and the empty days, weeks and months between those with plays.
+
+import { day } from "./format.js";
+
+const DAYS = { d: 1, w: 7, m: 30.4, y: 365.25 };
+
+/** day, week or month: what suits the selected period. */
+export function grainOf({ period, from, to }) {
+  const days = from && to ? (Date.parse(to) - Date.parse(from)) / 86_400_000 : daysOf(period);
+  return days <= 95 ? "day" : days <= 740 ? "week" : "month";
+}
+
+function daysOf(period) {
+  const span = /^(\d+)([dwmy])$/.exec(period);
+  if (span) return span[1] * DAYS[span[2]];
+  return { 4: 365, 7: 31, 10: 1 }[period.length] ?? Infinity;
+}
+
+/** Rows for every step between the first and the last; those missing hold zeros. `by` names the date column. */
+export function filled(records, grain, { by, values }) {
+  if (!records.length) return [];
+  const known = new Map(records.map((record) => [String(record[by]).slice(0, 10), record]));
+  const keys = [...known.keys()].sort();
+  const rows = [];
+  for (let key = keys[0]; key <= keys.at(-1) && rows.length < 5000; key = following(key, grain)) {
+    const row = known.get(key);
+    rows.push({ key, label: labelOf(key, grain), ...Object.fromEntries(values.map((name) => [name, Number(row?.[name] ?? 0)])) });
+  }
+  return rows;
+}
+
+function following(key, grain) {
+  const date = new Date(`${key}T00:00:00Z`);
+  if (grain === "day") date.setUTCDate(date.getUTCDate() + 1);
+  else if (grain === "week") date.setUTCDate(date.getUTCDate() + 7);
+  else if (grain === "month") date.setUTCMonth(date.getUTCMonth() + 1);
+  else date.setUTCFullYear(date.getUTCFullYear() + 1);
+  return date.toISOString().slice(0, 10);
+}
+
+function labelOf(key, grain) {
+  if (grain === "year") return key.slice(0, 4);
+  if (grain !== "month") return day(key);
+  return new Date(`${key}T00:00:00Z`).toLocaleDateString(undefined, { timeZone: "UTC", month: "short", year: "numeric" });
+}

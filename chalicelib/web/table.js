@@ -1,0 +1,46 @@
+// Tables that fit on a page; sheet.js has the one for large results.
+
+import { h } from "./dom.js";
+import { moment, number, words } from "./format.js";
+import { selection } from "./state.js";
+
+const MOST_SHOWN = 500;
+
+/** A table of a result. `columns` may pick and name some: {name: {title, show(value, record), right, wide}}. */
+export function plainTable(result, { caption, columns, tall } = {}) {
+  const shown = columns
+    ? Object.entries(columns).map(([name, how]) => ({ name, ...how }))
+    : result.columns.map(({ name, type }) => ({ name, right: isNumber(type), show: (value) => cellText(value, type) }));
+  const rows = result.records.slice(0, MOST_SHOWN);
+  return h("div", null,
+    h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": caption ?? "Table", class: tall ? "tall" : "" },
+      h("table", null,
+        caption && h("caption.visually-hidden", null, caption),
+        h("thead", null, h("tr", null, shown.map((column) =>
+          h("th", { scope: "col", class: column.right ? "right" : "" }, column.title ?? words(column.name))))),
+        h("tbody", null, rows.map((record) => h("tr", null, shown.map((column) => cell(column, record))))))),
+    result.records.length > rows.length && h("p.muted.small", null, `The first ${MOST_SHOWN} of ${result.records.length} rows.`));
+}
+
+function cell(column, record) {
+  const value = record[column.name];
+  const content = column.show ? column.show(value, record) : cellText(value);
+  const classes = [column.right && "right", column.wide && "wide"].filter(Boolean).join(" ");
+  return h("td", { class: classes }, content === null || content === undefined ? h("span.null", null, "null") : content);
+}
+
+/** A value as text; null stays null. Timestamps are shown as they are, in UTC. */
+export function cellText(value, type = "") {
+  if (value === null || value === undefined) return null;
+  if (typeof value === "number" && isNumber(type)) return number(value);
+  if (typeof value === "object") return JSON.stringify(value);
+  return String(value);
+}
+
+export function when(value) {
+  return value ? moment(value, selection().timezone) : null;
+}
+
+export function isNumber(type = "") {
+  return /^(tinyint|smallint|int|integer|bigint|real|float|double|decimal)/.test(type);
+}
