@@ -11,14 +11,15 @@ import io
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from chalicelib.aws import client, code_of, lake_errors
 from chalicelib.clock import Sleep
-from chalicelib.errors import NotFound, StorageUnavailable, WriteConflict
-from chalicelib.lake import ObjectInfo
+from chalicelib.errors import NotFound, StorageFailed, StorageUnavailable, WriteConflict
+from chalicelib.lake import ObjectInfo, ObjectStore
 
 CHUNK = 4 * 2**20  # bytes fetched at a time by open(); a smaller object is one request
 PART = 16 * 2**20  # bytes, size above which a file is sent in parts, and of each part
@@ -130,6 +131,10 @@ class BucketStore:
         }
         return str(self._s3().generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds))
 
+    def upload_link(self, key: str, seconds: int) -> str:
+        asked = {"Bucket": self.bucket, "Key": self._full(key)}
+        return str(self._s3().generate_presigned_url("put_object", Params=asked, ExpiresIn=seconds))
+
     def _put(self, key: str, data: bytes, **more: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self._s3().put_object(Bucket=self.bucket, Key=self._full(key), Body=data, **more)
         return answer
@@ -204,6 +209,13 @@ class BucketStore:
         if key.startswith("/") or ".." in key.split("/") or "\0" in key:
             raise NotFound(f"{key!r} is not a key of the lake", key=key)
         return self.prefix + key
+
+
+def upload_link(store: ObjectStore, key: str, lasts: timedelta) -> str:
+    """An address that one file can be PUT to without credentials while it ``lasts``."""
+    if not isinstance(store, BucketStore):
+        raise StorageFailed("only a lake in a bucket has links to upload to", key=key)
+    return store.upload_link(key, int(lasts.total_seconds()))
 
 
 class RangeReader(io.RawIOBase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,30 @@ if TYPE_CHECKING:
 
 @contextmanager
 def installed(aws: Emulator) -> Iterator[None]:
-    with ExitStack():
+    with ExitStack() as stack:
+        for shim in (current_secret_version,):
+            stack.enter_context(shim(aws))
+        yield
+
+
+@contextmanager
+def current_secret_version(_: Emulator) -> Iterator[None]:
+    """Secrets Manager: moving AWSCURRENT changes what GetSecretValue answers, and does so at once; moto goes on
+    answering the version that was put last with that label."""
+    from moto.secretsmanager.models import SecretsManagerBackend
+
+    lock = threading.Lock()
+
+    def move(
+        self: Any, secret_id: str, version_stage: str, remove_from_version_id: str, move_to_version_id: str
+    ) -> Any:
+        with lock:
+            answer = original(self, secret_id, version_stage, remove_from_version_id, move_to_version_id)
+            if version_stage == "AWSCURRENT" and move_to_version_id:
+                self.secrets[secret_id].default_version_id = move_to_version_id
+            return answer
+
+    with replaced(SecretsManagerBackend, "update_secret_version_stage", move) as original:
         yield
 
 

@@ -1,0 +1,131 @@
+"""One suite for every place that keeps secrets, and what only Secrets Manager and SSM can get wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chalicelib.errors import InvalidSetting, LakeError, StorageFailed, StorageUnavailable
+from chalicelib.secrets import SecretFolder, SecretStore, open_secrets
+from chalicelib.settings import Settings
+from chalicelib.stores.secrets_aws import ManagedSecrets, ParameterSecrets, open_aws_secrets
+from tests.emulator import Emulator
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def aws(server: Emulator) -> Emulator:
+    server.faults.clear()
+    return server
+
+
+@pytest.fixture
+def managed(aws: Emulator, request: pytest.FixtureRequest) -> ManagedSecrets:
+    name = f"lake-{abs(hash(request.node.nodeid))}"
+    client = aws.client("secretsmanager", attempts=2)
+    for group in ("api", "spotify"):
+        client.create_secret(Name=f"{name}/{group}", SecretString="{}")
+    return ManagedSecrets(name, manager=lambda: client, sleep=lambda _: None)
+
+
+@pytest.fixture
+def parameters(aws: Emulator, request: pytest.FixtureRequest) -> ParameterSecrets:
+    client = aws.client("ssm", attempts=2)
+    return ParameterSecrets(f"/lake-{abs(hash(request.node.nodeid))}/dev", ssm=lambda: client)
+
+
+@pytest.fixture(params=["folder", "managed", "parameters"])
+def secrets(request: pytest.FixtureRequest, tmp_path: Path) -> SecretStore:
+    if request.param == "folder":
+        return SecretFolder(tmp_path / "secrets")
+    store: SecretStore = request.getfixturevalue(request.param)
+    return store
+
+
+def test_a_secret_is_kept_replaced_and_deleted(secrets: SecretStore) -> None:
+    assert secrets.read("listener-anna") is None and secrets.names() == []
+    secrets.write("listener-anna", "one")
+    secrets.write("api-tokens", "[]")
+    secrets.write("listener-anna", 'two "quoted" é')
+    assert secrets.read("listener-anna") == 'two "quoted" é'
+    assert secrets.names() == ["api-tokens", "listener-anna"]
+    with secrets.exclusive("api-tokens"):
+        secrets.delete("listener-anna")
+    secrets.delete("listener-anna")
+    assert secrets.read("listener-anna") is None and secrets.names() == ["api-tokens"]
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "with space"])
+def test_a_name_that_is_none_is_refused(secrets: SecretStore, name: str) -> None:
+    for act in (secrets.read, secrets.delete, lambda each: secrets.write(each, "x")):
+        with pytest.raises(StorageFailed):
+            act(name)
+
+
+def test_the_authorizers_secret_holds_no_spotify_credentials(aws: Emulator, managed: ManagedSecrets) -> None:
+    managed.write("api-tokens", "digests")
+    managed.write("spotify-app", "id and secret")
+    held = aws.client("secretsmanager").get_secret_value(SecretId=f"{managed.name}/api")["SecretString"]
+    assert "digests" in held and "id and secret" not in held
+
+
+def test_writers_at_once_undo_nothing(managed: ManagedSecrets) -> None:
+    def write(number: int) -> None:
+        managed.write(f"listener-{number}", str(number))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {name: managed.read(name) for name in managed.names()} == {f"listener-{n}": str(n) for n in range(4)}
+
+
+def test_no_label_is_left_on_a_version(aws: Emulator, managed: ManagedSecrets) -> None:
+    for number in range(3):
+        managed.write("listener-a", str(number))
+    versions = aws.client("secretsmanager").list_secret_version_ids(SecretId=f"{managed.name}/spotify")["Versions"]
+    labels = {label for version in versions for label in version.get("VersionStages", [])}
+    assert labels <= {"AWSCURRENT", "AWSPREVIOUS"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("throttle", StorageUnavailable), ("error", StorageUnavailable), ("denied", StorageFailed)]
+)
+def test_a_lasting_fault_names_the_secret_and_never_its_value(
+    aws: Emulator, managed: ManagedSecrets, parameters: ParameterSecrets, kind: str, error: type[LakeError]
+) -> None:
+    for store in (managed, parameters):
+        store.write("listener-a", "v3ry-s3cret")
+        aws.inject(kind, times=1000)
+        with pytest.raises(error) as caught:
+            store.write("listener-a", "v3ry-s3cret-2")
+        assert "lake-" in caught.value.message and "s3cret" not in str(caught.value.as_json())
+        with pytest.raises(error):
+            store.read("listener-a")
+        aws.faults.clear()
+        assert store.read("listener-a") == "v3ry-s3cret"
+
+
+def test_a_write_whose_answer_was_lost_is_carried_out_once(aws: Emulator, managed: ManagedSecrets) -> None:
+    managed.write("listener-a", "1")
+    for operation in ("PutSecretValue", "UpdateSecretVersionStage"):
+        fault = aws.inject("lost", "secretsmanager", operation)
+        managed.write("listener-a", operation)
+        assert fault.hits == 1 and managed.read("listener-a") == operation
+
+
+def test_the_setting_chooses_the_store() -> None:
+    assert isinstance(open_secrets(Settings(secrets_url="secretsmanager:spotify-lake-dev")), ManagedSecrets)
+    assert isinstance(open_secrets(Settings(secrets_url="ssm:/spotify-lake/dev")), ParameterSecrets)
+    for url in ("ssm:no-slash", "secretsmanager:", "ssm:/trailing/"):
+        with pytest.raises(InvalidSetting, match=url):
+            open_aws_secrets(url)
