@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
@@ -107,12 +107,19 @@ class Lake:
     """A store and the meaning of its keys."""
 
     store: ObjectStore
+    pinned: str | None = None  # a generation to work on instead of the one in force
 
     def generation(self) -> str:
-        """The generation of the tables in force."""
+        """The generation of the tables in force, or the one that this lake is pinned to."""
+        if self.pinned is not None:
+            return self.pinned
         if self.store.stat(GENERATION_KEY) is None:
             return FIRST_GENERATION
         return str(json.loads(self.store.read(GENERATION_KEY))["generation"])
+
+    def in_generation(self, generation: str) -> Lake:
+        """The same lake, working on another generation of the tables."""
+        return replace(self, pinned=generation)
 
     def publish_generation(self, generation: str) -> None:
         """Put another generation of the tables in force, in one write."""

@@ -1,34 +1,42 @@
-"""One raw object to tables: build its files, publish them, and remember that it is done.
+"""Raw objects to tables: one at a time as they arrive, what was left lying, or everything anew.
 
 The files of a raw object are named after it, so that transforming it twice, or twice at once, changes nothing.
-Nothing is published before the whole object has been read and checked. What is about to be published is written
-down first (``state/transforms/<generation>/open/``), that it is done last (``.../done/``): whatever is interrupted
-is found and driven again (:func:`pending`), and files that an earlier transform of the object left are removed.
+Nothing is published before the whole object has been read and checked. A rebuild fills another generation of the
+tables beside the one in force and then swaps them; interrupted, it goes on where it was.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-import shutil
-import tempfile
+import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
 
 from chalicelib.build import Built, build_answers, build_run
-from chalicelib.errors import InvalidRequest, LakeError, NotFound, RawObjectInvalid
-from chalicelib.lake import QUARANTINE, RAW, RAW_ANSWERS, RAW_RUNS, STATE, Lake
+from chalicelib.errors import InvalidRequest, NotFound, RawObjectInvalid
+from chalicelib.lake import RAW, RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake
 from chalicelib.parquet import TableFiles
+from chalicelib.publishing import (
+    done_key,
+    noted_done,
+    object_name,
+    open_key,
+    publish,
+    quarantine,
+    read_json,
+    remember,
+    write_json,
+)
 from chalicelib.quality import CheckFailed
 from chalicelib.raw import unpack
 
-TRANSFORM_VERSION = 1  # raised when the same raw object gives other rows than before
 MOST_ATTEMPTS = 5  # drives of one raw object after which it goes to quarantine
+REMOTE_AT_ONCE = 16  # invocations under way in a rebuild on AWS
+WORTH_PROCESSES = 32  # objects from which on a rebuild starts a process per core
 
 Progress = Callable[[int, int, str], None]  # objects done, of how many, the one at hand
+Remote = Callable[[str, str], None]  # transforms one key into one generation, somewhere else
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +59,9 @@ def transform_object(lake: Lake, key: str, *, again: bool = False) -> TransformR
     if info is None:
         raise NotFound(f"there is no object {key} in the lake", key=key)
     generation = lake.generation()
-    done = read_json(lake, done_key(generation, key))
-    if done and not again and done["etag"] == info.etag and done["version"] == TRANSFORM_VERSION:
-        return TransformReport(key, "unchanged", done["files"], Built(**done["built"]))
+    done = None if again else noted_done(lake, generation, key, info.etag)
+    if done:
+        return TransformReport(key, "unchanged", *done)
     files = TableFiles(generation, object_name(key))
     try:
         built = build(lake, key, files)
@@ -71,49 +79,6 @@ def build(lake: Lake, key: str, files: TableFiles) -> Built:
     if key.startswith(RAW_RUNS):
         return build_run(key, lake.store.read(key), files)
     raise InvalidRequest(f"{key} is not under {RAW_ANSWERS} or {RAW_RUNS}: there is nothing to transform", key=key)
-
-
-def publish(lake: Lake, generation: str, key: str, etag: str, built: Built, files: dict[str, bytes]) -> list[str]:
-    """Make the files of one raw object visible, and those of an earlier transform of it disappear."""
-    stale = files_of(lake, generation, key) - files.keys()
-    noted = read_json(lake, open_key(generation, key)) or {}
-    plan = {**noted, "raw_key": key, "files": sorted(files.keys() | stale)}
-    write_json(lake, open_key(generation, key), plan)
-    for name, content in files.items():
-        lake.store.write(name, content, content_type="application/vnd.apache.parquet")
-    lake.store.delete(sorted(stale))
-    remember(lake, generation, key, etag, sorted(files), built)
-    return sorted(files)
-
-
-def remember(lake: Lake, generation: str, key: str, etag: str, files: list[str], built: Built) -> None:
-    """Note that an object is done. Written last: until then the object counts as not transformed."""
-    note = {"raw_key": key, "etag": etag, "version": TRANSFORM_VERSION, "files": files, "built": asdict(built)}
-    write_json(lake, done_key(generation, key), note)
-    lake.store.delete([open_key(generation, key)])
-
-
-def files_of(lake: Lake, generation: str, key: str) -> set[str]:
-    """Files that earlier transforms of a raw object wrote or were about to write."""
-    notes = (read_json(lake, done_key(generation, key)), read_json(lake, open_key(generation, key)))
-    return {name for note in notes if note for name in note.get("files", [])}
-
-
-def quarantine(lake: Lake, generation: str, key: str, etag: str, error: LakeError) -> None:
-    """Put a copy of an unreadable object and the reason aside, and take back what it had published."""
-    reason = {"raw_key": key, "code": error.code, "message": error.message, "details": error.details}
-    copy(lake, key, QUARANTINE + key.removeprefix(RAW))
-    write_json(lake, reason_key(key), reason)
-    lake.store.delete(sorted(files_of(lake, generation, key)))
-    remember(lake, generation, key, etag, [], Built(failures={error.code: 1}))
-
-
-def copy(lake: Lake, key: str, to: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "object"
-        with lake.store.open(key) as source, path.open("wb") as target:
-            shutil.copyfileobj(source, target)
-        lake.store.write_file(to, path)
 
 
 # --- what is left to do -------------------------------------------------------------------------------------------
@@ -173,37 +138,90 @@ def drive(lake: Lake, key: str) -> TransformReport | None:
         return None  # it lies in quarantine with the reason
 
 
-# --- keys ---------------------------------------------------------------------------------------------------------
+# --- everything anew ----------------------------------------------------------------------------------------------
 
 
-def object_name(key: str) -> str:
-    """What a raw object's files are called: its run and source, readable, and a digest of the whole key."""
-    run, _, part = key.removeprefix(RAW).rpartition("/")
-    stem = f"{run.rpartition('/')[2]}-{part.partition('.')[0]}"
-    readable = re.sub(r"[^0-9A-Za-z-]+", "-", stem).strip("-")[:80]
-    return f"{readable}-{hashlib.blake2b(key.encode(), digest_size=6).hexdigest()}"
+def rebuild(
+    lake: Lake,
+    publish: Callable[[str], None],
+    since: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    remote: Remote | None = None,
+) -> str:
+    """Rebuild every table from raw into another generation and ``publish`` it; answers its name.
+
+    With ``since`` (YYYY-MM-DD) files that were made of older raw objects are taken over as they are, where they
+    still are files of their own. ``workers`` processes share the work (default one per core); with ``remote`` each
+    object is transformed by a call of it instead, a bounded number at once. Interrupt it and call it again: it goes
+    on where it was.
+    """
+    target = lake.in_generation(following(lake.generation()))
+    if since:
+        take_over(lake, target, since)
+    keys = list(pending(target))
+    for done, key in enumerate(transformed_apart(target, keys, workers, remote), 1):
+        if progress:
+            progress(done, len(keys), key)
+    publish(target.generation())
+    transform_pending(target)  # what arrived meanwhile
+    remove_generations_before(lake, target.generation())
+    return target.generation()
 
 
-def done_key(generation: str, key: str) -> str:
-    return f"{STATE}transforms/{generation}/done/{key.removeprefix(RAW)}.json"
+def transformed_apart(target: Lake, keys: list[str], workers: int | None, remote: Remote | None) -> Iterator[str]:
+    """Each key once it is transformed, by processes or by calls of ``remote``."""
+    workers = workers or os.cpu_count() or 1
+    if remote is None and (workers == 1 or len(keys) < WORTH_PROCESSES):
+        for key in keys:
+            drive(target, key)
+            yield key
+        return
+    pool: Executor
+    if remote is None:
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    else:
+        pool = ThreadPoolExecutor(REMOTE_AT_ONCE)
+    with pool:
+        if remote is None:
+            futures = {pool.submit(drive_quietly, target, key): key for key in keys}
+        else:
+            futures = {pool.submit(remote, target.generation(), key): key for key in keys}
+        for future in as_completed(futures):
+            future.result()
+            yield futures[future]
 
 
-def open_key(generation: str, key: str) -> str:
-    return f"{STATE}transforms/{generation}/open/{key.removeprefix(RAW)}.json"
+def drive_quietly(lake: Lake, key: str) -> None:
+    """As :func:`drive`, without sending the report between processes."""
+    drive(lake, key)
 
 
-def reason_key(key: str) -> str:
-    return f"{QUARANTINE}{key.removeprefix(RAW)}.reason.json"
+def following(generation: str) -> str:
+    """``g4`` after ``g3``."""
+    return f"g{int(generation.removeprefix('g')) + 1}"
 
 
-def read_json(lake: Lake, key: str) -> dict[str, Any] | None:
-    try:
-        content = lake.store.read(key)
-    except NotFound:
-        return None
-    document: dict[str, Any] = json.loads(content)
-    return document
+def take_over(lake: Lake, target: Lake, since: str) -> None:
+    """Copy to ``target`` what the generation in force made of raw objects from before ``since``."""
+    old, new = lake.generation(), target.generation()
+    recent = set(raw_keys(lake, since))
+    for key in raw_keys(lake):
+        info = lake.store.stat(key)
+        done = noted_done(lake, old, key, info.etag) if info and key not in recent else None
+        if info is None or done is None or noted_done(lake, new, key, info.etag):
+            continue
+        files, built = done
+        if all(lake.store.stat(name) for name in files):
+            copies = [name.replace(f"{TRANSFORMED}{old}/", f"{TRANSFORMED}{new}/", 1) for name in files]
+            for name, copied in zip(files, copies, strict=True):
+                lake.store.write(copied, lake.store.read(name))
+            remember(lake, new, key, info.etag, copies, built)
 
 
-def write_json(lake: Lake, key: str, document: dict[str, Any]) -> None:
-    lake.store.write(key, json.dumps(document).encode(), content_type="application/json")
+def remove_generations_before(lake: Lake, generation: str) -> None:
+    """Delete generations older than the last one, which queries under way may still be reading."""
+    kept = {generation, f"g{int(generation.removeprefix('g')) - 1}"}
+    for prefix in (TRANSFORMED, f"{STATE}transforms/"):
+        old = [info.key for info in lake.store.list(prefix) if info.key.removeprefix(prefix).split("/")[0] not in kept]
+        lake.store.delete(old)

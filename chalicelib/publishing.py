@@ -1,0 +1,110 @@
+"""Publishing the files of one raw object, and the notes that make an interrupted transform known.
+
+What is about to be published is written down first (``state/transforms/<generation>/open/``), that it is done last
+(``.../done/``): whatever is interrupted is found and driven again, and files that an earlier transform of the same
+object left are removed. A raw object that cannot be published lies in ``quarantine/`` beside the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from chalicelib.build import Built
+from chalicelib.errors import LakeError, NotFound
+from chalicelib.lake import QUARANTINE, RAW, STATE, Lake
+
+TRANSFORM_VERSION = 1  # raised when the same raw object gives other rows than before
+
+
+def noted_done(lake: Lake, generation: str, key: str, etag: str) -> tuple[list[str], Built] | None:
+    """The files of an object that this version has transformed already as it is now, and what was in it."""
+    note = read_json(lake, done_key(generation, key))
+    if note is None or note["etag"] != etag or note["version"] != TRANSFORM_VERSION:
+        return None
+    return note["files"], Built(**note["built"])
+
+
+def publish(lake: Lake, generation: str, key: str, etag: str, built: Built, files: dict[str, bytes]) -> list[str]:
+    """Make the files of one raw object visible, and those of an earlier transform of it disappear."""
+    stale = files_of(lake, generation, key) - files.keys()
+    noted = read_json(lake, open_key(generation, key)) or {}
+    plan = {**noted, "raw_key": key, "files": sorted(files.keys() | stale)}
+    write_json(lake, open_key(generation, key), plan)
+    for name, content in files.items():
+        lake.store.write(name, content, content_type="application/vnd.apache.parquet")
+    lake.store.delete(sorted(stale))
+    remember(lake, generation, key, etag, sorted(files), built)
+    return sorted(files)
+
+
+def remember(lake: Lake, generation: str, key: str, etag: str, files: list[str], built: Built) -> None:
+    """Note that an object is done. Written last: until then the object counts as not transformed."""
+    note = {"raw_key": key, "etag": etag, "version": TRANSFORM_VERSION, "files": files, "built": asdict(built)}
+    write_json(lake, done_key(generation, key), note)
+    lake.store.delete([open_key(generation, key)])
+
+
+def files_of(lake: Lake, generation: str, key: str) -> set[str]:
+    """Files that earlier transforms of a raw object wrote or were about to write."""
+    notes = (read_json(lake, done_key(generation, key)), read_json(lake, open_key(generation, key)))
+    return {name for note in notes if note for name in note.get("files", [])}
+
+
+def quarantine(lake: Lake, generation: str, key: str, etag: str, error: LakeError) -> None:
+    """Put a copy of an unreadable object and the reason aside, and take back what it had published."""
+    reason = {"raw_key": key, "code": error.code, "message": error.message, "details": error.details}
+    copy(lake, key, QUARANTINE + key.removeprefix(RAW))
+    write_json(lake, reason_key(key), reason)
+    lake.store.delete(sorted(files_of(lake, generation, key)))
+    remember(lake, generation, key, etag, [], Built(failures={error.code: 1}))
+
+
+def copy(lake: Lake, key: str, to: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "object"
+        with lake.store.open(key) as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        lake.store.write_file(to, path)
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+def object_name(key: str) -> str:
+    """What a raw object's files are called: its run and source, readable, and a digest of the whole key."""
+    run, _, part = key.removeprefix(RAW).rpartition("/")
+    stem = f"{run.rpartition('/')[2]}-{part.partition('.')[0]}"
+    readable = re.sub(r"[^0-9A-Za-z-]+", "-", stem).strip("-")[:80]
+    return f"{readable}-{hashlib.blake2b(key.encode(), digest_size=6).hexdigest()}"
+
+
+def done_key(generation: str, key: str) -> str:
+    return f"{STATE}transforms/{generation}/done/{key.removeprefix(RAW)}.json"
+
+
+def open_key(generation: str, key: str) -> str:
+    return f"{STATE}transforms/{generation}/open/{key.removeprefix(RAW)}.json"
+
+
+def reason_key(key: str) -> str:
+    return f"{QUARANTINE}{key.removeprefix(RAW)}.reason.json"
+
+
+def read_json(lake: Lake, key: str) -> dict[str, Any] | None:
+    try:
+        content = lake.store.read(key)
+    except NotFound:
+        return None
+    document: dict[str, Any] = json.loads(content)
+    return document
+
+
+def write_json(lake: Lake, key: str, document: dict[str, Any]) -> None:
+    lake.store.write(key, json.dumps(document).encode(), content_type="application/json")
