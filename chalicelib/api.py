@@ -287,7 +287,7 @@ class Api:
             return cached(reply)
         content = {
             "report": report.as_json(),
-            "parameters": done.values,
+            "values": done.values,
             "sql": report.sql,
             "query_id": done.query.query_id,
             **rows_json(done.page),

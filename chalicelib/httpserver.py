@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from chalice.app import CORSConfig
 from chalice.local import ChaliceRequestHandler, LocalGatewayException, RouteMatcher, ThreadedHTTPServer
 
 from chalicelib import __version__
@@ -204,7 +205,7 @@ class Handler(ChaliceRequestHandler):
         """What Chalice's gateway refuses, in the one error shape; the authorizer's own words are that already."""
         body = refusal.body or b""
         if body.startswith(b'{"error"'):
-            self._send(refusal.CODE, {"Content-Type": "application/json", **refusal.headers}, body)
+            self._send(refusal.CODE, {**refusal.headers, **self._cors_headers()}, body)
         elif refusal.CODE == 401:
             headers = {"WWW-Authenticate": 'Bearer realm="lake"'}
             message = "send 'Authorization: Bearer TOKEN'; `python -m chalicelib token show` gives one"
@@ -220,12 +221,19 @@ class Handler(ChaliceRequestHandler):
             "X-Request-Id": str(uuid4()),
             "X-Content-Type-Options": "nosniff",
             **headers,
+            **self._cors_headers(),
         }
         self._send(status, dressed, body)
+
+    def _cors_headers(self) -> dict[str, str]:
+        """A browser may read a refusal too, if it may read the answer."""
+        cors = self.local_gateway._app_object.api.cors
+        return cors.get_access_control_headers() if isinstance(cors, CORSConfig) else {}
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """What the HTTP parser refuses."""
         self.close_connection = True
+        self.request_version = self.protocol_version  # of a line that was no request it is not known
         self._refuse(code, "invalid_request", message or HTTPStatus(code).phrase, {})
 
     # --- the log --------------------------------------------------------------------------------------------------

@@ -14,11 +14,11 @@ MOST_BUCKETS = 10_000  # tokens remembered before the full buckets are forgotten
 
 
 class RateLimit:
-    """``per_minute`` requests for each token, of which a sixth of a minute's worth may come at once."""
+    """``per_minute`` requests for each token, of which half a minute's worth may come at once."""
 
     def __init__(self, per_minute: int, monotonic: Callable[[], float] = time.monotonic, clock: Clock = now) -> None:
         self._rate = per_minute / 60
-        self._size = max(10.0, per_minute / 6)
+        self._size = max(10.0, per_minute / 2)
         self._monotonic = monotonic
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}

@@ -218,7 +218,7 @@ def schemas() -> dict[str, Schema]:
         "ReportParameter": ANYTHING,
         "Report": report_schema(),
         "ReportList": closed(reports=many(reference("Report"))),
-        "ReportRows": closed(report=reference("Report"), parameters=ANYTHING, sql=TEXT, query_id=TEXT, **rows()),
+        "ReportRows": closed(report=reference("Report"), values=ANYTHING, sql=TEXT, query_id=TEXT, **rows()),
         "Deleted": closed(deleted=TEXT),
         "Import": import_schema(),
     }

@@ -34,8 +34,8 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    server = listen(app, host, port)
     background: list[Ticker | Arrivals] = [] if settings.on_aws else [Ticker(app, service), Arrivals(app, service)]
+    server = listen(app, host, port)
     serving = threading.Thread(target=server.server.serve_forever, name="http", daemon=True)
     serving.start()
     for thread in background:
