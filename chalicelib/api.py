@@ -31,11 +31,13 @@ from chalicelib.errors import (
     NotFound,
     PageTokenInvalid,
     QueryFailed,
+    RunInProgress,
     Unauthorized,
     WaitUntil,
 )
-from chalicelib.lake import REPORTS, Lake
+from chalicelib.lake import REPORTS, Lake, transformed_note
 from chalicelib.limits import RateLimit
+from chalicelib.lock import holder_of
 from chalicelib.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
 from chalicelib.runs import load_run, new_run_id, run_ids
 from chalicelib.schema import Fault, check_body, check_query, fault, refuse
@@ -159,10 +161,7 @@ class Api:
         return Reply(202, record, headers={"Location": f"/runs/{run_id}"})
 
     def _refuse_second_run(self) -> None:
-        from chalicelib.errors import RunInProgress
-        from chalicelib.extract import running
-
-        going_on = running(self._lake)
+        going_on = holder_of(self._lake, self._clock())
         if going_on:
             raise RunInProgress(f"run {going_on} is going on; wait for it to end", run_id=going_on)
 
@@ -188,9 +187,9 @@ class Api:
         return Reply(200, record)
 
     def _to_transform(self, record: dict[str, Any]) -> list[str]:
-        from chalicelib.transform import untransformed
-
-        return untransformed(self._lake, [key for source in record["sources"] for key in source["raw_keys"]])
+        generation = self._lake.generation()
+        keys = [key for source in record["sources"] for key in source["raw_keys"]]
+        return [key for key in keys if self._lake.store.stat(transformed_note(generation, key)) is None]
 
     # --- catalogue ------------------------------------------------------------------------------------------------
 

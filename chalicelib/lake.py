@@ -172,6 +172,11 @@ def table_prefix(generation: str, table: str) -> str:
     return f"{TRANSFORMED}{generation}/{table}/"
 
 
+def transformed_note(generation: str, raw_key: str) -> str:
+    """Where it is noted that a generation has a raw object's rows."""
+    return f"{STATE}transforms/{generation}/done/{raw_key.removeprefix(RAW)}.json"
+
+
 def partition_prefix(generation: str, table: str, month: str) -> str:
     """Hive partition of a physical table; ``month`` is ``YYYY-MM``."""
     return f"{table_prefix(generation, table)}month={month}/"

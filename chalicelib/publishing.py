@@ -18,7 +18,7 @@ from typing import Any
 
 from chalicelib.build import Built
 from chalicelib.errors import LakeError, NotFound
-from chalicelib.lake import QUARANTINE, RAW, STATE, Lake
+from chalicelib.lake import QUARANTINE, RAW, STATE, Lake, transformed_note
 
 TRANSFORM_VERSION = 1  # raised when the same raw object gives other rows than before
 
@@ -86,7 +86,7 @@ def object_name(key: str) -> str:
 
 
 def done_key(generation: str, key: str) -> str:
-    return f"{STATE}transforms/{generation}/done/{key.removeprefix(RAW)}.json"
+    return transformed_note(generation, key)
 
 
 def open_key(generation: str, key: str) -> str:
