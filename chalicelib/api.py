@@ -46,7 +46,7 @@ from chalicelib.worker import Worker
 
 LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
 SOON = "1"  # s after which a client may ask again for what goes on
-log = logging.getLogger("lake.api")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from chalicelib.service import Service
 LOOK_EVERY = 300  # ms between two looks at files that may still grow
 STILL = 1.5  # s without a change after which a file is taken to be whole
 UNFINISHED = (".part", ".tmp", ".crdownload", ".download", "~")
-log = logging.getLogger("lake.arrivals")
+log = logging.getLogger(__name__)
 
 
 class Arrivals(threading.Thread):

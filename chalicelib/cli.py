@@ -17,6 +17,7 @@ import click
 
 from chalicelib import __version__
 from chalicelib.errors import InvalidRequest, LakeError, QueryFailed
+from chalicelib.log import set_up
 
 if TYPE_CHECKING:
     from chalicelib.engine import Engine, Query, RowPage
@@ -68,9 +69,8 @@ class Command(click.Group):
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:
     """A music-analytics lake: extract, transform, query and look at your Spotify data."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
-    if debug:
-        logging.getLogger("lake").setLevel(logging.DEBUG)
+    set_up("WARNING")
+    logging.getLogger("chalicelib").setLevel("DEBUG" if debug else "WARNING")
     context.obj = Lake()
 
 
@@ -85,7 +85,7 @@ def serve(lake: Lake, port: int, host: str) -> None:
     """Serve the API and the dashboard; the schedule fires and new raw objects are transformed."""
     from chalicelib.serve import serve as serve_app
 
-    logging.getLogger("lake").setLevel(lake.service.settings.log_level)
+    logging.getLogger("chalicelib").setLevel(lake.service.settings.log_level)
     serve_app(lake.service.settings, host, port, say=lambda text: click.echo(text))
 
 
@@ -109,7 +109,7 @@ def extract(lake: Lake, sources: tuple[str, ...], run_id: str | None, trigger: s
             run_id=run_id,
             trigger=trigger,
             sources=list(sources) or None,
-            progress=progress,
+            progress=lambda event: progress(event.calls, event.calls + event.left, event.source),
         )
     click.echo(f"run {record.run_id} {record.state}: {record.calls} calls, {record.items} items")
     for source in record.sources:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from chalicelib.service import Service
 
 LOCAL_BUCKET = "lake"  # what a lake in a folder is called in events
-log = logging.getLogger("lake.events")
+log = logging.getLogger(__name__)
 
 
 def bucket_and_prefix(lake_url: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ WORTH_COMPRESSING = 1_024  # bytes
 COMPRESSIBLE = ("application/json", "text/", "image/svg+xml")
 COMPRESSION_LEVEL = 4  # half the time of 6 for 5 % more bytes
 UPLOAD = re.compile(r"/imports/[^/]+")
-log = logging.getLogger("lake.http")
+log = logging.getLogger(__name__)
 
 
 class RequestRefused(Exception):

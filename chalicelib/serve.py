@@ -8,7 +8,6 @@ bodies streamed to disk, files sent from disk, gzip, one packet an answer, no to
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import signal
 import threading
@@ -24,8 +23,6 @@ from chalicelib.httpserver import Handler, Server
 from chalicelib.service import Service
 from chalicelib.settings import Settings
 from chalicelib.ticker import Ticker
-
-log = logging.getLogger("lake.serve")
 
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Callable[[str], None] = print) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from chalicelib.log import set_up
 from chalicelib.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Service:
 
     def _load_settings(self) -> Settings:
         settings = Settings.load(self._environ, self._env_file)
-        logging.getLogger("lake").setLevel(settings.log_level)
+        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:  # elsewhere the command line has set up the log
+            set_up(settings.log_level, secrets=(settings.api_token, settings.spotipy_client_secret))
         return settings
 
     def _once(self, name: str, make: Callable[[], T]) -> T:

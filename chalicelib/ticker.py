@@ -17,7 +17,7 @@ from chalicelib.schedule import next_time
 from chalicelib.service import Service
 
 LONGEST_SLEEP = 30.0  # s; a computer that was asleep notices the time at the latest then
-log = logging.getLogger("lake.schedule")
+log = logging.getLogger(__name__)
 
 
 class Ticker(threading.Thread):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -121,3 +123,32 @@ def eventually(check: Any, seconds: float = 20.0) -> Any:
         if answer or time.monotonic() > end:
             return answer
         time.sleep(0.1)
+
+
+@contextmanager
+def sandboxed(folder: Path, **options: Any) -> Iterator[dict[str, str]]:
+    """A sandbox Spotify and the environment that points at it, its listener logged in."""
+    from chalicelib.secrets import open_secrets
+    from chalicelib.settings import Settings
+    from chalicelib.spotify.auth import login
+    from sandbox.accounts import CLIENT_ID, CLIENT_SECRET
+    from sandbox.server import Sandbox
+
+    with Sandbox(**options) as sandbox:
+        environ = {
+            "SECRETS_URL": str(folder / "secrets"),
+            "SPOTIFY_API_URL": sandbox.api_url.rstrip("/"),
+            "SPOTIFY_ACCOUNTS_URL": sandbox.accounts_url.rstrip("/"),
+            "SPOTIPY_CLIENT_ID": CLIENT_ID,
+            "SPOTIPY_CLIENT_SECRET": CLIENT_SECRET,
+            "SPOTIPY_REDIRECT_URI": f"http://127.0.0.1:{free_port()}/callback",
+        }
+        settings = Settings.load(environ, None)
+        login(settings, open_secrets(settings), open_url=lambda address: requests.get(address, timeout=10).ok)
+        yield environ
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
