@@ -114,6 +114,10 @@ function showThemeButton(theme) {
 dark.addEventListener("change", redrawCharts);
 setTheme(localStorage.getItem("lake-theme") ?? "auto");
 
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the part after "#" is the page's address
+  main.focus();
+});
 addEventListener("hashchange", show);
 // A shared link must show the same elsewhere: the selection is written into the address at once.
 change(selection(), { step: false });

@@ -58,11 +58,16 @@ export function day(text) {
   return date.toLocaleDateString(undefined, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
 }
 
+/** The month of a day: "Nov 2026". */
+export function month(text) {
+  return new Date(`${String(text).slice(0, 7)}-01T00:00:00Z`).toLocaleDateString(undefined, { timeZone: "UTC", month: "short", year: "numeric" });
+}
+
 /** A moment (RFC 3339 UTC, or SQL's "2026-11-20 10:15:30.000") in a time zone. */
-export function moment(text, timeZone = "UTC") {
+export function moment(text, timeZone = "UTC", styles = { dateStyle: "medium", timeStyle: "short" }) {
   const date = instant(text);
   if (!date) return text ?? NOTHING;
-  return date.toLocaleString(undefined, { timeZone, dateStyle: "medium", timeStyle: "short" });
+  return date.toLocaleString(undefined, { timeZone, ...styles });
 }
 
 export function ago(text, now = Date.now()) {

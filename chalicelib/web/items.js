@@ -4,7 +4,7 @@ import { lineChart } from "./charts.js";
 import { cover, fillCovers } from "./covers.js";
 import { h, icon, replace } from "./dom.js";
 import { count, hours, moment, share } from "./format.js";
-import { faultBox, reportPanel, sqlView } from "./panel.js";
+import { faultBox, reportPanel, sqlDetails } from "./panel.js";
 import { plainTable } from "./table.js";
 import { rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
@@ -37,7 +37,7 @@ export async function render(main, { page: kind, args: [artist, name = ""], sign
 function parts(kind, about, signal) {
   const { artist, name } = about;
   const list = (items, title, to, how) => reportPanel({
-    report: "dashboard_item_tops", values: { ...about, items, limit: 15 }, title, hint: "In the chosen period", viewName: "List", wide: "half", signal, tall: 400,
+    report: "dashboard_item_tops", values: { ...about, items, limit: 15 }, title, hint: "In the chosen period", viewName: "List", wide: "half start", signal, tall: 400,
     view: ({ records }) => rankedList(to, records, { name: ({ item }) => item, args: how, compare: false, key: () => null, signal }),
     empty: "Not heard in the chosen period. Choose a longer one.",
   });
@@ -61,13 +61,11 @@ async function showFigures(place, about, { picture, out, signal }) {
   if (!row) return replace(place, h("div.state", null, h("strong", null, "No listens"), h("p", null, "Nothing of this name was heard by this listener.")));
   const { timezone } = selection();
   const figure = (title, value, more) => h("div.figure", null, h("dt", null, title), h("dd", null, value), more && h("dd.change", null, more));
-  const small = (title, value) => h("div.figure", null, h("dt", null, title), h("dd.text", null, value));
   replace(place,
     figure("Plays", count(row.plays), `${count(row.plays_in_period)} in the period`),
     figure("Listening time", hours(row.hours), `${hours(row.hours_in_period)} in the period`),
     figure("Rank", `#${count(row.place)}`, row.place_in_period === null ? "not heard in the period" : `#${count(row.place_in_period)} in the period`),
-    small("First listen", moment(row.first_listen, timezone)),
-    small("Last listen", moment(row.last_listen, timezone)),
+    ...[["First listen", row.first_listen], ["Last listen", row.last_listen]].map(([title, at]) => figure(title, h("span.date", null, moment(at, timezone, { dateStyle: "medium" })), moment(at, timezone, { timeStyle: "short" }))),
     row.skipped !== null && figure("Skipped", share(row.skipped), "of the listens that say so"));
   place.after(sqlDetails(result));
   if (about.kind === "track" && row.item_id) fillCovers("track", [{ place: picture, key: row.item_id }], signal);
@@ -77,15 +75,10 @@ async function showFigures(place, about, { picture, out, signal }) {
   return place;
 }
 
-/** The SQL behind figures that stand in no panel. */
-export function sqlDetails(result) {
-  return h("details.small", null, h("summary.muted", null, "SQL of these figures"), sqlView(result));
-}
-
 /** What Spotify says of an album or track; filled in by later runs, so it may be missing. */
 function details(kind, { artist, name }, signal) {
   return reportPanel({
-    report: "dashboard_item_details", values: { kind, artist, name }, title: "Details", hint: "As Spotify describes it", viewName: "Details", wide: "half", signal, tall: 200,
+    report: "dashboard_item_details", values: { kind, artist, name }, title: "Details", hint: "As Spotify describes it", viewName: "Details", wide: "half start", signal, tall: 200,
     view: ({ records }) => plainTable({ columns: [{ name: "what", type: "varchar" }, { name: "value", type: "varchar" }], records, rows: records }, { caption: "Details" }),
     empty: "Spotify’s details have not arrived yet; later runs fetch them, most played first.",
   });

@@ -2,7 +2,7 @@
 
 import { barChart, lineChart } from "./charts.js";
 import { h, replace } from "./dom.js";
-import { count, day, moment, words } from "./format.js";
+import { count, day, moment, month, words } from "./format.js";
 import { reportPanel } from "./panel.js";
 import { reports } from "./reports.js";
 import { selectors } from "./selectors.js";
@@ -50,10 +50,12 @@ function growth({ records }) {
   const known = new Map(records.map((row) => [`${String(row.month).slice(0, 10)} ${row.item_type}`, Number(row.saved)]));
   const series = kinds.map((kind) => {
     let saved = 0;
-    return { name: `${words(kind)}s`, values: months.map((month) => { saved = known.get(`${month} ${kind}`) ?? saved; return saved; }) };
+    return { name: `${words(kind)}s`, values: months.map((key) => {
+      saved = known.get(`${key} ${kind}`) ?? saved;
+      return saved;
+    }) };
   });
-  const label = (month) => new Date(`${month}T00:00:00Z`).toLocaleDateString(undefined, { timeZone: "UTC", month: "short", year: "numeric" });
-  return lineChart({ labels: months.map(label), series, label: "Saved tracks and albums over time" });
+  return lineChart({ labels: months.map(month), series, label: "Saved tracks and albums over time" });
 }
 
 function years({ records }) {

@@ -3,7 +3,7 @@
 import { heatMap, lineChart } from "./charts.js";
 import { h, replace } from "./dom.js";
 import { count, hours, share } from "./format.js";
-import { chartOf, faultBox, reportPanel } from "./panel.js";
+import { chartOf, faultBox, reportPanel, sqlDetails } from "./panel.js";
 import { rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
 import { listeners, selectors } from "./selectors.js";
@@ -30,10 +30,7 @@ export async function render(main, { signal }) {
 function panels(signal) {
   const grain = grainOf(selection());
   return [
-    reportPanel({
-      report: "listening_over_time", values: { grain }, title: "Listening over time", hint: `Plays by ${grain}`, signal, tall: 260,
-      view: (result) => overTime(result, grain),
-    }),
+    overTimePanel(grain, signal),
     reportPanel({
       report: "listening_by_hour_and_weekday", title: "When you listen", hint: "Plays by hour of the day and weekday", wide: "two-thirds", signal, tall: 236,
       view: clock,
@@ -62,7 +59,8 @@ function tops(report, title, kind, signal, how) {
 }
 
 async function showTotals(place, signal) {
-  const { records: [row], parameters } = await runReport("dashboard_totals", {}, signal);
+  const result = await runReport("dashboard_totals", {}, signal);
+  const { records: [row], parameters } = result;
   const comparable = parameters.previous_from !== parameters.from;
   const figure = (name, value, now, before) => h("div.figure", null, h("dt", null, name), h("dd", null, value),
     h("dd.change", null, comparable ? changeOf(now, before) : "over all time"));
@@ -71,6 +69,7 @@ async function showTotals(place, signal) {
     figure("Listening time", hours(row.hours), row.hours, row.hours_before),
     figure("Artists", count(row.artists), row.artists, row.artists_before),
     figure("New artists", count(row.new_artists), row.new_artists, row.new_artists_before));
+  place.after(sqlDetails(result));
 }
 
 function changeOf(now, before) {
@@ -80,20 +79,29 @@ function changeOf(now, before) {
   return [h("span", { class: part > 0 ? "up" : "down" }, h("span", { "aria-hidden": "true" }, part > 0 ? "▲ " : "▼ "), h("span.visually-hidden", null, part > 0 ? "up " : "down "), share(Math.abs(part))), ` against ${count(before)} before`];
 }
 
-function overTime(result, grain) {
-  const rows = filled(result.records, grain, { by: "starts", values: ["plays", "hours"] });
-  const measures = { Plays: "plays", Hours: "hours" };
-  const place = h("div", null);
-  const buttons = h("div.segments", { role: "group", "aria-label": "Measure" }, Object.entries(measures).map(([name, column], index) =>
-    h("button", { type: "button", "aria-pressed": String(index === 0), onclick: (event) => {
-      for (const other of buttons.children) other.setAttribute("aria-pressed", String(other === event.currentTarget));
-      draw(name, column);
-    } }, name)));
-  const draw = (name, column) => replace(place, lineChart({
-    labels: rows.map(({ label }) => label), series: [{ name, values: rows.map((row) => row[column]) }], label: `${name} by ${grain}`, tall: 250,
+const MEASURES = { plays: "Plays", hours: "Hours" };
+
+/** The panel of listening over time, with its own choice of plays or hours. */
+function overTimePanel(grain, signal) {
+  let measure = "plays";
+  let rows = [];
+  const place = h("div.panel-body");
+  const draw = () => replace(place, lineChart({
+    labels: rows.map(({ label }) => label), series: [{ name: MEASURES[measure], values: rows.map((row) => row[measure]) }],
+    label: `${MEASURES[measure]} by ${grain}`, tall: 250,
   }));
-  draw("Plays", "plays");
-  return h("div.stack", null, place, buttons);
+  const choice = h("select", { "aria-label": "Measure", onchange: () => {
+    measure = choice.value;
+    draw();
+  } }, Object.entries(MEASURES).map(([value, text]) => h("option", { value }, text)));
+  return reportPanel({
+    report: "listening_over_time", values: { grain }, title: "Listening over time", hint: `By ${grain}`, signal, tall: 250, tools: choice,
+    view: ({ records }) => {
+      rows = filled(records, grain, { by: "starts", values: ["plays", "hours"] });
+      draw();
+      return place;
+    },
+  });
 }
 
 export function clock({ records }) {

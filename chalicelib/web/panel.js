@@ -2,7 +2,7 @@
 
 import { barChart, heatMap, lineChart, scatterChart } from "./charts.js";
 import { announce, button, copyText, h, icon, replace } from "./dom.js";
-import { number, words } from "./format.js";
+import { day, month, number, words } from "./format.js";
 import { highlighted, withValues } from "./highlight.js";
 import { runReport } from "./reports.js";
 import { href } from "./state.js";
@@ -33,7 +33,7 @@ export function panel({ title, hint, load, view, viewName = "Chart", empty, tool
       if (signal?.aborted) return;
       show(result);
     } catch (fault) {
-      if (fault.name === "AbortError") return;
+      if (fault.name === "AbortError" || signal?.aborted) return;
       tabs.hidden = true;
       replace(body, faultBox(fault, refresh));
     } finally {
@@ -42,19 +42,16 @@ export function panel({ title, hint, load, view, viewName = "Chart", empty, tool
     }
   };
   const show = (result) => {
-    const views = {
-      [viewName]: () => (result.rows.length ? view(result) : emptyState(empty)),
-      Table: () => (result.rows.length ? plainTable(result, { caption: title, columns }) : emptyState(empty)),
-      SQL: () => sqlView(result),
-    };
-    if (viewName === "Table") delete views.Table, views.Table = () => (result.rows.length ? view(result) : emptyState(empty));
+    const views = { [viewName]: () => (result.rows.length ? view(result) : emptyState(empty)) };
+    if (viewName !== "Table") views.Table = () => (result.rows.length ? plainTable(result, { caption: title, columns }) : emptyState(empty));
+    if (result.sql) views.SQL = () => sqlView(result);
     const buttons = Object.entries(views).map(([name, make]) =>
       h("button", { type: "button", "aria-pressed": "false", onclick: (event) => {
         for (const other of tabs.children) other.setAttribute("aria-pressed", String(other === event.currentTarget));
         replace(body, make());
       } }, name));
     replace(tabs, buttons);
-    tabs.hidden = false;
+    tabs.hidden = buttons.length < 2;
     buttons[0].click();
   };
   section.refresh = refresh;
@@ -74,6 +71,11 @@ export function loading(tall) {
 export function emptyState(what) {
   if (what instanceof Node) return what;
   return h("div.state", null, h("strong", null, "Nothing here"), h("p", null, what ?? "There are no listens in this selection. Choose a longer period."));
+}
+
+/** The SQL behind figures that stand in no panel. */
+export function sqlDetails(result) {
+  return h("details.small.sql-details", null, h("summary", null, "SQL of these figures"), sqlView(result));
 }
 
 /** What went wrong, and what may be done about it. */
@@ -112,10 +114,11 @@ export function chartOf(result, hint, label) {
   if (hint.kind === "number") return figureOf(records[0] ?? {}, ys[0] ?? columns[0]?.name);
   if (!ys.length || !["bar", "line"].includes(hint.kind)) return plainTable(result, { caption: label });
   const split = hint.series ? pivot(records, x, hint.series, ys[0]) : null;
-  const labels = split?.labels ?? records.map((row) => labelOf(row[x]));
+  const raw = split?.labels ?? records.map((row) => labelOf(row[x]));
+  const labels = raw.map(dateLabels(raw));
   const series = split?.series ?? ys.map((name) => ({ name: words(name), values: records.map((row) => numberOrNull(row[name])) }));
   if (hint.kind === "line") return lineChart({ labels, series, label });
-  const named = !isNumeric(columns.find(({ name }) => name === x)?.type) && !/^\d{4}/.test(labels[0] ?? "");
+  const named = !isNumeric(columns.find(({ name }) => name === x)?.type) && !/^\d{4}/.test(raw[0] ?? "");
   const many = 40;
   return barChart({
     labels: named ? labels.slice(0, many) : labels, label, stacked: Boolean(split),
@@ -149,6 +152,13 @@ function figureOf(row, name) {
 
 function labelOf(value) {
   return value === null || value === undefined ? "unknown" : String(value).replace(/T00:00:00(\.0+)?Z?$/, "");
+}
+
+/** Dates as years, months or days, whichever tells them apart; anything else as it is. */
+function dateLabels(labels) {
+  if (!labels.length || !labels.every((label) => /^\d{4}-\d\d-\d\d$/.test(label))) return (label) => label;
+  if (labels.every((label) => label.endsWith("-01-01"))) return (label) => label.slice(0, 4);
+  return labels.every((label) => label.endsWith("-01")) ? month : day;
 }
 
 function numberOrNull(value) {

@@ -134,7 +134,7 @@ class Pipeline {
     }
     const { timezone } = selection();
     const heads = ["Started", "State", "Took", "Calls", "Items", "New", "Waited", "Holes", "Left"];
-    return replace(this.runs, h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": "Runs" }, h("table", null,
+    return replace(this.runs, h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": "Runs" }, h("table.runs", null,
       h("thead", null, h("tr", null, heads.map((text, index) => h("th", { scope: "col", class: index > 1 && index < 8 ? "right" : "" }, text)))),
       h("tbody", null, runs.map((run) => this.runRows(run, timezone))))));
   }
@@ -274,7 +274,7 @@ function figure(name, value, more) {
 }
 
 function tablesResult({ tables }) {
-  return { columns: [], rows: tables, records: tables, sql: "SHOW TABLES" };
+  return { columns: [], rows: tables, records: tables };
 }
 
 function qualityTable({ records }) {

@@ -13,10 +13,10 @@ export function rankedList(kind, records, { name, by, args, key = name, measure 
   const most = Math.max(1, ...records.map((record) => Number(record[measure])));
   const wanted = [];
   const items = records.map((record) => {
-    const picture = cover(kind === "track" ? by(record) ?? name(record) : name(record), { round: kind === "artist" });
+    const picture = cover(kind === "track" ? by?.(record) ?? name(record) : name(record), { round: kind === "artist" });
     wanted.push({ place: picture, key: key(record) });
     return h("li", null,
-      h("span.place", null, count(record.place)),
+      h("span.place", null, count(record.place), compare && h("small", null, climb(record))),
       picture,
       h("div.what", null,
         h("a", { href: href(kind, args(record)), title: name(record) }, name(record) ?? "unknown"),
@@ -24,7 +24,7 @@ export function rankedList(kind, records, { name, by, args, key = name, measure 
         h("div.bar", { style: { "--share": String(Number(record[measure]) / most) }, "aria-hidden": "true" })),
       h("span.much", null,
         measure === "minutes" ? hours(record.minutes / 60) : count(record.plays),
-        h("small", null, compare ? climb(record) : "", compare && " ", measure === "minutes" ? `${count(record.plays)} plays` : minutes(record.minutes))));
+        h("small", null, measure === "minutes" ? `${count(record.plays)} plays` : minutes(record.minutes))));
   });
   fillCovers(kind, wanted, signal).catch(() => announce("covers could not be loaded"));
   return h("ol.ranked", null, items);

@@ -33,7 +33,7 @@ export async function runReport(name, extra, signal) {
   const answer = await request(`reports/${encodeURIComponent(name)}`, { query: { ...values, limit_rows: undefined }, signal });
   const document = await answer.json();
   const done = answer.status === 202 ? await finish(document, signal) : document;
-  return resultOf(done, { report, values, sql: done.sql ?? report.sql, bound: done.values ?? {} });
+  return resultOf(done, { report, values, sql: done.sql ?? report.sql, bound: done.parameters ?? {} });
 }
 
 /** Run SQL and wait for it; `onQuery` hears of its states. */

@@ -26,18 +26,13 @@ export async function listeners(signal) {
 function periodField(chosen, years) {
   const custom = chosen.from && chosen.to;
   const current = custom ? "custom" : chosen.period;
-  const options = { ...SPANS, ...Object.fromEntries(years.map((year) => [year, year])), all: "All time" };
-  if (!custom && !(current in options)) options[current] = current;
+  const options = [...Object.entries(SPANS), ...years.map((year) => [year, year]), ["all", "All time"]];
+  if (!custom && !options.some(([value]) => value === current)) options.push([current, current]);
+  options.push(["custom", custom ? `${chosen.from} – ${chosen.to}` : "From … to …"]);
   const select = h("select", { id: "select-period", onchange: () => {
     if (select.value === "custom") return askForDays(chosen, () => { select.value = current; });
     return change({ period: select.value, from: "", to: "" });
-  } },
-    Object.entries(options).map(([value, text]) => h("option", { value, selected: value === current }, text)),
-    h("option", { value: "custom", selected: Boolean(custom) }, custom ? `${chosen.from} – ${chosen.to}` : "From … to …"));
-  // A year is an integer-like key, which objects put first: order the spans before the years again.
-  const order = [...Object.keys(SPANS), ...years, "all", "custom"];
-  const at = (option) => (order.includes(option.value) ? order.indexOf(option.value) : order.length);
-  select.append(...[...select.options].sort((a, b) => at(a) - at(b)));
+  } }, options.map(([value, text]) => h("option", { value, selected: value === current }, text)));
   return h("label.field", null, "Period", select);
 }
 

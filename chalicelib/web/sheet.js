@@ -69,7 +69,7 @@ export function sheet(store, { label = "Rows of the result" } = {}) {
         const direction = sorted.column === index ? (sorted.down ? "descending" : "ascending") : "none";
         const mark = { ascending: " ↑", descending: " ↓", none: "" }[direction];
         return h("div", { role: "columnheader", "aria-sort": direction, style: { "--w": `${widths[index]}px` } },
-          h("button", { type: "button", tabindex: "-1", title: `Sort by ${column.name}`, onclick: () => sortBy(index), style: { "--w": `${widths[index]}px` } },
+          h("button", { type: "button", tabindex: "-1", title: `Sort by ${column.name}`, onclick: () => sortBy(index), class: isNumber(column.type) ? "right" : "", style: { "--w": `${widths[index]}px` } },
             `${column.name}${mark}`, h("small", null, column.type)),
           h("span.widen", { "aria-hidden": "true", onmousedown: (event) => widen(event, index) }));
       }));

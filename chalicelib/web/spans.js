@@ -1,6 +1,6 @@
 // Spans of time: how fine to draw a period, and the empty days, weeks and months between those with plays.
 
-import { day } from "./format.js";
+import { day, month } from "./format.js";
 
 const DAYS = { d: 1, w: 7, m: 30.4, y: 365.25 };
 
@@ -40,6 +40,5 @@ function following(key, grain) {
 
 function labelOf(key, grain) {
   if (grain === "year") return key.slice(0, 4);
-  if (grain !== "month") return day(key);
-  return new Date(`${key}T00:00:00Z`).toLocaleDateString(undefined, { timeZone: "UTC", month: "short", year: "numeric" });
+  return grain === "month" ? month(key) : day(key);
 }

@@ -146,7 +146,7 @@ class Workbench {
     const seconds = query.ended_at && query.started_at ? (new Date(query.ended_at) - new Date(query.started_at)) / 1000 : null;
     replace(this.facts,
       h("span.badge.good", null, `${count(this.store.total)} ${this.store.total === 1 ? "row" : "rows"}`),
-      seconds !== null && h("span", null, duration(seconds)),
+      seconds !== null && h("span", null, seconds < 1 ? `${Math.round(seconds * 1000)} ms` : duration(seconds)),
       query.bytes_scanned !== null && query.bytes_scanned !== undefined && h("span", null, `${bytes(query.bytes_scanned)} scanned`),
       query.cost_usd > 0 && h("span", null, `$${query.cost_usd.toFixed(4)}`),
       query.reused && h("span", null, "reused a recent result"),
@@ -269,7 +269,7 @@ class Workbench {
       if (!queries.length) return replace(this.history, h("p.muted", null, "Queries of the last day will be listed here."));
       const { timezone } = selection();
       replace(this.history, h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": "Queries" }, h("table", null,
-        h("thead", null, h("tr", null, ["When", "State", "Rows", "Scanned", "SQL", ""].map((title) => h("th", { scope: "col" }, title || h("span.visually-hidden", null, "Actions"))))),
+        h("thead", null, h("tr", null, ["When", "State", "Rows", "Scanned", "", "SQL"].map((title) => h("th", { scope: "col" }, title || h("span.visually-hidden", null, "Actions"))))),
         h("tbody", null, queries.map((query) => this.historyRow(query, timezone))))));
     } catch (fault) {
       if (fault.name !== "AbortError") replace(this.history, faultBox(fault));
@@ -285,7 +285,6 @@ class Workbench {
       h("td", null, h("span.badge", { class: kind }, query.state)),
       h("td.right", null, query.rows === null ? "" : count(query.rows)),
       h("td.right", null, query.bytes_scanned === null ? "" : bytes(query.bytes_scanned)),
-      h("td", { title: query.sql.slice(0, 2000) }, h("code", null, text.length > 90 ? `${text.slice(0, 90)}…` : text)),
       h("td", null, h("div.row", null,
         button("Edit", { quiet: true, icon: "code", "aria-label": `Put into the editor: ${text.slice(0, 60)}`, onclick: () => {
           this.editor.setText(query.sql);
@@ -295,7 +294,8 @@ class Workbench {
         (query.state === "running" || query.state === "queued") && button("Cancel", { quiet: true, icon: "stop", onclick: async () => {
           await send("DELETE", `queries/${query.query_id}`).catch((fault) => notice(fault.message, { bad: true }));
           this.showHistory();
-        } }))));
+        } }))),
+      h("td", { title: query.sql.slice(0, 2000) }, h("code", null, text.length > 90 ? `${text.slice(0, 90)}…` : text)));
   }
 
   async reopen(query) {
