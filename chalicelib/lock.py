@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chalicelib.clock import Clock, parse_rfc3339, rfc3339
 from chalicelib.errors import NotFound, RunInProgress, WriteConflict
-from chalicelib.lake import STATE, Lake
+from chalicelib.lake import STATE, Appendable, Lake
 
 LOCK_NAME = "run-lock.json"
 LEASE = timedelta(seconds=120)
@@ -45,7 +45,7 @@ class Owner:
         except PermissionError:
             return False
         started = process_started(self.pid)
-        return bool(started and self.started and started != self.started)
+        return bool(self.started and started is not None and started != self.started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,10 @@ class RunLock:
         self.took_over = took_over
 
     @classmethod
-    def acquire(cls, lake: Lake, run_id: str, clock: Clock, *, same_machine: bool) -> RunLock:
-        """Take the lock. ``same_machine``: processes of this machine share the lake (a folder).
-
-        Raises RunInProgress naming the run that holds it.
-        """
+    def acquire(cls, lake: Lake, run_id: str, clock: Clock) -> RunLock:
+        """Take the lock. Raises RunInProgress naming the run that holds it."""
         holder, etag = read_lock(lake)
-        if holder and not holder.free(clock(), same_machine=same_machine):
+        if holder and not holder.free(clock(), same_machine=shares_machine(lake)):
             raise in_progress(holder.run_id)
         try:
             etag = lake.store.replace(STATE + LOCK_NAME, written(run_id, clock()), if_match=etag)
@@ -99,10 +96,15 @@ class RunLock:
             return
 
 
-def holder_of(lake: Lake, moment: datetime, *, same_machine: bool) -> str | None:
+def shares_machine(lake: Lake) -> bool:
+    """Whether the lake is a folder, so that its processes are (mostly) this machine's."""
+    return isinstance(lake.store, Appendable)
+
+
+def holder_of(lake: Lake, moment: datetime) -> str | None:
     """The run that holds the lock now."""
     holder, _ = read_lock(lake)
-    return holder.run_id if holder and not holder.free(moment, same_machine=same_machine) else None
+    return holder.run_id if holder and not holder.free(moment, same_machine=shares_machine(lake)) else None
 
 
 def read_lock(lake: Lake) -> tuple[Holder | None, str | None]:
@@ -135,8 +137,9 @@ def machine() -> str:
 
 
 def process_started(pid: int) -> str | None:
-    """When a process started, in its kernel's ticks; None where the system does not say."""
+    """When a process started, in its kernel's ticks; empty once it is dead, None where the system does not say."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[19]
     except (OSError, IndexError):
         return None

@@ -17,6 +17,7 @@ from chalicelib.errors import NotFound
 from chalicelib.lake import RAW_RUNS, STATE, Lake, run_key
 
 RUNNING, SUCCEEDED, PARTIAL, FAILED = "running", "succeeded", "partial", "failed"
+SKIPPED, UNAVAILABLE = "skipped", "unavailable"  # of a source: not due; not offered to this app
 
 
 @dataclass(slots=True)

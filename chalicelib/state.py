@@ -7,8 +7,9 @@ note), so that replaying a dead run's journal over the last snapshot gives exact
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,8 @@ from chalicelib.lake import STATE, Lake
 STATE_NAME = "extraction.json"
 WANTED_TRACKS = "wanted-tracks.json"
 VERSION = 1
+DETAILS = ("albums", "artists", "tracks")
+NOT_STORED = ("queues",)
 WANTED = 0  # in ``details``: seen in an answer, not fetched yet
 
 
@@ -36,18 +39,24 @@ class State:
     plays: dict[str, str] = field(default_factory=dict)  # user -> end of the newest known play
     playlists: dict[str, dict[str, Any]] = field(default_factory=dict)  # id -> snapshot, total, owner, user, done
     followed: dict[str, list[str]] = field(default_factory=dict)  # user -> artist ids
-    details: dict[str, dict[str, int]] = field(
-        default_factory=lambda: {"albums": {}, "artists": {}, "tracks": {}}
-    )  # id -> when its details were read, or WANTED
+    details: dict[str, dict[str, int]] = field(default_factory=dict)  # kind -> id -> when it was read, or WANTED
     album_pages: dict[str, int] = field(default_factory=dict)  # album -> offset of its next page of tracks
     parts: dict[str, Any] = field(default_factory=dict)  # {"run", "sources": {source: raw objects written}}
     absorbed: dict[str, Any] = field(default_factory=dict)  # {"run", "segment"} of the journal, last taken in
+    limits: dict[str, int] = field(default_factory=dict)  # endpoint -> the page size that Spotify insisted on
+    queues: dict[str, deque[str]] = field(default_factory=dict)  # not stored: what is WANTED, in order
+
+    def __post_init__(self) -> None:
+        for kind in DETAILS:
+            known = self.details.setdefault(kind, {})
+            self.queues[kind] = deque(item_id for item_id, read_at in known.items() if read_at == WANTED)
 
     def want(self, kind: str, ids: Iterable[str]) -> list[str]:
         """Note ids whose details nobody has read yet; answers those that are new."""
         known = self.details[kind]
         fresh = [item_id for item_id in dict.fromkeys(ids) if item_id not in known]
         known.update(dict.fromkeys(fresh, WANTED))
+        self.queues[kind].extend(fresh)
         return fresh
 
     def have(self, kind: str, ids: Iterable[str], moment: datetime) -> None:
@@ -67,6 +76,9 @@ class State:
         return {group: time for group, time in times.items() if time > moment}
 
 
+STORED = tuple(declared.name for declared in fields(State) if declared.name not in NOT_STORED)
+
+
 def done_key(source: str, user: str | None) -> str:
     return f"{source}|{user or ''}"
 
@@ -82,15 +94,11 @@ class StateFile:
     @classmethod
     def load(cls, lake: Lake) -> StateFile:
         document, etag = lake.read_state(STATE_NAME)
-        known = {declared.name for declared in fields(State)}
-        values = {name: value for name, value in (document or {}).items() if name in known}
-        state = State(**values)  # type: ignore[arg-type]
-        for kind in ("albums", "artists", "tracks"):
-            state.details.setdefault(kind, {})
-        return cls(lake, state, etag)
+        values: dict[str, Any] = {name: (document or {})[name] for name in STORED if name in (document or {})}
+        return cls(lake, State(**values), etag)
 
     def save(self) -> None:
-        data = json.dumps(asdict(self.state), separators=(",", ":")).encode()
+        data = json.dumps({name: getattr(self.state, name) for name in STORED}, separators=(",", ":")).encode()
         try:
             self.etag = self.lake.store.replace(STATE + STATE_NAME, data, if_match=self.etag)
         except WriteConflict as error:

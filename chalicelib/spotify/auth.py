@@ -201,10 +201,13 @@ class ListenerTokens:
         self._clock = clock
         self._lock = threading.Lock()
         self._rejected = ""
+        self._ended: AuthorizationEnded | None = None
 
     def get_access_token(self, **_: bool) -> str:
         """A good bearer token. Raises AuthorizationEnded once Spotify no longer takes the refresh token."""
         with self._lock:
+            if self._ended:
+                raise self._ended
             listener = self._stored()
             if self._good(listener):
                 return listener.access_token
@@ -229,10 +232,11 @@ class ListenerTokens:
         try:
             reply = self._service.ask(request)
         except AuthorizationEnded as error:
-            raise AuthorizationEnded(
-                f"Spotify ended the authorisation of {self._user_id} (given {listener.authorized_at[:10]}): {LOGIN}",
-                user_id=self._user_id,
-            ) from error
+            given = listener.authorized_at[:10]
+            self._ended = AuthorizationEnded(
+                f"Spotify ended the authorisation of {self._user_id} (given {given}): {LOGIN}", user_id=self._user_id
+            )
+            raise self._ended from error
         renewed = replace(
             listener,
             access_token=reply["access_token"],
@@ -391,6 +395,9 @@ class FixedToken:
 
     def get_access_token(self, **_: bool) -> str:
         return self.token
+
+    def reject(self, token: str) -> None:
+        """There is no other."""
 
     def __repr__(self) -> str:
         return "FixedToken(***)"

@@ -35,6 +35,9 @@ class TokenProvider(Protocol):
 
     def get_access_token(self, **_: bool) -> str: ...
 
+    def reject(self, token: str) -> None:
+        """Spotify does not take ``token`` any more: the next call gets another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -63,6 +66,7 @@ class Spotify:
     def __init__(self, api_url: str, tokens: TokenProvider, session: Session, clock: Clock) -> None:
         silence_spotipy()
         self._session = session
+        self._tokens = tokens
         self._clock = clock
         self._prefix = api_url.rstrip("/") + "/"
         self._spotipy = spotipy.Spotify(auth_manager=tokens, requests_session=session, retries=0, status_retries=0)
@@ -84,6 +88,10 @@ class Spotify:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise SpotifyUnavailable(f"Spotify did not answer {method}: {type(error).__name__}") from error
         return self._reply(document, requested_at)
+
+    def reject(self, token: str) -> None:
+        """This bearer token was refused: use another from now on."""
+        self._tokens.reject(token)
 
     def _reply(self, document: object, requested_at: datetime) -> Reply:
         response = self._session.last

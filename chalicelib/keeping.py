@@ -1,0 +1,187 @@
+"""Keeping what a run receives: journal first, then raw objects, then the state, so that a death loses nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.clock import Clock, rfc3339
+from chalicelib.errors import NotFound
+from chalicelib.journal import Entry, Journal, Segment, drop_segment, segments
+from chalicelib.lake import Lake, answers_key
+from chalicelib.raw import Answer, pack
+from chalicelib.runs import PARTIAL, RUNNING, RunRecord, SourceRecord, load_run, save_run
+from chalicelib.spotify.intake import Taken, take_in, take_note, take_refusal
+from chalicelib.state import State, StateFile
+
+SEGMENT_BYTES = 16 * 1024 * 1024  # of answers held back before they are packed
+SEGMENT_ENTRIES = 250
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Keeper:
+    """The state and the journal of one run. ``write`` may be called by any thread, the rest by one."""
+
+    lake: Lake
+    run_id: str
+    file: StateFile
+    journal: Journal
+    raw_keys: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, lake: Lake, run_id: str) -> Keeper:
+        return cls(lake, run_id, StateFile.load(lake), Journal(lake.store, run_id))
+
+    @property
+    def state(self) -> State:
+        return self.file.state
+
+    @property
+    def full(self) -> bool:
+        return self.journal.size >= SEGMENT_BYTES or len(self.journal.entries) >= SEGMENT_ENTRIES
+
+    def write(self, entry: Entry) -> None:
+        """Make an entry durable, before anything is done with it."""
+        self.journal.append(entry)
+
+    def take(self, entry: Entry, document: dict[str, Any] | None) -> Taken | None:
+        """Change the state by an entry that has been written; None when its answer is not understood."""
+        return apply(self.state, entry, document)
+
+    def checkpoint(self, save_record: Callable[[], None]) -> None:
+        """Pack the journal's answers into raw objects, save the state and the run's record, drop the journal."""
+        if not self.journal.entries:
+            return
+        keys = publish(self.lake, self.state, self.run_id, self.journal.entries)
+        for source, key in keys.items():
+            self.raw_keys.setdefault(source, []).append(key)
+        self.state.absorbed = {"run": self.run_id, "segment": self.journal.segment}
+        self.file.save()
+        save_record()
+        self.journal.drop()
+
+    def recover(self, dead_run: str | None, clock: Clock) -> list[str]:
+        """Take in what dead runs left in the journal, and close their records; answers their ids.
+
+        ``dead_run`` is the run whose lock was taken over; it may have left nothing.
+        """
+        interrupted = [dead_run] if dead_run else []
+        for segment in segments(self.lake.store):
+            if self._absorbed(segment.run_id, segment.number):
+                amend_record(
+                    self.lake, segment.run_id, [(one, None) for one in segment.entries], self._last_keys(segment)
+                )
+                drop_segment(self.lake.store, segment.run_id, segment.number)
+                continue
+            taken = [(entry, apply(self.state, entry)) for entry in segment.entries]
+            keys = publish(self.lake, self.state, segment.run_id, segment.entries)
+            self.state.absorbed = {"run": segment.run_id, "segment": segment.number}
+            amend_record(self.lake, segment.run_id, taken, keys)
+            self.file.save()
+            drop_segment(self.lake.store, segment.run_id, segment.number)
+            interrupted.append(segment.run_id)
+            logger.warning("took in %d answers that run %s had received", len(segment.entries), segment.run_id)
+        for run_id in dict.fromkeys(interrupted):
+            close_record(self.lake, run_id, clock)
+        return list(dict.fromkeys(interrupted))
+
+    def _last_keys(self, segment: Segment) -> dict[str, str]:
+        """Where the answers of the last absorbed segment lie."""
+        parts = self.state.parts["sources"]
+        sources = {entry.answer.source for entry in segment.entries if entry.answer}
+        return {source: answers_key(segment.run_id, source, parts[source]) for source in sources}
+
+    def _absorbed(self, run_id: str, number: int) -> bool:
+        absorbed = self.state.absorbed
+        return bool(absorbed) and absorbed["run"] == run_id and number <= absorbed["segment"]
+
+
+def apply(state: State, entry: Entry, document: dict[str, Any] | None = None) -> Taken | None:
+    """Change the state by one entry; ``document`` is the answer's body where that has been read already.
+
+    An answer that is not understood (None) is kept in the raw zone, and the listing it is a step of begins anew.
+    """
+    try:
+        take_note(state, entry.note)
+        if entry.answer is None:
+            return Taken()
+        if entry.answer.status != 200:
+            take_refusal(state, entry.answer)
+            return Taken()
+        return take_in(state, entry.answer, document if document is not None else json.loads(entry.answer.body))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        state.walks.pop(entry.note.get("of", ""), None)
+        logger.warning("an answer of %s is not understood: %r", entry.answer.endpoint if entry.answer else "", error)
+        return None
+
+
+def publish(lake: Lake, state: State, run_id: str, entries: list[Entry]) -> dict[str, str]:
+    """Pack answers into one raw object a source; their keys follow from the state, so that doing it twice is once."""
+    if state.parts.get("run") != run_id:
+        state.parts = {"run": run_id, "sources": {}}
+    answers: dict[str, list[Answer]] = {}
+    for entry in entries:
+        if entry.answer is not None:
+            answers.setdefault(entry.answer.source, []).append(entry.answer)
+    keys = {}
+    for source, received in answers.items():
+        part = state.parts["sources"].get(source, 0) + 1
+        state.parts["sources"][source] = part
+        keys[source] = answers_key(run_id, source, part)
+        lake.create(keys[source], pack(received))
+    return keys
+
+
+def amend_record(lake: Lake, run_id: str, taken: list[tuple[Entry, Taken | None]], keys: dict[str, str]) -> None:
+    """Add to a dead run's record what its journal shows it to have done since it was last saved."""
+    record = record_of(lake, run_id)
+    if record is None or any(key in one.raw_keys for one in record.sources for key in keys.values()):
+        return
+    for entry, brought in taken:
+        if entry.answer is None:
+            continue
+        one = source_record(record, entry.answer.source, entry.answer.user_id)
+        for counted in (record, one):
+            counted.calls += 1
+            counted.items += brought.items if brought else 0
+            counted.bytes += len(entry.answer.body)
+        if brought:
+            one.new_items += brought.new_items
+            record.holes += [brought.hole] if brought.hole else []
+    for source, key in keys.items():
+        next(one for one in record.sources if one.source == source).raw_keys.append(key)
+    save_run(lake, record)
+
+
+def close_record(lake: Lake, run_id: str, clock: Clock) -> None:
+    """End the record of a run whose process died."""
+    record = record_of(lake, run_id)
+    if record is None or record.state != RUNNING:
+        return
+    record.state, record.ended_at = PARTIAL, rfc3339(clock())
+    record.error = {"code": "interrupted", "message": "its process ended early; the next run took in what it had"}
+    for one in record.sources:
+        if one.state == RUNNING:
+            one.state, one.left = PARTIAL, "taken up by the next run"
+    save_run(lake, record)
+
+
+def record_of(lake: Lake, run_id: str) -> RunRecord | None:
+    try:
+        return load_run(lake, run_id)
+    except NotFound:
+        return None
+
+
+def source_record(record: RunRecord, source: str, user: str | None) -> SourceRecord:
+    """The part of a record that is about a source and, where it needs one, a listener."""
+    found = next((one for one in record.sources if one.source == source and one.user_id in (user, None)), None)
+    if found is None:
+        found = SourceRecord(source=source, user_id=user)
+        record.sources.append(found)
+    return found

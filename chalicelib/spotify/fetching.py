@@ -1,0 +1,90 @@
+"""From a request to an entry of the journal: what the threads of a run do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.clock import rfc3339
+from chalicelib.errors import EndpointRemoved, LakeError, WaitUntil
+from chalicelib.journal import Entry
+from chalicelib.raw import Answer
+from chalicelib.spotify.client import Reply
+from chalicelib.spotify.guard import Caller, Guard, Refused, Stopped, Tally, message_of
+from chalicelib.spotify.reading import SHORT_PAGE, Request
+
+LASTING = (400, 403, 404)  # refusals that are answers in themselves, where they are not about the listener
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a request: the entry taken down, if any, what was wrong, if anything, and what the calls cost.
+
+    ``stopped`` is budget or time when the run must end instead.
+    """
+
+    tally: Tally
+    entry: Entry | None = None
+    document: dict[str, Any] | None = None
+    error: LakeError | None = None
+    stopped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Makes calls through the guard and takes each answer down before anything else happens with it."""
+
+    run_id: str
+    guard: Guard
+    caller_of: Callable[[str | None], Caller]
+    write: Callable[[Entry], None]
+
+    def fetch(self, request: Request) -> Outcome:
+        """The outcome of a request; errors of Spotify's are part of it, errors of the lake are raised."""
+        tally = Tally()
+        try:
+            reply = self.guard.ask(self.caller_of(request.user), request.call, tally)
+        except Refused as refused:
+            return self._refused(request, refused, tally)
+        except WaitUntil as error:
+            note = {"not_before": {request.call.group: rfc3339(error.not_before)}}
+            return self._taken_down(Outcome(tally, Entry(note=note), error=error))
+        except LakeError as error:
+            return Outcome(tally, error=error)
+        except Stopped as stop:
+            return Outcome(tally, stopped=stop.reason)
+        entry = Entry(self._answer(request, reply), {"of": request.listing})
+        return self._taken_down(Outcome(tally, entry, reply.document))
+
+    def _refused(self, request: Request, refused: Refused, tally: Tally) -> Outcome:
+        reply, error, call = refused.reply, refused.error, request.call
+        if isinstance(error, EndpointRemoved):
+            note = {"removed": {call.template: rfc3339(reply.received_at)}}
+            return self._taken_down(Outcome(tally, Entry(note=note), error=error))
+        if message_of(reply) == "Invalid limit" and call.arguments.get("limit", 0) > SHORT_PAGE:
+            return self._taken_down(Outcome(tally, Entry(note={"limits": {call.template: SHORT_PAGE}})))
+        if reply.status not in LASTING or call.template.startswith("me/"):
+            return Outcome(tally, error=error)
+        return self._taken_down(
+            Outcome(tally, Entry(self._answer(request, reply), {"of": request.listing}), error=error)
+        )
+
+    def _taken_down(self, outcome: Outcome) -> Outcome:
+        assert outcome.entry is not None
+        self.write(outcome.entry)
+        return outcome
+
+    def _answer(self, request: Request, reply: Reply) -> Answer:
+        return Answer(
+            run_id=self.run_id,
+            source=request.source,
+            endpoint=reply.endpoint,
+            params=reply.params,
+            user_id=request.user,
+            requested_at=reply.requested_at,
+            received_at=reply.received_at,
+            status=reply.status,
+            body=reply.body,
+            context=request.context(reply.document or {}),
+        )

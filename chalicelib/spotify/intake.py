@@ -1,0 +1,398 @@
+"""What an answer changes in the state. Pure: the same entries give the same state, whoever takes them in and when."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.clock import parse_rfc3339, rfc3339
+from chalicelib.raw import Answer
+from chalicelib.spotify.library import FULL_FOLLOWED_EVERY, library_listing
+from chalicelib.spotify.reading import is_last
+from chalicelib.state import WANTED, State, done_key
+from chalicelib.tables import ID_PATTERN
+
+RECENT_PLAYS = 50  # Spotify holds no more
+ID = re.compile(ID_PATTERN)
+Document = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What an answer brought: items in it, those of them that were not known, and a hole in the listening history."""
+
+    items: int = 0
+    new_items: int = 0
+    hole: dict[str, Any] | None = None
+
+
+def take_in(state: State, answer: Answer, document: Document) -> Taken:
+    """Change the state by one good answer (status 200)."""
+    seen = look(document)
+    if seen.mode:
+        state.mode = seen.mode
+    state.want("artists", seen.artists)
+    state.want("albums", seen.albums)
+    for album_id, listed, total in seen.full_albums:
+        if total > listed and state.details["albums"].get(album_id, WANTED) == WANTED:
+            state.album_pages[album_id] = listed
+    state.have("artists", seen.full_artists, answer.received_at)
+    state.have("albums", [album_id for album_id, _, _ in seen.full_albums], answer.received_at)
+    for pattern, take in TAKERS:
+        found = re.fullmatch(pattern, answer.endpoint)
+        if found:
+            return take(state, answer, document, *found.groups())
+    return Taken()
+
+
+def take_refusal(state: State, answer: Answer) -> None:
+    """Change the state by a lasting no (400, 403, 404): what was asked for is not asked again."""
+    endpoint, moment = answer.endpoint, answer.received_at
+    if found := re.fullmatch(r"(artists|albums|tracks)/(\w+)", endpoint):
+        state.have(found[1], [found[2]], moment)
+    elif endpoint in ("artists", "albums", "tracks"):
+        state.have(endpoint, str(answer.params.get("ids", "")).split(","), moment)
+    elif found := re.fullmatch(r"albums/(\w+)/tracks", endpoint):
+        state.album_pages.pop(found[1], None)
+    elif found := re.fullmatch(r"artists/(\w+)/albums", endpoint):
+        state.walks.pop(f"discography:{found[1]}", None)
+        state.known[f"discography:{found[1]}"] = {"at": int(moment.timestamp()), "total": 0, "first": []}
+    elif found := re.fullmatch(r"playlists/(\w+)/items", endpoint):
+        state.walks.pop(f"playlist:{found[1]}", None)
+        if found[1] in state.playlists:
+            state.playlists[found[1]]["refused"] = answer.context["snapshot_id"]
+    elif found := re.fullmatch(r"playlists/(\w+)", endpoint):
+        state.finished(answer.source, found[1], moment)
+
+
+def take_note(state: State, note: dict[str, Any]) -> None:
+    """Change the state by a note: a group's wait, a removed endpoint, a page size."""
+    state.not_before.update(note.get("not_before", {}))
+    state.removed.update(note.get("removed", {}))
+    state.limits.update(note.get("limits", {}))
+    for pattern in note.get("forget", []):
+        state.walks.pop(pattern, None)
+
+
+# Listeners' own
+
+
+def take_recently_played(state: State, answer: Answer, document: Document) -> Taken:
+    user = str(answer.user_id)
+    ends = sorted(item["played_at"] for item in document["items"] if item and item.get("played_at"))
+    state.finished(answer.source, user, answer.received_at)
+    newest = state.plays.get(user)
+    if not ends:
+        return Taken()
+    state.plays[user] = max(ends[-1], newest or "")
+    new = [end for end in ends if newest is None or end > newest]
+    hole = None
+    if newest is not None and len(document["items"]) >= RECENT_PLAYS and ends[0] > newest:
+        hole = {"user_id": user, "after": newest, "before": ends[0]}
+    return Taken(len(document["items"]), len(new), hole)
+
+
+def take_top(state: State, answer: Answer, document: Document) -> Taken:
+    state.finished(answer.source, answer.user_id, answer.received_at)
+    return Taken(len(document["items"]), 0)
+
+
+def take_saved(state: State, answer: Answer, document: Document, what: str) -> Taken:
+    """A page of saved items, newest first.
+
+    Reading stops where items are known, if the total is what is known plus what is new; if it is not, something was
+    removed and the whole listing is read. A listing that shrinks while it is read is read again from so far back.
+    """
+    user = str(answer.user_id)
+    listing = library_listing(f"saved_{what}", user)
+    known = state.known.get(listing)
+    total = int(document.get("total") or 0)
+    walk = state.walks.setdefault(listing, new_walk(answer, total, new=0, newest="", newest_ids=[], met=known is None))
+    kind = what.removesuffix("s")
+    new = 0
+    for item in document["items"]:
+        added, item_id = (item or {}).get("added_at") or "", ((item or {}).get(kind) or {}).get("id") or ""
+        if added > walk["newest"]:
+            walk["newest"], walk["newest_ids"] = added, []
+        if added == walk["newest"]:
+            walk["newest_ids"].append(item_id)
+        if (
+            known is None
+            or added > known["newest"]
+            or (added == known["newest"] and item_id not in known["newest_ids"])
+        ):
+            new += 1
+        else:
+            walk["met"] = True
+    walk["new"] += new
+    advance(walk, answer, document, total)
+    unchanged = known is not None and walk["met"] and walk["first_total"] == known["total"] + walk["new"]
+    if is_last(document) or unchanged:
+        names = ("newest", "newest_ids")
+        state.known[listing] = {"total": walk["first_total"], **{name: walk[name] for name in names}}
+        end_walk(state, answer, listing)
+    return Taken(len(document["items"]), new)
+
+
+def take_playlists(state: State, answer: Answer, document: Document) -> Taken:
+    user = str(answer.user_id)
+    listing = library_listing("my_playlists", user)
+    total = int(document.get("total") or 0)
+    walk = state.walks.setdefault(listing, new_walk(answer, total, ids=[]))
+    new = 0
+    for playlist in document["items"]:
+        if playlist and playlist.get("id"):
+            walk["ids"].append(playlist["id"])
+            new += note_playlist(state, playlist, user)
+    advance(walk, answer, document, total)
+    if is_last(document):
+        for playlist_id in [
+            id_ for id_, one in state.playlists.items() if one["user"] == user and id_ not in walk["ids"]
+        ]:
+            del state.playlists[playlist_id]
+            state.walks.pop(f"playlist:{playlist_id}", None)
+        end_walk(state, answer, listing)
+    return Taken(len(document["items"]), new)
+
+
+def note_playlist(state: State, playlist: Document, user: str | None) -> bool:
+    """Remember a playlist's version; True when it is one whose items have not been read."""
+    owner = (playlist.get("owner") or {}).get("id")
+    page = playlist.get("items") or playlist.get("tracks") or {}
+    one = state.playlists.setdefault(playlist["id"], {"user": user})
+    one["user"] = one["user"] or user
+    one.update(snapshot=playlist.get("snapshot_id"), owner=owner, total=int(page.get("total") or 0))
+    one["collaborative"] = bool(playlist.get("collaborative"))
+    if one["total"] == 0 and "total" in page:
+        one["done"] = one["snapshot"]
+    return bool(one["snapshot"] != one.get("done"))
+
+
+def take_followed(state: State, answer: Answer, document: Document) -> Taken:
+    """A page of followed artists; when the first page and the total are as they were, so are the rest."""
+    user = str(answer.user_id)
+    listing = library_listing("followed_artists", user)
+    page = document["artists"]
+    known = state.known.get(listing)
+    total = int(page.get("total") or 0)
+    walk = state.walks.setdefault(listing, new_walk(answer, total, ids=[], after=None))
+    ids = [artist["id"] for artist in page["items"] if artist and artist.get("id")]
+    before = set(state.followed.get(user, []))
+    first = not walk["ids"]
+    walk["ids"] += ids
+    walk["after"] = (page.get("cursors") or {}).get("after")
+    taken = Taken(len(page["items"]), len(set(ids) - before))
+    if is_last(page) or walk["after"] is None:
+        state.followed[user] = walk["ids"]
+        first_page = ids if first else walk["first"]
+        state.known[listing] = {"total": total, "first": first_page, "full_at": walk["started_at"]}
+        end_walk(state, answer, listing)
+    elif first:
+        walk["first"] = ids
+        if known and known["total"] == total and known["first"] == ids and recent(known["full_at"], answer):
+            end_walk(state, answer, listing)
+    return taken
+
+
+def recent(full_at: str, answer: Answer) -> bool:
+    return answer.received_at - parse_rfc3339(full_at) < FULL_FOLLOWED_EVERY
+
+
+# Playlists
+
+
+def take_playlist(state: State, answer: Answer, document: Document, playlist_id: str) -> Taken:
+    state.finished(answer.source, playlist_id, answer.received_at)
+    return Taken(1, int(note_playlist(state, document, None)))
+
+
+def take_playlist_items(state: State, answer: Answer, document: Document, playlist_id: str) -> Taken:
+    """A page of a playlist's items. One that changes its length meanwhile has a new version: the next run reads it."""
+    listing = f"playlist:{playlist_id}"
+    snapshot = answer.context["snapshot_id"]
+    total = int(document.get("total") or 0)
+    walk = state.walks.get(listing)
+    if walk is None or walk["snapshot"] != snapshot or not answer.params.get("offset"):
+        walk = state.walks[listing] = new_walk(answer, total, snapshot=snapshot)
+    advance(walk, answer, document, total)
+    playlist = state.playlists.get(playlist_id)
+    if is_last(document):
+        del state.walks[listing]
+        if playlist is not None:
+            playlist["done"] = snapshot
+    return Taken(len(document["items"]), len(document["items"]))
+
+
+# Catalogue
+
+
+def take_search(state: State, answer: Answer, document: Document) -> Taken:
+    listing = f"search:{answer.source}"
+    results = [page for page in document.values() if isinstance(page, dict) and isinstance(page.get("items"), list)]
+    most = int(answer.context.get("search", {}).get("most", 0))
+    total = min(most, max((int(page.get("total") or 0) for page in results), default=0))
+    walk = state.walks.setdefault(listing, new_walk(answer, total))
+    ids = [item["id"] for page in results for item in page["items"] if item and item.get("id")]
+    items = sum(len(page["items"]) for page in results)
+    walk["total"] = total
+    walk["offset"] = int(answer.params.get("offset") or 0) + int(answer.params.get("limit") or items)
+    known = state.known.get(listing)
+    unchanged = not answer.params.get("offset") and known is not None and known["first"] == ids
+    if not answer.params.get("offset"):
+        state.known[listing] = {"first": ids}
+    if unchanged or walk["offset"] >= total or not items:
+        end_walk(state, answer, listing, user=None)
+    return Taken(items, 0 if unchanged else items)
+
+
+def take_new_releases(state: State, answer: Answer, document: Document) -> Taken:
+    listing = f"new_releases:{answer.source}"
+    page = document["albums"]
+    ids = [album["id"] for album in page["items"] if album and album.get("id")]
+    walk = state.walks.setdefault(listing, new_walk(answer, int(page.get("total") or 0)))
+    advance(walk, answer, page, int(page.get("total") or 0))
+    known = state.known.get(listing)
+    unchanged = not answer.params.get("offset") and known is not None and known["first"] == ids
+    if not answer.params.get("offset"):
+        state.known[listing] = {"first": ids}
+    if unchanged or is_last(page):
+        end_walk(state, answer, listing, user=None)
+    return Taken(len(ids), 0 if unchanged else len(ids))
+
+
+def take_discography(state: State, answer: Answer, document: Document, artist_id: str) -> Taken:
+    """A page of an artist's releases; when the first page and the total are as they were, so are the rest."""
+    listing = f"discography:{artist_id}"
+    known = state.known.get(listing)
+    total = int(document.get("total") or 0)
+    walk = state.walks.setdefault(listing, new_walk(answer, total, first=[]))
+    ids = [album["id"] for album in document["items"] if album and album.get("id")]
+    at_start = not answer.params.get("offset")
+    if at_start:
+        walk["first"] = ids
+    advance(walk, answer, document, total)
+    unchanged = at_start and known is not None and (known["total"], known["first"]) == (total, ids)
+    if unchanged or is_last(document):
+        at = int(answer.received_at.timestamp())
+        state.known[listing] = {"at": at, "total": total, "first": walk["first"]}
+        del state.walks[listing]
+    return Taken(len(ids), 0 if unchanged else len(ids))
+
+
+def take_album_tracks(state: State, answer: Answer, document: Document, album_id: str) -> Taken:
+    state.album_pages[album_id] = int(answer.params.get("offset") or 0) + len(document["items"])
+    if is_last(document):
+        state.album_pages.pop(album_id, None)
+    return Taken(len(document["items"]), len(document["items"]))
+
+
+def take_detail(state: State, answer: Answer, _: Document, kind: str, item_id: str) -> Taken:
+    state.have(kind, [item_id], answer.received_at)
+    return Taken(1, 1)
+
+
+def take_batch(state: State, answer: Answer, document: Document, kind: str) -> Taken:
+    """Unknown ids are null in their place: they count as read, or they would be asked for for ever."""
+    ids = str(answer.params.get("ids", "")).split(",")
+    state.have(kind, ids, answer.received_at)
+    found = len([item for item in document[kind] if item])
+    return Taken(found, found)
+
+
+TAKERS: tuple[tuple[str, Callable[..., Taken]], ...] = (
+    (r"me/player/recently-played", take_recently_played),
+    (r"me/top/\w+", take_top),
+    (r"me/(tracks|albums)", take_saved),
+    (r"me/playlists", take_playlists),
+    (r"me/following", take_followed),
+    (r"playlists/(\w+)/items", take_playlist_items),
+    (r"playlists/(\w+)", take_playlist),
+    (r"search", take_search),
+    (r"browse/new-releases", take_new_releases),
+    (r"artists/(\w+)/albums", take_discography),
+    (r"albums/(\w+)/tracks", take_album_tracks),
+    (r"(artists|albums|tracks)/(\w+)", take_detail),
+    (r"(artists|albums|tracks)", take_batch),
+)
+
+
+# Listings
+
+
+def new_walk(answer: Answer, total: int, **more: Any) -> dict[str, Any]:
+    """A listing that this answer begins."""
+    started_at = answer.context.get("listing", {}).get("started_at") or rfc3339(answer.requested_at)
+    return {"started_at": started_at, "offset": 0, "total": total, "first_total": total, **more}
+
+
+def advance(walk: dict[str, Any], answer: Answer, page: Document, total: int) -> None:
+    """Move on behind this page, and back by as many items as the listing has lost since the last."""
+    offset = int(answer.params.get("offset") or 0)
+    lost = max(0, walk["total"] - total)
+    walk["total"] = total
+    walk["offset"] = max(0, offset - lost) if lost and offset else offset + len(page["items"])
+
+
+def end_walk(state: State, answer: Answer, listing: str, user: str | None = "") -> None:
+    state.walks.pop(listing, None)
+    state.done[done_key(answer.source, answer.user_id if user == "" else user)] = rfc3339(answer.received_at)
+
+
+# What an answer shows besides
+
+
+@dataclass(slots=True)
+class Seen:
+    """Artists and albums anywhere in an answer; ``full`` ones with all their details; the shape that it has."""
+
+    artists: list[str] = field(default_factory=list)
+    albums: list[str] = field(default_factory=list)
+    full_artists: list[str] = field(default_factory=list)
+    full_albums: list[tuple[str, int, int]] = field(default_factory=list)  # id, tracks listed, tracks in all
+    mode: str | None = None
+
+
+def look(document: Document) -> Seen:
+    """Walk through an answer. What distinguishes the two shapes stands in facts of 2026: development mode shows
+    neither an artist's followers nor the popularity of anything."""
+    seen = Seen()
+    for item in objects(document):
+        kind, item_id = item.get("type"), item.get("id")
+        if not isinstance(item_id, str) or not ID.match(item_id):
+            continue
+        if kind == "artist":
+            seen.artists.append(item_id)
+            if "images" in item or "genres" in item:
+                seen.full_artists.append(item_id)
+                show_mode(seen, "followers" in item or "popularity" in item)
+        elif kind in ("album", "single", "compilation") and ("album_type" in item or "total_tracks" in item):
+            seen.albums.append(item_id)
+            tracks = item.get("tracks")
+            if isinstance(tracks, dict) and isinstance(tracks.get("items"), list):
+                total = int(tracks.get("total") or item.get("total_tracks") or 0)
+                seen.full_albums.append((item_id, len(tracks["items"]), total))
+                show_mode(seen, "popularity" in item or "label" in item)
+        elif kind == "track" and isinstance(item.get("album"), dict):
+            show_mode(seen, "popularity" in item or "available_markets" in item)
+    return seen
+
+
+def show_mode(seen: Seen, extended: bool) -> None:
+    if extended:
+        seen.mode = "extended"
+    elif seen.mode is None:
+        seen.mode = "development"
+
+
+def objects(value: Any) -> Iterator[Document]:
+    """Every JSON object in ``value``, outer ones first."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield item
+            waiting.extend(inner for inner in reversed(item.values()) if isinstance(inner, (dict, list)))
+        elif isinstance(item, list) and item and not isinstance(item[0], (str, int)):
+            waiting.extend(reversed(item))

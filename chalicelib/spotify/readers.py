@@ -1,0 +1,37 @@
+"""Which reader reads a declared source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chalicelib.sources import Source
+from chalicelib.spotify.catalogue import Details, Discographies, NewReleases, Search
+from chalicelib.spotify.library import FollowedArtists, Listing, PlaylistItems, Playlists, RecentlyPlayed, Top
+from chalicelib.spotify.reading import Reader
+
+OF_LISTENERS: dict[str, Callable[[Source, str], Reader]] = {
+    "recently_played": RecentlyPlayed,
+    "top_artists": Top,
+    "top_tracks": Top,
+    "saved_tracks": Listing,
+    "saved_albums": Listing,
+    "my_playlists": Listing,
+    "followed_artists": FollowedArtists,
+}
+OF_THE_APP: dict[str, Callable[[Source], Reader]] = {
+    "playlist_items": PlaylistItems,
+    "playlists": Playlists,
+    "search": Search,
+    "new_releases": NewReleases,
+    "discographies": Discographies,
+    "albums": Details,
+    "artists": Details,
+    "tracks": Details,
+}
+
+
+def reader_of(source: Source, user: str | None) -> Reader:
+    """The reader of ``source``, for a listener where it is about one."""
+    if user is not None:
+        return OF_LISTENERS[source.reads](source, user)
+    return OF_THE_APP[source.reads](source)
