@@ -6,7 +6,6 @@ for path, params, body in pages(items=100_000, mode="development", seed=1):
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
@@ -17,7 +16,7 @@ from sandbox.dice import Dice
 from sandbox.ids import base62
 from sandbox.listening import HEARD_MS
 from sandbox.playlists import Entry, PlaylistMaker
-from sandbox.shapes import OBJECTS, Json, Shapes
+from sandbox.shapes import EVERYWHERE, OBJECTS, Json, Shapes, encoded
 from sandbox.world import World
 
 PAGE = 50  # items
@@ -49,7 +48,7 @@ def pages(
     if unknown:
         raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(_ENTRIES)}")
     world = World(seed, scale, Clock(instant(now), frozen=True))
-    shapes = Shapes(world.catalogue, mode)
+    shapes = Shapes(world.catalogue, mode, EVERYWHERE)
     entries = {kind: _ENTRIES[kind](world, shapes) for kind in kinds}
     made: Counter[str] = Counter()
     for number, start in enumerate(range(0, items, PAGE)):
@@ -97,7 +96,7 @@ def _answer(kind: str, place: int, entries: list[Json | None]) -> Answer:
     if kind == "recently_played":
         path = "me/player/recently-played"
         head: Json = {"items": entries[::-1], "next": None, "cursors": None, "limit": PAGE}
-        return Answer(path, {"limit": str(PAGE)}, _encoded(head | {"href": f"{OBJECTS}/{path}?limit={PAGE}"}))
+        return Answer(path, {"limit": str(PAGE)}, encoded(head | {"href": f"{OBJECTS}/{path}?limit={PAGE}"}))
     path, total = "me/tracks", (place + 2) * PAGE
     if kind == "playlist_items":
         playlist, place = divmod(place, PAGES_OF_A_PLAYLIST)
@@ -116,8 +115,4 @@ def _answer(kind: str, place: int, entries: list[Json | None]) -> Answer:
         "total": total,
         "items": entries,
     }
-    return Answer(path, {"limit": str(PAGE), "offset": str(offset)}, _encoded(body))
-
-
-def _encoded(body: Json) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return Answer(path, {"limit": str(PAGE), "offset": str(offset)}, encoded(body))

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from sandbox.accounts import ALL_SCOPES, CLIENT_ID, CLIENT_SECRET, Accounts
+from sandbox.caller import Caller
 from sandbox.calls import Calls
 from sandbox.clock import Clock, instant
 from sandbox.faults import Faults, Waits
@@ -172,6 +173,10 @@ class Sandbox:
     def access_token(self, user_id: str | None = None, scope: str = ALL_SCOPES) -> str:
         """A listener's access token (the first one's by default)."""
         return self.accounts.access_token(user_id or self.world.default_listener.id, scope)
+
+    def caller(self, user_id: str | None = None) -> Caller:
+        """A caller with a listener's access token."""
+        return Caller(self.url, self.access_token(user_id))
 
     def expected(self, **query: str) -> dict[str, Any]:
         """The tables of ``GET /admin/expected``."""

@@ -16,7 +16,7 @@ from sandbox.api import ApiError, Request, Route
 from sandbox.calls import Call, Calls
 from sandbox.edits import Edits
 from sandbox.faults import Fault, Faults, Wait, Waits
-from sandbox.shapes import Shapes
+from sandbox.shapes import EVERYWHERE, Shapes, encoded
 from sandbox.world import View, World
 
 MODES = ("development", "extended")
@@ -39,8 +39,7 @@ class Reply:
 
 
 def json_reply(status: int, body: object, headers: dict[str, str] | None = None) -> Reply:
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Reply(status, text.encode("utf-8", "surrogatepass"), headers=headers or {})
+    return Reply(status, encoded(body), headers=headers or {})
 
 
 class Router:
@@ -81,7 +80,7 @@ class Service:
         self.waits = Waits(world.clock, rate_limit_per_30s)
         self.calls = Calls()
         self.edits = Edits(world)
-        self._shapes = Shapes(world.catalogue, mode)
+        self._shapes = Shapes(world.catalogue, mode, EVERYWHERE)
         self._router = Router(ROUTES)
         self.admin = Admin(self)
 
@@ -119,7 +118,7 @@ class Service:
                 frozenset((route.scope,) if route.scope else ()),
             )
             route.check(request)
-            return route.handler(request, **names)
+            return json.loads(encoded(route.handler(request, **names)))
 
     # One call
 
