@@ -1,0 +1,48 @@
+"""The functions of the app: what each runs, and so which layers it needs and what must be importable there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy.names import API_HANDLER
+
+PYARROW, PANDAS = "pyarrow", "pandas"
+LAYERS = (PYARROW, PANDAS)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One Lambda function. ``modules`` are what its handler imports when it is called."""
+
+    handler: str
+    modules: tuple[str, ...]
+    layers: tuple[str, ...] = ()
+    asynchronous: bool = True  # invoked by events: retried by Lambda, then dead-lettered
+
+    @property
+    def policy(self) -> str:
+        return f"policy-{self.handler}.json"
+
+
+SERVICE = ("chalicelib.service", "chalicelib.lake", "chalicelib.stores.s3")
+EXTRACTION = ("chalicelib.extract", "chalicelib.stores.secrets_aws", *SERVICE)
+TRANSFORM = ("chalicelib.transform", "chalicelib.engines.catalogue", *SERVICE)
+
+FUNCTIONS = (
+    Function(
+        API_HANDLER,
+        ("chalicelib.api", "chalicelib.gateway", "chalicelib.engines.aws", "chalicelib.worker", *SERVICE),
+        asynchronous=False,
+    ),
+    Function(
+        "bearer", ("chalicelib.access", "chalicelib.gateway", "chalicelib.stores.secrets_aws"), asynchronous=False
+    ),
+    Function("scheduled_extraction", EXTRACTION),
+    Function("run_extraction", EXTRACTION),
+    Function("transform", TRANSFORM, (PYARROW,)),
+    Function("transform_run", TRANSFORM, (PYARROW,)),
+    Function("import_history", ("chalicelib.history", "chalicelib.plays", *TRANSFORM), (PYARROW, PANDAS)),
+    Function("maintain", ("chalicelib.compact", "chalicelib.plays", *TRANSFORM), (PYARROW, PANDAS)),
+    Function("result_file", ("chalicelib.engines.resultfile", *SERVICE), (PYARROW,), asynchronous=False),
+)
+BY_HANDLER = {function.handler: function for function in FUNCTIONS}

@@ -1,0 +1,436 @@
+"""The two CloudFormation stacks of a stage, as plain documents.
+
+The *data* stack holds what cannot be made again: the bucket and the secrets. Everything else is the *app* stack;
+removing it loses nothing. Chalice makes the functions, their roles, the API, the schedule and the bucket's
+notifications. Names are written out instead of referenced, so that policies, stacks and Chalice agree by names.py.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.lake import FIRST_GENERATION, RESULTS, table_prefix
+from chalicelib.metrics import NAMESPACE
+from chalicelib.tables import PHYSICAL, Column
+from chalicelib.tables import Table as DeclaredTable
+from deploy.functions import FUNCTIONS
+from deploy.names import Names
+
+DAY = 86_400  # s
+RESULT_DAYS = 2  # results_kept is 24 h, lifecycle rules count whole days from midnight UTC
+COLD_AFTER, COLDER_AFTER = 60, 180  # days; S3 moves only objects of 128 kB and more
+SCAN_LIMIT = 10 * 10**9  # bytes a query may scan: 5 cents
+SERVICES = {"CatalogId": {"Ref": "AWS::AccountId"}}
+PARQUET_IN = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
+PARQUET_OUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
+PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person may choose. ``late_hours``: hours without a successful run that raise the alarm."""
+
+    late_hours: float = 3.0
+    watch_seconds: int = 3600  # how often ``maintain`` reports
+    log_days: int = 30
+    budget_usd: float = 10.0
+    email: str = ""
+    generation: str = FIRST_GENERATION
+    managed_secrets: bool = True
+
+
+def data_template(names: Names, options: Options) -> dict[str, Any]:
+    resources = {"LakeBucket": bucket(names), "LakeBucketPolicy": bucket_policy(names)}
+    if options.managed_secrets:
+        resources["ApiSecret"] = secret(names, "api", "Digests of the API's bearer tokens")
+        resources["SpotifySecret"] = secret(names, "spotify", "Credentials of the Spotify app and its listeners")
+    return document(f"The data of {names.base}: everything that cannot be made again", resources)
+
+
+def app_template(names: Names, options: Options) -> dict[str, Any]:
+    resources: dict[str, Resource] = {
+        "Database": database(names),
+        "Crawler": crawler(names),
+        "CrawlerRole": crawler_role(names),
+        "WorkGroup": workgroup(names),
+        "DeadLetters": dead_letters(names),
+        "Alarms": topic(names, options),
+        "AlarmsPolicy": topic_policy(names),
+        "Budget": budget(names, options),
+        "Dashboard": dashboard(names),
+    }
+    for name, table in PHYSICAL.items():
+        resources[f"Table{camel(name)}"] = glue_table(names, name, table, options.generation)
+    for function in FUNCTIONS:
+        resources[f"Log{camel(function.handler)}"] = log_group(names, function.handler, options)
+    resources |= alarms(names, options)
+    return document(f"{names.base}: catalogue, queries, alarms; all of it can be made again", resources)
+
+
+def document(description: str, resources: dict[str, Resource]) -> dict[str, Any]:
+    return {"AWSTemplateFormatVersion": "2010-09-09", "Description": description, "Resources": resources}
+
+
+def resource(kind: str, properties: dict[str, Any], **attributes: Any) -> Resource:
+    return {"Type": kind, **attributes, "Properties": properties}
+
+
+def camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
+
+
+def bucket(names: Names) -> Resource:
+    closed = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
+    return resource(
+        "AWS::S3::Bucket",
+        {
+            "BucketName": names.bucket,
+            "BucketEncryption": {
+                "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+            },
+            "PublicAccessBlockConfiguration": closed,
+            "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+            "VersioningConfiguration": {"Status": "Enabled"},
+            "LifecycleConfiguration": {"Rules": lifecycle()},
+        },
+        **KEPT,
+    )
+
+
+def lifecycle() -> list[dict[str, Any]]:
+    """Old versions of ``state/`` are kept a month, to go back by hand; of anything else a week."""
+    return [
+        rule("raw-gets-cheaper", "raw/", Transitions=[
+            {"StorageClass": "STANDARD_IA", "TransitionInDays": COLD_AFTER},
+            {"StorageClass": "GLACIER_IR", "TransitionInDays": COLDER_AFTER},
+        ]),
+        rule("results-expire", RESULTS, ExpirationInDays=RESULT_DAYS,
+             NoncurrentVersionExpiration={"NoncurrentDays": 1}),
+        rule("old-state", "state/", NoncurrentVersionExpiration={"NoncurrentDays": 30}),
+        *(rule(f"old-{zone}", f"{zone}/", NoncurrentVersionExpiration={"NoncurrentDays": 7})
+          for zone in ("raw", "transformed", "quarantine", "reports")),
+        rule("leftovers", "", AbortIncompleteMultipartUpload={"DaysAfterInitiation": 2},
+             ExpiredObjectDeleteMarker=True),
+    ]  # fmt: skip
+
+
+def rule(name: str, prefix: str, **what: Any) -> dict[str, Any]:
+    return {"Id": name, "Status": "Enabled", "Prefix": prefix, **what}
+
+
+def bucket_policy(names: Names) -> Resource:
+    both = [names.bucket_arn, f"{names.bucket_arn}/*"]
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": both}
+    return resource(
+        "AWS::S3::BucketPolicy",
+        {
+            "Bucket": {"Ref": "LakeBucket"},
+            "PolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {"Sid": "TlsOnly", **statement, "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+                    {"Sid": "NewTlsOnly", **statement, "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}},
+                ],
+            },
+        },
+        **KEPT,
+    )
+
+
+def secret(names: Names, which: str, description: str) -> Resource:
+    """Starts as an empty object; CloudFormation does not touch the value again while this text stays the same."""
+    properties = {"Name": f"{names.secret}/{which}", "Description": description, "SecretString": "{}"}
+    return resource("AWS::SecretsManager::Secret", properties, **KEPT)
+
+
+# --- catalogue and queries ----------------------------------------------------------------------------------------
+
+
+def database(names: Names) -> Resource:
+    described = {"Name": names.database, "Description": f"The tables of {names.base}"}
+    return resource("AWS::Glue::Database", {**SERVICES, "DatabaseInput": described})
+
+
+def glue_table(names: Names, name: str, table: DeclaredTable, generation: str) -> Resource:
+    return resource(
+        "AWS::Glue::Table",
+        {
+            **SERVICES,
+            "DatabaseName": names.database,
+            "TableInput": {
+                "Name": name,
+                "Description": table.description,
+                "TableType": "EXTERNAL_TABLE",
+                "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE", "parquet.compression": "ZSTD"},
+                "PartitionKeys": [{"Name": "month", "Type": "string", "Comment": "YYYY-MM, UTC"}],
+                "StorageDescriptor": {
+                    "Columns": [glue_column(column) for column in table.physical_columns],
+                    "Location": f"{names.lake_url}/{table_prefix(generation, name)}",
+                    "InputFormat": PARQUET_IN,
+                    "OutputFormat": PARQUET_OUT,
+                    "SerdeInfo": {"SerializationLibrary": PARQUET_SERDE},
+                },
+            },
+        },
+        DependsOn=["Database"],
+    )
+
+
+def glue_column(column: Column) -> dict[str, str]:
+    return {"Name": column.name, "Type": column.type, "Comment": column.description[:255]}  # Glue's limit
+
+
+def crawler(names: Names) -> Resource:
+    """Crawls the declared tables, so that it adds partitions and reports change, but redefines nothing.
+
+    With catalogue targets Glue insists on DeleteBehavior LOG. It has no schedule: Glue bills each crawl for ten
+    minutes at least, and the functions register the partitions they write.
+    """
+    configuration = {
+        "Version": 1.0,
+        "CrawlerOutput": {"Partitions": {"AddOrUpdateBehavior": "InheritFromTable"}},
+        "Grouping": {"TableGroupingPolicy": "CombineCompatibleSchemas"},
+    }
+    return resource(
+        "AWS::Glue::Crawler",
+        {
+            "Name": names.crawler,
+            "Description": f"Looks for partitions and changes in the tables of {names.base}",
+            "Role": {"Fn::GetAtt": ["CrawlerRole", "Arn"]},
+            "Targets": {"CatalogTargets": [{"DatabaseName": names.database, "Tables": sorted(PHYSICAL)}]},
+            "SchemaChangePolicy": {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"},
+            "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
+            "Configuration": json.dumps(configuration, sort_keys=True),
+        },
+        DependsOn=["Database", *(f"Table{camel(name)}" for name in PHYSICAL)],
+    )
+
+
+def crawler_role(names: Names) -> Resource:
+    tables = [names.arn("glue", what) for what in ("catalog", f"database/{names.database}")]
+    tables.append(names.arn("glue", f"table/{names.database}/*"))
+    logs = names.arn("logs", "log-group:/aws-glue/crawlers")
+    partitions = ["GetPartition", "GetPartitions", "BatchGetPartition", "CreatePartition", "BatchCreatePartition"]
+    statements = [
+        allow("ReadTables", ["s3:GetObject"], f"{names.bucket_arn}/transformed/*"),
+        allow("ListTables", ["s3:ListBucket", "s3:GetBucketLocation"], names.bucket_arn),
+        allow("AddPartitions", [f"glue:{action}" for action in (
+            "GetDatabase", "GetTable", "GetTables", "UpdateTable", *partitions, "UpdatePartition",
+            "BatchUpdatePartition")], tables),
+        allow("Log", ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], [logs, f"{logs}:*"]),
+    ]  # fmt: skip
+    return role(f"{names.base}-crawler", "glue.amazonaws.com", statements)
+
+
+def role(name: str, service: str, statements: list[dict[str, Any]]) -> Resource:
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return resource(
+        "AWS::IAM::Role",
+        {
+            "RoleName": name,
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+            "Policies": [
+                {"PolicyName": "rights", "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}
+            ],
+        },
+    )
+
+
+def allow(sid: str, actions: list[str], resources: str | list[str]) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+
+
+def workgroup(names: Names) -> Resource:
+    return resource(
+        "AWS::Athena::WorkGroup",
+        {
+            "Name": names.workgroup,
+            "Description": f"Queries of {names.base}; its settings cannot be overruled",
+            "RecursiveDeleteOption": True,
+            "WorkGroupConfiguration": {
+                "EnforceWorkGroupConfiguration": True,
+                "PublishCloudWatchMetricsEnabled": True,
+                "BytesScannedCutoffPerQuery": SCAN_LIMIT,
+                "EngineVersion": {"SelectedEngineVersion": "Athena engine version 3"},
+                "ResultConfiguration": {
+                    "OutputLocation": f"{names.lake_url}/{RESULTS}athena/",
+                    "EncryptionConfiguration": {"EncryptionOption": "SSE_S3"},
+                    "ExpectedBucketOwner": names.account,
+                },
+            },
+        },
+    )
+
+
+# --- watching -----------------------------------------------------------------------------------------------------
+
+
+def dead_letters(names: Names) -> Resource:
+    return resource(
+        "AWS::SQS::Queue",
+        {"QueueName": names.dead_letters, "MessageRetentionPeriod": 14 * DAY, "SqsManagedSseEnabled": True},
+    )
+
+
+def topic(names: Names, options: Options) -> Resource:
+    """Not encrypted: CloudWatch cannot publish to a topic under AWS's own key. Messages hold names and numbers."""
+    subscribers = [{"Protocol": "email", "Endpoint": options.email}] if options.email else []
+    properties: dict[str, Any] = {"TopicName": names.topic}
+    return resource("AWS::SNS::Topic", properties | ({"Subscription": subscribers} if subscribers else {}))
+
+
+def topic_policy(names: Names) -> Resource:
+    own = {"StringEquals": {"aws:SourceAccount": names.account}}
+    statement = {"Effect": "Allow", "Action": "sns:Publish", "Resource": names.topic_arn, "Condition": own}
+    services = {"Alarms": "cloudwatch.amazonaws.com", "Budgets": "budgets.amazonaws.com"}
+    statements = [{"Sid": sid, "Principal": {"Service": name}, **statement} for sid, name in services.items()]
+    return resource(
+        "AWS::SNS::TopicPolicy",
+        {"Topics": [{"Ref": "Alarms"}], "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}},
+    )
+
+
+def log_group(names: Names, handler: str, options: Options) -> Resource:
+    """Made before the function writes its first line, so that Lambda makes none without an end."""
+    return resource(
+        "AWS::Logs::LogGroup", {"LogGroupName": names.log_group(handler), "RetentionInDays": options.log_days}
+    )
+
+
+def alarms(names: Names, options: Options) -> dict[str, Resource]:
+    ours = [{"Name": "Stage", "Value": names.base}]
+    queue = [{"Name": "QueueName", "Value": names.dead_letters}]
+    visible = metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue, "Maximum", 300)
+    age = metric(NAMESPACE, "HoursSinceSuccess", ours, "Minimum", options.watch_seconds)
+    days = metric(NAMESPACE, "AuthorizationDaysLeft", ours, "Minimum", options.watch_seconds)
+    described = {
+        "Errors": ("Functions failed", summed(names, "Errors"), 1, "notBreaching", 1),
+        "Throttles": ("Functions were throttled", summed(names, "Throttles"), 1, "notBreaching", 1),
+        "DeadLetters": ("An event was given up after its retries", visible, 1, "notBreaching", 1),
+        "LateRun": (f"No successful run for {options.late_hours:g} hours", age, options.late_hours, "breaching", 2),
+        "Authorization": ("A listener must log in again within 30 days", days, 30, "ignore", 1),
+    }
+    return {f"Alarm{key}": alarm(names, key, *rest, below=key == "Authorization") for key, rest in described.items()}
+
+
+def alarm(
+    names: Names, key: str, text: str, watched: dict[str, Any], bound: float, missing: str, periods: int, *, below: bool
+) -> Resource:
+    compared = "LessThanThreshold" if below else "GreaterThanOrEqualToThreshold"
+    return resource(
+        "AWS::CloudWatch::Alarm",
+        {
+            "AlarmName": f"{names.base}-{key.lower()}",
+            "AlarmDescription": f"{names.base}: {text}",
+            "AlarmActions": [{"Ref": "Alarms"}],
+            "OKActions": [{"Ref": "Alarms"}],
+            "ComparisonOperator": compared,
+            "Threshold": bound,
+            "EvaluationPeriods": periods,
+            "TreatMissingData": missing,
+            **watched,
+        },
+    )
+
+
+def metric(namespace: str, name: str, dimensions: list[dict[str, str]], statistic: str, period: int) -> dict[str, Any]:
+    shared = {"Namespace": namespace, "MetricName": name, "Dimensions": dimensions}
+    return {**shared, "Statistic": statistic, "Period": period}
+
+
+def summed(names: Names, name: str) -> dict[str, Any]:
+    """One alarm over all functions: CloudWatch adds up at most ten metrics."""
+    queries: list[dict[str, Any]] = [
+        {
+            "Id": f"m{number}",
+            "ReturnData": False,
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "AWS/Lambda",
+                    "MetricName": name,
+                    "Dimensions": [{"Name": "FunctionName", "Value": names.function(function.handler)}],
+                },
+                "Stat": "Sum",
+                "Period": 300,
+            },
+        }
+        for number, function in enumerate(FUNCTIONS)
+    ]
+    total = {"Id": "total", "Expression": "SUM(METRICS())", "Label": name, "ReturnData": True}
+    return {"Metrics": [*queries, total]}
+
+
+def budget(names: Names, options: Options) -> Resource:
+    """Over the whole account: a budget by tag counts nothing until somebody activates the tag for billing."""
+    subscriber = [{"SubscriptionType": "SNS", "Address": names.topic_arn}]
+    notices = [
+        {
+            "Notification": {
+                "NotificationType": kind,
+                "ComparisonOperator": "GREATER_THAN",
+                "Threshold": percent,
+                "ThresholdType": "PERCENTAGE",
+            },
+            "Subscribers": subscriber,
+        }
+        for kind, percent in (("ACTUAL", 80), ("FORECASTED", 100))
+    ]
+    return resource(
+        "AWS::Budgets::Budget",
+        {
+            "Budget": {
+                "BudgetName": names.base,
+                "BudgetType": "COST",
+                "TimeUnit": "MONTHLY",
+                "BudgetLimit": {"Amount": options.budget_usd, "Unit": "USD"},
+            },
+            "NotificationsWithSubscribers": notices,
+        },
+        DependsOn=["AlarmsPolicy"],
+    )
+
+
+def dashboard(names: Names) -> Resource:
+    ours = [NAMESPACE, "Stage", names.base]
+    lambdas = [names.function(function.handler) for function in FUNCTIONS]
+
+    def own(*wanted: str) -> list[list[str]]:
+        return [[ours[0], name, *ours[1:]] for name in wanted]
+
+    def of_functions(name: str) -> list[list[str]]:
+        return [["AWS/Lambda", name, "FunctionName", each] for each in lambdas]
+
+    rows = [
+        ("Items and calls", own("Items", "Calls", "Retries"), "Sum"),
+        ("Waited for Spotify (s)", own("WaitedSeconds"), "Sum"),
+        ("Hours since the last successful run", own("HoursSinceSuccess"), "Maximum"),
+        ("Rows written and rejected", own("RowsWritten", "RowsRejected"), "Sum"),
+        ("Freshness of the newest play (h)", own("FreshnessHours"), "Minimum"),
+        ("Raw objects still to transform", own("Untransformed"), "Maximum"),
+        ("Errors", of_functions("Errors"), "Sum"),
+        ("Throttles", of_functions("Throttles"), "Sum"),
+        ("Duration (ms)", of_functions("Duration"), "p95"),
+        ("Bytes scanned", [["AWS/Athena", "ProcessedBytes", "WorkGroup", names.workgroup]], "Sum"),
+    ]
+    widgets = [
+        {
+            "type": "metric",
+            "x": 12 * (number % 2),
+            "y": 6 * (number // 2),
+            "width": 12,
+            "height": 6,
+            "properties": {"title": title, "metrics": lines, "stat": stat, "period": 3600, "region": names.region},
+        }
+        for number, (title, lines, stat) in enumerate(rows)
+    ]
+    properties = {"DashboardName": names.base, "DashboardBody": json.dumps({"widgets": widgets})}
+    return resource("AWS::CloudWatch::Dashboard", properties)
