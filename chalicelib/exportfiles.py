@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from chalicelib.errors import ImportRefused
 
@@ -53,7 +53,7 @@ def export_files(source: Path | BinaryIO, name: str) -> Iterator[list[ExportFile
         elif first.startswith(GZIP):
             size = stream.seek(0, 2)
             stream.seek(0)
-            yield [ExportFile(name, size, lambda: gzip.GzipFile(fileobj=stream))]  # type: ignore[return-value]
+            yield [ExportFile(name, size, lambda: cast(BinaryIO, gzip.GzipFile(fileobj=stream)))]
         else:
             size = stream.seek(0, 2)
             stream.seek(0)
@@ -131,7 +131,7 @@ def check_member(member: zipfile.ZipInfo, name: str) -> zipfile.ZipInfo:
 def member_opener(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Callable[[], BinaryIO]:
     def open_member() -> BinaryIO:
         with damage_is_refused(name):
-            return archive.open(member)  # type: ignore[return-value]
+            return cast(BinaryIO, archive.open(member))
 
     return open_member
 

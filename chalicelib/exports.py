@@ -27,9 +27,8 @@ EXTENDED, ACCOUNT = "extended_history", "account_data"
 FIRST_MOMENT = datetime(2006, 1, 1)  # noqa: DTZ001 - UTC without a zone, as Parquet holds it; Spotify's founding
 LAST_MOMENT = datetime(2200, 1, 1)  # noqa: DTZ001
 LONGEST_PLAY = 7 * 24 * 3600 * 1000  # ms; tables.py allows no more
-PERSONAL = frozenset(
-    "username ip_addr ip_addr_decrypted user_agent_decrypted city region metro_code longitude latitude".split()
-)
+PERSONAL = frozenset(("username", "ip_addr", "ip_addr_decrypted", "user_agent_decrypted"))
+PERSONAL |= frozenset(("city", "region", "metro_code", "longitude", "latitude"))
 SHOWN_REJECTS = 1000  # rejected rows kept with their content, per file
 LONGEST_CONTENT = 4096  # characters of a rejected row's content
 
@@ -234,7 +233,7 @@ def extended_columns(values: dict[str, Sequence[Any]], moments: pa.Array) -> pa.
     lengths = pa.array(values["ms_played"], pa.int64())
     offline = pa.array(values["offline"], pa.bool_())
     device = device_times(values["offline_timestamp"], moments)
-    started = pc.if_else(pc.fill_null(offline, False), device, earlier(moments, lengths))
+    started = pc.if_else(pc.fill_null(offline, False), pa.scalar(None, TIMES), earlier(moments, lengths))
     country = text("conn_country")
     return pa.table(
         [

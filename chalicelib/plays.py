@@ -1,0 +1,308 @@
+"""One ``plays`` table from everything that reports listens: each listen once, told by its richest report.
+
+**Observations.** Every report of a listen is a row of ``plays_history`` and stays there. Its ``play_id`` is a digest
+of what identifies it, so that the same report read twice, from another file or another year's export, is the same
+row: for the extended streaming history (user, ts, URI or, where there is none, its names, ms_played); for account
+data (user, endTime, names, msPlayed, and which of several equal rows of one export it is: those are all true); for
+the API (user, played_at, URI).
+
+**Which observations are one listen.** From the richest to the poorest: extended history with a URI, with names only,
+with neither; the API; account data, with and without names. The richer absorbs the poorer, and takes from it what it
+does not say itself. Names are compared without regard to case, spacing and Unicode form.
+
+1. *Extended and extended*: same user, second and ms_played, and the poorer has the same names or none.
+2. *Account into extended*, one to one: same minute and msPlayed, and the same names, or the same title, or no names
+   on one side; then the same names within a minute.
+3. *API into extended*, one to one, as many as go together: same id or else same title, and ``played_at`` within 30 s
+   of the play's end, its start, or the time its device gives (Spotify has meant each of them); plays of 30 s and
+   more first, which are all that the API reports. Then plays that may have been paused (started up to 15 minutes
+   earlier than their length says) and plays of a device that was offline (up to 14 days). Last, rows without names.
+4. *Account into API*, one to one, likewise, for what is left on both sides.
+
+Two listens of one song back to back stay two, because pairing is one to one. Podcasts, audiobooks and videos are
+plays like others; a row of old account data that does not say what it is becomes what a richer report says it is.
+
+**Order does not matter.** The outcome of a month follows from the observations of that month and its neighbours
+alone (see listens.py). ``resolve`` works out whole months and writes each as a new *resolution*: the next number
+after the highest, created only if nobody else has, so that of several processes at work the last has seen every
+observation. A month whose listens have not changed is left as it is. Superseded files go after ``GRACE``, when no
+query can still be reading them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import BytesIO
+from itertools import pairwise
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from chalicelib.clock import Clock, now
+from chalicelib.errors import NotFound, StorageUnavailable, WriteConflict
+from chalicelib.lake import STATE, Lake, ObjectInfo, partition_prefix, table_prefix
+from chalicelib.listens import Decided, decide
+from chalicelib.parquet import arrow_schema, parquet_bytes
+from chalicelib.tables import PLAYS, PLAYS_RESOLVED, TRACKS
+
+GRACE = timedelta(hours=1)  # a superseded resolution stays that long; queries take at most half an hour
+BATCH_ROWS = 100_000  # observations worked out together, about 150 MB
+MOST_TRIES = 20  # times a month is worked out again because somebody else was faster
+MOST_WANTED = 50_000  # tracks
+WANTED_TRACKS = STATE + "wanted-tracks.json"
+COLUMNS = [column.name for column in PLAYS.columns]
+
+Progress = Callable[[int, int], None]  # months done, months in all
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some months worked out together; ``highest`` is each month's resolution before, 0 for none."""
+
+    months: tuple[str, ...]
+    highest: dict[str, int]
+    decided: Decided
+
+    def listens_of(self, month: str) -> pa.Table:
+        return in_month(self.decided.listens, month)
+
+
+def resolve(
+    lake: Lake,
+    generation: str | None = None,
+    months: Iterable[str] | None = None,
+    *,
+    seen: Callable[[Batch], None] | None = None,
+    progress: Progress | None = None,
+    clock: Clock = now,
+) -> list[str]:
+    """Work out the listens of ``months`` (``YYYY-MM``; all by default) and of the months beside them.
+
+    ``seen`` is called with each batch as it was worked out. Answers the keys written: none where nothing has changed.
+    Raises StorageUnavailable when others keep writing the same month.
+    """
+    generation = generation or lake.generation()
+    known = known_months(lake, generation)
+    wanted = sorted(known if months is None else with_neighbours(months) & known)
+    written: list[str] = []
+    done = 0
+    for batch in batches(lake, generation, wanted):
+        if seen:
+            seen(batch)
+        for month in batch.months:
+            written += write_month(lake, generation, batch, month)
+            remove_superseded(lake, generation, month, clock())
+        done += len(batch.months)
+        if progress:
+            progress(done, len(wanted))
+    return written
+
+
+def resolve_keys(lake: Lake, keys: Iterable[str], *, clock: Clock = now) -> list[str]:
+    """Work out the months that new files of ``plays_history`` (any other keys do not matter) have changed.
+
+    Files of a generation that is not in force do not count: who builds it calls :func:`resolve` in the end.
+    """
+    prefix = table_prefix(lake.generation(), PLAYS.history)
+    months = {match[1] for key in keys if key.startswith(prefix) and (match := re.search(r"/month=(\d{4}-\d\d)/", key))}
+    return resolve(lake, months=months, clock=clock) if months else []
+
+
+# --- working out -------------------------------------------------------------------------------------------------
+
+
+def batches(lake: Lake, generation: str, months: Sequence[str]) -> Iterator[Batch]:
+    """``months`` (ascending) worked out, as many together as memory allows, each with the months beside it."""
+    loaded: dict[str, pa.Table] = {}
+    at = 0
+    while at < len(months):
+        batch: list[str] = []
+        highest: dict[str, int] = {}
+        rows = 0
+        while at < len(months) and (not batch or rows < BATCH_ROWS):
+            month = months[at]
+            highest[month] = highest_resolution(lake, generation, month)
+            for near in (before(month), month, after(month)):
+                if near not in loaded:
+                    loaded[near] = observations(lake, generation, near)
+                    rows += loaded[near].num_rows
+            batch.append(month)
+            at += 1
+        needed = with_neighbours(batch)
+        together = pa.concat_tables([loaded[month] for month in sorted(needed)])
+        yield Batch(tuple(batch), highest, decide(together))
+        last = batch[-1]
+        loaded = {month: loaded[month] for month in (last, after(last))}
+
+
+def observations(lake: Lake, generation: str, month: str) -> pa.Table:
+    """Every row of ``plays_history`` of one month, however many files hold it."""
+    prefix = partition_prefix(generation, PLAYS.history, month)
+    for _ in range(MOST_TRIES):
+        try:
+            tables = [read_parquet(lake, info.key) for info in lake.store.list(prefix) if info.key.endswith(".parquet")]
+            return pa.concat_tables([OBSERVED.empty_table(), *tables])
+        except NotFound:  # merged into another file meanwhile
+            continue
+    raise StorageUnavailable(f"the files of {prefix} keep changing: try again", prefix=prefix)
+
+
+OBSERVED = arrow_schema(PLAYS)
+
+
+def read_parquet(lake: Lake, key: str, schema: pa.Schema = OBSERVED) -> pa.Table:
+    """The columns of ``schema``; those that an old file lacks are null."""
+    table = pq.ParquetFile(BytesIO(lake.store.read(key))).read()
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+def write_month(lake: Lake, generation: str, batch: Batch, month: str) -> list[str]:
+    """Write the listens of a month unless they are what is there; work them out again when somebody was faster."""
+    for _ in range(MOST_TRIES):
+        number = batch.highest[month]
+        listens = batch.listens_of(month)
+        if listens.equals(resolved(lake, generation, month, number)):
+            return []
+        key = resolution_key(generation, month, number + 1)
+        data = parquet_bytes(PLAYS_RESOLVED, with_resolution(listens, number + 1))
+        try:
+            lake.store.replace(key, data, if_match=None)
+            return [key]
+        except WriteConflict:
+            batch = next(batches(lake, generation, [month]))
+    raise StorageUnavailable(f"the plays of {month} keep changing: try again", month=month)
+
+
+def resolved(lake: Lake, generation: str, month: str, number: int) -> pa.Table:
+    """The listens of a month as resolution ``number`` has them; none for 0."""
+    if number == 0:
+        return OBSERVED.empty_table().select(COLUMNS)
+    rows = read_parquet(lake, resolution_key(generation, month, number), RESOLVED)
+    return in_order(rows.filter(pc.not_equal(rows["play_id"], "")).select(COLUMNS))
+
+
+RESOLVED = arrow_schema(PLAYS_RESOLVED)
+
+
+def with_resolution(listens: pa.Table, number: int) -> pa.Table:
+    """The rows of ``plays_resolved``; a month without listens is one row without a play_id."""
+    if listens.num_rows == 0:
+        nothing = [pa.array([""]) if field.name == "play_id" else pa.nulls(1, field.type) for field in listens.schema]
+        listens = pa.table(nothing, schema=listens.schema)
+    return listens.append_column("resolution", pa.array([number] * listens.num_rows, pa.int64())).select(RESOLVED.names)
+
+
+def in_month(listens: pa.Table, month: str) -> pa.Table:
+    ended = listens["ended_at"]
+    inside = pc.and_(pc.greater_equal(ended, first_moment(month)), pc.less(ended, first_moment(after(month))))
+    return in_order(listens.filter(inside))
+
+
+def in_order(listens: pa.Table) -> pa.Table:
+    order = [("ended_at", "ascending"), ("play_id", "ascending")]
+    return listens.take(pc.sort_indices(listens, sort_keys=order)).combine_chunks()
+
+
+def resolution_key(generation: str, month: str, number: int) -> str:
+    return f"{partition_prefix(generation, PLAYS_RESOLVED.name, month)}resolution-{number:06d}.parquet"
+
+
+def resolutions(lake: Lake, generation: str, month: str) -> list[tuple[int, ObjectInfo]]:
+    """The resolutions of a month, lowest first."""
+    found = (
+        (int(match[1]), info)
+        for info in lake.store.list(partition_prefix(generation, PLAYS_RESOLVED.name, month))
+        if (match := re.search(r"/resolution-(\d+)\.parquet$", info.key))
+    )
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def highest_resolution(lake: Lake, generation: str, month: str) -> int:
+    return max((number for number, _ in resolutions(lake, generation, month)), default=0)
+
+
+def remove_superseded(lake: Lake, generation: str, month: str, moment: datetime) -> None:
+    """Delete resolutions whose successor is older than ``GRACE``."""
+    found = [info for _, info in resolutions(lake, generation, month)]
+    old = [info.key for info, next_one in pairwise(found) if next_one.modified < moment - GRACE]
+    if old:
+        lake.store.delete(old)
+
+
+# --- what is in force --------------------------------------------------------------------------------------------
+
+
+def files_in_force(lake: Lake, generation: str) -> list[str]:
+    """The highest resolution of each month, months ascending."""
+    newest: dict[str, str] = {}
+    for info in lake.store.list(table_prefix(generation, PLAYS_RESOLVED.name)):
+        if re.search(r"/resolution-\d+\.parquet$", info.key):
+            newest[info.key.rpartition("/")[0]] = info.key  # keys sort by number
+    return list(newest.values())
+
+
+def write_wanted(lake: Lake, generation: str | None = None) -> int:
+    """Write ``state/wanted-tracks.json``: tracks played whose details are not known, most-played first."""
+    generation = generation or lake.generation()
+    plays: Counter[str] = Counter()
+    for key in files_in_force(lake, generation):
+        columns = pq.ParquetFile(BytesIO(lake.store.read(key))).read(["item_id", "item_type"])
+        tracks = columns.filter(pc.equal(columns["item_type"], "track"))["item_id"].drop_null()
+        for counted in pc.value_counts(tracks).to_pylist():
+            plays[counted["values"]] += counted["counts"]
+    for track in detailed_tracks(lake, generation):
+        plays.pop(track, None)
+    wanted = sorted(plays.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_WANTED]
+    lake.store.write(WANTED_TRACKS, json.dumps({"tracks": wanted}).encode(), content_type="application/json")
+    return len(wanted)
+
+
+def detailed_tracks(lake: Lake, generation: str) -> set[str]:
+    found: set[str] = set()
+    for info in lake.store.list(table_prefix(generation, TRACKS.history)):
+        if info.key.endswith(".parquet"):
+            columns = pq.ParquetFile(BytesIO(lake.store.read(info.key))).read(["track_id", "duration_ms"])
+            found.update(columns.filter(pc.is_valid(columns["duration_ms"]))["track_id"].to_pylist())
+    return found
+
+
+# --- months ------------------------------------------------------------------------------------------------------
+
+
+def known_months(lake: Lake, generation: str) -> set[str]:
+    """Months that have observations or listens."""
+    return {
+        match[1]
+        for table in (PLAYS.history, PLAYS_RESOLVED.name)
+        for info in lake.store.list(table_prefix(generation, table))
+        if (match := re.search(r"/month=(\d{4}-\d\d)/", info.key))
+    }
+
+
+def with_neighbours(months: Iterable[str]) -> set[str]:
+    return {near for month in months for near in (before(month), month, after(month))}
+
+
+def before(month: str) -> str:
+    return f"{first_moment(month) - timedelta(days=1):%Y-%m}"
+
+
+def after(month: str) -> str:
+    return f"{first_moment(month) + timedelta(days=32):%Y-%m}"
+
+
+def first_moment(month: str) -> datetime:
+    return datetime.strptime(month, "%Y-%m")  # noqa: DTZ007 - UTC without a zone, as Parquet holds it
