@@ -63,6 +63,7 @@ def run_extraction(
     try:
         record = start_record(run_id, trigger, clock())
         record.warnings = warnings_of(secrets, clock)
+        record.authorizations = [authorization.as_json() for authorization in auth.authorizations(secrets)]
         save_run(lake, record)
         keeper = Keeper.open(lake, run_id)
         keeper.recover(lock.took_over, clock)

@@ -58,6 +58,7 @@ class RunRecord:
     sources: list[SourceRecord] = field(default_factory=list)
     holes: list[dict[str, Any]] = field(default_factory=list)  # {"user_id", "after", "before"}: plays may be lost
     warnings: list[str] = field(default_factory=list)
+    authorizations: list[dict[str, Any]] = field(default_factory=list)  # {"user_id", "authorized_at", "ends_at"}
     error: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:

@@ -95,6 +95,14 @@ class Authorization:
     authorized_at: datetime
     ends_at: datetime
 
+    def as_json(self) -> dict[str, str]:
+        """As a run's record shows it."""
+        return {
+            "user_id": self.user_id,
+            "authorized_at": rfc3339(self.authorized_at),
+            "ends_at": rfc3339(self.ends_at),
+        }
+
     def warning(self, moment: datetime) -> str | None:
         """What to tell the owner from 30 days before the end."""
         if moment >= self.ends_at:
