@@ -110,15 +110,16 @@ class Pipeline {
     const waits = (newest?.sources ?? []).filter((source) => source.not_before && instant(source.not_before) > Date.now());
     const until = waits.map((source) => source.not_before).sort().at(-1);
     const left = (newest?.sources ?? []).filter((source) => source.left);
-    const authorisations = health.authorizations ?? [];
-    const first = authorisations[0];
+    const authorised = (newest?.authorizations ?? []).toSorted((a, b) => a.ends_at.localeCompare(b.ends_at))[0];
+    const warnings = [...new Set([...(newest?.warnings ?? []), ...(health.warnings ?? []).map((each) => each.message ?? String(each))])];
     replace(this.figures,
       figure("Last run", last ? ago(last.ended_at) : "none yet", last && [h("span.badge", { class: STATE_KINDS[last.state] }, last.state)]),
       figure("Brought by it", last ? count(last.items) : "–", last && `items with ${count(last.calls)} calls, ${bytes(last.bytes)}`),
       figure("Left to fetch", left.length ? `${left.length} ${left.length === 1 ? "source" : "sources"}` : "nothing", left.map((source) => `${words(source.source)}: ${source.left}`).join("; ")),
       figure("Spotify asks to wait", until ? `until ${moment(until, selection().timezone).split(", ").at(-1)}` : "no", waits.map((source) => words(source.source)).join(", ")),
-      figure("Authorisation", first ? ago(first.authorized_at) : health.warnings?.length ? "look below" : "in order", first?.ends_at && `ends ${ago(first.ends_at)}`));
-    if (health.warnings?.length) replace(this.warnings ??= this.addWarnings(), health.warnings.map((text) => h("p.caution", null, String(text.message ?? text))));
+      figure("Authorisation", authorised ? `${ago(authorised.authorized_at).replace(" ago", "")} old` : newest ? "none" : "–",
+        authorised ? `ends ${moment(authorised.ends_at, selection().timezone, { dateStyle: "medium" })}` : newest && "log in with python -m chalicelib login"));
+    if (warnings.length || this.warnings) replace(this.warnings ??= this.addWarnings(), warnings.map((text) => h("p.caution", null, text)));
   }
 
   addWarnings() {
