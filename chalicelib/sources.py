@@ -8,8 +8,8 @@ saved_tracks       saved_albums, followed_artists, my_playlists: a listener's li
 top_artists        top_tracks: Spotify's ranking for one ``time_range``, the first 50
 playlist_items     items of playlists whose ``snapshot_id`` is new
 playlists          playlists by ``ids``
-search             the first ``pages`` of a ``query`` for ``types``
-new_releases       Spotify's own list (extended mode)
+search             the ``first`` results (of each type) of a ``query`` for ``types``
+new_releases       the ``first`` of Spotify's own list (extended mode)
 discographies      releases of followed artists and of the artists in ``ids``, of ``include_groups``
 albums             artists: details of each one seen; tracks: those that an imported history asks for
 =================  ==========================================================================================
@@ -35,7 +35,7 @@ MODES = ("development", "extended")
 GROUPS = ("album", "single", "appears_on", "compilation")
 TYPES = ("album", "artist", "track")
 TIME_RANGES = ("short_term", "medium_term", "long_term")
-MOST_SEARCH_PAGES = 100  # of 10 items: Spotify's largest search offset is 1,000
+MOST_RESULTS = 1000  # Spotify's largest search offset
 
 Check = Callable[[Any], Any]
 
@@ -219,10 +219,10 @@ KINDS: dict[str, Kind] = {
     "playlists": Kind(user=False, params={"ids": spotify_ids}),
     "search": Kind(
         user=False,
-        params={"query": words, "types": some_of(TYPES), "pages": whole(1, MOST_SEARCH_PAGES)},
-        defaults={"types": ["album"], "pages": 1},
+        params={"query": words, "types": some_of(TYPES), "first": whole(1, MOST_RESULTS)},
+        defaults={"types": ["album"], "first": 50},
     ),
-    "new_releases": Kind(user=False),
+    "new_releases": Kind(user=False, params={"first": whole(1, MOST_RESULTS)}, defaults={"first": 50}),
     "discographies": Kind(
         user=False,
         params={"ids": spotify_ids, "include_groups": some_of(GROUPS)},

@@ -11,67 +11,60 @@ from chalicelib.spotify.guard import Call, group_of
 from chalicelib.spotify.reading import PAGE, SHORT_PAGE, Request, View, fixed, moment_of, pages
 from chalicelib.state import WANTED
 
-SEARCH_OFFSETS = 1000  # Spotify's largest offset of a search
 TRACK_BATCH, ARTIST_BATCH, ALBUM_BATCH = 50, 50, 20  # ids in one call, extended mode
 
 
 @dataclass(slots=True)
-class Search:
-    """The first pages of a search. When the first is as it was, so, it is assumed, are the others."""
+class First:
+    """The ``first`` results of a search, or of Spotify's new releases (which development mode does not have).
+
+    When the first page is as it was, so, it is assumed, are the others.
+    """
 
     source: Source
     user: str | None = None
-    groups: ClassVar[tuple[str, ...]] = ("search",)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return (group_of(self._template),)
+
+    @property
+    def _template(self) -> str:
+        return "search" if self.source.reads == "search" else "browse/new-releases"
+
+    @property
+    def _listing(self) -> str:
+        return f"{self.source.reads}:{self.source.name}"
 
     def next(self, view: View) -> Request | None:
-        listing = f"search:{self.source.name}"
-        walk = view.state.walks.get(listing)
-        if not view.free(listing) or not (walk or view.source_due(self.source, None)):
-            return None
-        types = self.source.params["types"]
-        arguments = {
-            "q": self.source.params["query"],
-            "type": ",".join(types),
-            "limit": SHORT_PAGE,
-            "offset": walk["offset"] if walk else 0,
-        }
-        most = min(self.source.params["pages"] * SHORT_PAGE, SEARCH_OFFSETS)
-        call = Call("search", arguments, "search", f"{types[0]}s.items")
-        return Request(self.source.name, listing, None, call, fixed({"search": {"most": most}}))
-
-    def calls_left(self, view: View) -> int:
-        walk = view.state.walks.get(f"search:{self.source.name}")
-        if walk:
-            return pages(min(walk["total"], self.source.params["pages"] * SHORT_PAGE) - walk["offset"], SHORT_PAGE)
-        return int(view.source_due(self.source, None))
-
-
-@dataclass(slots=True)
-class NewReleases:
-    """Spotify's list of new releases, which development mode does not have."""
-
-    source: Source
-    user: str | None = None
-    groups: ClassVar[tuple[str, ...]] = ("browse",)
-
-    def next(self, view: View) -> Request | None:
-        listing = f"new_releases:{self.source.name}"
-        walk = view.state.walks.get(listing)
-        if not self._offered(view) or not view.free(listing):
+        walk = view.state.walks.get(self._listing)
+        if not self._offered(view) or not view.free(self._listing):
             return None
         if not (walk or view.source_due(self.source, None)):
             return None
-        arguments = {"limit": PAGE, "offset": walk["offset"] if walk else 0}
-        call = Call("new_releases", arguments, "browse/new-releases", "albums.items")
-        return Request(self.source.name, listing, None, call)
+        offset, first = (walk["offset"] if walk else 0), self.source.params["first"]
+        paging = {"offset": offset, "limit": min(self._size(view), first - offset)}
+        context = fixed({"first": first})
+        return Request(self.source.name, self._listing, None, self._call(paging), context)
+
+    def _call(self, paging: dict[str, int]) -> Call:
+        if self.source.reads == "new_releases":
+            return Call("new_releases", paging, self._template, "albums.items")
+        types = self.source.params["types"]
+        arguments = {"q": self.source.params["query"], "type": ",".join(types), **paging}
+        return Call("search", arguments, self._template, f"{types[0]}s.items")
+
+    def _size(self, view: View) -> int:
+        return view.page_size(self._template, PAGE, SHORT_PAGE)
 
     def _offered(self, view: View) -> bool:
-        return view.extended and "browse/new-releases" not in view.state.removed
+        mode = "extended" if view.extended else "development"
+        return mode in self.source.modes and self._template not in view.state.removed
 
     def calls_left(self, view: View) -> int:
-        walk = view.state.walks.get(f"new_releases:{self.source.name}")
+        walk = view.state.walks.get(self._listing)
         if walk:
-            return pages(walk["total"] - walk["offset"])
+            return pages(walk["total"] - walk["offset"], self._size(view))
         return int(self._offered(view) and view.source_due(self.source, None))
 
 

@@ -59,12 +59,12 @@ def take_refusal(state: State, answer: Answer) -> None:
     elif found := re.fullmatch(r"artists/(\w+)/albums", endpoint):
         state.walks.pop(f"discography:{found[1]}", None)
         state.known[f"discography:{found[1]}"] = {"at": int(moment.timestamp()), "total": 0, "first": []}
-    elif found := re.fullmatch(r"playlists/(\w+)/items", endpoint):
-        state.walks.pop(f"playlist:{found[1]}", None)
-        if found[1] in state.playlists:
+    elif found := re.fullmatch(r"playlists/(\w+)(?:/items)?", endpoint):
+        if "snapshot_id" not in answer.context:
+            state.finished(answer.source, found[1], moment)
+        elif found[1] in state.playlists:
+            state.walks.pop(f"playlist:{found[1]}", None)
             state.playlists[found[1]]["refused"] = answer.context["snapshot_id"]
-    elif found := re.fullmatch(r"playlists/(\w+)", endpoint):
-        state.finished(answer.source, found[1], moment)
 
 
 def take_note(state: State, note: dict[str, Any]) -> None:
@@ -204,24 +204,36 @@ def recent(full_at: str, answer: Answer) -> bool:
 
 
 def take_playlist(state: State, answer: Answer, document: Document, playlist_id: str) -> Taken:
-    state.finished(answer.source, playlist_id, answer.received_at)
-    return Taken(1, int(note_playlist(state, document, None)))
+    """A playlist by itself, with the first of its items where this app may see them."""
+    if "playlist_id" not in answer.context:  # read for what it is, not opened for its items
+        state.finished(answer.source, playlist_id, answer.received_at)
+    new = note_playlist(state, document, None)
+    playlist = state.playlists[playlist_id]
+    page = document.get("items") or document.get("tracks")
+    if not isinstance(page, dict) or not page.get("items"):
+        playlist["apart"] = True  # its items have to be asked for
+    elif new:
+        read_on(state, answer, page, playlist_id, document["snapshot_id"])
+        return Taken(1 + len(page["items"]), 1 + len(page["items"]))
+    return Taken(1, int(new))
 
 
-def take_playlist_items(state: State, answer: Answer, document: Document, playlist_id: str) -> Taken:
-    """A page of a playlist's items. One that changes its length meanwhile has a new version: the next run reads it."""
+def read_on(state: State, answer: Answer, page: Document, playlist_id: str, snapshot: str) -> None:
+    """Move on behind a page of a playlist's items. One that changes meanwhile has a new version to read anew."""
     listing = f"playlist:{playlist_id}"
-    snapshot = answer.context["snapshot_id"]
-    total = int(document.get("total") or 0)
+    total = int(page.get("total") or 0)
     walk = state.walks.get(listing)
     if walk is None or walk["snapshot"] != snapshot or not answer.params.get("offset"):
         walk = state.walks[listing] = new_walk(answer, total, snapshot=snapshot)
-    advance(walk, answer, document, total)
-    playlist = state.playlists.get(playlist_id)
-    if is_last(document):
+    advance(walk, answer, page, total)
+    if is_last(page):
         del state.walks[listing]
-        if playlist is not None:
-            playlist["done"] = snapshot
+        if playlist_id in state.playlists:
+            state.playlists[playlist_id]["done"] = snapshot
+
+
+def take_playlist_items(state: State, answer: Answer, document: Document, playlist_id: str) -> Taken:
+    read_on(state, answer, document, playlist_id, answer.context["snapshot_id"])
     return Taken(len(document["items"]), len(document["items"]))
 
 
@@ -229,37 +241,29 @@ def take_playlist_items(state: State, answer: Answer, document: Document, playli
 
 
 def take_search(state: State, answer: Answer, document: Document) -> Taken:
-    listing = f"search:{answer.source}"
     results = [page for page in document.values() if isinstance(page, dict) and isinstance(page.get("items"), list)]
-    most = int(answer.context.get("search", {}).get("most", 0))
-    total = min(most, max((int(page.get("total") or 0) for page in results), default=0))
-    walk = state.walks.setdefault(listing, new_walk(answer, total))
-    ids = [item["id"] for page in results for item in page["items"] if item and item.get("id")]
-    items = sum(len(page["items"]) for page in results)
-    walk["total"] = total
-    walk["offset"] = int(answer.params.get("offset") or 0) + int(answer.params.get("limit") or items)
-    known = state.known.get(listing)
-    unchanged = not answer.params.get("offset") and known is not None and known["first"] == ids
-    if not answer.params.get("offset"):
-        state.known[listing] = {"first": ids}
-    if unchanged or walk["offset"] >= total or not items:
-        end_walk(state, answer, listing, user=None)
-    return Taken(items, 0 if unchanged else items)
+    return take_first(state, answer, results, f"search:{answer.source}")
 
 
 def take_new_releases(state: State, answer: Answer, document: Document) -> Taken:
-    listing = f"new_releases:{answer.source}"
-    page = document["albums"]
-    ids = [album["id"] for album in page["items"] if album and album.get("id")]
-    walk = state.walks.setdefault(listing, new_walk(answer, int(page.get("total") or 0)))
-    advance(walk, answer, page, int(page.get("total") or 0))
+    return take_first(state, answer, [document["albums"]], f"new_releases:{answer.source}")
+
+
+def take_first(state: State, answer: Answer, results: list[Document], listing: str) -> Taken:
+    """A page of the first results of something; when the first page is as it was, so are the rest."""
+    offset = int(answer.params.get("offset") or 0)
+    items = [item for page in results for item in page["items"]]
+    ids = [item["id"] for item in items if item and item.get("id")]
+    total = min(int(answer.context["first"]), max((int(page.get("total") or 0) for page in results), default=0))
+    walk = state.walks.setdefault(listing, new_walk(answer, total))
+    walk["total"], walk["offset"] = total, offset + int(answer.params.get("limit") or len(items))
     known = state.known.get(listing)
-    unchanged = not answer.params.get("offset") and known is not None and known["first"] == ids
-    if not answer.params.get("offset"):
+    unchanged = offset == 0 and known is not None and known["first"] == ids
+    if offset == 0:
         state.known[listing] = {"first": ids}
-    if unchanged or is_last(page):
+    if unchanged or walk["offset"] >= total or not items:
         end_walk(state, answer, listing, user=None)
-    return Taken(len(ids), 0 if unchanged else len(ids))
+    return Taken(len(items), 0 if unchanged else len(items))
 
 
 def take_discography(state: State, answer: Answer, document: Document, artist_id: str) -> Taken:

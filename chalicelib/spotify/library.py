@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from chalicelib.clock import parse_rfc3339, rfc3339
 from chalicelib.sources import Source
 from chalicelib.spotify.guard import Call
-from chalicelib.spotify.reading import PAGE, Request, View, fixed, listing_context, pages
+from chalicelib.spotify.reading import PAGE, Context, Request, View, fixed, listing_context, pages
 
 FULL_FOLLOWED_EVERY = timedelta(days=7)  # between complete readings of followed artists that seem unchanged
 
@@ -141,13 +141,17 @@ class PlaylistItems:
         return None
 
     def _page(self, view: View, playlist_id: str, playlist: dict[str, Any], user: str) -> Request:
+        """The next page; a playlist too long for one page is opened by itself, which brings its first 100 items."""
         listing = f"playlist:{playlist_id}"
         walk = view.state.walks.get(listing)
         offset = walk["offset"] if walk and walk["snapshot"] == playlist["snapshot"] else 0
+        if offset == 0 and playlist["total"] > PAGE and not playlist.get("apart"):
+            context = opened(playlist_id, playlist["snapshot"])
+            return Request(self.source.name, listing, user, whole_playlist(playlist_id), context)
         arguments = {"playlist_id": playlist_id, "limit": PAGE, "offset": offset}
-        context = {"playlist_id": playlist_id, "snapshot_id": playlist["snapshot"]}
         call = Call("playlist_items", arguments, "playlists/{id}/items", "items")
-        return Request(self.source.name, listing, user, call, fixed(context))
+        context = fixed({"playlist_id": playlist_id, "snapshot_id": playlist["snapshot"]})
+        return Request(self.source.name, listing, user, call, context)
 
     def calls_left(self, view: View) -> int:
         waiting = [
@@ -161,6 +165,17 @@ class PlaylistItems:
         walk = view.state.walks.get(f"playlist:{playlist_id}", {})
         read = walk["offset"] if walk.get("snapshot") == playlist["snapshot"] else 0
         return max(1, pages(playlist["total"] - read))
+
+
+def whole_playlist(playlist_id: str) -> Call:
+    """A playlist by itself: what it is, its version, and where this app may see them its first items."""
+    arguments = {"playlist_id": playlist_id, "additional_types": ("track", "episode")}
+    return Call("playlist", arguments, "playlists/{id}", "snapshot_id")
+
+
+def opened(playlist_id: str, listed: str) -> Context:
+    """The context of a playlist opened for its items: its own version, or the listed one of a refusal."""
+    return lambda document: {"playlist_id": playlist_id, "snapshot_id": document.get("snapshot_id") or listed}
 
 
 def outdated(playlist: dict[str, Any]) -> bool:
@@ -188,10 +203,9 @@ class Playlists:
     def next(self, view: View) -> Request | None:
         for playlist_id in self._due(view):
             if view.free(f"playlist-itself:{playlist_id}"):
-                arguments = {"playlist_id": playlist_id, "additional_types": ("track", "episode")}
-                call = Call("playlist", arguments, "playlists/{id}", "snapshot_id")
                 reader = next(iter(view.listeners), None)
-                return Request(self.source.name, f"playlist-itself:{playlist_id}", reader, call)
+                listing = f"playlist-itself:{playlist_id}"
+                return Request(self.source.name, listing, reader, whole_playlist(playlist_id))
         return None
 
     def _due(self, view: View) -> list[str]:

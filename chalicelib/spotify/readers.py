@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chalicelib.sources import Source
-from chalicelib.spotify.catalogue import Details, Discographies, NewReleases, Search
+from chalicelib.spotify.catalogue import Details, Discographies, First
 from chalicelib.spotify.library import FollowedArtists, Listing, PlaylistItems, Playlists, RecentlyPlayed, Top
 from chalicelib.spotify.reading import Reader
 
@@ -21,8 +21,8 @@ OF_LISTENERS: dict[str, Callable[[Source, str], Reader]] = {
 OF_THE_APP: dict[str, Callable[[Source], Reader]] = {
     "playlist_items": PlaylistItems,
     "playlists": Playlists,
-    "search": Search,
-    "new_releases": NewReleases,
+    "search": First,
+    "new_releases": First,
     "discographies": Discographies,
     "albums": Details,
     "artists": Details,

@@ -98,9 +98,15 @@ class View:
 class Reader(Protocol):
     """One source, for one listener where it needs one."""
 
-    source: Source
-    user: str | None
-    groups: tuple[str, ...]  # the endpoint groups that it calls
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def user(self) -> str | None: ...
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The endpoint groups that it calls."""
 
     def next(self, view: View) -> Request | None:
         """The next call that may leave now; None when there is none, or none before an answer under way arrives."""
