@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from chalicelib import __version__, assets, imports, worker
+from chalicelib import assets, imports, worker
 from chalicelib.access import RUN
 from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.engine import Engine, Query, QueryState, RowPage
@@ -35,6 +35,7 @@ from chalicelib.errors import (
     Unauthorized,
     WaitUntil,
 )
+from chalicelib.health import Health
 from chalicelib.lake import REPORTS, Lake, transformed_note
 from chalicelib.limits import RateLimit
 from chalicelib.lock import holder_of
@@ -99,6 +100,7 @@ class Api:
         self._worker = worker
         self._clock = clock
         self._limit = RateLimit(settings.requests_per_minute)
+        self._health = Health(settings, lake, clock)
 
     def handle(self, request: Request) -> Reply:
         """The reply to a request, whatever happens."""
@@ -139,8 +141,7 @@ class Api:
         return Reply(200, found.text, found.content_type, headers)
 
     def health(self, _: Asked) -> Reply:
-        engine = "athena" if self._settings.on_aws else "embedded"
-        return Reply(200, {"status": "ok", "version": __version__, "engine": engine, "warnings": []})
+        return Reply(200, self._health.report())
 
     def openapi(self, _: Asked) -> Reply:
         from chalicelib.openapi import document
@@ -350,7 +351,7 @@ def require_scope(route: Route, request: Request) -> None:
 
 def read_request(route: Route, request: Request) -> Asked:
     """The request's values by their declarations. Raises InvalidRequest naming every fault at once."""
-    require_names(route, request.path)
+    require_names(request.path)
     query, faults = check_query(route.query, {} if route.open_query else request.query)
     body: dict[str, Any] = {}
     if route.body is not None and route.body_type == JSON:
@@ -360,7 +361,7 @@ def read_request(route: Route, request: Request) -> Asked:
     return Asked(request, request.path, query, body)
 
 
-def require_names(route: Route, path: Mapping[str, str]) -> None:
+def require_names(path: Mapping[str, str]) -> None:
     for name, value in path.items():
         if not re.fullmatch(NAME, value):
             raise NotFound(f"there is no {name} {value[:100]!r}", **{name: value[:100]})

@@ -19,6 +19,7 @@ CONTENT_TYPES = {
     ".svg": "image/svg+xml",
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
+    ".md": "text/markdown; charset=utf-8",
 }
 IMAGE_HOST = "https://i.scdn.co"  # Spotify's covers
 
