@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -58,7 +59,13 @@ class FolderStore:
             return self._publish(path, key)
 
     def write_file(self, key: str, path: Path) -> None:
-        self._publish(path, key)
+        if os.stat(path).st_dev == os.stat(self._scratch()).st_dev:
+            self._publish(path, key)
+            return
+        with self._scratch_file() as near:  # a rename cannot leave its file system
+            shutil.copyfile(path, near)
+            self._publish(near, key)
+        path.unlink()
 
     def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
         with self._lock(), self._scratch_file() as path:
