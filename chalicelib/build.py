@@ -17,16 +17,18 @@ import pyarrow as pa
 
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
-from chalicelib.columns import ORIGIN, arrow_tables
+from chalicelib.columns import ORIGIN, Misfit, arrow_tables
 from chalicelib.errors import RawObjectInvalid
 from chalicelib.parquet import TableFiles, arrow_schema, sort_rows
 from chalicelib.quality import Findings, Rejection, check_references, check_rows, shortened
 from chalicelib.raw import Answer
+from chalicelib.records import Fault
 from chalicelib.runs import RunRecord
 from chalicelib.tables import Table
-from chalicelib.tabulate import Place, Window
+from chalicelib.tabulate import Batch, Place, Said
 
-WINDOW_ROWS = 200_000  # rows of all tables that are held uncompressed: bounds memory
+BATCH_ROWS = 1_000  # rows read off their records at once: small enough for the processor's cache
+WINDOW_ROWS = 200_000  # rows of all tables that are checked and written at once: bounds memory
 
 
 @dataclass(slots=True)
@@ -47,12 +49,12 @@ def build_answers(key: str, answers: Iterable[Answer], files: TableFiles) -> Bui
     something; ``files`` must not be published then.
     """
     built, findings = Built(), Findings()
-    window, last = Window(), None
+    window, last = Window(0), None
     with collector_paused():
         for answer in answers:
             last = window.add(answer)
             built.answers += 1
-            if len(window) >= WINDOW_ROWS:
+            if window.rows >= WINDOW_ROWS:
                 flush(key, window, findings, files, built)
                 window = Window(built.answers)
         flush(key, window, findings, files, built)
@@ -62,17 +64,54 @@ def build_answers(key: str, answers: Iterable[Answer], files: TableFiles) -> Bui
     return finished(built, findings, files)
 
 
+class Window:
+    """The rows of a stretch of answers as Arrow tables, a batch at a time; checked and written together."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.rows = 0
+        self.observed: list[int] = []  # ms, of each answer
+        self.batch = Batch(first, Said())
+        self.tables: dict[str, tuple[Table, list[pa.Table], list[Misfit]]] = {}
+        self.faults: list[tuple[int, Fault]] = []
+        self.unknown: list[str] = []
+        self.counts: dict[str, int] = {}
+
+    def add(self, answer: Answer) -> Place:
+        place = self.batch.add(answer)
+        if len(self.batch) >= BATCH_ROWS:
+            self.settle()
+        return place
+
+    def settle(self) -> None:
+        """Turn the batch into Arrow and begin another."""
+        batch = self.batch
+        for table, rows, misfits in arrow_tables(batch):
+            _, chunks, all_misfits = self.tables.setdefault(table.name, (table, [], []))
+            chunks.append(rows)
+            all_misfits += misfits
+        self.rows += len(batch)
+        self.observed += [place.observed_ms for place in batch.places]
+        self.faults += batch.faults
+        self.unknown += batch.unknown
+        for name, count in batch.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+        self.batch = Batch(self.first + len(self.observed), batch.said)
+
+
 def flush(key: str, window: Window, findings: Findings, files: TableFiles, built: Built) -> None:
     """Check a window's rows and add them to ``files``."""
+    window.settle()
     published: dict[str, tuple[Table, pa.Table]] = {}
-    for table, rows, misfits in arrow_tables(window):
+    for table, chunks, misfits in window.tables.values():
+        rows = pa.concat_tables(chunks).combine_chunks()
         published[table.name] = (table, check_rows(table, rows, misfits, findings))
     check_references(published, findings)
     report_faults(window, findings)
     for table, rows in published.values():
         files.add(table, rows.drop_columns([ORIGIN]))
     files.add(declared.REJECTED_ROWS, rejected_rows(key, window, findings.take_rejections()))
-    built.items += window.items
+    built.items += sum(window.counts.values())
 
 
 def report_faults(window: Window, findings: Findings) -> None:
@@ -94,7 +133,7 @@ def rejected_rows(key: str, window: Window, rejections: list[Rejection]) -> pa.T
     for each in rejections:
         which = (each.answer, each.item, each.table_name, each.check_name)
         occurrences[which] = nth = occurrences.get(which, -1) + 1
-        observed = window.places[each.answer - window.first].observed_ms
+        observed = window.observed[each.answer - window.first]
         rows.append({"raw_key": key, **asdict(each), "occurrence": nth, "observed_at": observed})
     return sorted_table(declared.REJECTED_ROWS, rows)
 

@@ -1,4 +1,4 @@
-"""From records to Arrow columns: how each column of each table is made of a window's records.
+"""From records to Arrow columns: how each column of each table is made of a batch's records.
 
 A cell whose value does not fit its column's type (a fraction where a whole number belongs, a number beyond 64 bits,
 a time that is none) is a misfit: the row it is in is reported and left out. Nothing is coerced.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from chalicelib.clock import epoch_ms, parse_rfc3339
 from chalicelib.parquet import ARROW_TYPES
 from chalicelib.records import Image, Item
 from chalicelib.tables import Table
-from chalicelib.tabulate import ITEM_BITS, Listing, Place, Rows, Window, digest, is_local, play_id
+from chalicelib.tabulate import ITEM_BITS, Batch, Listing, Place, Rows, digest, is_local, play_id
 
 ORIGIN = "_origin"  # column that goes with the rows until they are written
 EARLIEST, LATEST = -2_208_988_800_000, 7_258_118_400_000  # ms: 1900-01-01 and 2200-01-01; other times are mistakes
@@ -36,10 +36,10 @@ class Misfit:
     reason: str
 
 
-def arrow_tables(window: Window) -> Iterator[tuple[Table, pa.Table, list[Misfit]]]:
-    """Each table that the window feeds, its rows with their ``origin``, and the cells that kept rows out."""
-    places = PlaceColumns(window)
-    for table, make, rows in sources(window):
+def arrow_tables(batch: Batch) -> Iterator[tuple[Table, pa.Table, list[Misfit]]]:
+    """Each table that the batch feeds, its rows with their ``origin``, and the cells that kept rows out."""
+    places = PlaceColumns(batch)
+    for table, make, rows in sources(batch):
         origins, columns = make(rows, places)
         if origins:
             yield table, *to_arrow(table, columns, pa.array(origins, pa.int64()), places)
@@ -48,30 +48,30 @@ def arrow_tables(window: Window) -> Iterator[tuple[Table, pa.Table, list[Misfit]
 Maker = Callable[[Rows, "PlaceColumns"], tuple[Sequence[int], Columns]]
 
 
-def sources(window: Window) -> list[tuple[Table, Maker, Rows]]:
+def sources(batch: Batch) -> list[tuple[Table, Maker, Rows]]:
     return [
-        (declared.ARTISTS, artist_columns, window.artists),
-        (declared.ALBUMS, album_columns, window.albums),
-        (declared.ALBUM_ARTISTS, album_artist_columns, window.albums),
-        (declared.TRACKS, track_columns, window.tracks),
-        (declared.TRACK_ARTISTS, track_artist_columns, window.tracks),
-        (declared.PLAYLISTS, playlist_columns, window.playlists),
-        (declared.PLAYLIST_ITEMS, playlist_item_columns, window.entries),
-        (declared.SAVED_ITEMS, saved_item_columns, window.saved),
-        (declared.FOLLOWED_ARTISTS, followed_artist_columns, window.followed),
-        (declared.TOP_ITEMS, top_item_columns, window.top),
-        (declared.EPISODES, episode_columns, window.episodes),
-        (declared.PLAYS, play_columns, window.plays),
-        (declared.LISTINGS, listing_columns, window.listings),
+        (declared.ARTISTS, artist_columns, batch.artists),
+        (declared.ALBUMS, album_columns, batch.albums),
+        (declared.ALBUM_ARTISTS, album_artist_columns, batch.albums),
+        (declared.TRACKS, partial(track_columns, batch.track_albums), batch.tracks),
+        (declared.TRACK_ARTISTS, track_artist_columns, batch.tracks),
+        (declared.PLAYLISTS, playlist_columns, batch.playlists),
+        (declared.PLAYLIST_ITEMS, playlist_item_columns, batch.entries),
+        (declared.SAVED_ITEMS, saved_item_columns, batch.saved),
+        (declared.FOLLOWED_ARTISTS, followed_artist_columns, batch.followed),
+        (declared.TOP_ITEMS, top_item_columns, batch.top),
+        (declared.EPISODES, episode_columns, batch.episodes),
+        (declared.PLAYS, play_columns, batch.plays),
+        (declared.LISTINGS, listing_columns, batch.listings),
     ]
 
 
 class PlaceColumns:
     """What rows take from their answers' headers, looked up by origin."""
 
-    def __init__(self, window: Window) -> None:
-        self.first = window.first
-        self.places = window.places
+    def __init__(self, batch: Batch) -> None:
+        self.first = batch.first
+        self.places = batch.places
 
     def numbers(self, origins: pa.Array) -> pa.Array:
         return pc.subtract(pc.shift_right(origins, ITEM_BITS), self.first)
@@ -124,12 +124,12 @@ def album_artist_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[in
     return artist_places("album_id", rows)
 
 
-def track_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def track_columns(album_ids: Sequence[str | None], rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Columns]:
     tracks = rows.records
     return rows.origins, {
         "track_id": [track.id for track in tracks],
         "name": [track.name for track in tracks],
-        "album_id": [track.album and track.album.id for track in tracks],
+        "album_id": album_ids,
         "duration_ms": [track.duration_ms for track in tracks],
         "explicit": [track.explicit for track in tracks],
         "disc_number": [track.disc_number for track in tracks],
@@ -223,12 +223,12 @@ def top_item_columns(rows: Rows, places: PlaceColumns) -> tuple[Sequence[int], C
 def episode_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Columns]:
     episodes = rows.records
     return rows.origins, {
-        "episode_id": [episode.id for episode in episodes],
-        "name": [episode.name for episode in episodes],
-        "show_id": [episode.show and episode.show.id for episode in episodes],
-        "show_name": [episode.show and episode.show.name for episode in episodes],
-        "duration_ms": [episode.duration_ms for episode in episodes],
-        "released_on": [first_day(episode.release_date) for episode in episodes],
+        "episode_id": [episode.id for episode, _ in episodes],
+        "name": [episode.name for episode, _ in episodes],
+        "show_id": [show and show.id for _, show in episodes],
+        "show_name": [show and show.name for _, show in episodes],
+        "duration_ms": [episode.duration_ms for episode, _ in episodes],
+        "released_on": [first_day(episode.release_date) for episode, _ in episodes],
     }
 
 
@@ -268,7 +268,7 @@ def listing_columns(rows: Rows, places: PlaceColumns) -> tuple[Sequence[int], Co
     }
 
 
-def largest(images: list[Image] | None) -> str | None:
+def largest(images: tuple[Image, ...] | None) -> str | None:
     """Address of the widest image; of the first where widths are not given."""
     if not images:
         return None

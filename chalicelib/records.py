@@ -28,21 +28,25 @@ class Record(Struct, gc=False):
     """Part of an answer. Records hold no cycles, so the garbage collector need not know them."""
 
 
-class Image(Record):
+class Described(Struct, frozen=True, gc=False):
+    """What describes a thing. Its hash is that of all it says, which tells whether it has been said before."""
+
+
+class Image(Described, frozen=True):
     url: str | None = None
     width: Whole = None
 
 
-class ExternalUrls(Record):
+class ExternalUrls(Described, frozen=True):
     spotify: str | None = None
 
 
-class ExternalIds(Record):
+class ExternalIds(Described, frozen=True):
     isrc: str | None = None
     upc: str | None = None
 
 
-class Reference(Record):
+class Reference(Described, frozen=True):
     id: str | None = None
 
 
@@ -50,19 +54,19 @@ class Context(Record):
     uri: str | None = None
 
 
-class Artist(Record):
+class Artist(Described, frozen=True):
     """Simplified artists have an id, a name and an address; full ones the rest too."""
 
     id: str | None = None
     name: str | None = None
-    genres: list[str] | None = None
+    genres: tuple[str, ...] | None = None
     popularity: Whole = None
     followers: Followers | None = None
-    images: list[Image] | None = None
+    images: tuple[Image, ...] | None = None
     external_urls: ExternalUrls | None = None
 
 
-class Followers(Record):
+class Followers(Described, frozen=True):
     total: Whole = None
 
 
@@ -74,20 +78,20 @@ class Page(Record, Generic[T]):
     offset: Whole = None
 
 
-class InnerPage(Record, Generic[T]):
+class InnerPage(Described, Generic[T], frozen=True):
     """The first page of a list inside something else; short forms give its total alone."""
 
-    items: list[T | None] | None = None
+    items: tuple[T | None, ...] | None = None
     total: Whole = None
     offset: Whole = None
 
 
-class Album(Record):
+class Album(Described, frozen=True):
     id: str | None = None
     name: str | None = None
     album_type: str | None = None
-    artists: list[Artist] | None = None
-    images: list[Image] | None = None
+    artists: tuple[Artist, ...] | None = None
+    images: tuple[Image, ...] | None = None
     release_date: str | None = None
     release_date_precision: str | None = None
     total_tracks: Whole = None
@@ -98,13 +102,13 @@ class Album(Record):
     tracks: InnerPage[Item] | None = None
 
 
-class Show(Record):
+class Show(Described, frozen=True):
     id: str | None = None
     name: str | None = None
     episodes: InnerPage[Item] | None = None
 
 
-class Item(Record):
+class Item(Described, frozen=True):
     """A track or an episode: playlists and players mix them; ``type`` and ``uri`` tell them apart."""
 
     id: str | None = None
@@ -112,7 +116,7 @@ class Item(Record):
     type: str | None = None
     uri: str | None = None
     album: Album | None = None
-    artists: list[Artist] | None = None
+    artists: tuple[Artist, ...] | None = None
     duration_ms: Whole = None
     explicit: bool | None = None
     disc_number: Whole = None
@@ -145,7 +149,7 @@ class SavedTrack(Record):
 
 
 class SavedAlbum(Record):
-    album: Album | None = None
+    album: Album | None
     added_at: str | None = None
 
 
@@ -219,7 +223,7 @@ class Part:
     """
 
     path: tuple[str, ...]
-    record: type[Record]
+    record: type[Struct]
     kind: str
     table: str
     nested: bool = False
@@ -254,7 +258,7 @@ class Fault:
 Found = tuple[Part, Sequence[Any]]  # a part and its items: records of its type, None where an entry is null
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-read_item = msgspec.json.Decoder(Item).decode
+read_item = msgspec.json.Decoder(Item | None).decode
 read_entries = msgspec.json.Decoder(InnerPage[Entry]).decode
 read_object = msgspec.json.Decoder(dict[str, Raw]).decode
 read_list = msgspec.json.Decoder(list[Raw]).decode
@@ -317,6 +321,14 @@ ENDPOINTS = (
     ),
     endpoint("browse/new-releases", NewReleases, Part(ALBUMS_PAGE, Album, "album", "albums")),
 )
+
+
+def read_either(other: Raw) -> Item | None:
+    """The item of an entry that is not keyed as expected: what the other key holds."""
+    if other is ABSENT:
+        raise msgspec.ValidationError("Object missing required field `item` or `track`")
+    item: Item | None = read_item(other)
+    return item
 
 
 @lru_cache(maxsize=4096)

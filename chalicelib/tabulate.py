@@ -1,7 +1,8 @@
-"""Which record feeds which tables: a :class:`Window` collects the records of a stretch of answers.
+"""Which record feeds which tables: a :class:`Batch` collects the records of a few answers.
 
 Records are kept as they were decoded; columns.py reads columns off them all at once, so that no row exists as an
-object of its own. What answers repeat word for word within a window is kept once.
+object of its own. Batches are small, for the records of one should still be in the processor's cache when they are
+read: that halves the time of the whole. What was said before, word for word, is not kept again (:class:`Said`).
 
 Each row carries an *origin*, ``answer << 32 | item + 1``: its answer's number in the raw object and its place in
 that answer (0 in the low half for the answer as a whole). What a row takes from its answer's header (the time, the
@@ -32,8 +33,8 @@ from chalicelib.records import (
     Show,
     decode,
     find_endpoint,
+    read_either,
     read_entries,
-    read_item,
 )
 
 ITEM_BITS = 32
@@ -87,11 +88,26 @@ class Rows:
         return len(self.records)
 
 
-class Window:
+class Said:
+    """What was last said of each artist, album, track and episode, as a hash; short and full forms apart."""
+
+    __slots__ = ("albums", "artists", "episodes", "short_artists", "short_tracks", "tracks")
+
+    def __init__(self) -> None:
+        self.artists: dict[str | None, int] = {}
+        self.short_artists: dict[str | None, int] = {}
+        self.albums: dict[str | None, int] = {}
+        self.tracks: dict[str | None, int] = {}
+        self.short_tracks: dict[str | None, int] = {}
+        self.episodes: dict[str | None, int] = {}
+
+
+class Batch:
     """The records of consecutive answers, from answer number ``first`` on."""
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, first: int, said: Said) -> None:
         self.first = first
+        self.said = said
         self.places: list[Place] = []
         self.faults: list[tuple[int, Fault]] = []  # with their answer's number
         self.unknown: list[str] = []  # endpoints that feed no table
@@ -100,10 +116,7 @@ class Window:
         self.artists, self.albums, self.tracks, self.episodes = Rows(), Rows(), Rows(), Rows()
         self.playlists, self.entries, self.plays, self.listings = Rows(), Rows(), Rows(), Rows()
         self.saved, self.followed, self.top = Rows(), Rows(), Rows()
-        self._seen_artists: dict[str, Artist] = {}
-        self._seen_albums: dict[str, Album] = {}
-        self._seen_tracks: dict[str, Item] = {}
-        self._seen_episodes: dict[str, Item] = {}
+        self.track_albums: list[str | None] = []  # album id of each of ``tracks``
 
     def add(self, answer: Answer) -> Place:
         """Take one answer. One that says that something went wrong (its status is not 200) feeds nothing."""
@@ -159,37 +172,35 @@ class Window:
                 self._add_item(item, origin + index)
 
     def take_album_tracks(self, items: Sequence[Item | None], origin: int, place: Place) -> None:
-        album = Album(id=place.path_id)
         for index, item in enumerate(items):
             if item is not None:
-                item.album = album
-                self._add_item(item, origin + index)
+                self._add_track(item, origin + index, place.path_id)
 
     def take_shows(self, items: Sequence[Show | None], origin: int, _place: Place) -> None:
         for show in items:
             if show is not None and show.episodes is not None:
                 for episode in show.episodes.items or ():
                     if episode is not None:
-                        episode.show = Show(show.id, show.name)
-                        self._add_episode(episode, origin)
+                        self._add_episode(episode, origin, show)
 
     def take_show_episodes(self, items: Sequence[Item | None], origin: int, place: Place) -> None:
+        show = Show(place.path_id)
         for index, episode in enumerate(items):
             if episode is not None:
-                episode.show = episode.show or Show(place.path_id)
-                self._add_episode(episode, origin + index)
+                self._add_episode(episode, origin + index, episode.show or show)
 
     def take_saved_tracks(self, items: Sequence[Any], origin: int, _place: Place) -> None:
         for index, saved in enumerate(items):
-            if saved is not None and self._settle(saved, origin + index, "saved_items"):
-                saved.item = self._add_item(saved.item, origin + index)
-                self.saved.add(("track", saved.item.id, saved.added_at), origin + index)
+            item = saved and self._item_of(saved, origin + index, "saved_items")
+            if item is not None:
+                self._add_item(item, origin + index)
+                self.saved.add(("track", item.id, saved.added_at), origin + index)
 
     def take_saved_albums(self, items: Sequence[SavedAlbum | None], origin: int, _place: Place) -> None:
         for index, saved in enumerate(items):
             if saved is not None and saved.album is not None:
-                album = self._add_album(saved.album, origin + index)
-                self.saved.add(("album", album.id, saved.added_at), origin + index)
+                self._add_album(saved.album, origin + index)
+                self.saved.add(("album", saved.album.id, saved.added_at), origin + index)
 
     def take_followed(self, items: Sequence[Artist | None], origin: int, _place: Place) -> None:
         for index, artist in enumerate(items):
@@ -211,8 +222,9 @@ class Window:
 
     def take_plays(self, items: Sequence[Any], origin: int, _place: Place) -> None:
         for index, play in enumerate(items):
-            if play is not None and self._settle(play, origin + index, "plays"):
-                play.item = self._add_item(play.item, origin + index)
+            item = play and self._item_of(play, origin + index, "plays")
+            if item is not None:
+                self._add_item(item, origin + index)
                 self.plays.add(play, origin + index)
 
     def take_playlists(self, items: Sequence[Playlist | None], origin: int, place: Place) -> None:
@@ -225,7 +237,6 @@ class Window:
                 except UNREADABLE as error:
                     self._fault(origin + index, "playlists", error, playlist.other)
                     playlist.page = None
-            playlist.other = ABSENT
             self.playlists.add(playlist, origin + index)
             if place.endpoint.startswith("playlists/"):
                 self._take_own_entries(playlist, origin + 1, place)
@@ -236,110 +247,93 @@ class Window:
         if page:
             place.offset = whole_number(page.offset)
             self.take_entries(page.items or (), origin, place)
-            page.items = None
 
     def take_entries(self, items: Sequence[Any], origin: int, _place: Place) -> None:
-        add, add_origin, seen = self.entries.records.append, self.entries.origins.append, self._seen_tracks.get
+        add, add_origin, said = self.entries.records.append, self.entries.origins.append, self.said.tracks.get
         for number, entry in enumerate(items, origin):
-            if entry is None or not self._settle(entry, number, "playlist_items"):
+            if entry is None:
+                continue
+            item = entry.item
+            if item is UNSET:
+                item = self._item_of(entry, number, "playlist_items")
+            if item is None:
                 continue
             add(entry)
             add_origin(number)
-            item = entry.item
-            if not (entry.is_local or item.is_local or is_local(item.uri)):
-                known = seen(item.id)
-                entry.item = known if known == item else self._add_item(item, number)
+            if said(item.id) != hash(item) and not entry.is_local:
+                self._add_item(item, number)
 
     # --- entities -----------------------------------------------------------------------------------------------
 
-    def _settle(self, entry: Any, origin: int, table: str) -> bool:
-        """Whichever of ``item`` and ``track`` the entry has, put into ``item``; False when there is none to take."""
-        if entry.other is not ABSENT:
-            if entry.item is UNSET:
-                try:
-                    entry.item = read_item(entry.other)
-                except UNREADABLE as error:
-                    self._fault(origin, table, error, entry.other)
-                    entry.item = None
-            entry.other = ABSENT
-        return entry.item is not UNSET and entry.item is not None
+    def _item_of(self, entry: Any, origin: int, table: str) -> Item | None:
+        """The entry's item, whether keyed ``item`` or ``track``; None where it is null or cannot be read."""
+        if entry.item is UNSET:
+            try:
+                entry.item = read_either(entry.other)
+            except UNREADABLE as error:
+                self._fault(origin, table, error, entry.other)
+                entry.item = None
+        item: Item | None = entry.item
+        return item
 
     def _fault(self, origin: int, table: str, error: Exception, content: msgspec.Raw) -> None:
         number, item = origin >> ITEM_BITS, (origin & ((1 << ITEM_BITS) - 1)) - 1
         self.faults.append((number, Fault(table, item, str(error), bytes(content))))
 
-    def _add_item(self, item: Item, origin: int) -> Item:
-        """Take a track or an episode; answers the record that stands for it."""
-        if is_local(item.uri) or item.is_local:
-            return item
-        return self._add_episode(item, origin) if is_episode(item) else self._add_track(item, origin)
+    def _add_item(self, item: Item, origin: int) -> None:
+        """Take a track or an episode; local files are neither."""
+        if not (item.is_local or is_local(item.uri)):
+            if is_episode(item):
+                self._add_episode(item, origin, item.show)
+            else:
+                self._add_track(item, origin, item.album.id if item.album else None)
 
-    def _add_track(self, track: Item, origin: int) -> Item:
-        known = self._seen_tracks.get(track.id) if track.id is not None else None
-        if known is not None and (known == track or adds_nothing(known, track)):
-            return known
-        if track.id is not None:
-            self._seen_tracks[track.id] = track
-        self.tracks.add(track, origin)
-        if track.album is not None and track.album.name is not None:
-            track.album = self._add_album(track.album, origin)
-        if track.artists:
-            self._add_artists(track.artists, origin)
-        return track
+    def _add_track(self, track: Item, origin: int, album_id: str | None) -> None:
+        said = self.said.tracks if track.album is not None else self.said.short_tracks
+        if is_news(said, track.id, hash(track)):
+            self.tracks.add(track, origin)
+            self.track_albums.append(album_id)
+            if track.album is not None:
+                self._add_album(track.album, origin)
+            if track.artists:
+                self._add_artists(track.artists, origin)
 
-    def _add_album(self, album: Album, origin: int) -> Album:
-        known = self._seen_albums.get(album.id) if album.id is not None else None
-        tracks, album.tracks = album.tracks, None
-        if tracks is not None and tracks.items:
-            within = Album(id=album.id)
-            for track in tracks.items:
-                if track is not None:
-                    track.album = within
-                    self._add_item(track, origin)
-        if known is not None and (known == album or adds_nothing(known, album)):
-            return known
-        if album.id is not None:
-            self._seen_albums[album.id] = album
-        self.albums.add(album, origin)
-        if album.artists:
-            self._add_artists(album.artists, origin)
-        return album
+    def _add_album(self, album: Album, origin: int) -> None:
+        if is_news(self.said.albums, album.id, hash(album)):
+            self.albums.add(album, origin)
+            if album.artists:
+                self._add_artists(album.artists, origin)
+            if album.tracks is not None:
+                for track in album.tracks.items or ():
+                    if track is not None:
+                        self._add_track(track, origin, album.id)
 
     def _add_artists(self, artists: Sequence[Artist], origin: int) -> None:
-        seen = self._seen_artists
         for artist in artists:
-            known = seen.get(artist.id) if artist.id is not None else None
-            if known is not None and (known == artist or adds_nothing(known, artist)):
-                continue
-            if artist.id is not None:
-                seen[artist.id] = artist
-            self.artists.add(artist, origin)
+            said = self.said.short_artists if artist.genres is None else self.said.artists
+            if is_news(said, artist.id, hash(artist)):
+                self.artists.add(artist, origin)
 
-    def _add_episode(self, episode: Item, origin: int) -> Item:
-        known = self._seen_episodes.get(episode.id) if episode.id is not None else None
-        if known is not None and (known == episode or adds_nothing(known, episode)):
-            return known
-        if episode.id is not None:
-            self._seen_episodes[episode.id] = episode
-        self.episodes.add(episode, origin)
-        return episode
+    def _add_episode(self, episode: Item, origin: int, show: Show | None) -> None:
+        if is_news(self.said.episodes, episode.id, hash(episode)):
+            self.episodes.add((episode, show), origin)
 
 
-TAKERS: dict[str, Callable[[Window, Sequence[Any], int, Place], None]] = {
-    "artist": Window.take_artists,
-    "album": Window.take_albums,
-    "item": Window.take_items,
-    "album_track": Window.take_album_tracks,
-    "show": Window.take_shows,
-    "show_episode": Window.take_show_episodes,
-    "saved_track": Window.take_saved_tracks,
-    "saved_album": Window.take_saved_albums,
-    "followed_artist": Window.take_followed,
-    "top_artist": Window.take_top_artists,
-    "top_track": Window.take_top_tracks,
-    "play": Window.take_plays,
-    "playlist": Window.take_playlists,
-    "entry": Window.take_entries,
+TAKERS: dict[str, Callable[[Batch, Sequence[Any], int, Place], None]] = {
+    "artist": Batch.take_artists,
+    "album": Batch.take_albums,
+    "item": Batch.take_items,
+    "album_track": Batch.take_album_tracks,
+    "show": Batch.take_shows,
+    "show_episode": Batch.take_show_episodes,
+    "saved_track": Batch.take_saved_tracks,
+    "saved_album": Batch.take_saved_albums,
+    "followed_artist": Batch.take_followed,
+    "top_artist": Batch.take_top_artists,
+    "top_track": Batch.take_top_tracks,
+    "play": Batch.take_plays,
+    "playlist": Batch.take_playlists,
+    "entry": Batch.take_entries,
 }
 
 
@@ -378,21 +372,12 @@ def is_episode(item: Item) -> bool:
     return item.type == "episode" or (item.type is None and (item.uri or "").startswith("spotify:episode:"))
 
 
-def adds_nothing(known: Any, new: Any) -> bool:
-    """Whether ``new`` says nothing that ``known`` does not say too: a short form of the same."""
-    for name in known.__struct_fields__:
-        value = getattr(new, name)
-        if value is None or value == getattr(known, name):
-            continue
-        if name not in ("album", "artists", "show") or ids_of(value) != ids_of(getattr(known, name)):
-            return False
+def is_news(said: dict[str | None, int], key: str | None, content: int) -> bool:
+    """Whether something else was last said of ``key``; notes what is said now. What has no id is always news."""
+    if key is not None and said.get(key) == content:
+        return False
+    said[key] = content
     return True
-
-
-def ids_of(value: Any) -> Any:
-    if isinstance(value, list):
-        return [each.id for each in value]
-    return value.id if value is not None else None
 
 
 def play_id(user_id: str | None, uri: str | None, played_at: str | None) -> str | None:
