@@ -85,6 +85,7 @@ def camel(name: str) -> str:
 
 # --- data ---------------------------------------------------------------------------------------------------------
 
+GONE = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
 KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 
 
@@ -278,6 +279,7 @@ def dead_letters(names: Names) -> Resource:
     return resource(
         "AWS::SQS::Queue",
         {"QueueName": names.dead_letters, "MessageRetentionPeriod": 14 * DAY, "SqsManagedSseEnabled": True},
+        **GONE,
     )
 
 
@@ -301,9 +303,8 @@ def topic_policy(names: Names) -> Resource:
 
 def log_group(names: Names, handler: str, options: Options) -> Resource:
     """Made before the function writes its first line, so that Lambda makes none without an end."""
-    return resource(
-        "AWS::Logs::LogGroup", {"LogGroupName": names.log_group(handler), "RetentionInDays": options.log_days}
-    )
+    properties = {"LogGroupName": names.log_group(handler), "RetentionInDays": options.log_days}
+    return resource("AWS::Logs::LogGroup", properties, **GONE)
 
 
 def alarms(names: Names, options: Options) -> dict[str, Resource]:

@@ -1,0 +1,315 @@
+"""The project as it is deployed: a Chalice project of its own below ``build/<stage>``.
+
+It differs from the working tree in four ways: pinned dependencies lie in ``vendor/`` (Chalice's own installation says
+"Could not install dependencies" and deploys a broken zip all the same), everything is compiled (without ``.pyc`` a
+cold start compiles each module it imports), files that only a laptop runs stay at home, and the configuration is
+the stage's. ``chalice --project-dir build/dev deploy --stage dev`` works there as anywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import compileall
+import hashlib
+import importlib.util
+import json
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import DeployFailed
+from deploy.functions import BY_HANDLER, FUNCTIONS, Function
+from deploy.layers import BUILD, DATE, PROJECT, Layer, install, requirement_lines, trim
+from deploy.names import API_HANDLER, Names
+from deploy.policies import policies
+
+MB = 10**6
+MOST_ZIPPED = 15 * MB  # ours; Lambda takes 50 MB directly
+MOST_LAYERS_ZIPPED = 52 * MB
+MOST_UNZIPPED = 200 * MB  # ours, of a function with its layers
+LAMBDA_ZIPPED = 50 * 2**20  # Lambda quotas, direct upload
+LAMBDA_UNZIPPED = 262_144_000  # Lambda quotas, function and layers
+EPOCH = 315_619_200  # 1980-01-02 UTC as a file time: the same content is to make the same zip
+
+LAPTOP_ONLY = frozenset(
+    f"chalicelib.{name}"
+    for name in (
+        "__main__", "arrivals", "build", "cli", "doctor", "httpserver", "serve", "tabulate", "ticker",
+        "engines.book", "engines.duck", "engines.embedded", "engines.listing", "engines.slots",
+    )
+)  # fmt: skip
+RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")  # Lambda's Python has them
+GUARDED = frozenset({"dotenv", "pyawscron", "chalice.local"})  # imported only on a laptop, or in a try
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A staged project and what its zip weighs, in bytes; ``digest`` changes with anything that is deployed."""
+
+    folder: Path
+    archive: Path
+    zipped: int
+    unzipped: int
+    digest: str
+
+
+def build(names: Names, environment: Mapping[str, str], layers: Mapping[str, str], **choices: Any) -> Package:
+    """Stage the project with its configuration. ``layers`` are ARNs by kind; ``choices`` are configure()'s."""
+    folder = BUILD / names.stage
+    clear(folder)
+    copy_app(folder)
+    shutil.copytree(vendor(), folder / "vendor", symlinks=True)
+    compile_all(folder)
+    configure(folder, names, environment, layers, **choices)
+    for path in folder.rglob("*"):
+        os.utime(path, (EPOCH, EPOCH))
+    return weigh(folder)
+
+
+def clear(folder: Path) -> None:
+    """Empty the staging folder but for Chalice's cache of zips and its record."""
+    for path in [*folder.glob("*"), *folder.glob(".chalice/*.json")] if folder.is_dir() else []:
+        if path.name != ".chalice":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def copy_app(folder: Path) -> None:
+    shutil.copy(PROJECT / "app.py", folder / "app.py")
+    for path in sorted((PROJECT / "chalicelib").rglob("*")):
+        below = path.relative_to(PROJECT)
+        module = ".".join(below.with_suffix("").parts)
+        if path.is_file() and "__pycache__" not in below.parts and module not in LAPTOP_ONLY:
+            (folder / below).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / below)
+
+
+def vendor() -> Path:
+    """The requirements, installed for Lambda; once per requirements file and Python."""
+    requirements = requirement_lines("requirements.txt")
+    key = hashlib.sha256("\n".join([*requirements, sys.implementation.cache_tag or ""]).encode()).hexdigest()[:16]
+    target = BUILD / f"vendor-{key}"
+    if not target.is_dir():
+        BUILD.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
+            site = Path(scratch) / "site"
+            install(requirements, site)
+            trim(site)
+            site.rename(target)
+    return target
+
+
+def compile_all(folder: Path) -> None:
+    """Compiled files are trusted as they are: in a zip their times say nothing."""
+    chalice = Path(importlib.util.find_spec("chalice").origin).parent  # type: ignore[union-attr, arg-type]
+    (folder / "vendor" / "chalice").mkdir()
+    runtime = folder / "vendor" / "chalice"
+    for name in ("__init__.py", "app.py"):  # what Chalice itself puts into a zip
+        shutil.copy(chalice / name, runtime / name)
+    shutil.copy(folder / "app.py", folder / "vendor" / "app.py")
+    compileall.compile_dir(
+        folder, quiet=1, workers=1, stripdir=str(folder), prependdir="/var/task",
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )  # fmt: skip
+    for source in (runtime / "__init__.py", runtime / "app.py", folder / "vendor" / "app.py"):
+        source.unlink()  # Chalice adds them; their compiled forms stay
+
+
+def configure(
+    folder: Path,
+    names: Names,
+    environment: Mapping[str, str],
+    layers: Mapping[str, str],
+    *,
+    reserve: bool = False,
+    tracing: bool = False,
+) -> None:
+    """The stage's ``.chalice``: sizes and times from the project's ``dev`` stage, names and layers from here."""
+    project = json.loads((PROJECT / ".chalice" / "config.json").read_text())
+    stage = project["stages"]["dev"]
+    functions = stage.pop("lambda_functions", {})
+    for function in FUNCTIONS:
+        own = functions.setdefault(function.handler, {})
+        own["iam_policy_file"] = function.policy
+        own["layers"] = [layers[kind] for kind in function.layers]
+        own["environment_variables"] = own_environment(function, environment)
+        if not reserve:
+            own.pop("reserved_concurrency", None)
+    stage |= {
+        "environment_variables": own_environment(BY_HANDLER[API_HANDLER], environment),
+        "lambda_functions": functions,
+        "xray": tracing,
+        "tags": {"app": names.app, "stage": names.stage},
+    }
+    config = {key: value for key, value in project.items() if key != "stages"}
+    write(folder / ".chalice" / "config.json", {**config, "app_name": names.app, "stages": {names.stage: stage}})
+    for name, document in policies(names, tracing=tracing).items():
+        write(folder / ".chalice" / name, document)
+    (folder / "requirements.txt").write_text("# installed into vendor/ already\n")
+
+
+def own_environment(function: Function, environment: Mapping[str, str]) -> dict[str, str]:
+    return {**environment, "LAKE_FUNCTION": function.handler}
+
+
+def write(path: Path, document: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+# --- sizes --------------------------------------------------------------------------------------------------------
+
+
+def weigh(folder: Path) -> Package:
+    """Zip the staged project as Chalice will."""
+    archive = BUILD / f"{folder.name}.zip"
+    chalice = Path(importlib.util.find_spec("chalice").origin).parent  # type: ignore[union-attr, arg-type]
+    entries = {f"chalice/{name}": chalice / name for name in ("__init__.py", "app.py")}
+    entries |= {str(path.relative_to(folder / "vendor")): path for path in files_in(folder / "vendor")}
+    entries |= {str(path.relative_to(folder)): path for path in files_in(folder / "chalicelib")}
+    entries["app.py"] = folder / "app.py"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, path in sorted(entries.items()):
+            entry = zipfile.ZipInfo(name, DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            target.writestr(entry, path.read_bytes())
+    digest = hashlib.sha256(archive.read_bytes())
+    for path in sorted((folder / ".chalice").glob("*.json")):
+        digest.update(path.name.encode() + path.read_bytes())
+    unzipped = sum(path.stat().st_size for path in entries.values())
+    return Package(folder, archive, archive.stat().st_size, unzipped, digest.hexdigest())
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    yield from sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def check_sizes(package: Package, layers: Mapping[str, Layer]) -> None:
+    """Raises DeployFailed above Lambda's limits, and above our own, which leave room to grow."""
+    if package.zipped > min(MOST_ZIPPED, LAMBDA_ZIPPED):
+        raise DeployFailed(f"the app's zip has {package.zipped / MB:.1f} MB; at most {MOST_ZIPPED // MB} are allowed")
+    together = sum(layer.zipped for layer in layers.values())
+    if together > MOST_LAYERS_ZIPPED:
+        raise DeployFailed(f"the layers have {together / MB:.1f} MB; at most {MOST_LAYERS_ZIPPED // MB} are allowed")
+    for function in FUNCTIONS:
+        size = package.unzipped + sum(layers[kind].unzipped for kind in function.layers if kind in layers)
+        if size > min(MOST_UNZIPPED, LAMBDA_UNZIPPED):
+            limit = MOST_UNZIPPED // MB
+            raise DeployFailed(f"{function.handler} has {size / MB:.0f} MB unpacked; at most {limit} are allowed")
+
+
+# --- imports ------------------------------------------------------------------------------------------------------
+
+
+def check_imports(package: Package, layers: Mapping[str, Layer]) -> None:
+    """Raises DeployFailed when a function imports what is not in its zip, its layers or Lambda's runtime.
+
+    Each function's modules are imported in an interpreter that sees nothing else; what they import later, inside
+    functions, is looked up by name.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        task = unpack(package.archive, Path(scratch) / "task")
+        opened = {kind: unpack(layer.path, Path(scratch) / kind) / "python" for kind, layer in layers.items()}
+        runtime = runtime_folder(Path(scratch) / "runtime")
+        for function in FUNCTIONS:
+            sites = [task, *(opened[kind] for kind in function.layers if kind in opened)]
+            foreign = {kind for kind in function.layers if kind not in opened}
+            missing = sorted(missing_imports(function, task, [*sites, runtime])) if not foreign else []
+            if missing:
+                raise DeployFailed(f"{function.handler} imports {', '.join(missing)}: in neither zip nor layers")
+            if not foreign:
+                import_alone(function, sites, runtime)
+
+
+def unpack(archive: Path, target: Path) -> Path:
+    with zipfile.ZipFile(archive) as source:
+        source.extractall(target)
+    return target
+
+
+def runtime_folder(folder: Path) -> Path:
+    """What Lambda's Python brings beside the standard library, from this environment."""
+    folder.mkdir(parents=True)
+    for name in RUNTIME:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise DeployFailed(f"{name} is not installed here: make setup")
+        origin = Path(spec.origin)
+        source = origin.parent if origin.name == "__init__.py" else origin
+        (folder / source.name).symlink_to(source)
+    return folder
+
+
+def import_alone(function: Function, sites: list[Path], runtime: Path) -> None:
+    code = (
+        f"import sys; sys.path[:0] = {[str(site) for site in sites]!r}; sys.path.append({str(runtime)!r})\n"
+        f"import app\nfor name in {function.modules!r}: __import__(name)"
+    )
+    command = [sys.executable, "-I", "-S", "-B", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.defpath})
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1]
+        raise DeployFailed(f"{function.handler} cannot be imported as it would be deployed: {last}")
+
+
+def missing_imports(function: Function, task: Path, sites: list[Path]) -> set[str]:
+    """Top-level packages that the function's modules, and all that these import, name and nobody has."""
+    reached: dict[str, Path] = {"app": task / "app.py"}
+    waiting = list(function.modules)
+    named: set[str] = set()
+    while waiting:
+        module = waiting.pop()
+        path = module_path(task, module)
+        if module in LAPTOP_ONLY or module in reached or path is None:
+            continue
+        reached[module] = path
+        for found in imports_of(path):
+            (waiting.append(found) if found.startswith("chalicelib") else named.add(found))
+    outside = {name for name in named if name not in GUARDED and name.partition(".")[0] != "chalice"}
+    return {name for name in outside if not available(name.partition(".")[0], sites)}
+
+
+def module_path(task: Path, module: str) -> Path | None:
+    base = task.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that a file imports anywhere, but in a ``try`` that catches ImportError or for types alone."""
+    tree = ast.parse(path.read_text())
+    skipped = {id(inner) for node in ast.walk(tree) if excused(node) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module.startswith("chalicelib"))
+
+
+def excused(node: ast.AST) -> bool:
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    if isinstance(node, ast.Try):
+        caught = [ast.unparse(handler.type) for handler in node.handlers if handler.type]
+        return any("ImportError" in name or "ModuleNotFoundError" in name for name in caught)
+    return False
+
+
+def available(name: str, sites: Iterable[Path]) -> bool:
+    if name in sys.stdlib_module_names:
+        return True
+    return any(list(site.glob(f"{name}.*")) or (site / name).is_dir() for site in sites)
