@@ -34,7 +34,7 @@ from chalicelib.runs import (
     save_run,
 )
 from chalicelib.spotify.fetching import Fetcher, Outcome
-from chalicelib.spotify.guard import Guard
+from chalicelib.spotify.guard import Guard, group_of
 from chalicelib.spotify.reading import Reader, Request, View
 
 WATCH = 5.0  # s between looks at the lock while calls are under way
@@ -49,7 +49,6 @@ class Place:
     index: int
     reader: Reader
     record: SourceRecord
-    removed: bool = False  # Spotify said that this is not for this app
     closed: bool = False  # its listener's authorisation has ended
 
 
@@ -122,7 +121,7 @@ class Run:
         for place in self.places:
             if left - reserved <= 0:
                 return None
-            if place.closed or any(self.guard.closed(group) for group in place.reader.groups):
+            if self._shut(place):
                 continue
             self.view.unsettled = any(earlier < place.index for earlier in busy)
             request = place.reader.next(self.view)
@@ -131,6 +130,11 @@ class Run:
             if busy:
                 reserved += place.reader.calls_left(self.view)
         return None
+
+    def _shut(self, place: Place) -> bool:
+        """Whether nothing can be asked for this source in this run."""
+        endpoint = place.reader.endpoint
+        return place.closed or self.view.removed(endpoint) or self.guard.closed(group_of(endpoint)) is not None
 
     def _settle(self, place: Place, request: Request, future: Future[Outcome]) -> None:
         """Take in what a thread brought."""
@@ -170,8 +174,10 @@ class Run:
         """What an error means for the rest of the run."""
         self.view.given_up.add(request.listing)
         if isinstance(error, EndpointRemoved):
-            place.removed = True
-            self.view.given_up.discard(request.listing)
+            logger.warning("%s", error.message)
+            self.view.given_up.discard(request.listing)  # a batch is asked for one by one
+            if request.call.template == place.reader.endpoint:
+                place.record.error = error.as_json()["error"]
         elif isinstance(error, WaitUntil):
             logger.warning("%s", error.message)
         elif isinstance(error, AuthorizationEnded):
@@ -240,16 +246,15 @@ class Run:
 
     def _end_source(self, place: Place) -> None:
         record, left = place.record, place.reader.calls_left(self.view)
-        waits = [self.guard.not_before[group] for group in place.reader.groups if group in self.guard.not_before]
-        waits = [until for until in waits if until > self.clock()]
+        if self.view.removed(place.reader.endpoint):
+            record.state = UNAVAILABLE
+            return
         if left:
             record.left = f"about {left} call{'s' if left > 1 else ''}"
-        if left and waits:
-            record.not_before = rfc3339(max(waits))
+            until = self.guard.not_before.get(group_of(place.reader.endpoint))
+            record.not_before = rfc3339(until) if until and until > self.clock() else None
         if left or record.error:
             record.state = PARTIAL if left or record.items else FAILED
-        elif place.removed and not record.items:
-            record.state = UNAVAILABLE
         else:
             record.state = SUCCEEDED if record.calls else SKIPPED
 

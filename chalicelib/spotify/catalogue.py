@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from chalicelib.sources import Source
-from chalicelib.spotify.guard import Call, group_of
+from chalicelib.spotify.guard import Call
 from chalicelib.spotify.reading import PAGE, SHORT_PAGE, Request, View, fixed, moment_of, pages
 from chalicelib.state import WANTED
 
@@ -25,11 +25,7 @@ class First:
     user: str | None = None
 
     @property
-    def groups(self) -> tuple[str, ...]:
-        return (group_of(self._template),)
-
-    @property
-    def _template(self) -> str:
+    def endpoint(self) -> str:
         return "search" if self.source.reads == "search" else "browse/new-releases"
 
     @property
@@ -49,17 +45,17 @@ class First:
 
     def _call(self, paging: dict[str, int]) -> Call:
         if self.source.reads == "new_releases":
-            return Call("new_releases", paging, self._template, "albums.items")
+            return Call("new_releases", paging, self.endpoint, "albums.items")
         types = self.source.params["types"]
         arguments = {"q": self.source.params["query"], "type": ",".join(types), **paging}
-        return Call("search", arguments, self._template, f"{types[0]}s.items")
+        return Call("search", arguments, self.endpoint, f"{types[0]}s.items")
 
     def _size(self, view: View) -> int:
-        return view.page_size(self._template, PAGE, SHORT_PAGE)
+        return view.page_size(self.endpoint, PAGE, SHORT_PAGE)
 
     def _offered(self, view: View) -> bool:
         mode = "extended" if view.extended else "development"
-        return mode in self.source.modes and self._template not in view.state.removed
+        return mode in self.source.modes
 
     def calls_left(self, view: View) -> int:
         walk = view.state.walks.get(self._listing)
@@ -74,7 +70,7 @@ class Discographies:
 
     source: Source
     user: str | None = None
-    groups: ClassVar[tuple[str, ...]] = ("artists",)
+    endpoint: ClassVar[str] = "artists/{id}/albums"
 
     def next(self, view: View) -> Request | None:
         waiting = [artist for artist in self._due(view) if view.free(f"discography:{artist}")]
@@ -89,10 +85,10 @@ class Discographies:
         arguments = {
             "artist_id": artist,
             "include_groups": ",".join(self.source.params["include_groups"]),
-            "limit": view.page_size("artists/{id}/albums", PAGE, SHORT_PAGE),
+            "limit": view.page_size(self.endpoint, PAGE, SHORT_PAGE),
             "offset": walk["offset"] if walk else 0,
         }
-        call = Call("artist_albums", arguments, "artists/{id}/albums", "items")
+        call = Call("artist_albums", arguments, self.endpoint, "items")
         return Request(self.source.name, f"discography:{artist}", None, call, fixed({"artist_id": artist}))
 
     def _due(self, view: View) -> list[str]:
@@ -107,7 +103,7 @@ class Discographies:
         return listing in view.state.walks or view.due(self.source, moment_of(known["at"]) if known else None)
 
     def calls_left(self, view: View) -> int:
-        size = view.page_size("artists/{id}/albums", PAGE, SHORT_PAGE)
+        size = view.page_size(self.endpoint, PAGE, SHORT_PAGE)
         waiting = [f"discography:{artist}" for artist in self._due(view)]
         walks = view.state.walks
         return sum(
@@ -132,15 +128,15 @@ class Details:
         return self.source.reads
 
     @property
-    def groups(self) -> tuple[str, ...]:
-        return (group_of(self.kind),)
+    def endpoint(self) -> str:
+        return f"{self.kind}/{{id}}"
 
     def next(self, view: View) -> Request | None:
         if self.kind == "albums":
             page = self._album_page(view)
             if page:
                 return page
-        batched = view.extended and self.kind not in view.state.removed
+        batched = view.extended and not view.removed(self.kind)
         size = self.BATCHES[self.kind] if batched else 1
         if batched and view.unsettled and len(view.state.queues[self.kind]) < size:
             return None
@@ -151,7 +147,7 @@ class Details:
 
     def _single(self, item_id: str) -> Request:
         one = self.kind.removesuffix("s")
-        call = Call(one, {f"{one}_id": item_id}, f"{self.kind}/{{id}}", "id")
+        call = Call(one, {f"{one}_id": item_id}, self.endpoint, "id")
         return Request(self.source.name, f"{one}:{item_id}", None, call)
 
     def _batch(self, ids: list[str]) -> Request:
@@ -195,7 +191,7 @@ class Details:
 
     def calls_left(self, view: View) -> int:
         self._begin(view)
-        batched = view.extended and self.kind not in view.state.removed
+        batched = view.extended and not view.removed(self.kind)
         items = len(view.state.queues[self.kind]) + len(self.stale or ())
         further = len(view.state.album_pages) if self.kind == "albums" else 0
         return pages(items, self.BATCHES[self.kind] if batched else 1) + further

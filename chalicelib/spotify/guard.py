@@ -50,8 +50,8 @@ GROUPS = (
     ("browse", "browse"),
 )
 
-# Endpoints that a development-mode app does not have (facts of 2026-02-11).
-REMOVABLE = frozenset(("artists", "albums", "tracks", "browse/new-releases"))
+# Endpoints that development mode is known not to have: their first "Forbidden" is believed.
+NOT_IN_DEVELOPMENT = frozenset(("artists", "albums", "tracks", "browse/new-releases"))
 
 
 class Stopped(Exception):
@@ -215,7 +215,7 @@ class Guard:
             return self._too_many(call, reply)
         if reply.status >= 500 or reply.status in (408, 425):
             return SpotifyUnavailable(f"Spotify answered {reply.status} to {call.template}")
-        if reply.status == 403 and call.template in REMOVABLE and said in ("Forbidden", ""):
+        if reply.status == 403 and said == "Forbidden" and not call.template.startswith("playlists/"):
             return EndpointRemoved(f"Spotify does not offer {call.template} to this app", endpoint=call.template)
         return SpotifyRefused(f"Spotify answered {reply.status} to {reply.endpoint}: {said}", status=reply.status)
 
@@ -241,7 +241,7 @@ class Guard:
 
     def _doubt(self, caller: Caller, reply: Reply, fault: LakeError, denials: int) -> None:
         """A good token gets the odd 401 or 403: ask again before believing it, with another token after a 401."""
-        if isinstance(fault, EndpointRemoved):
+        if isinstance(fault, EndpointRemoved) and fault.details["endpoint"] in NOT_IN_DEVELOPMENT:
             raise Refused(fault, reply)
         if denials >= (2 if message_of(reply) == "Forbidden" else MOST_DENIALS):
             raise Refused(fault, reply)

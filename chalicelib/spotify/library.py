@@ -25,13 +25,13 @@ class RecentlyPlayed:
 
     source: Source
     user: str
-    groups: ClassVar[tuple[str, ...]] = ("player",)
+    endpoint: ClassVar[str] = "me/player/recently-played"
 
     def next(self, view: View) -> Request | None:
         listing = library_listing("recently_played", self.user)
         if not view.free(listing) or not view.source_due(self.source, self.user):
             return None
-        call = Call("current_user_recently_played", {"limit": PAGE}, "me/player/recently-played", "items")
+        call = Call("current_user_recently_played", {"limit": PAGE}, self.endpoint, "items")
         return Request(self.source.name, listing, self.user, call)
 
     def calls_left(self, view: View) -> int:
@@ -44,15 +44,17 @@ class Top:
 
     source: Source
     user: str
-    groups: ClassVar[tuple[str, ...]] = ("top",)
+
+    @property
+    def endpoint(self) -> str:
+        return f"me/top/{self.source.reads.removeprefix('top_')}"
 
     def next(self, view: View) -> Request | None:
         listing = library_listing(self.source.name, self.user)
         if not view.free(listing) or not view.source_due(self.source, self.user):
             return None
-        what = self.source.reads.removeprefix("top_")
         arguments = {"limit": PAGE, "offset": 0, "time_range": self.source.params["time_range"]}
-        call = Call(f"current_user_top_{what}", arguments, f"me/top/{what}", "items")
+        call = Call(f"current_user_{self.source.reads}", arguments, self.endpoint, "items")
         return Request(self.source.name, listing, self.user, call)
 
     def calls_left(self, view: View) -> int:
@@ -75,8 +77,8 @@ class Listing:
     }
 
     @property
-    def groups(self) -> tuple[str, ...]:
-        return ("playlists",) if self.source.reads == "my_playlists" else ("library",)
+    def endpoint(self) -> str:
+        return self.METHODS[self.source.reads][1]
 
     def next(self, view: View) -> Request | None:
         listing = library_listing(self.source.reads, self.user)
@@ -85,8 +87,8 @@ class Listing:
             return None
         offset = walk["offset"] if walk else 0
         started_at = walk["started_at"] if walk else rfc3339(view.now)
-        method, template = self.METHODS[self.source.reads]
-        call = Call(method, {"limit": PAGE, "offset": offset}, template, "items")
+        method, endpoint = self.METHODS[self.source.reads]
+        call = Call(method, {"limit": PAGE, "offset": offset}, endpoint, "items")
         return Request(self.source.name, listing, self.user, call, listing_context(started_at, offset))
 
     def calls_left(self, view: View) -> int:
@@ -102,7 +104,7 @@ class FollowedArtists:
 
     source: Source
     user: str
-    groups: ClassVar[tuple[str, ...]] = ("following",)
+    endpoint: ClassVar[str] = "me/following"
 
     def next(self, view: View) -> Request | None:
         listing = library_listing("followed_artists", self.user)
@@ -110,7 +112,7 @@ class FollowedArtists:
         if not view.free(listing) or not (walk or view.source_due(self.source, self.user)):
             return None
         arguments: dict[str, Any] = {"limit": PAGE, "after": walk["after"] if walk else None}
-        call = Call("current_user_followed_artists", arguments, "me/following", "artists.items")
+        call = Call("current_user_followed_artists", arguments, self.endpoint, "artists.items")
         before = len(walk["ids"]) if walk else 0
         started_at = walk["started_at"] if walk else rfc3339(view.now)
         context = listing_context(started_at, before, "artists")
@@ -125,11 +127,11 @@ class FollowedArtists:
 
 @dataclass(slots=True)
 class PlaylistItems:
-    """Items of playlists whose version is new, those of listeners' own first."""
+    """Items of playlists whose version is new."""
 
     source: Source
     user: str | None = None
-    groups: ClassVar[tuple[str, ...]] = ("playlists",)
+    endpoint: ClassVar[str] = "playlists/{id}/items"
 
     def next(self, view: View) -> Request | None:
         for playlist_id, playlist in view.state.playlists.items():
@@ -149,7 +151,7 @@ class PlaylistItems:
             context = opened(playlist_id, playlist["snapshot"])
             return Request(self.source.name, listing, user, whole_playlist(playlist_id), context)
         arguments = {"playlist_id": playlist_id, "limit": PAGE, "offset": offset}
-        call = Call("playlist_items", arguments, "playlists/{id}/items", "items")
+        call = Call("playlist_items", arguments, self.endpoint, "items")
         context = fixed({"playlist_id": playlist_id, "snapshot_id": playlist["snapshot"]})
         return Request(self.source.name, listing, user, call, context)
 
@@ -198,7 +200,7 @@ class Playlists:
 
     source: Source
     user: str | None = None
-    groups: ClassVar[tuple[str, ...]] = ("playlists",)
+    endpoint: ClassVar[str] = "playlists/{id}"
 
     def next(self, view: View) -> Request | None:
         for playlist_id in self._due(view):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from chalicelib.clock import rfc3339
+from chalicelib.clock import parse_rfc3339, rfc3339
 from chalicelib.sources import Source
 from chalicelib.spotify.guard import Call
 from chalicelib.state import State
@@ -20,6 +20,8 @@ PAGE = 50  # items; Spotify's most but where said otherwise
 SHORT_PAGE = 10  # items; its most for search and, in development mode, discographies
 OFTEN = timedelta(hours=1)  # sources read at least this often are always due when a person starts the run
 SLACK = timedelta(minutes=2)  # a schedule's jitter must not make a source wait for the next run
+
+REMOVED_FOR = timedelta(days=30)  # then a removed endpoint is tried once again: apps are granted more, too
 
 Context = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -90,6 +92,11 @@ class View:
     def source_due(self, source: Source, user: str | None) -> bool:
         return self.due(source, self.state.last_done(source.name, user))
 
+    def removed(self, endpoint: str) -> bool:
+        """Whether Spotify has lately said that this app may not use ``endpoint``."""
+        text = self.state.removed.get(endpoint)
+        return text is not None and self.run_started - parse_rfc3339(text) < REMOVED_FOR
+
     def page_size(self, template: str, extended: int, development: int) -> int:
         """Items a page of this endpoint may have."""
         return self.state.limits.get(template, extended if self.extended else development)
@@ -105,8 +112,8 @@ class Reader(Protocol):
     def user(self) -> str | None: ...
 
     @property
-    def groups(self) -> tuple[str, ...]:
-        """The endpoint groups that it calls."""
+    def endpoint(self) -> str:
+        """What it cannot do without; its group's waits are the reader's."""
 
     def next(self, view: View) -> Request | None:
         """The next call that may leave now; None when there is none, or none before an answer under way arrives."""
