@@ -141,13 +141,14 @@ def batches(lake: Lake, generation: str, months: Sequence[str]) -> Iterator[Batc
         loaded = {month: loaded[month] for month in (last, after(last))}
 
 
-def observations(lake: Lake, generation: str, month: str) -> pa.Table:
-    """Every row of ``plays_history`` of one month, however many files hold it."""
+def observations(lake: Lake, generation: str, month: str, columns: Sequence[str] = ()) -> pa.Table:
+    """Every row of ``plays_history`` of one month, however many files hold it; all columns or those named."""
     prefix = partition_prefix(generation, PLAYS.history, month)
+    schema = pa.schema([OBSERVED.field(name) for name in columns]) if columns else OBSERVED
     for _ in range(MOST_TRIES):
         try:
-            tables = [read_parquet(lake, info.key) for info in lake.store.list(prefix) if info.key.endswith(".parquet")]
-            return pa.concat_tables([OBSERVED.empty_table(), *tables])
+            keys = [info.key for info in lake.store.list(prefix) if info.key.endswith(".parquet")]
+            return pa.concat_tables([schema.empty_table(), *(read_parquet(lake, key, schema) for key in keys)])
         except NotFound:  # merged into another file meanwhile
             continue
     raise StorageUnavailable(f"the files of {prefix} keep changing: try again", prefix=prefix)
@@ -158,7 +159,8 @@ OBSERVED = arrow_schema(PLAYS)
 
 def read_parquet(lake: Lake, key: str, schema: pa.Schema = OBSERVED) -> pa.Table:
     """The columns of ``schema``; those that an old file lacks are null."""
-    table = pq.ParquetFile(BytesIO(lake.store.read(key))).read()
+    file = pq.ParquetFile(BytesIO(lake.store.read(key)))
+    table = file.read([name for name in schema.names if name in file.schema_arrow.names])
     columns = [
         table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
         for field in schema

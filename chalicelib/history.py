@@ -1,0 +1,436 @@
+"""Privacy exports into the lake: any product and year, zip, folder or file, in any order, again and again.
+
+An export is read whole before anything is published (see staging.py), so that a damaged one changes nothing. Then
+its raw copy goes to ``raw/history/<user>/<digest>-<name>``, its rows to ``plays_history`` in files named after the
+digest of its content, and the months it touches are worked out anew (see plays.py). Where it breaks off, importing
+again goes on; nothing is doubled.
+
+A file dropped into ``raw/history/`` or ``raw/history/<user>/`` is imported and then stands under its digest. Of a
+zip that also holds other personal data, and of a folder, only the history files are kept, as a zip. With
+``KEEP_EXPORTS=false`` what is kept instead are the rows without address, user agent and user name, as Parquet, so that
+tables can still be rebuilt. Those personal fields are in no table either way.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from chalicelib import plays
+from chalicelib.clock import Clock, now, rfc3339
+from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
+from chalicelib.exportfiles import ZIP, ExportFile, export_files, is_history
+from chalicelib.lake import QUARANTINE, RAW_HISTORY, STATE, Lake, partition_prefix
+from chalicelib.observations import observe
+from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
+from chalicelib.settings import Settings
+from chalicelib.staging import STAGED, Progress, Spool, Staged, StagedFile, stage
+from chalicelib.tables import PLAYS, REJECTED_ROWS
+
+KEPT = re.compile(rf"{RAW_HISTORY}([^/]+)/([0-9a-f]{{32}})-([^/]+)")
+OUTCOMES = STATE + "imports/"
+COPY_BLOCK = 4 * 1024 * 1024  # bytes
+REPACKED = 1  # deflate level of a repacked export: exports are large, and this is a seventh of their size
+FRESH = pa.schema([("play_id", pa.string()), ("file", pa.int32())])
+
+
+@dataclass(slots=True)
+class FileSummary:
+    """One file: every row read is new, known, merged or rejected. ``reasons`` counts the rejected by reason."""
+
+    name: str
+    variant: str | None
+    read: int = 0
+    new: int = 0
+    known: int = 0
+    merged: int = 0
+    rejected: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ImportSummary:
+    """What an import did.
+
+    ``new``: rows that are listens nobody had reported. ``known``: rows that were there already, from another
+    export, this one's other files, or an earlier import. ``merged``: rows that are listens which the API, another
+    export or a richer row of this one reports too. ``raw_key``: where the raw copy lies.
+    """
+
+    source: str
+    user_id: str
+    raw_key: str
+    files: list[FileSummary]
+    seconds: float = 0.0
+
+    def total(self, count: str) -> int:
+        return sum(getattr(file, count) for file in self.files)
+
+    def as_json(self) -> dict[str, Any]:
+        totals = {count: self.total(count) for count in ("read", "new", "known", "merged", "rejected")}
+        return {**asdict(self), **totals}
+
+    def __str__(self) -> str:
+        lines = [told(self.source, self)]
+        if len(self.files) > 1:
+            lines += [f"  {told(file.name, file)}" for file in self.files]
+        reasons: Counter[str] = Counter()
+        for file in self.files:
+            reasons.update(file.reasons)
+        lines += [f"  rejected {count:,}: {reason}" for reason, count in reasons.most_common()]
+        return "\n".join(lines)
+
+
+def told(name: str, summary: ImportSummary | FileSummary) -> str:
+    def count(what: str) -> int:
+        return summary.total(what) if isinstance(summary, ImportSummary) else int(getattr(summary, what))
+
+    return (
+        f"{name}: {count('read'):,} rows read: {count('new'):,} new plays, {count('known'):,} already known, "
+        f"{count('merged'):,} merged, {count('rejected'):,} rejected"
+    )
+
+
+def import_export(
+    lake: Lake,
+    settings: Settings,
+    source: Path | str,
+    user_id: str | None = None,
+    progress: Progress | None = None,
+    *,
+    clock: Clock = now,
+    timer: Callable[[], float] = time.monotonic,
+) -> ImportSummary | None:
+    """Import a privacy export: a local path, or the key of a file in ``raw/history/``.
+
+    Answers None for a key that an earlier import has written. Raises ImportRefused (nothing is changed then),
+    InvalidRequest when it is not clear whose listening it is, NotFound.
+    """
+    began = timer()
+    if isinstance(source, Path):
+        with tempfile.TemporaryDirectory(prefix="import-") as folder:
+            user = listener(settings, lake, user_id)
+            summary = import_path(lake, settings, source, source.name, user, Path(folder), progress, clock)
+    elif KEPT.fullmatch(source) and lake.store.stat(source):
+        return None
+    else:
+        summary = import_dropped(lake, settings, source, user_id, progress, clock)
+    summary.seconds = round(timer() - began, 3)
+    return summary
+
+
+def import_dropped(
+    lake: Lake, settings: Settings, key: str, user_id: str | None, progress: Progress | None, clock: Clock
+) -> ImportSummary:
+    """Import a file that somebody put into ``raw/history/``; its outcome is noted for :func:`outcome`."""
+    if not key.startswith(RAW_HISTORY) or lake.store.stat(key) is None:
+        raise NotFound(f"there is no export {key} in the lake", key=key)
+    folder_of_user, _, name = key.removeprefix(RAW_HISTORY).rpartition("/")
+    try:
+        user = listener(settings, lake, user_id or unquote(folder_of_user) or None)
+        with tempfile.TemporaryDirectory(prefix="import-") as folder:
+            local = Path(folder) / "export"
+            with lake.store.open(key) as stream, local.open("wb") as target:
+                shutil.copyfileobj(stream, target, COPY_BLOCK)
+            summary = import_path(lake, settings, local, name, user, Path(folder), progress, clock)
+    except (ImportRefused, InvalidRequest) as error:
+        note_outcome(lake, key, {"state": "failed", **error.as_json()}, clock)
+        lake.store.write(f"{QUARANTINE}{key}.json", json.dumps(error.as_json()).encode())
+        raise
+    note_outcome(lake, key, {"state": "succeeded", "summary": summary.as_json()}, clock)
+    if summary.raw_key != key:
+        lake.store.delete([key])
+    return summary
+
+
+def outcome(lake: Lake, key: str) -> dict[str, Any] | None:
+    """What became of a file dropped into ``raw/history/``: state, and summary or error; None while nothing has."""
+    noted = OUTCOMES + key.removeprefix(RAW_HISTORY) + ".json"
+    if lake.store.stat(noted) is None:
+        return None
+    found: dict[str, Any] = json.loads(lake.store.read(noted))
+    return found
+
+
+def note_outcome(lake: Lake, key: str, what: dict[str, Any], clock: Clock) -> None:
+    document = {"key": key, "at": rfc3339(clock()), **what}
+    data = json.dumps(document).encode()
+    lake.store.write(OUTCOMES + key.removeprefix(RAW_HISTORY) + ".json", data, content_type="application/json")
+
+
+def import_path(
+    lake: Lake,
+    settings: Settings,
+    path: Path,
+    name: str,
+    user: str,
+    folder: Path,
+    progress: Progress | None,
+    clock: Clock,
+) -> ImportSummary:
+    with export_files(path, name) as files:
+        staged = stage(files, name, folder, progress)
+        raw_key = keep(lake, settings, path, name, files, staged, user, folder)
+    summary = ImportSummary(name, user, raw_key, [summary_of(file) for file in staged.files])
+    fresh = Spool(folder / "fresh.arrow", FRESH)
+    publish(lake, staged, user, raw_key, summary, fresh)
+    fresh.finish()
+    sort_out(lake, staged, fresh, summary, clock)
+    return summary
+
+
+def summary_of(file: StagedFile) -> FileSummary:
+    return FileSummary(file.name, file.variant, file.read, rejected=file.rejected, reasons=dict(file.reasons))
+
+
+# --- whose --------------------------------------------------------------------------------------------------------
+
+
+def listener(settings: Settings, lake: Lake, user_id: str | None) -> str:
+    """Whose export it is: who was named, the only one who logged in, or the only one whose exports are here."""
+    if user_id:
+        return user_id
+    from chalicelib.secrets import open_secrets
+    from chalicelib.spotify.auth import authorizations
+
+    known = {one.user_id for one in authorizations(open_secrets(settings))}
+    if not known:
+        known = {unquote(match[1]) for info in lake.store.list(RAW_HISTORY) if (match := KEPT.fullmatch(info.key))}
+    if len(known) == 1:
+        return known.pop()
+    whose = f"it could be of {', '.join(sorted(known))}" if known else "nobody has logged in yet"
+    raise InvalidRequest(f"whose listening is this export? {whose}: name the listener with --user", known=sorted(known))
+
+
+# --- the raw copy -------------------------------------------------------------------------------------------------
+
+
+def keep(
+    lake: Lake,
+    settings: Settings,
+    path: Path,
+    name: str,
+    files: list[ExportFile],
+    staged: Staged,
+    user: str,
+    folder: Path,
+) -> str:
+    """Keep the export in the raw zone; answers its key. What is kept has the same content and so the same digest."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-150:] or "export"
+    prefix = f"{RAW_HISTORY}{quote(user, safe='')}/{staged.digest}-"
+    made = folder / "kept"
+    if not settings.keep_exports:
+        key = f"{prefix}{stem}.parquet"
+        keep_rows(staged, made)
+    elif path.is_dir() or holds_more(path):
+        key = f"{prefix}{stem.removesuffix('.zip')}.zip"
+        repack(files, made)
+    else:
+        key = f"{prefix}{stem}"
+        shutil.copyfile(path, made)
+    if lake.store.stat(key) is None:
+        lake.store.write_file(key, made)
+    return key
+
+
+def holds_more(path: Path) -> bool:
+    """Whether a zip holds JSON files that are no history: account data, which is nobody else's business."""
+    with path.open("rb") as stream:
+        if stream.read(4) != ZIP:
+            return False
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    return any(not is_history(member) and not member.is_dir() for member in members)
+
+
+def repack(files: list[ExportFile], made: Path) -> None:
+    """The history files of an export as a zip, each unaltered; the same files give the same bytes."""
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=REPACKED) as archive:
+        for file in files:
+            entry = zipfile.ZipInfo(file.name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with file.open() as stream, archive.open(entry, "w", force_zip64=True) as target:
+                shutil.copyfileobj(stream, target, COPY_BLOCK)
+
+
+def keep_rows(staged: Staged, made: Path) -> None:
+    """The rows of an export without its personal fields, month by month, and what its files were."""
+    files = [{"name": file.name, "family": file.family, "variant": file.variant} for file in staged.files]
+    about = {"files": files, "digest": staged.digest, "newest": staged.newest and staged.newest.isoformat()}
+    schema = STAGED.with_metadata({"export": json.dumps(about)})
+    with pq.ParquetWriter(made, schema, compression="zstd") as writer:
+        for month in staged.spool.months():
+            writer.write_table(staged.spool.rows(month).replace_schema_metadata(schema.metadata))
+
+
+def kept_rows(path: Path, folder: Path) -> Staged:
+    """The export that :func:`keep_rows` wrote."""
+    kept = pq.ParquetFile(path)
+    about = json.loads(kept.schema_arrow.metadata[b"export"])
+    spool = Spool(folder / "rows.arrow", STAGED)
+    for number in range(kept.num_row_groups):
+        for month, rows in by_month(kept.read_row_group(number).replace_schema_metadata(None), "ended_at"):
+            spool.add(month, rows)
+    spool.finish()
+    files = [StagedFile(**file) for file in about["files"]]
+    return Staged(files, spool, about["digest"], datetime.fromisoformat(about["newest"]) if about["newest"] else None)
+
+
+# --- tables -------------------------------------------------------------------------------------------------------
+
+
+def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: ImportSummary, fresh: Spool) -> None:
+    """Write the observations that nobody has made yet, and the rejected rows. ``fresh`` gets those observations."""
+    generation = lake.generation()
+    for month in staged.spool.months():
+        observed = observed_in(staged, month, user)
+        file = observed["file"].to_numpy()
+        there = known_ids(lake, generation, month)
+        again = pc.is_in(observed["play_id"], value_set=there).to_numpy(zero_copy_only=False)
+        again = again | pd.Series(observed["play_id"].to_pylist()).duplicated().to_numpy()
+        for number, count in enumerate(np.bincount(file[again], minlength=len(summary.files)).tolist()):
+            summary.files[number].known += count
+        new = observed.filter(pa.array(~again))
+        if new.num_rows:
+            fresh.add(month, new.select(FRESH.names))
+            write_observations(lake, staged, month, observed)
+    if staged.newest:
+        write_rejects(lake, staged, raw_key)
+
+
+def observed_in(staged: Staged, month: str, user: str) -> pa.Table:
+    variants = [file.variant or "" for file in staged.files]
+    families = [file.family for file in staged.files]
+    assert staged.newest is not None  # there is a month, so there is a row
+    return observe(staged.spool.rows(month), variants, families, user, staged.newest)
+
+
+def write_observations(lake: Lake, staged: Staged, month: str, observed: pa.Table) -> str:
+    """All of an export's observations of one month, known ones too: the same export gives the same file."""
+    rows = observed.drop_columns(["file"]).combine_chunks()
+    first = ~pd.Series(rows["play_id"].to_pylist()).duplicated().to_numpy()
+    key = f"{partition_prefix(lake.generation(), PLAYS.history, month)}history-{staged.digest}.parquet"
+    data = parquet_bytes(PLAYS, rows.filter(pa.array(first)))
+    lake.store.write(key, data, content_type="application/vnd.apache.parquet")
+    return key
+
+
+def write_rejects(lake: Lake, staged: Staged, raw_key: str) -> None:
+    rejects = [(number, reject) for number, file in enumerate(staged.files) for reject in file.rejects]
+    if not rejects:
+        return
+    rows = pa.table(
+        {
+            "raw_key": [raw_key] * len(rejects),
+            "answer": [number for number, _ in rejects],
+            "item": [reject.row for _, reject in rejects],
+            "table_name": [PLAYS.name] * len(rejects),
+            "check_name": ["export_row"] * len(rejects),
+            "reason": [reject.reason for _, reject in rejects],
+            "content": [reject.content for _, reject in rejects],
+            "observed_at": [staged.newest] * len(rejects),
+        }
+    ).cast(arrow_schema(REJECTED_ROWS))
+    write_table(lake, lake.generation(), REJECTED_ROWS, rows, f"history-{staged.digest}")
+
+
+def known_ids(lake: Lake, generation: str, month: str) -> pa.Array:
+    """The play_ids of every observation of a month."""
+    return plays.observations(lake, generation, month, ["play_id"])["play_id"].combine_chunks()
+
+
+def sort_out(lake: Lake, staged: Staged, fresh: Spool, summary: ImportSummary, clock: Clock) -> None:
+    """Work out the months of an export, and count which of its fresh rows are new listens."""
+    ours = set(staged.spool.months())
+
+    def count(batch: plays.Batch) -> None:
+        near = sorted(plays.with_neighbours(batch.months))
+        rows = pa.concat_tables([fresh.rows(month) for month in near]).combine_chunks()
+        if not rows.num_rows:
+            return
+        observed = batch.decided.observations
+        place = pc.index_in(observed["play_id"], value_set=rows["play_id"].combine_chunks())
+        is_fresh = place.is_valid().to_numpy(zero_copy_only=False)
+        winner = batch.decided.winner_of
+        old_too = np.zeros(len(winner), np.bool_)
+        old_too[winner[~is_fresh]] = True
+        inside = np.isin(months_of(observed["ended_at"]), [month_number(month) for month in batch.months])
+        file = rows["file"].to_numpy()[pc.fill_null(place, 0).to_numpy(zero_copy_only=False)]
+        tells = (winner == np.arange(len(winner))) & ~old_too
+        for chosen, name in ((is_fresh & inside & tells, "new"), (is_fresh & inside & ~tells, "merged")):
+            for number, found in enumerate(np.bincount(file[chosen], minlength=len(summary.files)).tolist()):
+                setattr(summary.files[number], name, getattr(summary.files[number], name) + found)
+
+    if ours:
+        plays.resolve(lake, months=ours, seen=count, clock=clock)
+    if any(file.new for file in summary.files):
+        plays.write_wanted(lake)
+
+
+def months_of(moments: pa.ChunkedArray) -> Any:
+    return pc.add(pc.multiply(pc.year(moments), 12), pc.month(moments)).to_numpy()
+
+
+def month_number(month: str) -> int:
+    return int(month[:4]) * 12 + int(month[5:])
+
+
+# --- again from raw -----------------------------------------------------------------------------------------------
+
+
+def transform_export(lake: Lake, key: str, progress: Progress | None = None) -> set[str]:
+    """Write the observations of a kept export into the generation that ``lake`` works on; answers their months.
+
+    Who calls it works the months out afterwards (:func:`chalicelib.plays.resolve`). Raises ImportRefused, NotFound.
+    """
+    match = KEPT.fullmatch(key)
+    if not match:
+        raise NotFound(f"{key} is not a kept export", key=key)
+    with tempfile.TemporaryDirectory(prefix="import-") as name:
+        folder = Path(name)
+        local = folder / "export"
+        with lake.store.open(key) as stream, local.open("wb") as target:
+            shutil.copyfileobj(stream, target, COPY_BLOCK)
+        if key.endswith(".parquet"):
+            staged = kept_rows(local, folder)
+        else:
+            with export_files(local, match[3]) as files:
+                staged = stage(files, match[3], folder, progress)
+        user = unquote(match[1])
+        for month in staged.spool.months():
+            write_observations(lake, staged, month, observed_in(staged, month, user))
+        if staged.newest:
+            write_rejects(lake, staged, key)
+        return set(staged.spool.months())
+
+
+def kept_exports(lake: Lake) -> Iterator[str]:
+    """Keys of the exports that imports have kept."""
+    for info in lake.store.list(RAW_HISTORY):
+        if KEPT.fullmatch(info.key):
+            yield info.key
+
+
+def rebuild(lake: Lake) -> None:
+    """Every kept export, and then every listen, into the generation that ``lake`` works on."""
+    for key in kept_exports(lake):
+        transform_export(lake, key)
+    plays.resolve(lake)
+    plays.write_wanted(lake)
