@@ -80,7 +80,7 @@ export function makeEditor({ text, onRun, onChange }) {
         lineNumbers(), history(), drawSelection(), bracketMatching(), closeBrackets(), highlightActiveLine(), highlightSelectionMatches(),
         search({ top: true }), autocompletion({ icons: false, maxRenderedOptions: 60 }), completion.of(language({})),
         syntaxHighlighting(colours), look, EditorState.tabSize.of(4), placeholder("SELECT …"),
-        EditorView.contentAttributes.of({ "aria-label": "SQL editor. Escape, then Tab leaves it", spellcheck: "false" }),
+        EditorView.contentAttributes.of({ "aria-label": "SQL editor. Escape, then Tab leaves it", spellcheck: "false", tabindex: "0" }),
         EditorView.updateListener.of((update) => update.docChanged && onChange(update.state.doc.toString())),
         keymap.of([...closeBracketsKeymap, ...completionKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap]),
       ],

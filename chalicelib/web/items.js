@@ -30,7 +30,7 @@ export async function render(main, { page: kind, args: [artist, name = ""], sign
   try {
     await showFigures(figures, about, { picture, out, signal });
   } catch (fault) {
-    if (fault.name !== "AbortError" && !signal.aborted) replace(figures, faultBox(fault));
+    if (fault.name !== "AbortError" && !signal.aborted) figures.replaceWith(faultBox(fault));
   }
 }
 
@@ -58,7 +58,7 @@ function parts(kind, about, signal) {
 async function showFigures(place, about, { picture, out, signal }) {
   const result = await runReport("dashboard_item", about, signal);
   const [row] = result.records;
-  if (!row) return replace(place, h("div.state", null, h("strong", null, "No listens"), h("p", null, "Nothing of this name was heard by this listener.")));
+  if (!row) return place.replaceWith(h("div.state", null, h("strong", null, "No listens"), h("p", null, "Nothing of this name was heard by this listener.")));
   const { timezone } = selection();
   const figure = (title, value, more) => h("div.figure", null, h("dt", null, title), h("dd", null, value), more && h("dd.change", null, more));
   replace(place,

@@ -21,7 +21,7 @@ export async function render(main, { signal }) {
     h("div.page-head", null, h("div", null, h("h1", null, "Overview")), selectors({ signal })),
     h("div.stack", null, totals, place));
   showTotals(totals, signal).catch((fault) => {
-    if (fault.name !== "AbortError" && !signal.aborted) replace(totals, faultBox(fault));
+    if (fault.name !== "AbortError" && !signal.aborted) totals.replaceWith(faultBox(fault));
   });
   const found = await listeners(signal);
   if (!found.length) replace(main, h("div.page-head", null, h("h1", null, "Overview")), welcome());

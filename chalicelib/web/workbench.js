@@ -286,11 +286,11 @@ class Workbench {
       h("td.right", null, query.rows === null ? "" : count(query.rows)),
       h("td.right", null, query.bytes_scanned === null ? "" : bytes(query.bytes_scanned)),
       h("td", null, h("div.row", null,
-        button("Edit", { quiet: true, icon: "code", "aria-label": `Put into the editor: ${text.slice(0, 60)}`, onclick: () => {
+        button("Edit", { quiet: true, icon: "code", "aria-label": `Edit ${text.slice(0, 60)}`, onclick: () => {
           this.editor.setText(query.sql);
           this.editor.focus();
         } }),
-        query.state === "succeeded" && button("Show", { quiet: true, icon: "table", "aria-label": `Show the result of: ${text.slice(0, 60)}`, onclick: () => this.reopen(query) }),
+        query.state === "succeeded" && button("Show", { quiet: true, icon: "table", "aria-label": `Show the result of ${text.slice(0, 60)}`, onclick: () => this.reopen(query) }),
         (query.state === "running" || query.state === "queued") && button("Cancel", { quiet: true, icon: "stop", onclick: async () => {
           await send("DELETE", `queries/${query.query_id}`).catch((fault) => notice(fault.message, { bad: true }));
           this.showHistory();

@@ -1,0 +1,150 @@
+"""A headless Chromium that looks at a served lake, and everything it finds fault with."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
+
+AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+#: Nothing of the browser's own may ask other machines.
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+BUSY = "[aria-busy=true], .skeleton"
+WAITS = 20_000  # ms for anything to appear
+SERIOUS = ("serious", "critical")
+
+
+def chromium() -> str:
+    """Where Chromium lies; without it the test is skipped, on CI it fails."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found:
+        return found
+    told = "the dashboard's tests need Chromium: apt install chromium (or set CHROMIUM to its path)"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(told)
+    pytest.skip(told)
+
+
+@contextmanager
+def started() -> Iterator[Browser]:
+    path = chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visit:
+    """One tab at one lake. ``faults`` are console errors (CSP violations are among them), uncaught exceptions and
+    requests to other hosts; ``allow`` names those that a test brings about on purpose."""
+
+    def __init__(self, browser: Browser, url: str, token: str | None, **options: Any) -> None:
+        settings: dict[str, Any] = {
+            "viewport": {"width": 1280, "height": 900},
+            "timezone_id": "Europe/Berlin",
+            "locale": "en-GB",
+            "accept_downloads": True,
+        }
+        self.context: BrowserContext = browser.new_context(**(settings | options))
+        self.context.set_default_timeout(WAITS)
+        self.page: Page = self.context.new_page()
+        self.url = url
+        self.token = token
+        self.requests: list[Request] = []
+        self._found: list[str] = []
+        self._allowed: list[str] = []
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self._found.append(f"uncaught: {error}"))
+        self.page.on("request", self._see)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self._found.append(f"console {message.type}: {message.text} {message.location.get('url', '')}")
+
+    def _see(self, request: Request) -> None:
+        self.requests.append(request)
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob") and f"{parts.scheme}://{parts.netloc}" != self.url:
+            self._found.append(f"request to another host: {request.url}")
+
+    def allow(self, pattern: str) -> None:
+        """A fault that the test brings about on purpose."""
+        self._allowed.append(pattern)
+
+    @property
+    def faults(self) -> list[str]:
+        return [fault for fault in self._found if not any(re.search(pattern, fault) for pattern in self._allowed)]
+
+    def open(self, address: str = "#/overview", *, settle: bool = True) -> Page:
+        """Go to a page of the dashboard; the first time with the token in the address."""
+        first = self.page.url == "about:blank"
+        search = f"?token={self.token}" if first and self.token else ""
+        self.page.goto(f"{self.url}/{search}{address}")
+        if settle:
+            self.settle()
+        return self.page
+
+    def settle(self) -> None:
+        """Wait until nothing is loading."""
+        expect(self.page.locator("h1").first).to_be_attached()
+        expect(self.page.locator(BUSY)).to_have_count(0, timeout=WAITS)
+
+    def panel(self, title: str) -> Any:
+        return self.page.locator("section.panel", has=self.page.get_by_role("heading", name=title, exact=True))
+
+    def figure(self, name: str) -> str:
+        """The number shown under a name."""
+        figure = self.page.locator(".figure", has=self.page.locator("dt", has_text=re.compile(f"^{name}$")))
+        return str(figure.locator("dd").first.inner_text())
+
+    def drop(self, path: Path, kind: str = "application/zip") -> None:
+        """Drag a file from the desktop onto the page."""
+        transfer = self.page.evaluate_handle(
+            """([content, name, type]) => {
+                const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([bytes], name, { type }));
+                return transfer;
+            }""",
+            [base64.b64encode(path.read_bytes()).decode(), path.name, kind],
+        )
+        for event in ("dragover", "drop"):
+            self.page.dispatch_event("main", event, {"dataTransfer": transfer, "bubbles": True})
+
+    def violations(self) -> list[str]:
+        """What axe-core finds serious on the page as it is."""
+        self.page.evaluate(AXE.read_text("utf-8"))
+        found = self.page.evaluate(
+            """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+                .map(({ id, impact, help, nodes }) => ({ id, impact, help, nodes: nodes.slice(0, 3).map((node) =>
+                    `${node.target.join(" ")}: ${node.html.slice(0, 160)} ${(node.any[0] ?? {}).message ?? ""}`) }))"""
+        )
+        return [
+            f"{each['impact']} {each['id']}: {each['help']}\n  " + "\n  ".join(each["nodes"])
+            for each in found
+            if each["impact"] in SERIOUS
+        ]
+
+    def close(self) -> None:
+        self.context.close()

@@ -1,0 +1,116 @@
+"""A served lake that a sandbox Spotify and a privacy export fill, for the dashboard's tests and pictures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from sandbox import export
+from sandbox.server import Sandbox
+from tests.server import PROJECT, LakeServer, environment, eventually, free_port
+
+BEHIND = timedelta(hours=8)  # the sandbox's time starts before ours, so that it can advance within the past
+
+
+@dataclass
+class Filled:
+    """A served lake with a run and an export in it."""
+
+    server: LakeServer
+    sandbox: Sandbox
+    environ: dict[str, str]
+    folder: Path
+
+    def command(self, *arguments: str) -> str:
+        """What a command of the lake prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "chalicelib", *arguments],
+            env=environment(self.folder, self.environ),
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def report(self, name: str, **values: object) -> list[dict[str, Any]]:
+        """A report's rows, by the command line."""
+        given = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+        return rows_of(json.loads(self.command("report", name, *given, "--format", "json")))
+
+    def number(self, sql: str) -> int:
+        return int(self.server.rows(sql)[0][0])
+
+    def run_to_end(self) -> None:
+        started_run = self.server.post("/runs", json={})
+        assert started_run.status_code == 202, started_run.text
+        run_id = started_run.json()["run_id"]
+        assert eventually(lambda: self.ended(run_id), 60), self.server.get(f"/runs/{run_id}").text
+
+    def ended(self, run_id: str) -> bool:
+        run = self.server.get(f"/runs/{run_id}").json()
+        return run["state"] not in ("queued", "running") and not run.get("to_transform")
+
+    def export(self, **period: str) -> Path:
+        """A privacy export of the sandbox's listener."""
+        folder = self.folder / f"export-{time.monotonic_ns()}"
+        folder.mkdir()
+        return export.write(folder, self.sandbox.world, "extended-2025", **period).path  # type: ignore[arg-type]
+
+    def import_file(self, path: Path) -> None:
+        announced = self.server.post("/imports", json={"filename": path.name}).json()
+        sent = self.server.put(f"/imports/{announced['import_id']}", data=path.read_bytes())
+        assert sent.status_code == 202, sent.text
+        state = lambda: self.server.get(f"/imports/{announced['import_id']}").json()  # noqa: E731
+        assert eventually(lambda: state()["state"] in ("succeeded", "failed"), 60)
+        assert state()["state"] == "succeeded", state()
+
+
+def rows_of(document: Any) -> list[dict[str, Any]]:
+    if isinstance(document, list):
+        return document
+    names = [column["name"] for column in document["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in document["rows"]]
+
+
+@contextmanager
+def filled_lake(folder: Path, *, since: str, until: str, **options: Any) -> Iterator[Filled]:
+    """A lake in ``folder`` with one run and one export in it, served; ``options`` are the sandbox's."""
+    behind = (datetime.now(UTC) - BEHIND).isoformat()
+    with Sandbox(now=behind, **options) as sandbox, served(folder, sandbox) as filled:
+        filled.run_to_end()
+        filled.import_file(filled.export(since=since, until=until))
+        assert filled.server.post("/crawls", json={}).status_code == 202
+        yield filled
+
+
+@contextmanager
+def served(folder: Path, sandbox: Sandbox) -> Iterator[Filled]:
+    """A lake whose listener has logged in at the sandbox; nothing has run yet."""
+    from chalicelib.secrets import open_secrets
+    from chalicelib.settings import Settings
+    from chalicelib.spotify.auth import login
+
+    environ = {
+        "SECRETS_URL": str(folder / "secrets"),
+        "SPOTIFY_API_URL": sandbox.api_url.rstrip("/"),
+        "SPOTIFY_ACCOUNTS_URL": sandbox.accounts_url.rstrip("/"),
+        "SPOTIPY_CLIENT_ID": sandbox.client_id,
+        "SPOTIPY_CLIENT_SECRET": sandbox.client_secret,
+        "SPOTIPY_REDIRECT_URI": f"http://127.0.0.1:{free_port()}/callback",
+        "REQUESTS_PER_MINUTE": "100000",
+    }
+    settings = Settings.load(environ, None)
+    login(settings, open_secrets(settings), open_url=lambda address: requests.get(address, timeout=10).ok)
+    with LakeServer(folder, environ) as server:
+        yield Filled(server, sandbox, environ, folder)

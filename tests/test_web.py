@@ -1,0 +1,580 @@
+"""The dashboard in a real browser, over a served lake that a sandbox Spotify and a privacy export fill."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, expect
+
+from tests.browser import Visit, chromium, started
+from tests.dashboard import Filled, filled_lake
+from tests.server import LakeServer, eventually
+
+MOST_WEIGHT = 600_000  # bytes gzipped, everything that the page loads of itself
+NEVER_CRAWLED = r"404 .*/crawls/latest"  # an answer that the page expects; Chromium logs it all the same
+PAGES = {
+    "overview": "#/overview",
+    "library": "#/library",
+    "reports": "#/reports",
+    "report": "#/reports/top_artists",
+    "sql": "#/sql",
+    "pipeline": "#/pipeline",
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with started() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    chromium()  # without a browser nothing needs to be filled
+    with filled_lake(
+        tmp_path_factory.mktemp("dashboard"), since="2024-06-01", until="2026-06-01", scale="small"
+    ) as lake:
+        yield lake
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
+    chromium()
+    with LakeServer(tmp_path_factory.mktemp("empty")) as server:
+        yield server
+
+
+Look = Callable[..., Visit]
+
+
+@pytest.fixture
+def look(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Look]:
+    """Opens tabs; at the end none of them may have found a fault."""
+    visits: list[Visit] = []
+
+    def open_tab(server: LakeServer, *, token: str | None = "", **options: Any) -> Visit:
+        visit = Visit(browser, server.url, server.token if token == "" else token, **options)
+        visits.append(visit)
+        return visit
+
+    yield open_tab
+    faults = [fault for visit in visits for fault in visit.faults]
+    for visit in visits:
+        visit.close()
+    assert faults == []
+
+
+def numbers(text: str) -> list[float]:
+    return [float(found.replace(",", "")) for found in re.findall(r"-?\d[\d,]*\.?\d*", text)]
+
+
+def table_of(panel: Any) -> list[list[str]]:
+    """The cells of the data table behind a panel's chart."""
+    panel.get_by_role("button", name="Table", exact=True).click()
+    rows: list[list[str]] = panel.locator("tbody tr").evaluate_all(
+        "(rows) => rows.map((row) => [...row.cells].map((cell) => cell.innerText))"
+    )
+    return rows
+
+
+# --- each page ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_loads_without_a_fault_and_is_accessible(filled, look, theme):
+    visit = look(filled.server, color_scheme=theme)
+    for name, address in PAGES.items():
+        visit.open(address)
+        if name == "sql":
+            run_sql(visit, "SELECT item_name, ms_played FROM plays LIMIT 50")
+        assert visit.violations() == [], name
+
+
+def test_artist_album_and_track_pages_are_reached_from_the_overview(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    for kind, title in (("artist", "Top artists"), ("album", "Top albums"), ("track", "Top tracks")):
+        first = visit.panel(title).locator(".ranked li a").first
+        name = first.inner_text()
+        first.click()
+        visit.settle()
+        expect(page.locator("h1")).to_have_text(name)
+        assert f"#/{kind}/" in page.url
+        assert numbers(visit.figure("Plays"))[0] > 0
+        assert visit.figure("Rank").startswith("#")
+        assert visit.violations() == []
+        page.go_back()
+        visit.settle()
+
+
+@pytest.mark.parametrize("width", [360, 820, 1920])
+def test_no_page_is_wider_than_its_window(filled, look, width):
+    visit = look(filled.server, viewport={"width": width, "height": 800})
+    for name, address in PAGES.items():
+        page = visit.open(address)
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, name
+
+
+def test_the_page_weighs_little(filled, look):
+    visit = look(filled.server)
+    for address in PAGES.values():
+        visit.open(address)
+    loaded = {
+        request.url: request.sizes()["responseBodySize"]
+        for request in visit.requests
+        if "/static/" in request.url or request.resource_type == "document"
+    }
+    assert any("vendor/chart.js" in url for url in loaded)
+    assert any("vendor/editor.js" in url for url in loaded)
+    assert sum(loaded.values()) < MOST_WEIGHT
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+
+SELECTIONS = [
+    {"period": "all", "timezone": "UTC"},
+    {"period": "2025", "timezone": "America/New_York"},
+]
+
+
+@pytest.mark.parametrize("chosen", SELECTIONS, ids=lambda chosen: str(chosen["period"]))
+def test_every_number_of_the_overview_is_the_commands(filled, look, chosen):
+    visit = look(filled.server)
+    visit.open(f"#/overview?period={chosen['period']}&timezone={chosen['timezone']}")
+    (totals,) = filled.report("dashboard_totals", **chosen)
+    shown = {name: numbers(visit.figure(name))[0] for name in ("Plays", "Listening time", "Artists", "New artists")}
+    hours = totals["hours"]
+    assert shown == {
+        "Plays": totals["plays"],
+        "Listening time": hours if hours < 100 else round(hours),
+        "Artists": totals["artists"],
+        "New artists": totals["new_artists"],
+    }
+    assert totals["plays"] > 0
+    for title, report, column in (
+        ("Top artists", "top_artists", "artist"),
+        ("Top tracks", "top_tracks", "track"),
+        ("Top albums", "top_albums", "album"),
+    ):
+        expected = [(row[column], row["plays"]) for row in filled.report(report, limit=10, **chosen)]
+        items = visit.panel(title).locator(".ranked li")
+        names = items.locator(".what a").all_inner_texts()
+        plays = [numbers(text)[0] for text in items.locator(".much").all_inner_texts()]
+        assert list(zip(names, plays, strict=True)) == expected
+    for title, report in (("When you listen", "listening_by_hour_and_weekday"), *over_time(chosen)):
+        given = {"grain": "month" if chosen["period"] == "all" else "week"} if "grain" in grain_of(report) else {}
+        expected_rows = filled.report(report, **chosen, **given)
+        cells = table_of(visit.panel(title))
+        assert len(cells) == min(500, len(expected_rows))
+        for row, expected_row in zip(cells, expected_rows, strict=False):
+            for cell, value in zip(row, expected_row.values(), strict=True):
+                if isinstance(value, int | float):
+                    assert float(cell.replace(",", "")) == pytest.approx(value, rel=1e-5)
+                else:
+                    assert cell == ("null" if value is None else str(value))
+
+
+def over_time(_chosen: dict[str, str]) -> list[tuple[str, str]]:
+    return [("Listening over time", "listening_over_time"), ("Discovery", "discovery")]
+
+
+def grain_of(name: str) -> list[str]:
+    from chalicelib.reporting import report
+
+    return [parameter.name for parameter in report(name).parameters]
+
+
+def test_period_and_time_zone_live_in_the_address_and_change_the_numbers(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    everything = numbers(visit.figure("Plays"))[0]
+    assert everything == filled.number("SELECT count(*) FROM plays")
+    page.get_by_label("Period").select_option("2025")
+    page.wait_for_url("**period=2025**")
+    visit.settle()
+    assert numbers(visit.figure("Plays"))[0] == filled.number(
+        "SELECT count(*) FROM plays WHERE ended_at >= TIMESTAMP '2025-01-01' AND ended_at < TIMESTAMP '2026-01-01'"
+    )
+    in_utc = table_of(visit.panel("When you listen"))
+    page.get_by_label("Time zone").select_option("Asia/Tokyo")
+    page.wait_for_url("**timezone=Asia%2FTokyo**")
+    visit.settle()
+    assert table_of(visit.panel("When you listen")) != in_utc
+    page.go_back()
+    visit.settle()
+    assert table_of(visit.panel("When you listen")) == in_utc
+    another = look(filled.server)
+    shared = page.url.partition("#")[2]
+    another.open(f"#{shared}")
+    assert table_of(another.panel("When you listen")) == in_utc
+
+
+def test_a_period_can_be_given_in_days(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    page.get_by_label("Period").select_option("custom")
+    page.get_by_label("First day").fill("2025-03-01")
+    page.get_by_label("Last day").fill("2025-03-14")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**from=2025-03-01**")
+    visit.settle()
+    assert numbers(visit.figure("Plays"))[0] == filled.number(
+        "SELECT count(*) FROM plays WHERE ended_at >= TIMESTAMP '2025-03-01' AND ended_at < TIMESTAMP '2025-03-15'"
+    )
+
+
+def test_every_chart_shows_the_sql_that_made_it(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=2025&timezone=UTC")
+    panel = visit.panel("Top artists")
+    panel.get_by_role("button", name="SQL", exact=True).click()
+    assert "FROM plays" in panel.locator("pre").inner_text()
+    panel.get_by_role("link", name="Open in the editor").click()
+    visit.settle()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".sheet-row").first).to_contain_text(filled.report("top_artists", period="2025")[0]["artist"])
+
+
+# --- the pipeline -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_started_and_arrives(filled, look):
+    filled.sandbox.advance(3 * 3600)
+    before = filled.number("SELECT count(*) FROM plays")
+    visit = look(filled.server)
+    page = visit.open("#/pipeline")
+    runs = page.locator("table.runs tbody tr[data-run]")
+    count = runs.count()
+    page.get_by_role("button", name="Start a run").click()
+    expect(runs).to_have_count(count + 1, timeout=60_000)
+    expect(page.get_by_text(re.compile(r"The run (succeeded|partial)"))).to_be_visible(timeout=60_000)
+    runs.first.get_by_role("button").click()
+    expect(page.locator("tr.sources").first).to_contain_text("Recently played")
+    assert eventually(lambda: filled.number("SELECT count(*) FROM plays") > before)
+    visit.open("#/overview?period=all&timezone=UTC")
+    assert numbers(visit.figure("Plays"))[0] > before
+
+
+def test_a_dropped_export_changes_the_numbers(filled, look):
+    visit = look(filled.server)
+    visit.open("#/overview?period=all&timezone=UTC")
+    before = numbers(visit.figure("Plays"))[0]
+    page = visit.open("#/pipeline")
+    visit.drop(filled.export(since="2023-01-01", until="2023-07-01"))
+    expect(page.get_by_text("imported", exact=True)).to_be_visible(timeout=60_000)
+    told = page.locator(".panel", has_text="Import your history").inner_text()
+    found = re.search(r"([\d,]+) new", told)
+    assert found, told
+    new = int(found[1].replace(",", ""))
+    assert new > 100
+    visit.open("#/overview?period=all&timezone=UTC")
+    assert numbers(visit.figure("Plays"))[0] == before + new == filled.number("SELECT count(*) FROM plays")
+
+
+def test_a_file_that_is_no_export_is_refused_in_words(filled, look, tmp_path):
+    visit = look(filled.server)
+    page = visit.open("#/pipeline")
+    path = tmp_path / "holiday.zip"
+    path.write_bytes(b"not a zip at all")
+    visit.drop(path)
+    expect(page.locator(".panel", has_text="Import your history").get_by_role("alert")).to_be_visible(timeout=30_000)
+
+
+def test_the_catalogue_is_refreshed(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/pipeline")
+    page.get_by_role("button", name="Refresh the catalogue").click()
+    expect(page.get_by_text("Catalogue refreshed")).to_be_visible()
+    expect(visit.panel("Freshness").get_by_role("rowheader", name="plays", exact=True)).to_be_visible()
+
+
+# --- SQL ----------------------------------------------------------------------------------------------------------
+
+MANY = """SELECT a.n * 1000 + b.n AS n, 'row ' || CAST(b.n AS varchar) AS word
+FROM UNNEST(sequence(0, 99)) AS a(n) CROSS JOIN UNNEST(sequence(1, 1000)) AS b(n)
+ORDER BY 1"""
+ENDLESS = (
+    "SELECT count(*) FROM plays a CROSS JOIN plays b CROSS JOIN plays c WHERE a.ms_played + b.ms_played > c.ms_played"
+)
+
+
+def write_sql(visit: Visit, sql: str) -> None:
+    editor = visit.page.locator(".cm-content")
+    editor.click()
+    visit.page.keyboard.press("ControlOrMeta+a")
+    visit.page.keyboard.insert_text(sql)
+
+
+def run_sql(visit: Visit, sql: str) -> None:
+    write_sql(visit, sql)
+    visit.page.keyboard.press("Control+Enter")
+    expect(visit.page.locator(".result-facts .badge").first).to_contain_text("row")
+
+
+def test_a_hundred_thousand_rows_scroll_sort_and_copy(filled, look):
+    visit = look(filled.server, permissions=["clipboard-read", "clipboard-write"])
+    page = visit.open("#/sql")
+    run_sql(visit, MANY)
+    expect(page.locator(".result-facts")).to_contain_text("100,000 rows")
+    sheet = page.get_by_role("grid")
+    assert sheet.get_attribute("aria-rowcount") == "100001"
+    assert page.locator(".sheet-row").count() < 100  # only those in sight
+    sheet.focus()
+    page.keyboard.press("Control+End")
+    expect(page.locator("[data-at='99999,0']")).to_have_text("100000")
+    page.keyboard.press("Control+c")
+    assert page.evaluate("navigator.clipboard.readText()") == "row 1000"
+    page.get_by_role("columnheader", name=re.compile("^n")).get_by_role("button").click()
+    page.get_by_role("columnheader", name=re.compile("^n")).get_by_role("button").click()
+    expect(page.get_by_role("columnheader", name=re.compile("^n"))).to_have_attribute("aria-sort", "descending")
+    page.keyboard.press("Control+Home")
+    expect(page.locator("[data-at='0,0']")).to_have_text("100000")
+
+
+def test_a_query_is_cancelled(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    write_sql(visit, ENDLESS)
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text("Running", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Cancel", exact=True).first.click()
+    expect(page.get_by_text("The query was cancelled.")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
+
+
+def test_an_error_is_marked_at_its_position(filled, look):
+    visit = look(filled.server)
+    visit.allow(r"status of 4\d\d .*/queries")
+    page = visit.open("#/sql")
+    write_sql(visit, "SELECT item_name\nFROM plais")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".result-facts")).to_contain_text("Failed")
+    expect(page.locator(".cm-lintRange-error")).to_have_text("plais")
+
+
+def test_tables_and_columns_complete(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    write_sql(visit, "SELECT * FROM saved_")
+    page.keyboard.press("Control+Space")
+    expect(page.locator(".cm-tooltip-autocomplete")).to_contain_text("saved_items")
+    page.keyboard.press("Escape")
+    write_sql(visit, "SELECT plays.ms_ FROM plays")
+    for _ in range(len(" FROM plays")):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Control+Space")
+    expect(page.locator(".cm-tooltip-autocomplete")).to_contain_text("ms_played")
+
+
+def test_results_are_downloaded(filled, look, tmp_path):
+    import pyarrow.parquet as parquet
+
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    run_sql(visit, "SELECT play_id, ended_at FROM plays")
+    plays = filled.number("SELECT count(*) FROM plays")
+    with page.expect_download() as as_csv:
+        page.get_by_role("button", name="Download as CSV").click()
+    as_csv.value.save_as(tmp_path / "plays.csv")
+    with (tmp_path / "plays.csv").open(newline="") as lines:
+        assert sum(1 for _ in csv.reader(lines)) == plays + 1
+    with page.expect_download() as as_parquet:
+        page.get_by_role("button", name="Download as Parquet").click()
+    as_parquet.value.save_as(tmp_path / "plays.parquet")
+    assert parquet.read_metadata(tmp_path / "plays.parquet").num_rows == plays
+
+
+def test_a_result_is_charted_saved_as_a_report_and_deleted(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    run_sql(visit, "SELECT platform, count(*) AS plays FROM plays GROUP BY 1 ORDER BY 2 DESC")
+    page.get_by_role("button", name="Chart", exact=True).click()
+    expect(page.get_by_role("img", name="bar of plays by platform")).to_be_visible()
+    page.get_by_label("Chart", exact=True).select_option("line")
+    expect(page.get_by_role("img", name="line of plays by platform")).to_be_visible()
+    page.get_by_role("button", name="Save as report").click()
+    page.get_by_label("Name, for addresses").fill("by_platform")
+    page.get_by_label("Title").fill("Plays by platform")
+    page.get_by_label("What it answers").fill("On what is listened")
+    page.get_by_label("Shown as").select_option("bar")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="Open it").click()
+    visit.settle()
+    expect(page.locator("h1")).to_have_text("Plays by platform")
+    assert [row["plays"] for row in filled.report("by_platform")] == [
+        int(cells[1].replace(",", "")) for cells in table_of(visit.panel("Result"))
+    ]
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").click()
+    expect(page.locator("h1")).to_have_text("Reports")
+    expect(page.get_by_role("link", name="Plays by platform")).to_have_count(0)
+
+
+def test_past_queries_are_listed_and_shown_again(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    run_sql(visit, "SELECT 'remember me' AS memory")
+    visit.open("#/library")
+    visit.open("#/sql")
+    row = page.locator("tr", has_text="remember me").first
+    row.get_by_role("button", name=re.compile("^Show")).click()
+    expect(page.locator("[data-at='0,0']")).to_have_text("remember me")
+
+
+# --- reports ------------------------------------------------------------------------------------------------------
+
+
+def test_every_report_is_listed_and_its_parameters_change_it(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/reports?timezone=UTC")
+    listed = filled.server.get("/reports").json()["reports"]
+    assert page.locator(".report-list li").count() == len(listed)
+    visit.open("#/reports/top_artists?period=all&timezone=UTC")
+    page.get_by_label("Limit").fill("3")
+    page.keyboard.press("Tab")
+    page.wait_for_url("**p_limit=3**")
+    visit.settle()
+    assert len(table_of(visit.panel("Result"))) == 3
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download as CSV").click()
+    assert saved.value.suggested_filename == "top_artists.csv"
+
+
+# --- manners ------------------------------------------------------------------------------------------------------
+
+
+def test_the_token_leaves_the_address_and_stays_in_the_tab(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview")
+    assert filled.server.token not in page.url
+    assert page.evaluate("sessionStorage.getItem('lake-token')") == filled.server.token
+    assert page.evaluate("JSON.stringify({...localStorage})").find(filled.server.token) == -1
+    with_token = [request.url for request in visit.requests if filled.server.token in request.url]
+    assert len(with_token) == 1  # the first open, and never again
+    page.reload()
+    visit.settle()
+    assert numbers(visit.figure("Plays"))
+
+
+def test_without_a_token_it_is_asked_for_once(filled, look):
+    visit = look(filled.server, token=None)
+    page = visit.open("#/overview?period=all&timezone=UTC", settle=False)
+    page.get_by_label("API token").fill(filled.server.token)
+    page.get_by_role("button", name="Open the lake").click()
+    visit.settle()
+    assert numbers(visit.figure("Plays"))[0] > 0
+    visit.open("#/library")
+    expect(page.locator("dialog")).to_have_count(0)
+
+
+def test_a_token_taken_back_is_asked_for_again(filled, look):
+    printed = filled.command("token", "add", "--name", "for a day", "--scope", "read")
+    found = re.search(r"lake_[\w-]{20,}", printed)
+    assert found, printed
+    visit = look(filled.server, token=found[0])
+    visit.allow(r"status of 401")
+    eventually(lambda: requests.get(filled.server.url + "/runs", headers={"Authorization": f"Bearer {found[0]}"}).ok)
+    page = visit.open("#/library")
+    listed = filled.command("token", "list")
+    identity = next(line.split()[0] for line in listed.splitlines() if "for a day" in line)
+    filled.command("token", "revoke", identity)
+    asked_with = {"Authorization": f"Bearer {found[0]}"}
+    assert eventually(lambda: requests.get(filled.server.url + "/runs", headers=asked_with).status_code == 401)
+    page.get_by_role("link", name="Overview", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("not accepted")
+    assert page.evaluate("sessionStorage.getItem('lake-token')") is None
+    page.get_by_label("API token").fill(filled.server.token)
+    page.get_by_role("button", name="Open the lake").click()
+    visit.settle()
+    assert numbers(visit.figure("Plays"))
+
+
+def test_a_reading_token_is_told_that_it_may_not_run(filled, look):
+    printed = filled.command("token", "add", "--name", "reader", "--scope", "read")
+    found = re.search(r"lake_[\w-]{20,}", printed)
+    assert found
+    asked_with = {"Authorization": f"Bearer {found[0]}"}
+    assert eventually(lambda: requests.get(filled.server.url + "/runs", headers=asked_with).ok)
+    visit = look(filled.server, token=found[0])
+    visit.allow(r"status of 403")
+    page = visit.open("#/pipeline")
+    page.get_by_role("button", name="Start a run").click()
+    expect(page.get_by_role("alert")).to_contain_text("scope")
+
+
+def test_an_error_of_the_api_is_told_where_it_happened_and_can_be_tried_again(filled, look):
+    visit = look(filled.server)
+    visit.allow(r"status of 503")
+    refusal = {"error": {"code": "engine_busy", "message": "all query slots are taken", "details": {}}}
+    visit.page.route("**/reports/top_artists?*", lambda route: route.fulfill(status=503, json=refusal))
+    visit.open("#/overview?period=all&timezone=UTC")
+    panel = visit.panel("Top artists")
+    expect(panel.get_by_role("alert")).to_contain_text("all query slots are taken")
+    assert visit.panel("Top tracks").locator(".ranked li").count() > 0
+    visit.page.unroute("**/reports/top_artists?*")
+    panel.get_by_role("button", name="Try again").click()
+    expect(panel.locator(".ranked li").first).to_be_visible()
+
+
+def test_a_server_that_went_away_is_told(look, tmp_path):
+    chromium()
+    with LakeServer(tmp_path) as server:
+        visit = look(server)
+        visit.allow(r"ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET")
+        visit.open("#/sql")
+    visit.page.get_by_role("link", name="Library", exact=True).click()
+    expect(visit.page.get_by_role("alert").first).to_contain_text("does not answer")
+
+
+def test_an_empty_lake_says_what_to_do_first(empty, look):
+    visit = look(empty)
+    visit.allow(NEVER_CRAWLED)
+    page = visit.open("#/overview")
+    expect(page.get_by_text("The lake is empty")).to_be_visible()
+    assert visit.violations() == []
+    page.get_by_role("link", name="Start a run").click()
+    visit.settle()
+    expect(page.get_by_text("Nothing has run yet")).to_be_visible()
+    for address in ("#/library", "#/reports/top_artists", "#/artist/Nobody"):
+        visit.open(address)
+        expect(page.get_by_role("alert")).to_have_count(0)
+    visit.open("#/sql")
+    run_sql(visit, "SELECT * FROM plays")
+    expect(page.get_by_text("The query answered no rows.")).to_be_visible()
+
+
+def test_the_keyboard_suffices(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    table = visit.panel("Listening over time").get_by_role("button", name="Table", exact=True)
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if table.evaluate("(button) => button === document.activeElement"):
+            break
+    expect(table).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(visit.panel("Listening over time").locator("tbody tr").first).to_be_visible()
+
+
+def test_the_reader_chooses_dark_or_light_and_it_stays(filled, look):
+    visit = look(filled.server, color_scheme="light")
+    page = visit.open("#/library")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    for _ in range(2):  # from the system's to light, then to dark
+        page.get_by_role("button", name=re.compile("^Colours")).click()
+    dark = page.evaluate(ground)
+    assert dark != light
+    page.reload()
+    visit.settle()
+    assert page.evaluate(ground) == dark
