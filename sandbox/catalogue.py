@@ -177,14 +177,25 @@ class Catalogue:
 
     # Albums
 
-    def releases(self, artist: int) -> list[Release]:
-        """Everything an artist ever releases, oldest first, the future included."""
+    def schedule(self, artist: int) -> list[Release]:
+        """Everything an artist ever releases, oldest first, the future included, but for releases by hand."""
         return _kept(self._schedules, artist, self._make_schedule)
 
-    def released(self, artist: int, at: int) -> list[Release]:
-        """What an artist has released by a time, oldest first."""
-        releases = self.releases(artist)
+    def scheduled(self, artist: int, at: int) -> list[Release]:
+        """What an artist has released by a time, oldest first, as listeners know it.
+
+        They never choose what is released by hand, so that no edit changes what they have listened to.
+        """
+        releases = self.schedule(artist)
         return releases[: bisect_right(releases, at, key=_release_time)]
+
+    def released(self, artist: int, at: int) -> list[Release]:
+        """All that an artist has released by a time, oldest first."""
+        releases = self.scheduled(artist, at)
+        for album in self._by_hand.values():
+            if artist_of(album.number) == artist and album.released_at <= at:
+                insort(releases, Release(album.released_at, album.number, album.form, None), key=_release_time)
+        return releases
 
     def discography(self, artist: int, at: int, groups: frozenset[str]) -> list[Album]:
         """Newest first, as ``/artists/{id}/albums`` has it."""
@@ -200,9 +211,6 @@ class Catalogue:
             leads = forms[slot] == "single" and slot + 1 < len(times) and forms[slot + 1] == "album"
             promotes = artist << ALBUM_BITS | slot + 1 if leads and dice.chance(0.6) else None
             releases.append(Release(at, artist << ALBUM_BITS | slot, forms[slot], promotes))
-        for album in self._by_hand.values():
-            if artist_of(album.number) == artist:
-                insort(releases, Release(album.released_at, album.number, album.form, None), key=_release_time)
         return releases
 
     def _release_times(self, dice: Dice, artist: int) -> list[int]:
@@ -237,7 +245,7 @@ class Catalogue:
 
     def _make_album(self, number: int) -> Album:
         artist = artist_of(number)
-        release = next(entry for entry in self.releases(artist) if entry.number == number)
+        release = next(entry for entry in self.schedule(artist) if entry.number == number)
         dice = Dice(self.seed, "album", number)
         date, precision = _release_date(dice, release.at)
         guests: tuple[int, ...] = ()
@@ -296,7 +304,6 @@ class Catalogue:
             promotes=None,
         )
         self._by_hand[number] = album
-        self._schedules.pop(artist, None)
         self._calendar = None
         return album
 
@@ -311,7 +318,7 @@ class Catalogue:
             self._calendar = sorted(
                 (release.at, release.number)
                 for artist in range(self.scale.artists)
-                for release in self.releases(artist)
+                for release in self.released(artist, LAST_RELEASE)
             )
         return self._calendar
 

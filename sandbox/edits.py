@@ -154,7 +154,12 @@ def _playlist(edit: _Edit, place: int) -> Given:
 
 def _release_album(edit: _Edit) -> Given:
     """By the first followed artist unless another is named."""
-    artist = edit.number("artist", "artist_id") if "artist_id" in edit.given else edit.library.followed()[0]
+    if "artist_id" in edit.given:
+        artist = edit.number("artist", "artist_id")
+    elif edit.library.artists:
+        artist = edit.library.followed()[0]
+    else:
+        raise ValueError("release_album needs 'artist_id': the user follows nobody")
     tracks, form = int(edit.given.get("tracks", 10)), edit.given.get("album_type", "album")
     if not 1 <= tracks <= 1000 or form not in ("album", "single", "compilation"):
         raise ValueError("release_album takes 1 to 1000 tracks and album_type album, single or compilation")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from sandbox.catalogue import TRACK_BITS, Catalogue
+from sandbox.catalogue import TRACK_BITS, VARIOUS_ARTISTS, Catalogue
 from sandbox.clock import DAY, HOUR, MINUTE, SECOND, instant, moment_of
 from sandbox.dice import Dice
 from sandbox.taste import Taste
@@ -238,7 +238,7 @@ class Listening:
         if whole_album and place < self._catalogue.album(session.album).total_tracks:
             track = (session.album << TRACK_BITS) + place
         elif dice.chance(0.03):
-            track = dice.pick(self._catalogue.released(0, at)).number << TRACK_BITS
+            track = dice.pick(self._catalogue.scheduled(VARIOUS_ARTISTS, at)).number << TRACK_BITS
         else:
             track = self._taste.track(dice, at)
         return "track", track, self._catalogue.track(track).duration_ms

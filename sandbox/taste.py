@@ -39,7 +39,7 @@ class Taste:
 
     def album(self, dice: Dice, at: int) -> int:
         """An album out by then; newer ones more often."""
-        released = self._catalogue.released(self.artist(dice, at), at)
+        released = self._catalogue.scheduled(self.artist(dice, at), at)
         return released[len(released) - 1 - int(dice.unit() ** 1.5 * len(released))].number
 
     def track(self, dice: Dice, at: int) -> int:
