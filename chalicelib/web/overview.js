@@ -16,15 +16,17 @@ const TOP = 10; // rows of a ranked list
 export async function render(main, { signal }) {
   const totals = h("dl.figures", { "aria-label": "Totals of the period" }, ["Plays", "Listening time", "Artists", "New artists"].map((name) =>
     h("div.figure", null, h("dt", null, name), h("dd", null, h("div.skeleton.line")))));
-  const place = h("div.grid", null, panels(signal));
-  replace(main,
-    h("div.page-head", null, h("div", null, h("h1", null, "Overview")), selectors({ signal })),
-    h("div.stack", null, totals, place));
-  showTotals(totals, signal).catch((fault) => {
+  const place = h("div.stack", null, totals);
+  replace(main, h("div.page-head", null, h("div", null, h("h1", null, "Overview"))), place);
+  // What is asked first is answered first: the figures, the chart below them, the rest.
+  const ready = showTotals(totals, signal).catch((fault) => {
     if (fault.name !== "AbortError" && !signal.aborted) totals.replaceWith(faultBox(fault));
   });
-  const found = await listeners(signal);
-  if (!found.length) replace(main, h("div.page-head", null, h("h1", null, "Overview")), welcome());
+  place.append(h("div.grid", null, panels(signal)));
+  const found = listeners(signal);
+  main.firstChild.append(selectors({ signal, found }));
+  await ready;
+  if (!(await found).length) replace(main, h("div.page-head", null, h("h1", null, "Overview")), welcome());
 }
 
 function panels(signal) {

@@ -7,10 +7,10 @@ import { change, localTimeZone, selection } from "./state.js";
 const SPANS = { "7d": "Last 7 days", "4w": "Last 4 weeks", "3m": "Last 3 months", "6m": "Last 6 months", "1y": "Last 12 months" };
 
 /** The row of selectors; the choices of years and listeners arrive when the lake has answered. */
-export function selectors({ signal, period = true } = {}) {
+export function selectors({ signal, period = true, found: asked = listeners(signal) } = {}) {
   const chosen = selection();
   const element = h("div.selectors", null, period && periodField(chosen, []), zoneField(chosen));
-  listeners(signal).then((found) => {
+  asked.then((found) => {
     if (signal?.aborted) return;
     if (period) element.replaceChild(periodField(chosen, yearsOf(found)), element.firstChild);
     if (found.length > 1 || chosen.user) element.append(userField(chosen, found));

@@ -286,7 +286,7 @@ class Workbench {
       h("td.right", null, query.rows === null ? "" : count(query.rows)),
       h("td.right", null, query.bytes_scanned === null ? "" : bytes(query.bytes_scanned)),
       h("td", null, h("div.row", null,
-        button("Edit", { quiet: true, icon: "code", "aria-label": `Edit ${text.slice(0, 60)}`, onclick: () => {
+        button("Edit", { quiet: true, icon: "code", disabled: takesValues(query.sql), title: takesValues(query.sql) ? "It ran with parameters: open its report instead" : null, "aria-label": `Edit ${text.slice(0, 60)}`, onclick: () => {
           this.editor.setText(query.sql);
           this.editor.focus();
         } }),
@@ -307,4 +307,9 @@ class Workbench {
       this.showFault(fault);
     }
   }
+}
+
+/** Whether a statement has `?` for values, outside strings and comments. */
+function takesValues(sql) {
+  return sql.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\//g, "").includes("?");
 }
