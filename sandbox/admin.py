@@ -42,11 +42,16 @@ class Admin:
             "GET /state": self._state,
         }
 
+    @property
+    def names(self) -> list[str]:
+        """Every endpoint, as ``GET /state``."""
+        return sorted(self._answers)
+
     def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Json]:
         """Status and JSON; what cannot be done is a 400 that says why."""
         handler = self._answers.get(f"{method} {path}")
         if handler is None:
-            return 404, {"error": f"no {method} /admin{path}; there are {', '.join(sorted(self._answers))}"}
+            return 404, {"error": f"no {method} /admin{path}; there are {', '.join(self.names)}"}
         try:
             given = json.loads(body) if body else {}
             if not isinstance(given, dict):
