@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -19,11 +19,14 @@ from chalice.local import LambdaContext
 
 from chalicelib.clock import now, rfc3339
 from chalicelib.errors import LakeError
-from chalicelib.events import LOCAL_BUCKET, unhandled
-from chalicelib.lake import RAW, ObjectInfo
+from chalicelib.events import LOCAL_BUCKET
+from chalicelib.lake import RAW, Lake, ObjectInfo
+from chalicelib.pipeline import unhandled
 from chalicelib.service import Service
 
 LOOK_EVERY = 300  # ms between two looks at files that may still grow
+LOOK_AT_ALL = 60.0  # s between two looks at everything that was never handled
+YOUNG = 600.0  # s a new folder is looked into without being told to
 STILL = 1.5  # s without a change after which a file is taken to be whole
 UNFINISHED = (".part", ".tmp", ".crdownload", ".download", "~")
 log = logging.getLogger(__name__)
@@ -32,45 +35,85 @@ log = logging.getLogger(__name__)
 class Arrivals(threading.Thread):
     """One thread; events are handled one after another, in the order of their keys."""
 
-    def __init__(self, app: Chalice, service: Service, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        app: Chalice,
+        service: Service,
+        monotonic: Callable[[], float] = time.monotonic,
+        catch_up: Callable[[Lake], Iterable[str]] = unhandled,
+    ) -> None:
         super().__init__(name="arrivals", daemon=True)
         self._app = app
         self._service = service
         self._monotonic = monotonic
+        self._left = catch_up
         self._stopped = threading.Event()
         self._sources = [source for source in app.event_sources if isinstance(source, S3EventConfig)]
         self._growing: dict[str, tuple[ObjectInfo, float]] = {}
+        self._sent: dict[str, ObjectInfo] = {}
+        self._young: dict[Path, float] = {}
+        self._look_again = float("-inf")
 
     def run(self) -> None:
+        folder = Path(self._service.lake.store.location(RAW))
+        for source in self._sources:
+            (folder / (source.prefix or "").removeprefix(RAW)).mkdir(parents=True, exist_ok=True)
+        for changed in self._changes(folder):  # by now the folder is watched: nothing falls between
+            if self._monotonic() >= self._look_again:
+                self._catch_up()
+                self._look_again = self._monotonic() + LOOK_AT_ALL
+            for path in (*changed, *self._young_folders()):
+                self._note(folder, path)
+            self._send_whole()
+
+    def _changes(self, folder: Path) -> Iterator[list[Path]]:
+        """What was added or changed, every LOOK_EVERY; nothing where the system cannot watch so many folders."""
         from watchfiles import Change, watch
 
-        folder = Path(self._service.lake.store.location(RAW))
-        folder.mkdir(parents=True, exist_ok=True)
         watched = watch(
             folder, watch_filter=None, step=50, debounce=200, rust_timeout=LOOK_EVERY,
             yield_on_timeout=True, stop_event=self._stopped, raise_interrupt=False,
         )  # fmt: skip
-        self._catch_up()
-        for changes in watched:
-            for kind, name in changes:
-                if kind != Change.deleted:
-                    self._note(folder, Path(name))
-            self._send_whole()
+        try:
+            for changes in watched:
+                yield [Path(name) for kind, name in changes if kind != Change.deleted]
+        except (OSError, RuntimeError) as error:
+            log.warning("new files are found every %s s only: %s", LOOK_AT_ALL, error)
+            while not self._stopped.wait(LOOK_EVERY / 1000):
+                yield []
+
+    def _young_folders(self) -> Iterator[Path]:
+        """Folders made a while ago: the system may have missed what was put into them at once."""
+        for path, until in list(self._young.items()):
+            if self._monotonic() > until:
+                del self._young[path]
+            elif path.is_dir():
+                yield path
 
     def stop(self) -> None:
         self._stopped.set()
 
     def _catch_up(self) -> None:
-        for key in unhandled(self._service):
+        """Send what was never handled, but once only: a handler that fails is the schedule's to call again."""
+        for key in self._left(self._service.lake):
             if self._stopped.is_set():
                 return
-            self._send(key)
+            info = self._service.lake.store.stat(key)
+            if info is None or self._sent.get(key) == info:
+                continue
+            if (now() - info.modified).total_seconds() > STILL:
+                self._send(key)
+            else:
+                self._growing.setdefault(key, (info, self._monotonic()))
 
     def _note(self, folder: Path, path: Path) -> None:
+        if path.is_dir():
+            self._young.setdefault(path, self._monotonic() + YOUNG)
         for file in files_in(path):
             key = RAW + file.relative_to(folder).as_posix()
             info = self._service.lake.store.stat(key)
-            if info is not None and self._source_of(key):
+            known = self._growing[key][0] if key in self._growing else self._sent.get(key)
+            if info is not None and info != known and self._source_of(key):
                 self._growing[key] = (info, self._monotonic())
 
     def _send_whole(self) -> None:
@@ -95,6 +138,7 @@ class Arrivals(threading.Thread):
         info = self._service.lake.store.stat(key)
         if source is None or info is None:
             return
+        self._sent[key] = info
         context = LambdaContext(source.name, 1_769, max_runtime_ms=900_000)
         try:
             self._app.handler_map[source.name](created_event(info), context)

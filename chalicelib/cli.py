@@ -141,24 +141,31 @@ def import_history(lake: Lake, paths: tuple[Path, ...], user_id: str | None) -> 
 @main.command()
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
 @click.option("--all", "everything", is_flag=True, help="Rebuild every table from raw.")
-@click.option("--since", metavar="DATE", help="With --all: only raw objects from this day on.")
+@click.option("--since", metavar="DATE", help="With --all: take older days over as they are (YYYY-MM-DD).")
 @click.pass_obj
 def transform(lake: Lake, keys: tuple[str, ...], everything: bool, since: str | None) -> None:
     """Transform raw objects: those named, or those not transformed yet, or --all."""
-    from chalicelib import transform as transforming
+    from chalicelib import pipeline
 
     if everything and keys:
         raise click.UsageError("name keys or say --all, not both")
+    if since and not everything:
+        raise click.UsageError("--since goes with --all")
     service = lake.service
     with bar("transform") as progress:
         if everything:
             with closing(service.engine()) as engine:
-                transforming.rebuild(service.lake, engine.publish, since=since, progress=progress)
+                generation = pipeline.rebuild(
+                    service.lake, service.settings, engine.publish, since=since, progress=progress
+                )
+            click.echo(f"every table is rebuilt: generation {generation}")
         elif keys:
             for key in keys:
-                transforming.transform_object(service.lake, key)
+                report = pipeline.transform_key(service.lake, key, again=True)
+                click.echo(f"{key}: {report.state}, {sum(report.built.rows.values())} rows")
         else:
-            transforming.transform_pending(service.lake, progress=progress)
+            handled = pipeline.catch_up(service.lake, service.settings, progress)
+            click.echo(f"{handled} raw objects transformed")
 
 
 @main.command()

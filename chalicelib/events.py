@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.errors import RunInProgress
@@ -46,33 +46,26 @@ def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] |
 
 def transform(service: Service, event_key: str) -> dict[str, Any]:
     """Turn one raw object into rows."""
-    from chalicelib.transform import transform_object
+    from chalicelib.pipeline import transform_key
 
-    transform_object(service.lake, lake_key(service.settings, event_key))
-    return {"key": event_key}
+    report = transform_key(service.lake, lake_key(service.settings, event_key))
+    return {"key": report.raw_key, "state": report.state, "rows": sum(report.built.rows.values())}
 
 
 def import_history(service: Service, event_key: str) -> dict[str, Any]:
     """Import one privacy export."""
-    from chalicelib.history import import_export
+    from chalicelib.pipeline import import_key
 
-    import_export(service.lake, service.settings, lake_key(service.settings, event_key))
-    return {"key": event_key}
+    key = lake_key(service.settings, event_key)
+    import_key(service.lake, service.settings, key)
+    return {"key": key}
 
 
 def maintain(service: Service, context: Any) -> dict[str, Any]:
-    """Drive what was left lying, merge small files, refresh the catalogue."""
-    from chalicelib.transform import transform_pending
+    """Drive what was left lying."""
+    from chalicelib.pipeline import catch_up
 
-    transform_pending(service.lake)
-    return {"left": time_left(context)}
-
-
-def unhandled(service: Service) -> Iterator[str]:
-    """Keys of raw objects whose event was never handled."""
-    from chalicelib.transform import pending
-
-    yield from pending(service.lake)
+    return {"handled": catch_up(service.lake, service.settings)}
 
 
 def lake_key(settings: Settings, event_key: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -23,12 +24,15 @@ log = logging.getLogger(__name__)
 class Ticker(threading.Thread):
     """One thread; handlers due at the same time run one after another, in the order of their declaration."""
 
-    def __init__(self, app: Chalice, service: Service, clock: Clock = now) -> None:
+    def __init__(
+        self, app: Chalice, service: Service, clock: Clock = now, wait: Callable[[float], object] | None = None
+    ) -> None:
         super().__init__(name="schedule", daemon=True)
         self._app = app
         self._service = service
         self._clock = clock
         self._stopped = threading.Event()
+        self._wait = wait or self._stopped.wait
         started = clock()
         self._due = {
             source.name: (expression_of(source), next_time(expression_of(source), started))
@@ -42,9 +46,10 @@ class Ticker(threading.Thread):
             if soonest is None:
                 return
             wait = (soonest - self._clock()).total_seconds()
-            if wait > 0 and self._stopped.wait(min(wait, LONGEST_SLEEP)):
-                return
-            self._fire_due()
+            if wait > 0:
+                self._wait(min(wait, LONGEST_SLEEP))
+            if not self._stopped.is_set():
+                self._fire_due()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -54,7 +59,7 @@ class Ticker(threading.Thread):
         for name, (expression, due) in list(self._due.items()):
             if due <= moment and not self._stopped.is_set():
                 self._fire(name, due)
-                self._due[name] = (expression, next_time(expression, max(due, self._clock())))
+                self._due[name] = (expression, following(expression, due, self._clock()))
 
     def _fire(self, name: str, due: datetime) -> None:
         context = LambdaContext(name, 1_769, max_runtime_ms=int(self._service.settings.run_seconds * 1000))
@@ -67,6 +72,12 @@ class Ticker(threading.Thread):
             log.exception("%s failed", name)
         else:
             log.info("%s: %s", name, outcome)
+
+
+def following(expression: str, due: datetime, moment: datetime) -> datetime:
+    """The next firing after ``due``; those that passed meanwhile are left out."""
+    soonest = next_time(expression, due)
+    return soonest if soonest > moment else next_time(expression, moment)
 
 
 def expression_of(source: ScheduledEventConfig) -> str:

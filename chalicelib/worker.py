@@ -25,6 +25,7 @@ from chalicelib.settings import PROJECT, Settings
 
 ACCEPTED = RESULTS + "runs/"
 STARTS_WITHIN = timedelta(minutes=5)  # Lambda retries an asynchronous start for longer, but one function suffices
+ENDS_WITHIN = 2.0  # s
 QUEUED, FAILED = "queued", "failed"
 
 
@@ -49,14 +50,22 @@ class LocalWorker:
         for source in sources or ():
             command += ["--source", source]
         with self._lock:
-            if self._process is not None and self._process.poll() is None:
-                raise RunInProgress("a run is going on; GET /runs shows it")
+            self._require_idle()
             errors = tempfile.TemporaryFile()  # noqa: SIM115 (the watcher closes it)
             self._process = subprocess.Popen(
                 command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
             )
             watcher = threading.Thread(target=self._watch, args=(self._process, run_id, errors), daemon=True)
             watcher.start()
+
+    def _require_idle(self) -> None:
+        """A run that has ended and given its lock back may still be tidying up. Raises RunInProgress."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            raise RunInProgress("a run is going on; GET /runs shows it") from None
 
     def close(self) -> None:
         """End the run that goes on; the next one goes on where it stopped."""

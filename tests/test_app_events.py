@@ -1,0 +1,230 @@
+"""The schedule and the raw zone's events, through the same Chalice handlers that AWS calls."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from chalice.app import Chalice, CloudWatchEvent, S3Event
+
+from chalicelib.arrivals import Arrivals
+from chalicelib.service import Service
+from chalicelib.ticker import Ticker
+from tests.server import PROJECT, LakeServer, environment, eventually, free_port, sandboxed
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def service_in(folder: Path) -> Service:
+    return Service({"LAKE_URL": str(folder / "lake"), "SECRETS_URL": str(folder / "secrets")}, None)
+
+
+# --- the schedule -------------------------------------------------------------------------------------------------
+
+
+class Leaping:
+    """A clock that a minute passes on at every look."""
+
+    def __init__(self) -> None:
+        self.moment = NOON
+
+    def __call__(self) -> datetime:
+        self.moment += timedelta(minutes=1)
+        return self.moment
+
+
+def test_a_schedule_fires_at_its_times_with_eventbridges_event(tmp_path):
+    app, fired = Chalice("scheduled", configure_logs=False), []
+
+    @app.schedule("rate(1 hour)")
+    def hourly(event: CloudWatchEvent) -> None:
+        fired.append((event.time, event.detail_type, event.context.get_remaining_time_in_millis() > 0))
+
+    ticker = Ticker(app, service_in(tmp_path), clock=Leaping(), wait=lambda _: time.sleep(0.001))
+    ticker.start()
+    assert eventually(lambda: len(fired) >= 3, 10)
+    ticker.stop()
+    ticker.join(10)
+    assert [moment for moment, _, _ in fired][:2] == ["2026-11-20T13:01:00Z", "2026-11-20T14:01:00Z"]
+    assert fired[0][1:] == ("Scheduled Event", True)
+
+
+def test_a_handler_that_fails_does_not_end_the_schedule(tmp_path, caplog):
+    app, fired = Chalice("failing", configure_logs=False), []
+
+    @app.schedule("rate(1 hour)")
+    def hourly(event: CloudWatchEvent) -> None:
+        fired.append(event.time)
+        raise RuntimeError("broken")
+
+    ticker = Ticker(app, service_in(tmp_path), clock=Leaping(), wait=lambda _: time.sleep(0.001))
+    ticker.start()
+    assert eventually(lambda: len(fired) >= 2, 10)
+    ticker.stop()
+    ticker.join(10)
+    assert "broken" in caplog.text
+
+
+# --- arrivals -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def arrived(tmp_path: Path) -> Iterator[tuple[Path, list[tuple[str, str, int]]]]:
+    """A watched lake, and what arrived in it: bucket, key and size at that time."""
+    app, events = Chalice("watching", configure_logs=False), []
+    service = service_in(tmp_path)
+
+    @app.on_s3_event(bucket="lake", prefix="raw/history/")
+    def history(event: S3Event) -> None:
+        events.append((event.bucket, event.key, service.lake.store.stat(event.key).size))
+
+    folder = tmp_path / "lake" / "raw" / "history"
+    arrivals = Arrivals(app, service, catch_up=lambda _: [])
+    arrivals.start()
+    assert eventually(folder.is_dir)
+    time.sleep(0.3)
+    yield folder, events
+    arrivals.stop()
+    arrivals.join(10)
+
+
+def test_a_dropped_file_is_an_event_once_whatever_its_name(arrived):
+    folder, events = arrived
+    (folder / "Meine Daten + größer (1) 100%.zip").write_bytes(b"x" * 10)
+    assert eventually(lambda: events)
+    time.sleep(2)
+    assert events == [("lake", "raw/history/Meine Daten + größer (1) 100%.zip", 10)]
+
+
+def test_a_file_that_still_grows_is_waited_for(arrived):
+    folder, events = arrived
+    with (folder / "big.zip").open("wb") as stream:
+        for _ in range(8):
+            stream.write(b"x" * 1_000)
+            stream.flush()
+            time.sleep(0.5)
+            assert events == []
+    assert eventually(lambda: events) == [("lake", "raw/history/big.zip", 8_000)]
+
+
+def test_a_folder_moved_in_is_an_event_for_each_of_its_files_but_unfinished_ones(arrived, tmp_path):
+    folder, events = arrived
+    (tmp_path / "export").mkdir()
+    for name in ("a.json", "b.json", ".hidden", "c.json.part"):
+        (tmp_path / "export" / name).write_bytes(b"{}")
+    shutil.move(tmp_path / "export", folder / "export")
+    assert eventually(lambda: len(events) == 2)
+    time.sleep(0.5)
+    assert [key for _, key, _ in events] == ["raw/history/export/a.json", "raw/history/export/b.json"]
+
+
+# --- the whole ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LakeServer, dict[str, object]]]:
+    """A served lake after one run that was started over the API, and that run's record."""
+    folder = tmp_path_factory.mktemp("filled")
+    with sandboxed(folder) as spotify, LakeServer(folder, spotify) as server:
+        started = start(server, {})
+        assert started.headers["Location"] == f"/runs/{started.json()['run_id']}"
+        assert server.post("/runs", json={}).status_code == 409
+        record = eventually(lambda: (r := server.get(started.headers["Location"]).json()).get("ended_at") and r)
+        yield server, record
+
+
+def start(server: LakeServer, body: dict[str, object]) -> requests.Response:
+    """Start a run, once the one before has given its lock back."""
+    started = eventually(lambda: (a := server.post("/runs", json=body)).status_code == 202 and a)
+    assert started, server.log()
+    return started
+
+
+def test_a_run_over_the_api_ends_and_its_objects_are_transformed_by_themselves(filled):
+    server, record = filled
+    assert record["state"] == "succeeded" and record["trigger"] == "api"
+    assert record["calls"] > 0 and all(source["raw_keys"] for source in record["sources"] if source["items"])
+    address = f"/runs/{record['run_id']}"
+    assert eventually(lambda: server.get(address).json()["to_transform"] == [])
+    listed = server.get("/runs").json()["runs"]
+    assert [run["run_id"] for run in listed] == [record["run_id"]]
+    assert "raw_keys" not in listed[0]["sources"][0]
+    assert (server.lake / "transformed" / "g1" / "plays_history").is_dir()
+
+
+def test_a_run_of_one_source_brings_that_source_alone(filled):
+    server, record = filled
+    names = {source["source"] for source in record["sources"]}
+    started = start(server, {"sources": ["recently_played"]})
+    again = eventually(lambda: (r := server.get(started.headers["Location"]).json()).get("ended_at") and r)
+    assert {source["source"] for source in again["sources"]} == {"recently_played"} < names
+
+
+def test_a_run_that_cannot_start_says_why(filled):
+    server, _ = filled
+    started = start(server, {"sources": ["no_such_source"]})
+    failed = eventually(lambda: (r := server.get(started.headers["Location"]).json())["state"] == "failed" and r)
+    assert "no_such_source" in failed["error"]["message"]
+
+
+def test_raw_objects_that_came_while_nobody_served_are_transformed_at_the_next_start(filled, tmp_path):
+    server, record = filled
+    shutil.copytree(server.lake / "raw", tmp_path / "lake" / "raw")
+    with LakeServer(tmp_path) as late:
+        assert eventually(lambda: late.get(f"/runs/{record['run_id']}").json()["to_transform"] == [])
+
+
+def test_a_raw_object_a_person_drops_in_is_transformed_within_seconds(filled, tmp_path):
+    server, _ = filled
+    (taken,) = (server.lake / "raw" / "spotify").rglob("saved_albums-0001.jsonl.gz")
+    with LakeServer(tmp_path) as other:
+        place = other.lake / "raw" / "spotify" / "by hand"
+        assert eventually(lambda: (other.lake / "raw").is_dir())
+        place.mkdir(parents=True)
+        shutil.copy(taken, place / "my albums.jsonl.gz")
+        tables = other.lake / "transformed" / "g1" / "albums_history"
+        assert eventually(lambda: list(tables.rglob("*.parquet")), 10)
+        (place / "not ours.jsonl.gz").write_bytes(b"hello")
+        assert eventually(lambda: list((other.lake / "quarantine").rglob("*reason*")), 10)
+        assert other.get("/health").status_code == 200
+
+
+def test_chalice_local_alone_serves_the_same_api(tmp_path):
+    port = free_port()
+    environ = environment(tmp_path, {"PYTHONWARNINGS": "default"})
+    command = [str(Path(sys.executable).with_name("chalice")), "local", "--stage", "local", "--no-autoreload"]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen([*command, "--port", str(port)], cwd=PROJECT, env=environ, stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}"
+
+        def health() -> bool:
+            try:
+                return requests.get(f"{url}/health", timeout=5).json()["status"] == "ok"
+            except requests.ConnectionError:
+                return False
+
+        assert eventually(health), (tmp_path / "log").read_text()
+        shown = [sys.executable, "-m", "chalicelib", "token", "show"]
+        token = subprocess.run(
+            shown, env=environ, cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        assert requests.get(f"{url}/reports", timeout=10).status_code == 401
+        wrong = requests.get(f"{url}/reports", headers={"Authorization": "Bearer wrong"}, timeout=10)
+        assert (wrong.status_code, wrong.json()["error"]["code"]) == (401, "unauthorized")
+        right = requests.get(f"{url}/reports", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        assert right.status_code == 200 and right.json()["reports"]
+        missing = requests.get(f"{url}/runs/nothing", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
+        assert requests.get(f"{url}/", timeout=10).headers["Content-Type"].startswith("text/html")
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert token not in (tmp_path / "log").read_text()
