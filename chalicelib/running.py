@@ -149,6 +149,8 @@ class Run:
         place.record.retries += outcome.tally.retries
         place.record.waited_seconds += outcome.tally.waited_seconds
         self.stopped = self.stopped or outcome.stopped
+        if outcome.entry is None or outcome.entry.answer is None:
+            place.reader.put_back(self.view, request, again=isinstance(outcome.error, EndpointRemoved))
         if outcome.entry is not None:
             self._take(place, request, outcome)
         if outcome.error is not None:

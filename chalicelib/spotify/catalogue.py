@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from chalicelib.sources import Source
 from chalicelib.spotify.guard import Call
-from chalicelib.spotify.reading import PAGE, SHORT_PAGE, Request, View, fixed, moment_of, pages
+from chalicelib.spotify.reading import PAGE, SHORT_PAGE, KeepsNothing, Request, View, fixed, moment_of, pages
 from chalicelib.state import WANTED
 
 TRACK_BATCH, ARTIST_BATCH, ALBUM_BATCH = 50, 50, 20  # ids in one call, extended mode
 
 
 @dataclass(slots=True)
-class First:
+class First(KeepsNothing):
     """The ``first`` results of a search, or of Spotify's new releases (which development mode does not have).
 
     When the first page is as it was, so, it is assumed, are the others.
@@ -65,7 +65,7 @@ class First:
 
 
 @dataclass(slots=True)
-class Discographies:
+class Discographies(KeepsNothing):
     """Releases of followed artists, those longest unread first."""
 
     source: Source
@@ -121,6 +121,7 @@ class Details:
     source: Source
     user: str | None = None
     stale: deque[str] | None = None
+    failed: list[str] = field(default_factory=list)  # left for the next run
     BATCHES: ClassVar[dict[str, int]] = {"albums": ALBUM_BATCH, "artists": ARTIST_BATCH, "tracks": TRACK_BATCH}
 
     @property
@@ -148,11 +149,11 @@ class Details:
     def _single(self, item_id: str) -> Request:
         one = self.kind.removesuffix("s")
         call = Call(one, {f"{one}_id": item_id}, self.endpoint, "id")
-        return Request(self.source.name, f"{one}:{item_id}", None, call)
+        return Request(self.source.name, f"{one}:{item_id}", None, call, ids=(item_id,))
 
     def _batch(self, ids: list[str]) -> Request:
         call = Call(self.kind, {self.kind: ids}, self.kind, self.kind)
-        return Request(self.source.name, f"{self.kind}:{ids[0]}", None, call)
+        return Request(self.source.name, f"{self.kind}:{ids[0]}", None, call, ids=tuple(ids))
 
     def _album_page(self, view: View) -> Request | None:
         """The tracks of an album that its details had no room for."""
@@ -172,7 +173,7 @@ class Details:
         queue = view.state.queues[self.kind]
         while queue and len(ids) < most:
             item_id = queue.popleft()
-            if read_at[item_id] == WANTED:
+            if read_at[item_id] == WANTED and item_id not in ids:
                 ids.append(item_id)
         while self.stale and len(ids) < most and not view.unsettled:
             ids.append(self.stale.popleft())
@@ -189,9 +190,15 @@ class Details:
         if self.kind == "tracks":
             view.state.want("tracks", view.wanted_tracks)
 
+    def put_back(self, view: View, request: Request, *, again: bool) -> None:
+        if again:
+            view.state.queues[self.kind].extendleft(reversed(request.ids))
+        else:
+            self.failed.extend(request.ids)
+
     def calls_left(self, view: View) -> int:
         self._begin(view)
         batched = view.extended and not view.removed(self.kind)
-        items = len(view.state.queues[self.kind]) + len(self.stale or ())
+        items = len(view.state.queues[self.kind]) + len(self.stale or ()) + len(self.failed)
         further = len(view.state.album_pages) if self.kind == "albums" else 0
         return pages(items, self.BATCHES[self.kind] if batched else 1) + further

@@ -158,16 +158,17 @@ def take_playlists(state: State, answer: Answer, document: Document) -> Taken:
 
 
 def note_playlist(state: State, playlist: Document, user: str | None) -> bool:
-    """Remember a playlist's version; True when it is one whose items have not been read."""
+    """Remember a playlist's version; True when it is another than before."""
     owner = (playlist.get("owner") or {}).get("id")
     page = playlist.get("items") or playlist.get("tracks") or {}
     one = state.playlists.setdefault(playlist["id"], {"user": user})
+    before = one.get("snapshot")
     one["user"] = one["user"] or user
     one.update(snapshot=playlist.get("snapshot_id"), owner=owner, total=int(page.get("total") or 0))
     one["collaborative"] = bool(playlist.get("collaborative"))
     if one["total"] == 0 and "total" in page:
         one["done"] = one["snapshot"]
-    return bool(one["snapshot"] != one.get("done"))
+    return bool(one["snapshot"] != before)
 
 
 def take_followed(state: State, answer: Answer, document: Document) -> Taken:
@@ -212,7 +213,7 @@ def take_playlist(state: State, answer: Answer, document: Document, playlist_id:
     page = document.get("items") or document.get("tracks")
     if not isinstance(page, dict) or not page.get("items"):
         playlist["apart"] = True  # its items have to be asked for
-    elif new:
+    elif playlist["snapshot"] != playlist.get("done"):
         read_on(state, answer, page, playlist_id, document["snapshot_id"])
         return Taken(1 + len(page["items"]), 1 + len(page["items"]))
     return Taken(1, int(new))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from chalicelib.clock import parse_rfc3339, rfc3339
 from chalicelib.sources import Source
 from chalicelib.spotify.guard import Call
-from chalicelib.spotify.reading import PAGE, Context, Request, View, fixed, listing_context, pages
+from chalicelib.spotify.reading import PAGE, Context, KeepsNothing, Request, View, fixed, listing_context, pages
 
 FULL_FOLLOWED_EVERY = timedelta(days=7)  # between complete readings of followed artists that seem unchanged
 
@@ -20,7 +20,7 @@ def library_listing(what: str, user: str) -> str:
 
 
 @dataclass(slots=True)
-class RecentlyPlayed:
+class RecentlyPlayed(KeepsNothing):
     """The last 50 plays: Spotify holds no more, so one page brings all there is, late and out-of-order ones too."""
 
     source: Source
@@ -39,7 +39,7 @@ class RecentlyPlayed:
 
 
 @dataclass(slots=True)
-class Top:
+class Top(KeepsNothing):
     """Spotify's ranking for one time range, its first 50."""
 
     source: Source
@@ -62,7 +62,7 @@ class Top:
 
 
 @dataclass(slots=True)
-class Listing:
+class Listing(KeepsNothing):
     """A listing read by offset: saved tracks, saved albums, my playlists.
 
     Whether a saved listing may stop at items already known is decided when its pages are taken in (intake.py).
@@ -99,7 +99,7 @@ class Listing:
 
 
 @dataclass(slots=True)
-class FollowedArtists:
+class FollowedArtists(KeepsNothing):
     """Followed artists, by cursor."""
 
     source: Source
@@ -126,7 +126,7 @@ class FollowedArtists:
 
 
 @dataclass(slots=True)
-class PlaylistItems:
+class PlaylistItems(KeepsNothing):
     """Items of playlists whose version is new."""
 
     source: Source
@@ -195,7 +195,7 @@ def who_may_read(view: View, playlist: dict[str, Any]) -> str | None:
 
 
 @dataclass(slots=True)
-class Playlists:
+class Playlists(KeepsNothing):
     """Playlists by id: what they are and which version they have."""
 
     source: Source

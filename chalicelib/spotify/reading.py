@@ -40,7 +40,7 @@ class Request:
     """One call to make. ``listing`` is what it is a step of: a listing has one call under way at a time.
 
     ``user`` is the listener whose token is used, None for the app's own; ``context`` makes the raw header's context
-    from the answer.
+    from the answer; ``ids`` are what details are asked for.
     """
 
     source: str
@@ -48,6 +48,7 @@ class Request:
     user: str | None
     call: Call
     context: Context = no_context
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -118,8 +119,20 @@ class Reader(Protocol):
     def next(self, view: View) -> Request | None:
         """The next call that may leave now; None when there is none, or none before an answer under way arrives."""
 
+    def put_back(self, view: View, request: Request, *, again: bool) -> None:
+        """A request brought nothing: ask for it anew in this run (``again``) or in the next."""
+
     def calls_left(self, view: View) -> int:
         """About how many calls remain, the ones under way included."""
+
+
+class KeepsNothing:
+    """A reader that finds its next call in the state alone has nothing to put back."""
+
+    __slots__ = ()
+
+    def put_back(self, view: View, request: Request, *, again: bool) -> None:
+        """The state names it again."""
 
 
 def pages(items: int, size: int = PAGE) -> int:
