@@ -25,8 +25,10 @@ SECOND, MINUTE, DAY = 1_000, 60_000, 86_400_000  # ms
 NEAR = 30 * SECOND  # how far Spotify's two accounts of one moment may lie apart
 PAUSED = 15 * MINUTE  # how long a play may have been paused: it then started earlier than its length says
 AWAY = 14 * DAY  # how long a device may be offline before it reports its plays
+COVERED = 3 * DAY  # an export that tells of a play tells of what was heard in so long a time after it
 HEARD = 30 * SECOND  # the API reports no shorter plays
 BATCH = 5 * SECOND  # plays that end together and last longer than this together were reported together
+TIME_BITS = 43  # ms since 1970 up to the year 2248; the user or key stands above them
 LARGEST_PUZZLE = 20_000  # candidate pairs for which a best assignment is worked out
 
 #: From the richest to the poorest; a listen is told by the richest observation of it.
@@ -93,6 +95,7 @@ class Board:
     device: Ints  # when the device says it was played; -1: not said
     rank: Ints
     apart: Bools  # reported together with others after being offline
+    heard: Bools  # long enough for the API to report
     absorbed_by: Ints
     taken: Bools  # has absorbed a row in this layer already
 
@@ -118,6 +121,7 @@ class Board:
             device=numbers(rows["offline_at"], -1),
             rank=rank.astype(np.int64),
             apart=flags(rows["offline"]),
+            heard=numbers(rows["ms_played"], -1) >= HEARD,
             absorbed_by=np.full(rows.num_rows, -1, np.int64),
             taken=np.zeros(rows.num_rows, bool),
         )
@@ -165,14 +169,18 @@ class Board:
         self.taken[:] = False
         started = np.where(self.length >= 0, self.ended - self.length, -1)
         sure = [around(self.ended), around(started), around(self.device)]
-        paused = [(started - PAUSED, self.ended + NEAR)]
-        away = [(self.ended - AWAY, self.ended + NEAR)]
-        long = self.length >= HEARD
         keys = (self._by(self.item), self._by(self.title))
-        for spans, among in ((sure, long), (sure, None), (paused, None), (away, self.apart)):
+        for among in (self.heard, None):
             for key in keys:
-                self._absorb_within((API,), EXTENDED, key, spans, among=among)
-        self._absorb_within((API,), (NAMELESS,), self.user, sure, among=long)
+                self._absorb_within((API,), EXTENDED, key, sure, among=among)
+        self._absorb_within((API,), (NAMELESS,), self.user, sure, among=self.heard)
+        covered = self.covered_by(EXTENDED)
+        for spans, among in (
+            ([(started - PAUSED, self.ended + NEAR)], None),
+            ([(self.ended - AWAY, self.ended + NEAR)], self.apart & self.heard),
+        ):
+            for key in keys:
+                self._absorb_within((API,), EXTENDED, masked(key, covered), spans, among=among)
 
     def absorb_account_into_api(self) -> None:
         """Here the poorer row has the length, and its end is known to the minute only."""
@@ -180,15 +188,33 @@ class Board:
             return
         self.taken[:] = False
         started = np.where(self.length >= 0, self.ended - self.length, -1)
-        sure = [(self.ended - NEAR, self.ended + MINUTE + NEAR), (started - NEAR, started + MINUTE + NEAR)]
-        paused = [(started - PAUSED, self.ended + MINUTE + NEAR)]
-        away = [(self.ended - AWAY, self.ended + MINUTE + NEAR)]
-        long = self.length >= HEARD
+        account = (ACCOUNT, ACCOUNT_NAMELESS)
+        after = MINUTE + NEAR
+        sure = [(self.ended - NEAR, self.ended + after), (started - NEAR, started + after)]
         keys = (self._by(self.names), self._by(self.title))
-        for spans, among in ((sure, long), (sure, None), (paused, None), (away, self.apart)):
+        for among in (self.heard, None):
             for key in keys:
-                self._absorb_within((ACCOUNT, ACCOUNT_NAMELESS), (API,), key, spans, among=among, spans_of_poor=True)
-        self._absorb_within((ACCOUNT_NAMELESS,), (API,), self.user, sure, among=long, spans_of_poor=True)
+                self._absorb_within(account, (API,), key, sure, among=among, spans_of_poor=True)
+        nameless = (ACCOUNT_NAMELESS,)
+        self._absorb_within(nameless, (API,), self.user, sure, among=self.heard, spans_of_poor=True)
+        covered = self.covered_by(account)
+        for spans, among in (
+            ([(started - PAUSED, self.ended + after)], None),
+            ([(self.ended - AWAY, self.ended + after)], self.apart & self.heard),
+        ):
+            for key in keys:
+                self._absorb_within(account, (API,), masked(key, covered), spans, among=among, spans_of_poor=True)
+
+    def covered_by(self, ranks: tuple[int, ...]) -> Ints:
+        """0 for API rows from a time of which an export of these ranks tells, and for all its rows; -1 for others."""
+        covered = np.where(self.rank == API, -1, 0)
+        exported, api = np.flatnonzero(np.isin(self.rank, ranks)), np.flatnonzero(self.rank == API)
+        told = np.sort((self.user[exported] << TIME_BITS) + self.ended[exported])
+        moments = (self.user[api] << TIME_BITS) + self.ended[api]
+        last = told[np.maximum(np.searchsorted(told, moments, "right") - 1, 0)]
+        near = (last <= moments) & (moments - last <= COVERED)
+        covered[api[near]] = 0
+        return covered
 
     # --- moves
 
@@ -327,12 +353,11 @@ def around(moment: Ints) -> tuple[Ints, Ints]:
 
 def within(point: Ints, span: Ints, key: Ints, moment: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
     """Every pair of a point and a span of equal keys where the point's moment lies in the span."""
-    bits = 43  # ms since 1970 up to the year 2248
     known = np.unique(key[point])
     span = span[np.isin(key[span], known) & (high[span] >= 0)]
-    times = np.sort((np.searchsorted(known, key[point]) << bits) + moment[point])
-    order = np.argsort((np.searchsorted(known, key[point]) << bits) + moment[point], kind="stable")
-    base = np.searchsorted(known, key[span]) << bits
+    times = np.sort((np.searchsorted(known, key[point]) << TIME_BITS) + moment[point])
+    order = np.argsort((np.searchsorted(known, key[point]) << TIME_BITS) + moment[point], kind="stable")
+    base = np.searchsorted(known, key[span]) << TIME_BITS
     first = np.searchsorted(times, base + np.maximum(low[span], 0), "left")
     after = np.searchsorted(times, base + high[span], "right")
     counts = np.maximum(after - first, 0)
