@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
-from chalicelib.columns import ORIGIN, Misfit, arrow_tables
+from chalicelib.columns import ORIGIN, Gathered, cells
 from chalicelib.errors import RawObjectInvalid
 from chalicelib.parquet import TableFiles, arrow_schema, sort_rows
 from chalicelib.quality import Findings, Rejection, check_references, check_rows, shortened
@@ -65,14 +65,14 @@ def build_answers(key: str, answers: Iterable[Answer], files: TableFiles) -> Bui
 
 
 class Window:
-    """The rows of a stretch of answers as Arrow tables, a batch at a time; checked and written together."""
+    """The rows of a stretch of answers as Arrow arrays, a batch at a time; checked and written together."""
 
     def __init__(self, first: int) -> None:
         self.first = first
         self.rows = 0
-        self.observed: list[int] = []  # ms, of each answer
+        self.places: list[Place] = []
         self.batch = Batch(first, Said())
-        self.tables: dict[str, tuple[Table, list[pa.Table], list[Misfit]]] = {}
+        self.tables: dict[str, Gathered] = {}
         self.faults: list[tuple[int, Fault]] = []
         self.unknown: list[str] = []
         self.counts: dict[str, int] = {}
@@ -86,26 +86,27 @@ class Window:
     def settle(self) -> None:
         """Turn the batch into Arrow and begin another."""
         batch = self.batch
-        for table, rows, misfits in arrow_tables(batch):
-            _, chunks, all_misfits = self.tables.setdefault(table.name, (table, [], []))
-            chunks.append(rows)
-            all_misfits += misfits
+        for table, origins, columns in cells(batch):
+            if table.name not in self.tables:
+                self.tables[table.name] = Gathered(table)
+            self.tables[table.name].add(origins, columns)
         self.rows += len(batch)
-        self.observed += [place.observed_ms for place in batch.places]
+        self.places += batch.places
         self.faults += batch.faults
         self.unknown += batch.unknown
         for name, count in batch.counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
-        self.batch = Batch(self.first + len(self.observed), batch.said)
+        self.batch = Batch(self.first + len(self.places), batch.said)
 
 
 def flush(key: str, window: Window, findings: Findings, files: TableFiles, built: Built) -> None:
     """Check a window's rows and add them to ``files``."""
     window.settle()
     published: dict[str, tuple[Table, pa.Table]] = {}
-    for table, chunks, misfits in window.tables.values():
-        rows = pa.concat_tables(chunks).combine_chunks()
-        published[table.name] = (table, check_rows(table, rows, misfits, findings))
+    for gathered in window.tables.values():
+        rows = gathered.rows(window.places, window.first)
+        checked = check_rows(gathered.table, rows, gathered.misfits.values(), findings)
+        published[gathered.table.name] = (gathered.table, checked)
     check_references(published, findings)
     report_faults(window, findings)
     for table, rows in published.values():
@@ -133,7 +134,7 @@ def rejected_rows(key: str, window: Window, rejections: list[Rejection]) -> pa.T
     for each in rejections:
         which = (each.answer, each.item, each.table_name, each.check_name)
         occurrences[which] = nth = occurrences.get(which, -1) + 1
-        observed = window.observed[each.answer - window.first]
+        observed = window.places[each.answer - window.first].observed_ms
         rows.append({"raw_key": key, **asdict(each), "occurrence": nth, "observed_at": observed})
     return sorted_table(declared.REJECTED_ROWS, rows)
 

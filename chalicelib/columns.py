@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +22,8 @@ from chalicelib.records import Image, Item
 from chalicelib.tables import Table
 from chalicelib.tabulate import ITEM_BITS, Batch, Listing, Place, Rows, digest, is_local, play_id
 
+TIMESTAMP = ARROW_TYPES["timestamp"]
+WHOLE = (pa.int32(), pa.int64())
 ORIGIN = "_origin"  # column that goes with the rows until they are written
 EARLIEST, LATEST = -2_208_988_800_000, 7_258_118_400_000  # ms: 1900-01-01 and 2200-01-01; other times are mistakes
 Columns = dict[str, Any]
@@ -36,24 +38,16 @@ class Misfit:
     reason: str
 
 
-def arrow_tables(batch: Batch) -> Iterator[tuple[Table, pa.Table, list[Misfit]]]:
-    """Each table that the batch feeds, its rows with their ``origin``, and the cells that kept rows out."""
-    places = PlaceColumns(batch)
-    for table, make, rows in sources(batch):
-        origins, columns = make(rows, places)
-        if origins:
-            yield table, *to_arrow(table, columns, pa.array(origins, pa.int64()), places)
+Maker = Callable[[Rows, Batch], tuple[Sequence[int], Columns]]
 
 
-Maker = Callable[[Rows, "PlaceColumns"], tuple[Sequence[int], Columns]]
-
-
-def sources(batch: Batch) -> list[tuple[Table, Maker, Rows]]:
-    return [
+def cells(batch: Batch) -> Iterator[tuple[Table, Sequence[int], Columns]]:
+    """Each table that the batch feeds: the origins of its rows and what its columns take from the records."""
+    for table, make, rows in (
         (declared.ARTISTS, artist_columns, batch.artists),
         (declared.ALBUMS, album_columns, batch.albums),
         (declared.ALBUM_ARTISTS, album_artist_columns, batch.albums),
-        (declared.TRACKS, partial(track_columns, batch.track_albums), batch.tracks),
+        (declared.TRACKS, track_columns, batch.tracks),
         (declared.TRACK_ARTISTS, track_artist_columns, batch.tracks),
         (declared.PLAYLISTS, playlist_columns, batch.playlists),
         (declared.PLAYLIST_ITEMS, playlist_item_columns, batch.entries),
@@ -63,31 +57,12 @@ def sources(batch: Batch) -> list[tuple[Table, Maker, Rows]]:
         (declared.EPISODES, episode_columns, batch.episodes),
         (declared.PLAYS, play_columns, batch.plays),
         (declared.LISTINGS, listing_columns, batch.listings),
-    ]
+    ):
+        if rows.records:
+            yield table, *make(rows, batch)
 
 
-class PlaceColumns:
-    """What rows take from their answers' headers, looked up by origin."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.first = batch.first
-        self.places = batch.places
-
-    def numbers(self, origins: pa.Array) -> pa.Array:
-        return pc.subtract(pc.shift_right(origins, ITEM_BITS), self.first)
-
-    def items(self, origins: pa.Array) -> pa.Array:
-        """Places in the answer, from 0; -1 for the answer as a whole."""
-        return pc.subtract(pc.bit_wise_and(origins, (1 << ITEM_BITS) - 1), 1)
-
-    def look_up(self, origins: pa.Array, name: str, kind: pa.DataType) -> pa.Array:
-        return pa.array([getattr(place, name) for place in self.places], kind).take(self.numbers(origins))
-
-    def of(self, origins: Sequence[int]) -> Iterator[Place]:
-        return (self.places[(origin >> ITEM_BITS) - self.first] for origin in origins)
-
-
-def artist_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     artists = rows.records
     return rows.origins, {
         "artist_id": [artist.id for artist in artists],
@@ -100,7 +75,7 @@ def artist_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Co
     }
 
 
-def album_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     albums = rows.records
     released = [first_day(album.release_date) for album in albums]
     return rows.origins, {
@@ -120,16 +95,16 @@ def album_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Col
     }
 
 
-def album_artist_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def album_artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     return artist_places("album_id", rows)
 
 
-def track_columns(album_ids: Sequence[str | None], rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def track_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
     tracks = rows.records
     return rows.origins, {
         "track_id": [track.id for track in tracks],
         "name": [track.name for track in tracks],
-        "album_id": album_ids,
+        "album_id": batch.track_albums,
         "duration_ms": [track.duration_ms for track in tracks],
         "explicit": [track.explicit for track in tracks],
         "disc_number": [track.disc_number for track in tracks],
@@ -141,7 +116,7 @@ def track_columns(album_ids: Sequence[str | None], rows: Rows, _places: PlaceCol
     }
 
 
-def track_artist_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def track_artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     return artist_places("track_id", rows)
 
 
@@ -156,7 +131,7 @@ def artist_places(id_column: str, rows: Rows) -> tuple[Sequence[int], Columns]:
     }
 
 
-def playlist_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def playlist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     playlists = rows.records
     return rows.origins, {
         "playlist_id": [playlist.id for playlist in playlists],
@@ -170,14 +145,10 @@ def playlist_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], 
     }
 
 
-def playlist_item_columns(rows: Rows, places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def playlist_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     entries = rows.records
     items: list[Item] = [entry.item for entry in entries]
-    origins = pa.array(rows.origins, pa.int64())
     return rows.origins, {
-        "playlist_id": places.look_up(origins, "playlist_id", pa.string()),
-        "snapshot_id": places.look_up(origins, "snapshot_id", pa.string()),
-        "position": pc.add(places.look_up(origins, "offset", pa.int64()), places.items(origins)),
         "item_type": [
             "local" if entry.is_local or is_local(item.uri) else item.type or type_in(item.uri)
             for entry, item in zip(entries, items, strict=True)
@@ -190,37 +161,26 @@ def playlist_item_columns(rows: Rows, places: PlaceColumns) -> tuple[Sequence[in
     }
 
 
-def saved_item_columns(rows: Rows, places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def saved_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     return rows.origins, {
-        "user_id": places.look_up(pa.array(rows.origins, pa.int64()), "user_id", pa.string()),
         "item_type": [item_type for item_type, _, _ in rows.records],
         "item_id": [item_id for _, item_id, _ in rows.records],
         "added_at": [added_at for _, _, added_at in rows.records],
     }
 
 
-def followed_artist_columns(rows: Rows, places: PlaceColumns) -> tuple[Sequence[int], Columns]:
-    return rows.origins, {
-        "user_id": places.look_up(pa.array(rows.origins, pa.int64()), "user_id", pa.string()),
-        "artist_id": rows.records,
-    }
+def followed_artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    return rows.origins, {"artist_id": rows.records}
 
 
-def top_item_columns(rows: Rows, places: PlaceColumns) -> tuple[Sequence[int], Columns]:
-    origins = pa.array(rows.origins, pa.int64())
-    rank = pc.add(pc.add(places.look_up(origins, "offset", pa.int64()), places.items(origins)), 1)
-    observed = places.look_up(origins, "observed_ms", pa.int64()).cast(pa.timestamp("ms"))
+def top_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     return rows.origins, {
-        "user_id": places.look_up(origins, "user_id", pa.string()),
         "item_type": [item_type for item_type, _ in rows.records],
-        "time_range": places.look_up(origins, "time_range", pa.string()),
-        "observed_on": observed.cast(pa.date32(), safe=False),
-        "rank": rank,
         "item_id": [item_id for _, item_id in rows.records],
     }
 
 
-def episode_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def episode_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     episodes = rows.records
     return rows.origins, {
         "episode_id": [episode.id for episode, _ in episodes],
@@ -232,15 +192,14 @@ def episode_columns(rows: Rows, _places: PlaceColumns) -> tuple[Sequence[int], C
     }
 
 
-def play_columns(rows: Rows, places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def play_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
     plays = rows.records
     items: list[Item] = [play.item for play in plays]
-    users = [place.user_id for place in places.of(rows.origins)]
+    users = [batch.place(origin).user_id for origin in rows.origins]
     return rows.origins, {
         "play_id": [
             play_id(user, item.uri, play.played_at) for user, item, play in zip(users, items, plays, strict=True)
         ],
-        "user_id": users,
         "ended_at": [play.played_at for play in plays],
         "item_type": [item.type or type_in(item.uri) for item in items],
         "item_id": [item.id for item in items],
@@ -252,16 +211,15 @@ def play_columns(rows: Rows, places: PlaceColumns) -> tuple[Sequence[int], Colum
     }
 
 
-def listing_columns(rows: Rows, places: PlaceColumns) -> tuple[Sequence[int], Columns]:
+def listing_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
     listings: list[Listing] = rows.records
-    users = [place.user_id for place in places.of(rows.origins)]
+    users = [batch.place(origin).user_id for origin in rows.origins]
     return rows.origins, {
         "listing_id": [
             digest("listing", str(user), listing.table_name, listing.item_type, listing.started_at)
             for user, listing in zip(users, listings, strict=True)
         ],
         "table_name": [listing.table_name for listing in listings],
-        "user_id": users,
         "item_type": [listing.item_type for listing in listings],
         "started_at": [listing.started_at for listing in listings],
         "items": [listing.items for listing in listings],
@@ -298,38 +256,84 @@ def type_in(uri: str | None) -> str | None:
     return parts[1] if len(parts) == 3 else None
 
 
-def to_arrow(table: Table, columns: Columns, origins: pa.Array, places: PlaceColumns) -> tuple[pa.Table, list[Misfit]]:
-    """``columns`` with the table's types, without the rows in which a cell does not fit its type."""
-    arrays = []
-    bad: dict[int, Misfit] = {}
-    for column in table.physical_columns:
-        kind = ARROW_TYPES[column.type]
-        if column.name in columns:
-            array, misfits = fit(columns[column.name], kind)
-            for row in misfits:
-                reason = f"{column.name} {columns[column.name][row]!r:.200} is not {column.type}"
-                bad.setdefault(row, Misfit(origins[row].as_py(), column.name, reason))
-        elif column.name == "observed_at":
-            array = places.look_up(origins, "observed_ms", pa.int64()).cast(kind)
-        else:
-            array = pa.nulls(len(origins), kind)
-        arrays.append(array)
-    names = [column.name for column in table.physical_columns]
-    rows = pa.Table.from_arrays([*arrays, origins], names=[*names, ORIGIN])
-    if bad:
-        rows = rows.filter(pa.array([row not in bad for row in range(len(origins))]))
-    return rows, [bad[row] for row in sorted(bad)]
+class Gathered:
+    """The rows of one table over many batches, as Arrow arrays."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.origins: list[int] = []
+        self.arrays: dict[str, list[pa.Array]] = {}
+        self.misfits: dict[int, Misfit] = {}  # by row
+
+    def add(self, origins: Sequence[int], columns: Columns) -> None:
+        before = len(self.origins)
+        self.origins += origins
+        for name, values in columns.items():
+            array, wrong = fit(values, TYPES[self.table.name][name])
+            self.arrays.setdefault(name, []).append(array)
+            for row in wrong:
+                reason = f"{name} {values[row]!r:.200} is not {self.table.column(name).type}"
+                self.misfits.setdefault(before + row, Misfit(origins[row], name, reason))
+
+    def rows(self, places: Sequence[Place], first: int) -> pa.Table:
+        """All rows without misfits, with their ``_origin``; ``places`` are the answers' from number ``first`` on."""
+        origins = pa.array(self.origins, pa.int64())
+        shared = shared_columns(self.table, origins, places, first)
+        columns = {name: pa.chunked_array(arrays).combine_chunks() for name, arrays in self.arrays.items()} | shared
+        arrays = [
+            columns[column.name] if column.name in columns else pa.nulls(len(origins), ARROW_TYPES[column.type])
+            for column in self.table.physical_columns
+        ]
+        names = [column.name for column in self.table.physical_columns]
+        rows = pa.Table.from_arrays([*arrays, origins], names=[*names, ORIGIN])
+        if self.misfits:
+            rows = rows.filter(pa.array([row not in self.misfits for row in range(len(origins))]))
+        return rows
 
 
-def fit(values: Any, kind: pa.DataType) -> tuple[pa.Array, list[int]]:
+TYPES = {
+    table.name: {column.name: ARROW_TYPES[column.type] for column in table.physical_columns}
+    for table in declared.TABLES
+}
+
+
+def shared_columns(table: Table, origins: pa.Array, places: Sequence[Place], first: int) -> dict[str, pa.Array]:
+    """What rows take from the header of their answer or from their place in it."""
+    answers = pc.subtract(pc.shift_right(origins, ITEM_BITS), first)
+    items = pc.subtract(pc.bit_wise_and(origins, (1 << ITEM_BITS) - 1), 1)
+
+    def look_up(name: str, kind: pa.DataType) -> pa.Array:
+        return pa.array([getattr(place, name) for place in places], kind).take(answers)
+
+    types = TYPES[table.name]
+    observed = look_up("observed_ms", pa.int64()).cast(pa.timestamp("ms"))
+    columns = {name: look_up(name, types[name]) for name in FROM_HEADER.get(table.name, ())}
+    columns["observed_at"] = observed
+    if table is declared.PLAYLIST_ITEMS:
+        columns["position"] = pc.add(look_up("offset", pa.int64()), items)
+    if table is declared.TOP_ITEMS:
+        columns["rank"] = pc.add(pc.add(look_up("offset", pa.int64()), items), 1)
+        columns["observed_on"] = observed.cast(pa.date32(), safe=False)
+    return {name: array.cast(types[name]) for name, array in columns.items() if name in types}
+
+
+FROM_HEADER = {
+    "playlist_items": ("playlist_id", "snapshot_id"),
+    "saved_items": ("user_id",),
+    "followed_artists": ("user_id",),
+    "top_items": ("user_id", "time_range"),
+    "plays": ("user_id",),
+    "listings": ("user_id",),
+}
+
+
+def fit(values: Sequence[Any], kind: pa.DataType) -> tuple[pa.Array, Sequence[int]]:
     """``values`` as an array of ``kind``, and the rows whose value does not fit (null in the array)."""
-    if isinstance(values, pa.Array):
-        return fit_array(values, kind)
-    if pa.types.is_timestamp(kind):
+    if kind == TIMESTAMP:
         return fit_times(values, kind)
     try:
-        if not pa.types.is_integer(kind) or float not in set(map(type, values)):
-            return pa.array(values, kind), []
+        if kind not in WHOLE or all(value.is_integer() for value in values if type(value) is float):
+            return pa.array(values, kind), ()
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         pass
     misfits = [row for row, value in enumerate(values) if not fits(value, kind)]
@@ -337,17 +341,10 @@ def fit(values: Any, kind: pa.DataType) -> tuple[pa.Array, list[int]]:
     return pa.array([None if row in wrong else value for row, value in enumerate(values)], kind), misfits
 
 
-def fit_array(values: pa.Array, kind: pa.DataType) -> tuple[pa.Array, list[int]]:
-    try:
-        return values.cast(kind), []
-    except pa.ArrowInvalid:
-        return fit(values.to_pylist(), kind)
-
-
 def fits(value: Any, kind: pa.DataType) -> bool:
     if value is None:
         return True
-    if pa.types.is_integer(kind):
+    if kind in WHOLE:
         limit = 1 << (kind.bit_width - 1)
         return type(value) in (int, float) and -limit <= value < limit and value == int(value)
     try:
@@ -357,13 +354,13 @@ def fits(value: Any, kind: pa.DataType) -> bool:
     return True
 
 
-def fit_times(values: Sequence[str | None], kind: pa.DataType) -> tuple[pa.Array, list[int]]:
+def fit_times(values: Sequence[str | None], kind: pa.DataType) -> tuple[pa.Array, Sequence[int]]:
     """RFC 3339 texts as UTC times, cut to the millisecond."""
     try:
         moments = pa.array(values, pa.string()).cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("ms"), safe=False)
         bounds = pc.min_max(moments.cast(pa.int64()))
         if bounds["min"].as_py() is None or (bounds["min"].as_py() >= EARLIEST and bounds["max"].as_py() < LATEST):
-            return moments.cast(kind), []
+            return moments, ()
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         pass
     read = [moment_ms(value) for value in values]

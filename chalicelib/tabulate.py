@@ -150,6 +150,10 @@ class Batch:
             + len(self.playlists) + 8 * len(self.faults) + len(self.places)
         )  # fmt: skip
 
+    def place(self, origin: int) -> Place:
+        """The answer that a row came from."""
+        return self.places[(origin >> ITEM_BITS) - self.first]
+
     def _take_listing(self, answer: Answer, origin: int) -> None:
         listing = answer.context.get("listing")
         listed = LISTED.get(answer.endpoint)
