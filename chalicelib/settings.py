@@ -121,6 +121,9 @@ class Settings:
         unit="s",
     )
     call_timeout: float = setting(15.0, "Time limit of one Spotify call", number(0.1, 120), unit="s")
+    checkpoint_answers: int = setting(
+        250, "Answers journalled before they are packed into raw objects", whole(1, 100_000), unit="answers"
+    )
     refresh_after: str = setting("30d", "Age at which details of artists and albums are fetched again")
     compact_files: int = setting(
         24, "Files in one partition above which the schedule compacts it", whole(2, 10_000), unit="files"
@@ -130,13 +133,19 @@ class Settings:
     query_rows: int = setting(5_000_000, "Most rows one query result keeps", whole(1, 1_000_000_000), unit="rows")
     query_bytes: int = setting(2_000_000_000, "Most bytes one query result keeps", whole(1_000, 10**12), unit="bytes")
     query_memory: str = setting("1GB", "Memory of the embedded engine")
-    query_slots: int = setting(2, "Queries the embedded engine runs at once", whole(1, 64), unit="queries")
+    query_slots: int = setting(3, "Queries the embedded engine runs at once", whole(1, 64), unit="queries")
     query_queue: int = setting(64, "Queries that may wait for a slot", whole(0, 10_000), unit="queries")
     query_reuse: float = setting(
         60.0,
         "Age up to which an identical query's result is reused while the data has not changed",
         number(0, 86_400),
         unit="s",
+    )
+    results_bytes: int = setting(
+        10_000_000_000,
+        "Most bytes that all kept query results take; the oldest go first",
+        whole(1_000_000, 10**13),
+        unit="bytes",
     )
     results_kept: float = setting(24.0, "Age at which query results expire", number(0.01, 720), unit="h")
     requests_per_minute: int = setting(1_200, "API requests allowed to one token", whole(1, 1_000_000), unit="requests")
@@ -147,6 +156,7 @@ class Settings:
     glue_crawler: str = setting("", "Glue crawler of the lake")
     extract_function: str = setting("", "Lambda function that POST /runs invokes")
     transform_function: str = setting("", "Lambda function that replays raw objects")
+    result_function: str = setting("", "Lambda function that turns a query's result into Parquet")
     log_level: str = setting("INFO", "Least severe log line written", one_of("DEBUG", "INFO", "WARNING", "ERROR"))
 
     @classmethod
