@@ -65,7 +65,7 @@ def run_extraction(
         record.warnings = warnings_of(secrets, clock)
         record.authorizations = [authorization.as_json() for authorization in auth.authorizations(secrets)]
         save_run(lake, record)
-        keeper = Keeper.open(lake, run_id)
+        keeper = Keeper.open(lake, run_id, settings.checkpoint_answers)
         keeper.recover(lock.took_over, clock)
         waits = keeper.state.waits(clock())
         guard = guard_of(settings, remaining, clock, sleep, rng, waits)

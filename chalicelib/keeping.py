@@ -18,7 +18,6 @@ from chalicelib.spotify.intake import Taken, take_in, take_note, take_refusal
 from chalicelib.state import State, StateFile
 
 SEGMENT_BYTES = 16 * 1024 * 1024  # of answers held back before they are packed
-SEGMENT_ENTRIES = 250
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +30,12 @@ class Keeper:
     run_id: str
     file: StateFile
     journal: Journal
+    most_entries: int  # held back before they are packed
     raw_keys: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, lake: Lake, run_id: str) -> Keeper:
-        return cls(lake, run_id, StateFile.load(lake), Journal(lake.store, run_id))
+    def open(cls, lake: Lake, run_id: str, most_entries: int) -> Keeper:
+        return cls(lake, run_id, StateFile.load(lake), Journal(lake.store, run_id), most_entries)
 
     @property
     def state(self) -> State:
@@ -43,7 +43,7 @@ class Keeper:
 
     @property
     def full(self) -> bool:
-        return self.journal.size >= SEGMENT_BYTES or len(self.journal.entries) >= SEGMENT_ENTRIES
+        return self.journal.size >= SEGMENT_BYTES or len(self.journal.entries) >= self.most_entries
 
     def write(self, entry: Entry) -> None:
         """Make an entry durable, before anything is done with it."""
