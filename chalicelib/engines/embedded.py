@@ -1,0 +1,387 @@
+"""The embedded engine: DuckDB over the Parquet files of a lake in a folder, for one process or several.
+
+Opening it starts nothing; the first query opens a database and a thread. Results are Parquet files in ``results/``,
+written as rows come, read a page at a time; every process that opens the lake sees every query.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from chalicelib.clock import Clock, now
+from chalicelib.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
+from chalicelib.engines.book import Entry, QueryBook
+from chalicelib.engines.catalogue import Catalogue
+from chalicelib.engines.duck import Bounds, Duck
+from chalicelib.engines.listing import Listing
+from chalicelib.engines.paging import (
+    FETCH_ROWS,
+    LARGEST_PAGE,
+    page_token,
+    pages,
+    read_page,
+    result_schema,
+    token_start,
+    write_result,
+)
+from chalicelib.engines.slots import Job, Slots
+from chalicelib.errors import InvalidRequest, LakeError, NotFound, PageTokenInvalid, QueryFailed
+from chalicelib.lake import TRANSFORMED, Lake
+from chalicelib.rendering import csv_lines
+from chalicelib.settings import Settings
+from chalicelib.sql import Checked, check
+from chalicelib.tables import Column
+from chalicelib.views import reads, user_tables
+
+SIZES = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+SWEEP_EVERY = 300.0  # s between two looks for expired results
+LONGEST_SLEEP = 0.1  # s between two looks at a query of another process
+REMEMBERED = 1_000  # ended queries kept in memory
+LOST_FILES = 2  # times a query is begun again because a compaction took its files away
+
+
+class EmbeddedEngine:
+    """The Engine of engine.py over a folder. ``clock`` gives the times in records."""
+
+    def __init__(self, settings: Settings, lake: Lake, *, clock: Clock = now) -> None:
+        self._settings = settings
+        self._lake = lake
+        self._clock = clock
+        self._listing = Listing(lake)
+        self._scans: dict[str, str] = {}
+        self._book = QueryBook(lake, timedelta(hours=settings.results_kept), clock)
+        self._slots = Slots(settings.query_slots, settings.query_queue, self._open_session)
+        self._lock = threading.Lock()
+        self._entries: dict[str, Entry] = {}
+        self._jobs: dict[str, Job] = {}
+        self._reusable: dict[tuple[Any, ...], tuple[str, float]] = {}
+        self._swept = float("-inf")
+        self._catalogue = Catalogue(lake, self._listing, self._open_session, clock)
+
+    # The catalogue
+
+    def start_crawl(self) -> Crawl:
+        return self._catalogue.start_crawl()
+
+    def latest_crawl(self) -> Crawl | None:
+        return self._catalogue.latest_crawl()
+
+    def tables(self) -> list[CatalogueTable]:
+        return self._catalogue.tables()
+
+    def table(self, name: str) -> CatalogueTable:
+        return self._catalogue.table(name)
+
+    def publish(self, generation: str) -> None:
+        self._lake.publish_generation(generation)
+
+    # Queries
+
+    def start_query(
+        self, sql: str, parameters: Sequence[Any] = (), *, client: str = "", max_rows: int | None = None
+    ) -> Query:
+        """Check ``sql``, then answer from an earlier result or queue it.
+
+        Raises QueryRefused, and EngineBusy when the queue is full.
+        """
+        checked = check(sql, self._known_tables(), parameters)
+        most_rows = min(max_rows or self._settings.query_rows, self._settings.query_rows)
+        self._sweep()
+        query = Query(self._book.new_id(), sql, QueryState.QUEUED, self._clock(), cost_usd=0.0, columns=checked.columns)
+        self._book.prepare(query.query_id)
+        key = self._reuse_key(checked, tuple(parameters), most_rows)
+        if reused := self._earlier(key, query):
+            return self._note(reused).query
+        job = Job(
+            query.query_id,
+            client,
+            run=partial(self._run, checked=checked, most_rows=most_rows, key=key),
+            fail=partial(self._failed, query.query_id),
+            seconds=self._settings.query_seconds,
+            wanted=lambda: not self._book.asked_to_cancel(query.query_id),
+        )
+        self._note(Entry(query, self._book.owner))
+        with self._lock:
+            self._jobs[query.query_id] = job
+        try:
+            self._slots.submit(job)
+        except LakeError as error:
+            self._failed(query.query_id, error)
+            raise
+        return query
+
+    def query(self, query_id: str) -> Query:
+        return self._entry(query_id).query
+
+    def queries(self, limit: int = 50, page_token: str | None = None) -> tuple[list[Query], str | None]:
+        if page_token is not None and not re.fullmatch(r"[\w-]{1,64}", page_token):
+            raise PageTokenInvalid("the page token is not one of ours")
+        found: list[Query] = []
+        for entry in self._book.newest(page_token):
+            if len(found) == limit:
+                return found, found[-1].query_id
+            found.append(entry.query)
+        return found, None
+
+    def cancel(self, query_id: str) -> Query:
+        """Stop a query that has not ended; one that has stays as it is."""
+        entry = self._entry(query_id)
+        if entry.query.state.ended:
+            return entry.query
+        with self._lock:
+            job = self._jobs.get(query_id)
+        if job is None:
+            self._book.ask_to_cancel(query_id)
+            return self.wait(query_id, 2)
+        if self._slots.stop(job, "cancelled"):
+            self._end(query_id, QueryState.CANCELLED)
+        return self.wait(query_id, 2)
+
+    def wait(self, query_id: str, seconds: float) -> Query:
+        entry = self._entry(query_id)
+        with self._lock:
+            job = self._jobs.get(query_id)
+        if job is not None:
+            job.done.wait(seconds)
+            return self._entry(query_id).query
+        deadline, pause = time.monotonic() + seconds, 0.01
+        while not entry.query.state.ended and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, pause))
+            pause = min(LONGEST_SLEEP, pause * 1.5)
+            entry = self._entry(query_id)
+        return entry.query
+
+    # Rows
+
+    def rows(self, query_id: str, limit: int = 1000, page_token: str | None = None) -> RowPage:
+        entry, path = self._result(query_id)
+        query, total = entry.query, entry.query.rows or 0
+        start = token_start(page_token, query_id, total) if page_token else 0
+        rows = read_page(path, query.columns, start, max(1, min(limit, LARGEST_PAGE)))
+        end = start + len(rows)
+        return RowPage(query.columns, rows, next_token(query_id, end, total), query.truncated)
+
+    def all_rows(self, query_id: str) -> Iterator[RowPage]:
+        entry, path = self._result(query_id)
+        yield from pages(path, entry.query.columns, entry.query.truncated)
+
+    def download(self, query_id: str, format: str) -> Download:
+        entry, path = self._result(query_id)
+        if format == "parquet":
+            return Download("application/vnd.apache.parquet", f"{query_id}.parquet", path=path)
+        if format != "csv":
+            raise InvalidRequest(f"a result is downloaded as csv or parquet, not {format}")
+        target = self._book.path(query_id, "csv")
+        if not target.exists():
+            write_csv(target, pages(path, entry.query.columns, entry.query.truncated))
+        return Download("text/csv; charset=utf-8", f"{query_id}.csv", path=target)
+
+    def close(self) -> None:
+        """Interrupt what runs and end the threads. The engine must not be used afterwards."""
+        self._slots.close()
+        self._catalogue.close()
+        self._book.close()
+
+    # How a query runs
+
+    def _run(self, job: Job, session: Duck, *, checked: Checked, most_rows: int, key: tuple[Any, ...]) -> None:
+        query = self._entries[job.name].query
+        if job.stopped:
+            return self._stopped(job)
+        query = replace(query, state=QueryState.RUNNING, started_at=self._clock())
+        self._note(Entry(query, self._book.owner))
+        path = self._book.path(job.name, "parquet")
+        scratch = path.with_name(f".{path.name}")
+        try:
+            scanned, columns, written = self._execute(job, session, checked, most_rows, scratch)
+            if job.stopped:
+                return self._stopped(job)
+            os.replace(scratch, path)
+        except Exception as error:
+            return self._stopped(job) if job.stopped else self._failed(job.name, error)
+        finally:
+            scratch.unlink(missing_ok=True)
+        self._end(
+            job.name,
+            QueryState.SUCCEEDED,
+            columns=columns,
+            rows=written.rows,
+            truncated=written.truncated,
+            bytes_scanned=scanned,
+        )
+        if not checked.volatile:
+            self._reusable[key] = (job.name, time.monotonic())
+        return None
+
+    def _execute(self, job: Job, session: Duck, checked: Checked, most_rows: int, path: Path) -> Any:
+        for attempt in range(LOST_FILES + 1):
+            try:
+                session.refresh(checked.tables)
+                scanned = sum(self._listing.files(name).bytes for table in checked.tables for name in reads(table))
+                relation = session.run(checked.duckdb, checked.values)
+                reader = relation.to_arrow_reader(FETCH_ROWS)
+                columns, source = checked.columns, reader
+                schema = result_schema(columns, reader.schema)
+                written = write_result(
+                    source, schema, path, most_rows, self._settings.query_bytes, lambda: job.stopped is not None
+                )
+                return scanned, columns, written
+            except Exception as error:
+                if attempt == LOST_FILES or job.stopped or not lost_file(error):
+                    raise readable(error) from error
+        raise AssertionError("unreachable")
+
+    def _open_session(self) -> Duck:
+        scratch = Path(self._lake.store.location("results/.spill")).absolute()
+        bounds = Bounds(
+            memory=max(64 * 10**6, size_in_bytes(self._settings.query_memory) // self._settings.query_slots),
+            threads=max(1, min(4, os.cpu_count() or 1)),
+            scratch=scratch / self._book.owner,
+        )
+        tables = Path(self._lake.store.location(TRANSFORMED)).absolute()
+        return Duck(tables, bounds, self._listing, self._scans)
+
+    def _stopped(self, job: Job) -> None:
+        if job.stopped == "time":
+            seconds = self._settings.query_seconds
+            self._failed(job.name, QueryFailed(f"the query took longer than QUERY_SECONDS allows ({seconds:g} s)"))
+        else:
+            self._end(job.name, QueryState.CANCELLED)
+
+    def _failed(self, query_id: str, error: Exception) -> None:
+        if not isinstance(error, LakeError):
+            error = QueryFailed(str(error))
+        self._end(query_id, QueryState.FAILED, error=error.as_json()["error"])
+
+    def _end(self, query_id: str, state: QueryState, **found: Any) -> None:
+        entry = self._entries[query_id]
+        query = replace(entry.query, state=state, ended_at=self._clock(), **found)
+        self._note(replace(entry, query=query, result=query_id if state == QueryState.SUCCEEDED else None))
+        with self._lock:
+            self._jobs.pop(query_id, None)
+
+    # What is known of queries
+
+    def _note(self, entry: Entry) -> Entry:
+        self._book.write(entry)
+        with self._lock:
+            self._entries[entry.query.query_id] = entry
+            while len(self._entries) > REMEMBERED:
+                oldest = next(iter(self._entries))
+                if oldest in self._jobs:
+                    break
+                del self._entries[oldest]
+        return entry
+
+    def _entry(self, query_id: str) -> Entry:
+        with self._lock:
+            entry = self._entries.get(query_id)
+        if entry is None or (entry.query.state.ended and self._expired(entry)):
+            return self._book.read(query_id)
+        return entry
+
+    def _expired(self, entry: Entry) -> bool:
+        return entry.query.submitted_at + timedelta(hours=self._settings.results_kept) < self._clock()
+
+    def _result(self, query_id: str) -> tuple[Entry, Path]:
+        """A query that has rows, and its file. Raises QueryFailed when it has none (yet)."""
+        entry = self._entry(query_id)
+        if entry.query.state != QueryState.SUCCEEDED or entry.result is None:
+            raise QueryFailed(f"query {query_id} is {entry.query.state}: it has no rows", state=entry.query.state.value)
+        path = self._book.path(entry.result, "parquet")
+        if not path.exists():
+            raise NotFound(f"the result of query {query_id} has been removed; run it again", query_id=query_id)
+        return entry, path
+
+    def _reuse_key(self, checked: Checked, parameters: tuple[Any, ...], most_rows: int) -> tuple[Any, ...]:
+        versions = tuple(self._listing.files(name).version for table in checked.tables for name in reads(table))
+        return (checked.sql, checked.duckdb, repr(parameters), most_rows, versions)
+
+    def _earlier(self, key: tuple[Any, ...], query: Query) -> Entry | None:
+        """The answer that an identical query got a moment ago from the same data."""
+        known = self._reusable.get(key)
+        if known is None or time.monotonic() - known[1] > self._settings.query_reuse:
+            self._reusable.pop(key, None)
+            return None
+        try:
+            earlier, _ = self._result(known[0])
+        except LakeError:
+            return None
+        moment = self._clock()
+        answered = replace(
+            earlier.query,
+            query_id=query.query_id,
+            sql=query.sql,
+            submitted_at=query.submitted_at,
+            started_at=moment,
+            ended_at=moment,
+            bytes_scanned=0,
+            reused=True,
+        )
+        return Entry(answered, self._book.owner, earlier.result)
+
+    def _sweep(self) -> None:
+        """Now and then, and when the engine is first used: delete what has expired or does not fit."""
+        with self._lock:
+            moment = time.monotonic()
+            if moment - self._swept < SWEEP_EVERY:
+                return
+            self._swept = moment
+            for key, (_, since) in list(self._reusable.items()):
+                if moment - since > self._settings.query_reuse:
+                    del self._reusable[key]
+        self._book.expire(self._settings.results_bytes)
+
+    def _known_tables(self) -> dict[str, tuple[Column, ...]]:
+        return KNOWN
+
+
+KNOWN = user_tables()
+
+
+def next_token(query_id: str, end: int, total: int) -> str | None:
+    return page_token(query_id, end) if end < total else None
+
+
+def lost_file(error: Exception) -> bool:
+    """Whether a file went away while it was read: a compaction or a newer resolution took its place."""
+    return bool(re.search(r"No files found|No such file|Cannot open file", str(error)))
+
+
+def readable(error: Exception) -> Exception:
+    """Failures of DuckDB that come through Arrow, as the others."""
+    if isinstance(error, LakeError):
+        return error
+    from chalicelib.engines.duck import failed
+
+    return failed(error)
+
+
+def write_csv(target: Path, found: Iterator[RowPage]) -> None:
+    scratch = target.with_name(f".{target.name}.{threading.get_ident()}")
+    try:
+        with scratch.open("w", encoding="utf-8", newline="") as sink:
+            for number, page in enumerate(found):
+                if number == 0:
+                    sink.write(csv_lines([[column.name for column in page.columns]]))
+                sink.write(csv_lines(page.rows))
+        os.replace(scratch, target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def size_in_bytes(words: str) -> int:
+    """``1GB`` or ``512MiB`` in bytes. Raises InvalidRequest."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?B)?", words.strip().upper())
+    if not match:
+        raise InvalidRequest(f"QUERY_MEMORY={words!r} is not a size such as 512MB or 1GB")
+    return int(float(match[1]) * SIZES[match[2] or ""])

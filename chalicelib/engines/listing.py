@@ -1,0 +1,138 @@
+"""Which Parquet files the tables have, cheaply: a folder is read again only when its time of change says so."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chalicelib.lake import TRANSFORMED, Lake
+
+SETTLED = 50_000_000  # ns; a folder changed less than this before it was read may change again unnoticed
+PARTITION = re.compile(r"(\w+)=([^/]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One Parquet file: absolute path, size in bytes, time of writing in ns."""
+
+    path: str
+    size: int
+    modified: int
+
+    @property
+    def partition(self) -> dict[str, str]:
+        """``{"month": "2026-11"}`` of a file in ``…/month=2026-11/``."""
+        return dict(PARTITION.findall(os.path.dirname(self.path)))
+
+
+@dataclass(frozen=True, slots=True)
+class TableFiles:
+    """The files of one physical table that are in force; ``version`` changes whenever they do."""
+
+    files: tuple[File, ...]
+    version: str
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.size for file in self.files)
+
+    @property
+    def newest(self) -> datetime | None:
+        times = [file.modified for file in self.files]
+        return datetime.fromtimestamp(max(times) / 1e9, UTC) if times else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one look at a table's folders found: enough to know that nothing has changed since."""
+
+    folders: tuple[tuple[str, int], ...]
+    read_at: int
+    found: TableFiles
+
+    def still_holds(self) -> bool:
+        try:
+            return all(
+                os.stat(folder).st_mtime_ns == modified and self.read_at - modified > SETTLED
+                for folder, modified in self.folders
+            )
+        except OSError:
+            return False
+
+
+class Listing:
+    """The tables of a lake in a folder. Safe for threads: the worst of a race is one folder read twice."""
+
+    def __init__(self, lake: Lake, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._lake = lake
+        self._clock_ns = clock_ns
+        self._readings: dict[str, Reading] = {}
+
+    def generation_folder(self) -> Path:
+        return Path(self._lake.store.location(f"{TRANSFORMED}{self._lake.generation()}"))
+
+    def names(self) -> list[str]:
+        """Physical tables that have a folder, declared or not."""
+        try:
+            with os.scandir(self.generation_folder()) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir() and re.fullmatch(r"\w+", entry.name))
+        except FileNotFoundError:
+            return []
+
+    def files(self, physical: str) -> TableFiles:
+        """The files of a physical table that are in force, in the order of their paths; none when it has no folder."""
+        folder = str(self.generation_folder() / physical)
+        known = self._readings.get(folder)
+        if known is None or not known.still_holds():
+            known = self._readings[folder] = self._read(folder)
+        return known.found
+
+    def _read(self, folder: str) -> Reading:
+        read_at = self._clock_ns()
+        folders: list[tuple[str, int]] = []
+        files = in_force(sorted(walk(folder, folders), key=lambda file: file.path))
+        digest = hashlib.sha256(repr((folder, files)).encode()).hexdigest()
+        return Reading(tuple(folders), read_at, TableFiles(files, digest))
+
+
+def walk(folder: str, folders: list[tuple[str, int]]) -> Iterator[File]:
+    """Parquet files below ``folder``; the folders met are added to ``folders`` with their times."""
+    try:
+        folders.append((folder, os.stat(folder).st_mtime_ns))
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        folders.append((folder, -1))
+        return
+    for entry in entries:
+        if entry.name.startswith((".", "_")):
+            continue
+        if entry.is_dir():
+            yield from walk(entry.path, folders)
+        elif entry.name.endswith(".parquet"):
+            try:
+                status = entry.stat()
+            except FileNotFoundError:  # a compaction replaced it while we looked
+                continue
+            yield File(entry.path, status.st_size, status.st_mtime_ns)
+
+
+def in_force(files: list[File]) -> tuple[File, ...]:
+    """Of a folder's ``resolution-<n>.parquet`` only the highest counts; every other file does."""
+    highest: dict[str, int] = {}
+    for file in files:
+        folder, number = resolution(file)
+        if number is not None:
+            highest[folder] = max(highest.get(folder, number), number)
+    return tuple(file for file in files if resolution(file)[1] in (None, highest.get(resolution(file)[0])))
+
+
+def resolution(file: File) -> tuple[str, int | None]:
+    folder, name = os.path.split(file.path)
+    match = re.fullmatch(r"resolution-(\d+)\.parquet", name)
+    return folder, int(match[1]) if match else None

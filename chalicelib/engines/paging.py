@@ -1,0 +1,181 @@
+"""Results as Parquet: written as they come, read a page at a time, in memory that depends on neither's size."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chalicelib.engine import ResultColumn, RowPage
+from chalicelib.errors import PageTokenInvalid
+
+GROUP_ROWS = 16_384  # rows of a row group: what reading one page may have to decode
+GROUP_BYTES = 8_000_000  # bytes of a row group
+FETCH_ROWS = 16_384
+LARGEST_PAGE = 100_000  # rows
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a result came to."""
+
+    rows: int
+    bytes: int
+    truncated: bool
+
+
+def write_result(
+    batches: Any, schema: pa.Schema, path: Path, most_rows: int, most_bytes: int, stopped: Callable[[], bool]
+) -> Written:
+    """Write Arrow batches to ``path`` until they end, a cap is reached or ``stopped`` says so."""
+    rows, truncated = 0, False
+    with path.open("wb") as sink:
+        with pq.ParquetWriter(sink, schema, compression="zstd", compression_level=1, store_schema=True) as writer:
+            for batch in regrouped(batches, schema):
+                if rows + batch.num_rows > most_rows:
+                    batch, truncated = batch.slice(0, most_rows - rows), True
+                if batch.num_rows:
+                    writer.write_table(batch, row_group_size=GROUP_ROWS)
+                    rows += batch.num_rows
+                if sink.tell() > most_bytes:
+                    truncated = True
+                if truncated or stopped():
+                    break
+        return Written(rows, sink.tell(), truncated)
+
+
+def regrouped(batches: Any, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The batches with the declared names and types, joined and cut to the size of row groups."""
+    held: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        for part in slices(conformed(batch, schema)):
+            held.append(part)
+            rows, size = rows + part.num_rows, size + part.nbytes
+            if rows >= GROUP_ROWS or size >= GROUP_BYTES:
+                yield pa.Table.from_batches(held, schema)
+                held, rows, size = [], 0, 0
+    if held:
+        yield pa.Table.from_batches(held, schema)
+
+
+def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch whose rows are long, in parts of bounded bytes."""
+    step = max(1, GROUP_BYTES * batch.num_rows // max(1, batch.nbytes))
+    for start in range(0, batch.num_rows, step):
+        yield batch.slice(start, step)
+
+
+def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def result_schema(columns: Sequence[ResultColumn], found: pa.Schema) -> pa.Schema:
+    """The Arrow types of a result: those that its Trino types name; where they name none, what was found."""
+    return pa.schema(
+        [
+            pa.field(column.name, ARROW.get(column.type.partition("(")[0], field.type))
+            for column, field in zip(columns, found, strict=True)
+        ]
+    )
+
+
+ARROW: dict[str, pa.DataType] = {
+    "boolean": pa.bool_(),
+    "tinyint": pa.int8(),
+    "smallint": pa.int16(),
+    "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "real": pa.float32(),
+    "double": pa.float64(),
+    "varchar": pa.string(),
+    "date": pa.date32(),
+}
+
+
+def read_page(path: Path, columns: Sequence[ResultColumn], start: int, limit: int) -> list[tuple[Any, ...]]:
+    """Rows ``start`` to ``start + limit`` of a result, as Python values."""
+    rows: list[tuple[Any, ...]] = []
+    with pq.ParquetFile(path) as file:
+        first = 0
+        for group in range(file.metadata.num_row_groups):
+            size = file.metadata.row_group(group).num_rows
+            if first < start + limit and first + size > start:
+                table = file.read_row_group(group, use_threads=False)
+                low = max(0, start - first)
+                rows += python_rows(table.slice(low, start + limit - first - low), columns)
+            first += size
+            if first >= start + limit:
+                break
+    return rows
+
+
+def python_rows(table: pa.Table, columns: Sequence[ResultColumn]) -> list[tuple[Any, ...]]:
+    cells = [values(part, column.type) for part, column in zip(table.columns, columns, strict=True)]
+    return list(zip(*cells, strict=True))
+
+
+def values(column: pa.ChunkedArray, type_name: str) -> list[Any]:
+    found: list[Any] = column.to_pylist()
+    if type_name.endswith("with time zone"):
+        return [None if value is None else zoned_moment(value) for value in found]
+    if type_name.startswith("map("):
+        return [None if value is None else dict(value) for value in found]
+    return found
+
+
+def zoned_moment(text: str) -> datetime:
+    """``2026-11-20 10:15:30.123 Europe/Berlin`` as a datetime with that zone."""
+    moment, _, zone = text.rpartition(" ")
+    return datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo(zone))
+
+
+def page_token(query_id: str, start: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([query_id, start]).encode()).decode().rstrip("=")
+
+
+def token_start(token: str, query_id: str, rows: int) -> int:
+    """Where the page of a token starts. Raises PageTokenInvalid for one that this query did not give."""
+    try:
+        owner, start = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (ValueError, TypeError, binascii.Error):
+        raise PageTokenInvalid("the page token is not one of ours") from None
+    if owner != query_id or type(start) is not int or not 0 < start <= rows:
+        raise PageTokenInvalid("the page token belongs to another query")
+    return start
+
+
+def pages(path: Path, columns: tuple[ResultColumn, ...], truncated: bool) -> Iterator[RowPage]:
+    """The whole result, a row group at a time; one empty page where there are no rows."""
+    with pq.ParquetFile(path) as file:
+        if file.metadata.num_row_groups == 0:
+            yield RowPage(columns, [], None, truncated)
+        for group in range(file.metadata.num_row_groups):
+            table = file.read_row_group(group, use_threads=False)
+            yield RowPage(columns, python_rows(table, columns), None, truncated)
+
+
+__all__ = [
+    "FETCH_ROWS",
+    "LARGEST_PAGE",
+    "Written",
+    "page_token",
+    "pages",
+    "read_page",
+    "result_schema",
+    "token_start",
+    "write_result",
+]

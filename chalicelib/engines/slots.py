@@ -1,0 +1,182 @@
+"""Slots that run queries: bounded, fair between clients, and able to stop a query.
+
+A client may hold all slots but one, so that another's small query always finds a place; waiting queries are taken
+in turn from each client. A query that takes too long, or is no longer wanted, is interrupted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from chalicelib.errors import EngineBusy
+
+TICK = 0.1  # s between two looks at what runs
+
+
+class Session(Protocol):
+    """What a slot owns for as long as it lives."""
+
+    def interrupt(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One piece of work; ``run`` gets the slot's session, ``fail`` what kept it from running.
+
+    ``stopped`` says why it must end.
+    """
+
+    name: str
+    client: str
+    run: Callable[[Job, Session], None]
+    fail: Callable[[Exception], None]
+    seconds: float
+    wanted: Callable[[], bool] = lambda: True
+    deadline: float = 0.0
+    stopped: str | None = None  # cancelled, time
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Slots:
+    """``open_session`` is called in each slot's thread when it first has work."""
+
+    def __init__(self, slots: int, waiting: int, open_session: Callable[[], Session]) -> None:
+        self._slots = slots
+        self._most_waiting = waiting
+        self._most_for_one = max(1, slots - 1)
+        self._open_session = open_session
+        self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
+        self._running: dict[Job, Session | None] = {}
+        self._threads: list[threading.Thread] = []
+        self._watchdog: threading.Thread | None = None
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._busy = threading.Condition(lock)
+        self._closing = False
+
+    def submit(self, job: Job) -> None:
+        """Queue a job. Raises EngineBusy when the queue, or this client's share of it, is full."""
+        with self._changed:
+            waiting = sum(map(len, self._queues.values()))
+            if self._closing or (len(self._running) + waiting >= self._slots and self._full(job.client, waiting)):
+                raise EngineBusy(f"{waiting} queries wait already; ask again in a moment", waiting=waiting)
+            self._queues.setdefault(job.client, deque()).append(job)
+            if len(self._threads) < self._slots and len(self._running) + waiting >= len(self._threads):
+                self._start_thread()
+            self._changed.notify()
+
+    def stop(self, job: Job, reason: str) -> bool:
+        """Take a waiting job out of the queue (True: it will never run), or interrupt a running one."""
+        with self._changed:
+            job.stopped = job.stopped or reason
+            queue = self._queues.get(job.client)
+            if queue and job in queue:
+                queue.remove(job)
+                self._forget_if_empty(job.client)
+                job.done.set()
+                return True
+            self._interrupt(job)
+            return False
+
+    def close(self) -> None:
+        """Interrupt what runs, drop what waits, and end the threads."""
+        with self._changed:
+            self._closing = True
+            for queue in self._queues.values():
+                for job in queue:
+                    job.stopped = "cancelled"
+                    job.done.set()
+            self._queues.clear()
+            for job in self._running:
+                job.stopped = job.stopped or "cancelled"
+                self._interrupt(job)
+            self._changed.notify_all()
+            self._busy.notify_all()
+        for thread in [*self._threads, *([self._watchdog] if self._watchdog else [])]:
+            thread.join(5)
+
+    def _full(self, client: str, waiting: int) -> bool:
+        """One client may fill the queue; the next still gets half of as many places, the third a third."""
+        clients = len(self._queues.keys() | {client})
+        mine = len(self._queues.get(client, ()))
+        return mine >= self._most_waiting // clients or waiting >= 2 * self._most_waiting
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"query-slot-{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        if self._watchdog is None:
+            self._watchdog = threading.Thread(target=self._watch, name="query-watchdog", daemon=True)
+            self._watchdog.start()
+
+    def _work(self) -> None:
+        session: Session | None = None
+        while job := self._next():
+            try:
+                session = session or self._open_session()
+                self._running[job] = session
+                job.run(job, session)
+            except Exception as error:
+                job.fail(error)
+            finally:
+                with self._changed:
+                    self._running.pop(job, None)
+                    self._changed.notify()
+                job.done.set()
+        if session:
+            session.close()
+
+    def _next(self) -> Job | None:
+        with self._changed:
+            while not self._closing:
+                if job := self._take():
+                    job.deadline = time.monotonic() + job.seconds
+                    self._running[job] = None
+                    self._busy.notify()
+                    return job
+                self._changed.wait()
+            return None
+
+    def _take(self) -> Job | None:
+        """The next client's oldest job; that client goes to the end of the line."""
+        held: dict[str, int] = {}
+        for running in self._running:
+            held[running.client] = held.get(running.client, 0) + 1
+        for client in self._queues:
+            if held.get(client, 0) < self._most_for_one:
+                job = self._queues[client].popleft()
+                self._queues.move_to_end(client)
+                self._forget_if_empty(client)
+                return job
+        return None
+
+    def _forget_if_empty(self, client: str) -> None:
+        if not self._queues[client]:
+            del self._queues[client]
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                while not self._running and not self._closing:
+                    self._busy.wait()
+                if self._closing and not self._running:
+                    return
+                jobs = list(self._running)
+            for job in jobs:
+                if time.monotonic() > job.deadline:
+                    self.stop(job, "time")
+                elif job.stopped or not job.wanted():
+                    self.stop(job, "cancelled")
+            time.sleep(TICK)
+
+    def _interrupt(self, job: Job) -> None:
+        session = self._running.get(job)
+        if session:
+            session.interrupt()

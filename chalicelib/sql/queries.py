@@ -1,0 +1,560 @@
+"""Queries of Trino's SQL as DuckDB's: SELECT, VALUES, set operations, WITH, joins, UNNEST.
+
+Every column is written out under its source's alias, stars included, so that DuckDB resolves each name to what
+Trino would, and every ORDER BY says where its nulls go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from sqlglot import exp
+
+from chalicelib.sql.expressions import Expressions, flat
+from chalicelib.sql.parsing import Statement
+from chalicelib.sql.scope import Col, Relation, Scope, Source, same
+from chalicelib.sql.types import BIGINT, UNKNOWN, Type, common, quote
+from chalicelib.sql.values import Value, coerce, shown
+
+SET_WORDS = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}
+JOIN_SIDES = {"", "LEFT", "RIGHT", "FULL"}
+MOST_COLUMNS = 2_000
+MOST_SOURCES = 64
+
+
+class Queries:
+    """Translates the queries of one statement."""
+
+    def __init__(self, statement: Statement) -> None:
+        self.statement = statement
+        self.expressions = Expressions(statement, self)
+        self._named: list[dict[str, Relation]] = []  # WITH, innermost last
+        self._sources = 0
+
+    def top(self, node: exp.Expr) -> Relation:
+        """The whole statement; columns are as a result holds them."""
+        relation = self.query(node, None)
+        columns = ", ".join(
+            f"{shown(Value(quote(column.held_as), column.type))} AS {quote(column.held_as)}"
+            for column in relation.columns
+        )
+        if all(shown(Value("x", column.type)).sql == "x" for column in relation.columns):
+            return relation
+        # an outer query would be free to change the order of an ordered one: DuckDB keeps it, see tests
+        return Relation(f"SELECT {columns} FROM ({relation.sql}) AS result", relation.columns)
+
+    def query(self, node: exp.Expr, outer: Scope | None) -> Relation:
+        """A SELECT, VALUES or set operation with its WITH."""
+        with self.with_tables(node, outer) as defined:
+            relation = self.body(node, outer)
+        return replace(relation, sql=f"WITH {', '.join(defined)} {relation.sql}") if defined else relation
+
+    def body(self, node: exp.Expr, outer: Scope | None) -> Relation:
+        if isinstance(node, exp.Select):
+            return self.select(node, outer)
+        if isinstance(node, exp.Values):
+            return self.values(node, outer)
+        if isinstance(node, tuple(SET_WORDS)):
+            return self.set_operation(node, outer)
+        if isinstance(node, exp.Subquery):
+            return self.bracketed(node, outer)
+        return self.statement.refuse(node, f"{type(node).__name__} is not a query")
+
+    def bracketed(self, node: exp.Subquery, outer: Scope | None) -> Relation:
+        self.statement.only(node, "this", "with_", "order", "limit", "offset")
+        inner = self.query(node.this, outer)
+        if not any(node.args.get(part) for part in ("order", "limit", "offset")):
+            return replace(inner, sql=f"({inner.sql})")
+        return self.ending(node, replace(inner, sql=f"SELECT * FROM ({inner.sql}) AS bracketed"), outer)
+
+    @contextmanager
+    def with_tables(self, node: exp.Expr, outer: Scope | None) -> Iterator[list[str]]:
+        clause = node.args.get("with_")
+        if not clause:
+            yield []
+            return
+        if clause.args.get("recursive"):
+            self.statement.refuse(clause, "WITH RECURSIVE is not supported")
+        self.statement.only(clause, "expressions")
+        named: dict[str, Relation] = {}
+        self._named.append(named)
+        defined = []
+        for table in clause.expressions:
+            self.statement.only(table, "this", "alias")
+            alias = table.args["alias"]
+            name = self.name_of(alias.this)
+            if name.lower() in named:
+                self.statement.refuse(alias, f"WITH names {name} twice")
+            relation = self.renamed(alias, self.query(table.this, outer), alias.args.get("columns") or [])
+            held_as = self.statement.fresh("with_")
+            named[name.lower()] = Relation(quote(held_as), relation.columns)
+            heads = ", ".join(quote(column.held_as) for column in relation.columns)
+            defined.append(f"{quote(held_as)}({heads}) AS ({relation.sql})")
+        yield defined
+        self._named.pop()
+
+    def renamed(self, node: exp.Expr, relation: Relation, names: Sequence[exp.Expr]) -> Relation:
+        """A relation under the column names of its alias, ``t(a, b)``."""
+        if not names:
+            return relation
+        if len(names) != len(relation.columns):
+            self.statement.refuse(node, f"{len(names)} names for {len(relation.columns)} columns")
+        columns = unique(
+            [Col(self.name_of(name), "", column.type) for name, column in zip(names, relation.columns, strict=True)]
+        )
+        return Relation(relation.sql, columns)
+
+    # SELECT
+
+    def select(self, node: exp.Select, outer: Scope | None) -> Relation:
+        self.statement.only(
+            node, "expressions", "from_", "joins", "where", "group", "having", "distinct", "order", "limit", "offset",
+            "with_", "windows", "laterals",
+        )  # fmt: skip
+        scope = Scope(outer)
+        parts = [self.sources(node, scope)] if node.args.get("from_") else []
+        before = self.expressions.windows
+        self.expressions.windows = {**before, **self.window_names(node)}
+        if where := node.args.get("where"):
+            with self.expressions.without_aggregates("WHERE"):
+                parts.append(f"WHERE {self.expressions.boolean(where.this, scope, 'WHERE')}")
+        items = self.items(node, scope)
+        if group := node.args.get("group"):
+            parts.append(self.grouping(group, items, scope))
+        if having := node.args.get("having"):
+            parts.append(f"HAVING {self.expressions.boolean(having.this, scope, 'HAVING')}")
+        columns = unique([Col(name, "", value.type) for name, value in items])
+        listed = ", ".join(
+            f"{value} AS {quote(column.held_as)}" for (_, value), column in zip(items, columns, strict=True)
+        )
+        distinct = self.distinct(node)
+        relation = Relation(f"SELECT {distinct}{listed} {' '.join(parts)}".rstrip(), columns)
+        made = self.ending(node, relation, outer, scope, items)
+        self.expressions.windows = before
+        return made
+
+    def distinct(self, node: exp.Select) -> str:
+        if not (distinct := node.args.get("distinct")):
+            return ""
+        self.statement.only(distinct)
+        return "DISTINCT "
+
+    def window_names(self, node: exp.Select) -> dict[str, exp.Window]:
+        return {window.this.name.lower(): window for window in node.args.get("windows") or []}
+
+    def items(self, node: exp.Select, scope: Scope) -> list[tuple[str | None, Value]]:
+        items: list[tuple[str | None, Value]] = []
+        for part in node.expressions:
+            if isinstance(part, exp.Star):
+                self.statement.only(part)
+                items += self.star(part, scope)
+            elif isinstance(part, exp.Column) and isinstance(part.this, exp.Star):
+                items += self.star_of(part, scope)
+            elif isinstance(part, exp.Alias):
+                self.statement.only(part, "this", "alias")
+                items.append((self.name_of(part.args["alias"]), self.expressions.value(part.this, scope)))
+            else:
+                value = self.expressions.value(part, scope)
+                items.append((implied_name(part), value))
+        if len(items) > MOST_COLUMNS:
+            self.statement.refuse(node, f"at most {MOST_COLUMNS} columns")
+        return items
+
+    def star(self, node: exp.Expr, scope: Scope) -> list[tuple[str | None, Value]]:
+        """``*``: the columns of JOIN … USING once and first, then each source's."""
+        if not scope.sources:
+            self.statement.refuse(node, "SELECT * needs a FROM")
+        items: list[tuple[str | None, Value]] = [
+            (column.name, Value(quote(column.held_as), column.type)) for column in scope.merged.values()
+        ]
+        for source in scope.sources:
+            items += [
+                (column.name, source.value(column))
+                for column in source.columns
+                if (column.name or "").lower() not in scope.merged
+            ]
+        return items
+
+    def star_of(self, node: exp.Column, scope: Scope) -> list[tuple[str | None, Value]]:
+        self.statement.only(node, "this", "table")
+        name = self.name_of(node.args["table"])
+        source = scope.source(name)
+        if source is None:
+            self.statement.refuse(node, f"there is no table '{name}' in FROM")
+        return [(column.name, source.value(column)) for column in source.columns]
+
+    def grouping(self, group: exp.Group, items: Sequence[tuple[str | None, Value]], scope: Scope) -> str:
+        self.statement.only(group, "expressions")
+        with self.expressions.without_aggregates("GROUP BY"):
+            return "GROUP BY " + ", ".join(self.group_item(part, items, scope) for part in group.expressions)
+
+    def group_item(self, node: exp.Expr, items: Sequence[tuple[str | None, Value]], scope: Scope) -> str:
+        words = {exp.Rollup: "ROLLUP", exp.Cube: "CUBE", exp.GroupingSets: "GROUPING SETS"}
+        if word := words.get(type(node)):
+            return f"{word} ({', '.join(self.group_item(part, items, scope) for part in node.expressions)})"
+        if isinstance(node, exp.Tuple):
+            return f"({', '.join(self.group_item(part, items, scope) for part in node.expressions)})"
+        if isinstance(node, exp.Literal) and not node.is_string:
+            return str(self.ordinal(node, len(items)))
+        value = self.expressions.value(node, scope)
+        if not value.type.comparable:
+            self.statement.refuse(node, f"cannot group by {value.type}")
+        return value.sql
+
+    def ordinal(self, node: exp.Expr, most: int) -> int:
+        if not node.name.isdigit() or not 1 <= int(node.name) <= most:
+            self.statement.refuse(node, f"position {node.name} is not in the select list of {most}")
+        return int(node.name)
+
+    # ORDER BY, LIMIT, OFFSET
+
+    def ending(
+        self,
+        node: exp.Expr,
+        relation: Relation,
+        outer: Scope | None,
+        scope: Scope | None = None,
+        items: Sequence[tuple[str | None, Value]] = (),
+    ) -> Relation:
+        sql = relation.sql
+        if order := node.args.get("order"):
+            self.statement.only(order, "expressions")
+            names = {name.lower(): value for name, value in items if name is not None}
+            around = scope or Scope(outer)
+            inner = Scope(outer, around.sources, around.merged, names)
+            keys = [
+                self.order_item(part, relation, inner, bool(node.args.get("distinct"))) for part in order.expressions
+            ]
+            sql += f" ORDER BY {', '.join(keys)}"
+        limit = node.args.get("limit")
+        if isinstance(limit, exp.Fetch):
+            sql += f" LIMIT {self.fetched(limit)}"
+        elif limit and not (isinstance(limit.expression, exp.Var) and limit.expression.name.upper() == "ALL"):
+            self.statement.only(limit, "expression")
+            sql += f" LIMIT {self.count(limit.expression, 'LIMIT')}"
+        if offset := node.args.get("offset"):
+            self.statement.only(offset, "expression")
+            sql += f" OFFSET {self.count(offset.expression, 'OFFSET')}"
+        return replace(relation, sql=sql)
+
+    def order_item(self, node: exp.Expr, relation: Relation, scope: Scope, distinct: bool) -> str:
+        """A key of ORDER BY: a position, an output column's name, or an expression."""
+        key = node.this
+        if isinstance(key, exp.Literal) and not key.is_string:
+            return self.direction(node, str(self.ordinal(key, len(relation.columns))))
+        name = self.name_of(key.this) if isinstance(key, exp.Column) and not key.args.get("table") else None
+        if name is not None:
+            places = [at for at, column in enumerate(relation.columns, 1) if column.name and same(column.name, name)]
+            if len(places) > 1 and len({scope.outputs.get(name.lower())}) > 1:
+                self.statement.refuse(node, f"column '{name}' is ambiguous")
+            if places:
+                if not relation.columns[places[0] - 1].type.orderable:
+                    self.statement.refuse(node, f"cannot order by {relation.columns[places[0] - 1].type}")
+                return self.direction(node, str(places[0]))
+        if distinct:
+            self.statement.refuse(node, "with SELECT DISTINCT, ORDER BY takes names or positions of the select list")
+        return self.ordered(node, scope)
+
+    def ordered(self, node: exp.Expr, scope: Scope) -> str:
+        """A key of ORDER BY in a window or an aggregate, where a number is a value."""
+        self.statement.only(node, "this", "desc", "nulls_first")
+        value = self.expressions.value(node.this, scope)
+        if not value.type.orderable and value.type != UNKNOWN:
+            self.statement.refuse(node, f"cannot order by {value.type}")
+        return self.direction(node, f"({value.compared})" if value.sql.isdigit() else value.compared)
+
+    def direction(self, node: exp.Expr, key: str) -> str:
+        self.statement.only(node, "this", "desc", "nulls_first")
+        nulls = "FIRST" if node.args.get("nulls_first") else "LAST"
+        return f"{key} {'DESC' if node.args.get('desc') else 'ASC'} NULLS {nulls}"
+
+    def count(self, node: exp.Expr, what: str) -> str:
+        value = self.expressions.value(node, Scope())
+        if not isinstance(value.constant, int) or isinstance(value.constant, bool) or value.constant < 0:
+            self.statement.refuse(node, f"{what} takes a whole number")
+        return value.sql
+
+    def fetched(self, node: exp.Fetch) -> str:
+        self.statement.only(node, "direction", "count", "limit_options")
+        options = node.args.get("limit_options")
+        if options and (options.args.get("with_ties") or options.args.get("percent")):
+            self.statement.refuse(node, "FETCH … WITH TIES is not supported")
+        return self.count(node.args["count"], "FETCH") if node.args.get("count") else "1"
+
+    # Set operations and VALUES
+
+    def set_operation(self, node: exp.Expr, outer: Scope | None) -> Relation:
+        self.statement.only(node, "this", "expression", "distinct", "order", "limit", "offset", "with_")
+        branches = [(part, self.query(part, outer)) for part in chain(node)]
+        width = len(branches[0][1].columns)
+        kinds = [column.type for column in branches[0][1].columns]
+        for part, branch in branches[1:]:
+            if len(branch.columns) != width:
+                self.statement.refuse(part, f"{len(branch.columns)} columns where {width} are needed")
+            for at, column in enumerate(branch.columns):
+                joint = common(kinds[at], column.type)
+                if joint is None:
+                    self.statement.refuse(part, f"column {at + 1} is {kinds[at]} before and {column.type} here")
+                kinds[at] = joint
+        word = SET_WORDS[type(node)] + ("" if node.args.get("distinct") else " ALL")
+        made = f" {word} ".join(f"({self.as_types(branch, kinds)})" for _, branch in branches)
+        heads = branches[0][1].columns
+        columns = tuple(replace(column, type=kind) for column, kind in zip(heads, kinds, strict=True))
+        listed = ", ".join(quote(column.held_as) for column in columns)
+        heading = ", ".join(quote(column.held_as) for column in columns)
+        relation = Relation(f"SELECT {listed} FROM ({made}) AS combined({heading})", columns)
+        source = Source("", "combined", columns)
+        return self.ending(node, relation, outer, Scope(outer, [source]))
+
+    def as_types(self, relation: Relation, kinds: Sequence[Type]) -> str:
+        if all(column.type == kind for column, kind in zip(relation.columns, kinds, strict=True)):
+            return relation.sql
+        cells = [
+            f"{coerce(Value(quote(column.held_as), column.type), kind)} AS {quote(column.held_as)}"
+            for column, kind in zip(relation.columns, kinds, strict=True)
+        ]
+        return f"SELECT {', '.join(cells)} FROM ({relation.sql}) AS part"
+
+    def values(self, node: exp.Values, outer: Scope | None) -> Relation:
+        self.statement.only(node, "expressions", "alias", "order", "limit", "offset", "with_")
+        scope = Scope(outer)
+        rows = [[self.expressions.value(cell, scope) for cell in row_cells(row)] for row in node.expressions]
+        width = len(rows[0])
+        kinds = [UNKNOWN] * width
+        for row, part in zip(rows, node.expressions, strict=True):
+            if len(row) != width:
+                self.statement.refuse(part, f"{len(row)} values where {width} are needed")
+            for at, cell in enumerate(row):
+                joint = common(kinds[at], cell.type)
+                if joint is None:
+                    self.statement.refuse(part, f"value {at + 1} is {cell.type} here and {kinds[at]} before")
+                kinds[at] = joint
+        made = ", ".join(
+            f"({', '.join(str(coerce(cell, kind)) for cell, kind in zip(row, kinds, strict=True))})" for row in rows
+        )
+        columns = unique([Col(None, "", kind) for kind in kinds])
+        heads = ", ".join(quote(column.held_as) for column in columns)
+        relation = Relation(f"SELECT {heads} FROM (VALUES {made}) AS listed({heads})", columns)
+        return self.ending(node, relation, outer)
+
+    # FROM
+
+    def sources(self, node: exp.Select, scope: Scope) -> str:
+        made = self.source(node.args["from_"].this, scope)
+        for join in node.args.get("joins") or []:
+            made += self.join(join, scope)
+        if node.args.get("laterals"):
+            self.statement.refuse(node.args["laterals"][0], "LATERAL VIEW is not Trino's SQL")
+        return f"FROM {made}"
+
+    def join(self, node: exp.Join, scope: Scope) -> str:
+        self.statement.only(node, "this", "side", "kind", "on", "using")
+        side, kind = (node.args.get("side") or "").upper(), (node.args.get("kind") or "").upper()
+        if side not in JOIN_SIDES or kind not in ("", "INNER", "OUTER", "CROSS"):
+            self.statement.refuse(node, f"{side} {kind} JOIN is not supported")
+        known = list(scope.sources)
+        right = self.source(node.this, scope)
+        condition = node.args.get("on")
+        if node.args.get("using"):
+            return f" {side} JOIN {right} USING ({self.using(node, known, scope)})"
+        if condition is None:
+            if side or kind == "INNER":
+                self.statement.refuse(node, "a JOIN needs ON or USING")
+            return f" CROSS JOIN {right}"
+        with self.expressions.without_aggregates("ON"):
+            return f" {side} JOIN {right} ON {self.expressions.boolean(condition, scope, 'ON')}"
+
+    def using(self, node: exp.Join, known: Sequence[Source], scope: Scope) -> str:
+        """The columns shared by both sides, which from here on have no table."""
+        names = []
+        for part in node.args["using"]:
+            name = self.name_of(part if isinstance(part, exp.Identifier) else part.this)
+            lefts = [column for source in known for column in source.find(name)]
+            rights = scope.sources[-1].find(name)
+            merged = scope.merged.get(name.lower())
+            if len(rights) != 1 or (len(lefts) != 1 and merged is None):
+                self.statement.refuse(part, f"column '{name}' of USING is not on both sides exactly once")
+            left = merged or lefts[0]
+            if left.type != rights[0].type or left.held_as != rights[0].held_as:
+                self.statement.refuse(part, f"column '{name}' of USING is {left.type} and {rights[0].type}")
+            scope.merged[name.lower()] = Col(name, left.held_as, left.type)
+            names.append(quote(left.held_as))
+        return ", ".join(names)
+
+    def source(self, node: exp.Expr, scope: Scope) -> str:
+        """One item of FROM; its columns join the scope."""
+        self._sources += 1
+        if self._sources > MOST_SOURCES:
+            self.statement.refuse(node, f"at most {MOST_SOURCES} tables and subqueries in FROM")
+        if isinstance(node, exp.Table):
+            return self.table(node, scope)
+        if isinstance(node, exp.Unnest):
+            return self.unnest(node, scope)
+        if isinstance(node, exp.Lateral):
+            return self.lateral(node, scope)
+        if isinstance(node, (exp.Subquery, exp.Values)):
+            return self.derived(node, scope)
+        return self.statement.refuse(node, f"{type(node).__name__} cannot stand in FROM")
+
+    def table(self, node: exp.Table, scope: Scope) -> str:
+        if isinstance(node.this, exp.Anonymous):
+            self.statement.refuse(node, f"the table function {node.this.name} is not supported")
+        if node.args.get("db") or node.args.get("catalog"):
+            self.statement.refuse(node, "name a table without its database")
+        self.statement.only(node, "this", "alias")
+        name = self.name_of(node.this)
+        for named in reversed(self._named):
+            if relation := named.get(name.lower()):
+                return self.aliased(node, relation.sql, relation.columns, name, scope)
+        columns = self.statement.tables.get(name.lower())
+        if columns is None:
+            self.statement.refuse(node, f"there is no table '{name}'; GET /tables lists them")
+        self.statement.used[name.lower()] = None
+        return self.aliased(node, quote(name.lower()), tuple(Col(n, n, kind) for n, kind in columns), name, scope)
+
+    def derived(self, node: exp.Expr, scope: Scope) -> str:
+        if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
+            self.statement.refuse(node, "joins in brackets are not supported; write them in a row")
+        alias = node.args.get("alias")
+        node.set("alias", None)
+        relation = self.query(node, scope.outer)
+        node.set("alias", alias)
+        return self.aliased(node, f"({relation.sql})", relation.columns, "", scope)
+
+    def lateral(self, node: exp.Lateral, scope: Scope) -> str:
+        self.statement.only(node, "this", "alias")
+        if not isinstance(node.this, exp.Subquery):
+            self.statement.refuse(node, "LATERAL takes a subquery")
+        relation = self.query(node.this.this, scope)
+        return self.aliased(node, f"LATERAL ({relation.sql})", relation.columns, "", scope)
+
+    def unnest(self, node: exp.Unnest, scope: Scope) -> str:
+        """``UNNEST(a, b) WITH ORDINALITY``: arrays side by side, the shorter ones filled up with nulls."""
+        self.statement.only(node, "expressions", "alias", "offset")
+        with self.expressions.without_aggregates("UNNEST"):
+            values = [self.expressions.value(part, scope) for part in node.expressions]
+        lists, cells, columns = [], [], []
+        for part, value in zip(node.expressions, values, strict=True):
+            name = f"part{len(lists)}"
+            lists.append((name, self.listed(part, value)))
+            for field, kind in unnested(value.type):
+                cells.append(f"struct_extract({name}, '{field}')" if field else name)
+                columns.append(Col(None, "", kind))
+        offset = node.args.get("offset")
+        if offset:
+            longest = ", ".join(f"coalesce(len({made}), 0)" for _, made in lists)
+            lists.append(("ordinality", f"range(1, greatest({longest}) + 1)"))
+            cells.append("ordinality")
+            columns.append(Col(None, "", BIGINT))
+        alias = node.args.get("alias")
+        names = list(alias.args.get("columns") or []) if alias else []
+        if isinstance(offset, exp.Identifier) and names:
+            names.append(offset)
+        made = self.renamed(node, Relation("", unique(columns)), names).columns
+        inner = ", ".join(f"unnest({sql}) AS {name}" for name, sql in lists)
+        outer = ", ".join(f"{cell} AS {quote(column.held_as)}" for cell, column in zip(cells, made, strict=True))
+        lateral = "LATERAL " if scope.sources or scope.outer else ""
+        return self.aliased(
+            node, f"{lateral}(SELECT {outer} FROM (SELECT {inner}) AS parts)", made, "", scope, named=True
+        )
+
+    def listed(self, node: exp.Expr, value: Value) -> str:
+        if value.type.name == "map":
+            return f"map_entries({value})"
+        if value.type.name != "array" or value.type.args[0] == UNKNOWN:
+            self.statement.refuse(node, f"UNNEST takes arrays and maps, not {value.type}")
+        return value.sql
+
+    def aliased(
+        self, node: exp.Expr, sql: str, columns: tuple[Col, ...], name: str, scope: Scope, *, named: bool = False
+    ) -> str:
+        """A source under its alias, or its own name, added to the scope."""
+        alias = node.args.get("alias")
+        name = self.name_of(alias.this) if alias and alias.this else name
+        names = alias.args.get("columns") or [] if alias and not named else []
+        relation = self.renamed(node, Relation(sql, columns), names)
+        if name and scope.source(name):
+            self.statement.refuse(node, f"FROM names '{name}' twice; give one an alias")
+        held_as = self.statement.fresh("t")
+        scope.sources.append(Source(name, held_as, relation.columns))
+        heads = f"({', '.join(quote(column.held_as) for column in relation.columns)})" if names else ""
+        return f"{sql} AS {quote(held_as)}{heads}"
+
+    # For expressions
+
+    def column_of(self, node: exp.Expr, scope: Scope) -> Relation:
+        """A subquery that stands for a value: one column."""
+        relation = self.query(node, scope)
+        if len(relation.columns) != 1:
+            self.statement.refuse(node, f"a subquery here answers one column, not {len(relation.columns)}")
+        return relation
+
+    def cast_column(self, relation: Relation, kind: Type) -> str:
+        return self.as_types(relation, [kind])
+
+    def name_of(self, node: exp.Expr) -> str:
+        """An identifier's name. A name in single quotes is a string to Trino."""
+        if not isinstance(node, exp.Identifier):
+            return self.statement.refuse(node, "a name is expected here")
+        start = node.meta.get("start")
+        if start is not None and self.statement.text[start : start + 1] == "'":
+            self.statement.refuse(node, "a name is written in double quotes, not single ones")
+        return node.name
+
+
+def implied_name(node: exp.Expr) -> str | None:
+    """The name of an output column without AS: that of the column it is."""
+    if isinstance(node, exp.Paren):
+        return None
+    if isinstance(node, exp.Column):
+        return node.name
+    return node.expression.name if isinstance(node, exp.Dot) else None
+
+
+def unique(columns: Sequence[Col]) -> tuple[Col, ...]:
+    """Columns with names of their own in the translation: ``_col0`` for one without, ``a_1`` for a second ``a``."""
+    taken: set[str] = set()
+    made = []
+    for at, column in enumerate(columns):
+        held_as = base = column.name or f"_col{at}"
+        number = 0
+        while held_as.lower() in taken:
+            number += 1
+            held_as = f"{base}_{number}"
+        taken.add(held_as.lower())
+        made.append(replace(column, held_as=held_as))
+    return tuple(made)
+
+
+def unnested(kind: Type) -> list[tuple[str, Type]]:
+    """The columns that an array or map unnests to; a row's fields become columns."""
+    if kind.name == "map":
+        return [("key", kind.args[0]), ("value", kind.args[1])]
+    if kind.args[0].name == "row":
+        return list(zip(kind.args[0].fields, kind.args[0].args, strict=True))
+    return [("", kind.args[0])]
+
+
+def row_cells(node: exp.Expr) -> list[exp.Expr]:
+    return list(node.expressions) if isinstance(node, exp.Tuple) else [node]
+
+
+def chain(node: exp.Expr) -> Iterator[exp.Expr]:
+    """The branches of ``a UNION ALL b UNION ALL c`` in order: one operation, not a nest."""
+    branches: list[exp.Expr] = []
+    part = node
+    while True:
+        branches.append(part.args["expression"])
+        left = part.args["this"]
+        alike = type(left) is type(node) and not isinstance(node, exp.Except)
+        plain = alike and not any(left.args.get(clause) for clause in ("with_", "order", "limit", "offset"))
+        if not plain or bool(left.args.get("distinct")) != bool(node.args.get("distinct")):
+            branches.append(left)
+            break
+        part = left
+    return iter(reversed(branches))
+
+
+__all__ = ["Queries", "flat"]
