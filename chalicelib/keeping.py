@@ -87,7 +87,10 @@ class Keeper:
             interrupted.append(segment.run_id)
             logger.warning("took in %d answers that run %s had received", len(segment.entries), segment.run_id)
         for run_id in dict.fromkeys(interrupted):
-            close_record(self.lake, run_id, clock)
+            if run_id != self.run_id:
+                close_record(self.lake, run_id, clock)
+        if self.state.absorbed.get("run") == self.run_id:  # this run was begun before, and goes on under its name
+            self.journal.segment = self.state.absorbed["segment"] + 1
         return list(dict.fromkeys(interrupted))
 
     def _last_keys(self, segment: Segment) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.journal import JOURNAL
-from chalicelib.runs import load_run, run_ids
+from chalicelib.runs import PARTIAL, SUCCEEDED, load_run, run_ids
 from tests.extraction import World, contents, world
 from tests.tables import differences, transformed
 
