@@ -26,7 +26,7 @@ class Function:
 
 SERVICE = ("chalicelib.service", "chalicelib.lake", "chalicelib.stores.s3")
 EXTRACTION = ("chalicelib.extract", "chalicelib.stores.secrets_aws", *SERVICE)
-TRANSFORM = ("chalicelib.transform", "chalicelib.engines.catalogue", *SERVICE)
+TRANSFORM = ("chalicelib.transform", "chalicelib.engines.glue", *SERVICE)
 
 FUNCTIONS = (
     Function(

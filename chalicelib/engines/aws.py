@@ -31,8 +31,8 @@ from chalicelib.engine import (
     TableColumn,
 )
 from chalicelib.engines.athena_values import parameter, reader
-from chalicelib.engines.catalogue import PLACE, Catalogue
 from chalicelib.engines.crawls import read_crawl
+from chalicelib.engines.glue import PLACE, GlueTables
 from chalicelib.errors import (
     CrawlInProgress,
     EngineBusy,
@@ -118,25 +118,25 @@ class AthenaEngine:
 
     def tables(self) -> list[CatalogueTable]:
         files = self._files_by_place()
-        known = self._catalogue.tables()
+        known = self._glue_tables.described()
         return [describe(name, known[name], files) for name in sorted(user_tables()) if name in known]
 
     def table(self, name: str) -> CatalogueTable:
         if name not in user_tables():
             raise NotFound(f"there is no table {name}; GET /tables lists them", table=name)
-        known = self._catalogue.tables()
+        known = self._glue_tables.described()
         if name not in known:
             raise NotFound(f"table {name} is not in the Glue catalogue: deploy again", table=name)
         return describe(name, known[name], self._files_by_place(), with_partitions=True)
 
     def publish(self, generation: str) -> None:
-        self._catalogue.publish(generation)
+        self._glue_tables.publish(generation)
         self._lake.publish_generation(generation)
 
     @property
-    def _catalogue(self) -> Catalogue:
+    def _glue_tables(self) -> GlueTables:
         database = required(self._settings.glue_database, "GLUE_DATABASE")
-        return Catalogue(database, self._lake, glue=self._clients("glue"))
+        return GlueTables(database, self._lake, glue=self._clients("glue"))
 
     def _files_by_place(self) -> dict[str, dict[str, list[ObjectInfo]]]:
         """The files of the generation in force, by physical table and month."""

@@ -1,0 +1,137 @@
+"""The lake's tables in the Glue Data Catalog: partitions as they are written, locations when a rebuild is published.
+
+Athena sees only partitions that the catalogue names. Glue's crawler would find them, but bills ten minutes at least
+for each crawl; whoever writes a partition's first file registers it instead, which is one free call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from chalicelib.aws import client, lake_errors
+from chalicelib.errors import StorageUnavailable
+from chalicelib.lake import TRANSFORMED, Lake, partition_prefix, table_prefix
+from chalicelib.settings import Settings
+from chalicelib.tables import PHYSICAL
+
+BATCH = 100  # partitions, Glue's BatchCreatePartition
+BATCH_DELETE = 25  # partitions, Glue's BatchDeletePartition
+PLACE = re.compile(rf"{TRANSFORMED}(?P<generation>[^/]+)/(?P<table>\w+)/month=(?P<month>\d{{4}}-\d{{2}})/")
+
+Partition = tuple[str, str]  # table, month
+
+
+class GlueTables:
+    """One database of Glue. Remembers what it has registered, so that a warm function asks once per partition."""
+
+    def __init__(self, database: str, lake: Lake, *, glue: Any = None) -> None:
+        self.database = database
+        self._lake = lake
+        self._given = glue
+        self._known: set[tuple[str, str, str]] = set()
+
+    @property
+    def _glue(self) -> Any:
+        return self._given or client("glue")
+
+    def register(self, keys: Iterable[str]) -> list[Partition]:
+        """Make the partitions that these files lie in known; answers those that are new.
+
+        Files of a generation that is not in force are left to :meth:`publish`.
+        """
+        wanted = {(m["generation"], m["table"], m["month"]) for m in map(PLACE.match, keys) if m} - self._known
+        added: list[Partition] = []
+        for name in sorted({table for _, table, _ in wanted if table in PHYSICAL}):
+            table = self._table(name)
+            location = table["StorageDescriptor"]["Location"].rstrip("/")
+            places = {place for place in wanted if place[1] == name and location.endswith(f"/{place[0]}/{name}")}
+            added += [(name, month) for month in self._create(table, sorted(month for _, _, month in places))]
+            self._known |= places
+        return added
+
+    def register_all(self) -> list[Partition]:
+        """Make every partition of the generation in force known that has files."""
+        return self.register(info.key for info in self._lake.store.list(f"{TRANSFORMED}{self._lake.generation()}/"))
+
+    def publish(self, generation: str) -> None:
+        """Point every table at ``generation``, and its partitions with it. Safe to repeat."""
+        months: dict[str, set[str]] = {name: set() for name in PHYSICAL}
+        for info in self._lake.store.list(f"{TRANSFORMED}{generation}/"):
+            match = PLACE.match(info.key)
+            if match and match["table"] in months:
+                months[match["table"]].add(match["month"])
+        for name, wanted in months.items():
+            self._move_partitions(self._move_table(name, generation), generation, sorted(wanted))
+        self._known.clear()
+
+    def described(self) -> dict[str, dict[str, Any]]:
+        """Glue's own description of every table and view, by name."""
+        with self._errors("list the tables"):
+            pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=self.database)
+            return {table["Name"]: table for page in pages for table in page["TableList"]}
+
+    def months(self, table: str) -> dict[str, str]:
+        """The registered partitions of a physical table and their locations."""
+        with self._errors(f"list the partitions of {table}"):
+            pages = self._glue.get_paginator("get_partitions").paginate(
+                DatabaseName=self.database, TableName=table, ExcludeColumnSchema=True
+            )
+            found = [partition for page in pages for partition in page["Partitions"]]
+        return {each["Values"][0]: each["StorageDescriptor"]["Location"].rstrip("/") for each in found}
+
+    def _table(self, name: str) -> dict[str, Any]:
+        with self._errors(f"look at {name}"):
+            table: dict[str, Any] = self._glue.get_table(DatabaseName=self.database, Name=name)["Table"]
+        return table
+
+    def _create(self, table: dict[str, Any], months: list[str]) -> Iterator[str]:
+        storage = table["StorageDescriptor"]
+        base = storage["Location"].rstrip("/")
+        for start in range(0, len(months), BATCH):
+            batch = [
+                {"Values": [month], "StorageDescriptor": {**storage, "Location": f"{base}/month={month}/"}}
+                for month in months[start : start + BATCH]
+            ]
+            with self._errors(f"register partitions of {table['Name']}"):
+                answer = self._glue.batch_create_partition(
+                    DatabaseName=self.database, TableName=table["Name"], PartitionInputList=batch
+                )
+            faults = {e["PartitionValues"][0]: e["ErrorDetail"]["ErrorCode"] for e in answer.get("Errors", [])}
+            for month in months[start : start + BATCH]:
+                if faults.get(month, "AlreadyExistsException") != "AlreadyExistsException":
+                    raise StorageUnavailable(f"Glue did not take {month} of {table['Name']}: {faults[month]}")
+                if month not in faults:
+                    yield month
+
+    def _move_table(self, name: str, generation: str) -> dict[str, Any]:
+        table = self._table(name)
+        location = self._lake.store.location(table_prefix(generation, name))
+        if table["StorageDescriptor"]["Location"].rstrip("/") == location.rstrip("/"):
+            return table
+        kept = ("Name", "Description", "PartitionKeys", "TableType", "Parameters")
+        moved = {key: table[key] for key in kept if key in table}
+        moved["StorageDescriptor"] = {**table["StorageDescriptor"], "Location": location}
+        with self._errors(f"move {name}"):
+            self._glue.update_table(DatabaseName=self.database, TableInput=moved)
+        return moved
+
+    def _move_partitions(self, table: dict[str, Any], generation: str, months: list[str]) -> None:
+        name = table["Name"]
+        there = {m: self._lake.store.location(partition_prefix(generation, name, m)).rstrip("/") for m in months}
+        known = self.months(name)
+        stale = sorted(month for month, where in known.items() if there.get(month) != where)
+        for start in range(0, len(stale), BATCH_DELETE):
+            listed = [{"Values": [month]} for month in stale[start : start + BATCH_DELETE]]
+            with self._errors(f"forget old partitions of {name}"):
+                self._glue.batch_delete_partition(DatabaseName=self.database, TableName=name, PartitionsToDelete=listed)
+        list(self._create(table, [month for month in months if month in stale or month not in known]))
+
+    def _errors(self, doing: str) -> Any:
+        return lake_errors(f"{doing} in the Glue database {self.database}", database=self.database)
+
+
+def open_tables(settings: Settings, lake: Lake) -> GlueTables | None:
+    """The lake's tables in Glue; None for a lake whose engine lists files itself."""
+    return GlueTables(settings.glue_database, lake) if settings.on_aws and settings.glue_database else None
