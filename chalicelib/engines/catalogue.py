@@ -187,7 +187,7 @@ def tables_of(document: Mapping[str, Any] | None) -> dict[str, Document]:
 
 def count(session: Duck, name: str) -> int:
     session.refresh([name])
-    return int(session.run(f"SELECT count(*) FROM {quote(name)}", {}).fetchall()[0][0])
+    return int(session.run(f"SELECT count(*) FROM {quote(name)}", {}).fetchone()[0])
 
 
 def rows_in(file: File) -> int:

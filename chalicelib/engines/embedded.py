@@ -20,7 +20,7 @@ from typing import Any
 from chalicelib.clock import Clock, now
 from chalicelib.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
 from chalicelib.engines.book import Entry, QueryBook
-from chalicelib.engines.catalogue import Catalogue
+from chalicelib.engines.crawler import Catalogue
 from chalicelib.engines.duck import Bounds, Duck
 from chalicelib.engines.listing import Listing
 from chalicelib.engines.paging import (
