@@ -20,7 +20,7 @@ import tempfile
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -34,18 +34,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from chalicelib import plays
-from chalicelib.clock import Clock, now, rfc3339
+from chalicelib.clock import Clock, now
+from chalicelib.dropped import KEPT, kept_exports, listeners_kept, note_outcome
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
 from chalicelib.exportfiles import ZIP, ExportFile, export_files, is_history
-from chalicelib.lake import QUARANTINE, RAW_HISTORY, STATE, Lake, partition_prefix
+from chalicelib.lake import QUARANTINE, RAW_HISTORY, Lake, partition_prefix
 from chalicelib.observations import observe
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
 from chalicelib.settings import Settings
 from chalicelib.staging import STAGED, Progress, Spool, Staged, StagedFile, stage
 from chalicelib.tables import PLAYS, REJECTED_ROWS
 
-KEPT = re.compile(rf"{RAW_HISTORY}([^/]+)/([0-9a-f]{{32}})-([^/]+)")
-OUTCOMES = STATE + "imports/"
 COPY_BLOCK = 4 * 1024 * 1024  # bytes
 REPACKED = 1  # deflate level of a repacked export: exports are large, and this is a seventh of their size
 FRESH = pa.schema([("play_id", pa.string()), ("file", pa.int32())])
@@ -139,7 +138,7 @@ def import_export(
 def import_dropped(
     lake: Lake, settings: Settings, key: str, user_id: str | None, progress: Progress | None, clock: Clock
 ) -> ImportSummary:
-    """Import a file that somebody put into ``raw/history/``; its outcome is noted for :func:`outcome`."""
+    """Import a file that somebody put into ``raw/history/``; its outcome is noted (see dropped.py)."""
     if not key.startswith(RAW_HISTORY) or lake.store.stat(key) is None:
         raise NotFound(f"there is no export {key} in the lake", key=key)
     folder_of_user, _, name = key.removeprefix(RAW_HISTORY).rpartition("/")
@@ -158,21 +157,6 @@ def import_dropped(
     if summary.raw_key != key:
         lake.store.delete([key])
     return summary
-
-
-def outcome(lake: Lake, key: str) -> dict[str, Any] | None:
-    """What became of a file dropped into ``raw/history/``: state, and summary or error; None while nothing has."""
-    noted = OUTCOMES + key.removeprefix(RAW_HISTORY) + ".json"
-    if lake.store.stat(noted) is None:
-        return None
-    found: dict[str, Any] = json.loads(lake.store.read(noted))
-    return found
-
-
-def note_outcome(lake: Lake, key: str, what: dict[str, Any], clock: Clock) -> None:
-    document = {"key": key, "at": rfc3339(clock()), **what}
-    data = json.dumps(document).encode()
-    lake.store.write(OUTCOMES + key.removeprefix(RAW_HISTORY) + ".json", data, content_type="application/json")
 
 
 def import_path(
@@ -212,7 +196,7 @@ def listener(settings: Settings, lake: Lake, user_id: str | None) -> str:
 
     known = {one.user_id for one in authorizations(open_secrets(settings))}
     if not known:
-        known = {unquote(match[1]) for info in lake.store.list(RAW_HISTORY) if (match := KEPT.fullmatch(info.key))}
+        known = listeners_kept(lake)
     if len(known) == 1:
         return known.pop()
     whose = f"it could be of {', '.join(sorted(known))}" if known else "nobody has logged in yet"
@@ -419,13 +403,6 @@ def transform_export(lake: Lake, key: str, progress: Progress | None = None) -> 
         if staged.newest:
             write_rejects(lake, staged, key)
         return set(staged.spool.months())
-
-
-def kept_exports(lake: Lake) -> Iterator[str]:
-    """Keys of the exports that imports have kept."""
-    for info in lake.store.list(RAW_HISTORY):
-        if KEPT.fullmatch(info.key):
-            yield info.key
 
 
 def rebuild(lake: Lake) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.lake import RAW_HISTORY, Lake
+from chalicelib.dropped import unimported
+from chalicelib.lake import Lake
 
 if TYPE_CHECKING:
     from chalicelib.settings import Settings
@@ -45,11 +46,13 @@ def rebuild(lake: Lake, settings: Settings, publish: Callable[[str], None], **op
     from chalicelib import transform
     from chalicelib.plays import resolve
 
-    def resolve_and_publish(generation: str) -> None:
-        resolve(lake, generation)
+    def with_exports(generation: str) -> None:
+        from chalicelib.history import rebuild
+
+        rebuild(lake.in_generation(generation))
         publish(generation)
 
-    generation = transform.rebuild(lake, resolve_and_publish, **options)
+    generation = transform.rebuild(lake, with_exports, **options)
     resolve(lake)
     return generation
 
@@ -67,10 +70,3 @@ def unhandled(lake: Lake) -> Iterator[str]:
 
     yield from pending(lake)
     yield from unimported(lake)
-
-
-def unimported(lake: Lake) -> Iterator[str]:
-    """Keys of privacy exports that nobody has imported yet."""
-    for info in lake.store.list(RAW_HISTORY):
-        if False:
-            yield info.key

@@ -39,6 +39,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -47,9 +48,11 @@ import pyarrow.parquet as pq
 from chalicelib.clock import Clock, now
 from chalicelib.errors import NotFound, StorageUnavailable, WriteConflict
 from chalicelib.lake import STATE, Lake, ObjectInfo, partition_prefix, table_prefix
-from chalicelib.listens import Decided, decide
 from chalicelib.parquet import arrow_schema, parquet_bytes
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED, TRACKS
+
+if TYPE_CHECKING:
+    from chalicelib.listens import Decided
 
 GRACE = timedelta(hours=1)  # a superseded resolution stays that long; queries take at most half an hour
 BATCH_ROWS = 100_000  # observations worked out together, about 150 MB
@@ -119,6 +122,8 @@ def resolve_keys(lake: Lake, keys: Iterable[str], *, clock: Clock = now) -> list
 
 def batches(lake: Lake, generation: str, months: Sequence[str]) -> Iterator[Batch]:
     """``months`` (ascending) worked out, as many together as memory allows, each with the months beside it."""
+    from chalicelib.listens import decide  # needs pandas, which only those who get here have to carry
+
     loaded: dict[str, pa.Table] = {}
     at = 0
     while at < len(months):

@@ -39,7 +39,7 @@ FUNCTIONS = (
     ),
     Function("scheduled_extraction", EXTRACTION),
     Function("run_extraction", EXTRACTION),
-    Function("transform", TRANSFORM, (PYARROW,)),
+    Function("transform", ("chalicelib.listens", "chalicelib.plays", *TRANSFORM), (PYARROW, PANDAS)),
     Function("transform_run", TRANSFORM, (PYARROW,)),
     Function("import_history", ("chalicelib.history", "chalicelib.plays", *TRANSFORM), (PYARROW, PANDAS)),
     Function("maintain", ("chalicelib.compact", "chalicelib.plays", *TRANSFORM), (PYARROW, PANDAS)),
