@@ -20,7 +20,7 @@ from sandbox.clock import SECOND, Clock, moment_of
 
 ACCESS_TOKEN_SECONDS = 3600
 CODE_SECONDS = 600
-REFRESH_TOKEN_MONTHS = 6  # from authorisation, whatever is refreshed meanwhile (facts 13)
+REFRESH_TOKEN_MONTHS = 6  # from authorisation, whatever is refreshed meanwhile (all apps since July 2026)
 CLIENT_ID, CLIENT_SECRET = "sandbox-client", "sandbox-secret"
 ALL_SCOPES = (
     "user-read-recently-played user-top-read user-library-read user-follow-read playlist-read-private "
@@ -239,7 +239,7 @@ class Accounts:
 
 
 def _allowed_redirect(uri: str) -> bool:
-    """https anywhere, http on a loopback address only, never ``localhost`` (facts 14)."""
+    """https anywhere, http on a loopback address only, never ``localhost`` (Spotify's rules since 2025)."""
     try:
         parts = urlsplit(uri)
     except ValueError:

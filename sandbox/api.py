@@ -15,7 +15,7 @@ from sandbox.world import View
 
 T = TypeVar("T")
 
-MAX_PAGE = 50  # items, facts 8
+MAX_PAGE = 50  # items, Web API changelog of February 2026
 DEFAULT_PAGE = 20  # items, OpenAPI document of 2026-05-30
 
 
@@ -147,7 +147,7 @@ class Route:
 
     template: str
     group: str
-    """The group whose quota its calls count against (facts 10)."""
+    """The group whose quota its calls count against in development mode."""
     handler: Handler
     user: bool = False
     scope: str | None = None

@@ -114,7 +114,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file on the listener's own disk: Spotify knows its tags and nothing else (facts 16)."""
+    """A file on the listener's own disk: Spotify knows its tags and nothing else."""
 
     artist: str
     album: str
@@ -159,7 +159,7 @@ class Catalogue:
         script = dice.pick(tuple(names.SCRIPTS)) if dice.chance(0.1) else "latin"
         popularity = int(dice.unit() ** 2 * 90)
         genres: list[str] = []
-        if dice.chance(0.4):  # "often []" (facts 7)
+        if dice.chance(0.4):  # the field is deprecated and mostly empty
             genres = sorted({dice.pick(names.GENRES) for _ in range(dice.between(1, 4))})
         name = "Various Artists" if number == VARIOUS_ARTISTS else names.artist_name(dice, script)
         return Artist(
@@ -280,7 +280,13 @@ class Catalogue:
     def album_number(self, album_id: str, at: int) -> int | None:
         """The number of an album released by a time."""
         number = self.ids.decode("album", album_id)
-        return number if number is not None and self.album(number).released_at <= at else None
+        return number if number is not None and self._is_out(number, at) else None
+
+    def _is_out(self, album: int, at: int) -> bool:
+        """Whether an album is released by a time. What another sandbox released by hand is not."""
+        if album % MOST_ALBUMS >= SCHEDULED_ALBUMS and album not in self._by_hand:
+            return False
+        return self.album(album).released_at <= at
 
     def release_by_hand(self, artist: int, at: int, name: str, tracks: int, form: str) -> Album:
         """Release an album now (an administrator's edit)."""
@@ -378,12 +384,12 @@ class Catalogue:
         """The number of a track released by a time, and whether the id is one that is relinked."""
         for kind in ("track", "relinked"):
             number = self.ids.decode(kind, track_id)
-            if number is not None and self.album(album_of(number)).released_at <= at:
+            if number is not None and self._is_out(album_of(number), at):
                 return number, kind == "relinked"
         return None
 
     def is_relinked(self, track: int) -> bool:
-        """Whether libraries and playlists hold this track under an older id (facts 20)."""
+        """Whether libraries and playlists hold this track under an older id (``linked_from``)."""
         return track * 2_654_435_761 % (1 << 32) < (1 << 32) // 60
 
     def relinked_id(self, track: int) -> str:
@@ -446,7 +452,7 @@ def _release_time(release: Release) -> int:
 
 
 def _release_date(dice: Dice, at: int) -> tuple[str, str]:
-    """The date as given and its precision: coarse for a few of the older albums (facts 17)."""
+    """The date as given and its precision: coarse for a few of the older albums."""
     roll = dice.unit()
     moment = moment_of(at)
     if at < NEW_RELEASES_FROM:

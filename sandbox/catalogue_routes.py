@@ -16,7 +16,7 @@ from sandbox.catalogue import ALL_TIME, TRACK_BITS
 from sandbox.shapes import MARKETS, Json
 
 ALBUM_GROUPS = frozenset(("album", "single", "appears_on", "compilation"))
-DISCOGRAPHY_MAX, DISCOGRAPHY_DEFAULT = 10, 5  # items, facts 8
+DISCOGRAPHY_MAX, DISCOGRAPHY_DEFAULT = 10, 5  # items, Web API changelog of February 2026
 DISCOGRAPHY_MAX_EXTENDED, DISCOGRAPHY_DEFAULT_EXTENDED = 50, 20  # items, before 2026
 NEW_RELEASES = 100  # albums that /browse/new-releases goes back
 
@@ -145,7 +145,7 @@ def get_markets(_: Request) -> Json:
 
 
 def gone(_: Request, **__: str) -> Json:
-    """What no new app has been shown since 2024-11-27 (facts 2)."""
+    """What no new app has been shown since 2024-11-27 (Spotify's blog)."""
     raise forbidden()
 
 

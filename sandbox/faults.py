@@ -26,7 +26,7 @@ KINDS = {
 }
 ONCE_BY_DEFAULT = frozenset(("rate_limit", "quota", "unauthorized_once", "forbidden_once"))
 RATE_SECONDS, QUOTA_SECONDS = 30, 7_293
-RATE_WINDOW = 30 * SECOND  # Spotify's rolling window (facts 10)
+RATE_WINDOW = 30 * SECOND  # Spotify's rolling window, Web API rate limits
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Fault:
     kind: str
     endpoint: str = "*"
     retry_after: int | None = None
-    """Seconds; by default 30, and for a quota 7,293, the shortest that people report (facts 10)."""
+    """Seconds; by default 30, and for a quota 7,293, the shortest that people report of Spotify."""
     rate: float = 1.0
     count: int | None = None
     status: int = 500
@@ -127,7 +127,7 @@ class Wait:
 
 
 class Waits:
-    """Who has to wait how long. Calling on meanwhile lengthens the wait (facts 11)."""
+    """Who has to wait how long. Calling on meanwhile lengthens the wait, as people report of Spotify."""
 
     def __init__(self, clock: Clock, rate_limit_per_30s: int | None = None) -> None:
         self._clock = clock

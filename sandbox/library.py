@@ -108,7 +108,7 @@ class Library:
     def _turn_over_playlists(self, dice: Dice) -> None:
         target = self._catalogue.scale.playlists
         if len(self.listed) <= target and dice.chance(0.6):
-            self.create_playlist(dice) if dice.chance(0.5) else self._find_playlist()
+            self._add_playlist(self._maker.new if dice.chance(0.5) else self._maker.playlist)
         elif len(self.listed) > target - 3:
             self.listed.remove(dice.pick(self.listed[3:]))
 
@@ -127,19 +127,13 @@ class Library:
             else:
                 playlist.remove(0.5 + 0.5 * dice.unit())
 
-    def _find_playlist(self) -> None:
-        """Add a playlist that has been around for long, perhaps somebody else's."""
+    def _add_playlist(self, make: Callable[[int], Playlist]) -> None:
+        """Add an empty playlist of one's own, or one that has been around for long, perhaps somebody else's."""
         place = len(self.playlists)
-        self.playlists[place] = self._maker.playlist(place)
+        self.playlists[place] = make(place)
         self.listed.append(place)
 
     # Edits
-
-    def create_playlist(self, dice: Dice) -> Playlist:
-        place = len(self.playlists)
-        playlist = self.playlists[place] = self._maker.new(place, dice)
-        self.listed.append(place)
-        return playlist
 
     def save_track(self, track: int, at: int) -> None:
         self.tracks.setdefault(track, at)

@@ -14,6 +14,7 @@ from sandbox.playlists import PLAYLIST_BITS, Person, Playlist
 from sandbox.taste import Taste
 
 TIME_RANGES = {"short_term": 28, "medium_term": 182, "long_term": 365}  # days, OpenAPI document of 2026-05-30
+KEPT_CHARTS = 20
 _COUNTRIES = (("DE", 1), ("GB", 0), ("BR", -3), ("JP", 9), ("US", -5))  # and hours ahead of UTC
 
 
@@ -46,7 +47,7 @@ class Listener:
         return self._library
 
     def recently_played(self, now: int) -> list[Stream]:
-        """At most 50 plays, newest first but for a few that stand a place too low (facts 15)."""
+        """At most 50 plays, newest first but for a few that stand a place too low."""
         plays = self.listening.recently_played(now)
         for place in range(len(plays) - 1):
             if plays[place].misplaced:
@@ -67,7 +68,8 @@ class Listener:
         """Artists and tracks by plays up to last midnight, so that a day has one answer."""
         today = now - now % DAY
         if (time_range, today) not in self._charts:
-            self._charts.clear() if len(self._charts) > 20 else None
+            if len(self._charts) > KEPT_CHARTS:
+                self._charts.clear()
             artists: Counter[int] = Counter()
             tracks: Counter[int] = Counter()
             for stream in self.listening.streams(today - TIME_RANGES[time_range] * DAY, today):

@@ -36,7 +36,7 @@ def _no_followers() -> Json:
 
 
 def get_recently_played(request: Request) -> Json:
-    """A page of the last 50 plays by time; past their end null cursors (facts 15)."""
+    """A page of the last 50 plays by time; past their end null cursors."""
     limit = request.limit()
     if "after" in request.query and "before" in request.query:
         raise ApiError(400, "Only one of 'before' and 'after' may be specified")
@@ -147,7 +147,7 @@ def _own(request: Request, playlist: Playlist) -> bool:
 
 
 def get_playlist(request: Request, playlist_id: str) -> Json:
-    """Its first entries too, but in development mode only for its owner and collaborators (facts 5)."""
+    """Its first entries too, but in development mode only for its owner and collaborators."""
     playlist = _playlist(request, playlist_id)
     shown = Window(0, PLAYLIST_PAGE)
     items = tracks = None

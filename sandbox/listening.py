@@ -12,7 +12,7 @@ from sandbox.clock import DAY, HOUR, MINUTE, SECOND, instant, moment_of
 from sandbox.dice import Dice
 from sandbox.taste import Taste
 
-HEARD_MS = 30_000  # milliseconds from which a play counts (facts 15)
+HEARD_MS = 30_000  # milliseconds from which a play shows in recently-played
 LATE_RATE = 0.025  # share of plays that reach recently-played late
 HOLE_RATE = 0.004  # share of plays that never reach it
 MISPLACED_RATE = 0.02  # share of plays that stand one place too low in it
@@ -21,7 +21,7 @@ KEPT_DAYS = 450
 
 START_STAMPED_ERAS = ((instant("2024-05-01"), instant("2025-02-01")), (instant("2027-02-01"), instant("2027-08-01")))
 START_STAMPED_PLATFORM = "web_player"
-"""``played_at`` is the start of the play in these eras and on this platform, its end otherwise (facts 15)."""
+"""``played_at`` is the start of the play in these eras and on this platform, its end otherwise."""
 
 PLATFORMS = ("ios", "ios", "ios", "android", "osx", "windows", "web_player", "cast_tv")
 AUDIOBOOKS_FROM = instant("2023-10-01")

@@ -19,7 +19,7 @@ OPENED = instant("2016-01-01")
 SETTLED = instant("2026-01-01")
 """Libraries and playlists are dealt as of this day; from then on they change event by event."""
 
-NULL_ITEM_RATE = 0.012  # entries whose item is null: removed tracks (facts 16)
+NULL_ITEM_RATE = 0.012  # entries whose item is null: removed tracks
 NULL_ENTRY_RATE = 0.002  # entries that are null themselves
 LOCAL_RATE = 0.015
 EPISODE_RATE = 0.03
@@ -75,7 +75,7 @@ class Playlist:
         return b64encode(self.version.to_bytes(4, "big") + digest).decode()
 
     def may_read_items(self, user_id: str) -> bool:
-        """Whether development mode lets this user read the entries (facts 5)."""
+        """Whether development mode lets this user read the entries (Web API changelog of February 2026)."""
         return user_id == self.owner.id or user_id in self.collaborators
 
     def entries(self) -> list[Entry]:
@@ -150,9 +150,10 @@ class PlaylistMaker:
         playlist._deal = lambda: self._entries(playlist, friend)
         return playlist
 
-    def new(self, place: int, dice: Dice) -> Playlist:
+    def new(self, place: int) -> Playlist:
         """An empty playlist that the listener has just made."""
         number = self._listener << PLAYLIST_BITS | place
+        dice = Dice(self._catalogue.seed, "new playlist", number)
         return Playlist(
             number=number,
             id=self._catalogue.ids.encode("playlist", number),

@@ -11,7 +11,7 @@ class Scale:
 
     name: str
     listeners: int
-    """Exactly this many, at most 5: the users a development-mode app may have (facts 1)."""
+    """Exactly this many, at most 5: the users a development-mode app may have."""
     artists: int
     """Exactly this many, the "Various Artists" included."""
     back_albums: float

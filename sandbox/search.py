@@ -6,7 +6,7 @@ from sandbox.api import ApiError, Request, Route, Window, page
 from sandbox.finding import Query
 from sandbox.shapes import Json
 
-SEARCH_MAX, SEARCH_DEFAULT = 10, 5  # items of each type, facts 8
+SEARCH_MAX, SEARCH_DEFAULT = 10, 5  # items of each type, Web API changelog of February 2026
 SEARCH_MAX_EXTENDED, SEARCH_DEFAULT_EXTENDED = 50, 20  # items of each type, before 2026
 SEARCH_OFFSET_MAX = 1_000
 KINDS = ("album", "artist", "track", "playlist")

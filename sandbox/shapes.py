@@ -1,7 +1,7 @@
 """The JSON objects of the Web API, in both shapes.
 
-Development mode leaves out what Spotify has removed (facts 7) and keys playlist entries by ``item`` alone;
-extended mode shows everything, with both ``track`` and ``item`` (facts 6). Field order follows recorded answers.
+Development mode leaves out what Spotify has removed in February 2026 and keys playlist entries by ``item`` alone;
+extended mode shows everything, with both ``track`` and ``item``. Field order follows recorded answers.
 Links to objects name the real API, links to pages the sandbox.
 """
 
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 OBJECTS = "https://api.spotify.com/v1"
 PLAYLIST_PAGE = 100  # entries on the page inside a playlist, as recorded in 2026
 _KEPT = 20_000  # objects kept before the memory is cleared
-_FLOAT_EVERY = 40  # one object in so many gives its integers as floats (facts 18)
+_FLOAT_EVERY = 40  # one object in so many gives its integers as floats, as Spotify's did in March 2024
 
 _MARKETS = (
     "AR AU AT BE BO BR BG CA CL CO CR CY CZ DK DO DE EC EE SV FI FR GR GT HN HK HU IS IE IT LV LT LU MY MT MX NL NZ "
@@ -153,7 +153,7 @@ class Shapes:
         return shape | self._track_basics(track)
 
     def track(self, number: int, relinked: bool = False) -> Json:
-        """A track by itself; ``relinked``: asked for by its older id (facts 20)."""
+        """A track by itself; ``relinked``: asked for by its older id."""
         kind = "relinked" if relinked and self._extended else "track"
         return self._made.get((kind, number)) or self._keep(kind, number, self._track(number, kind))
 
@@ -187,7 +187,7 @@ class Shapes:
         }
 
     def local_track(self, number: int) -> Json:
-        """A local file: null ids and no more than its tags (facts 16 and 17)."""
+        """A local file: null ids and no more than its tags."""
         local = self._catalogue.local_file(number)
         album: Json = {
             "album_type": None,
@@ -380,7 +380,7 @@ def person(one: Person) -> Json:
 
 
 def _number(value: int, number: int) -> int | float:
-    """An integer, or for a few objects the float that came instead in March 2024 (facts 18)."""
+    """An integer, or for a few objects the float that came instead in March 2024."""
     return float(value) if number * 40_503 % _FLOAT_EVERY == 7 else value
 
 

@@ -188,6 +188,17 @@ def test_unknown_ids_are_not_found_and_malformed_ones_refused(call: Caller) -> N
     assert call.get("no/such/endpoint").status == 404
 
 
+def test_what_another_sandbox_released_by_hand_is_not_found() -> None:
+    with Sandbox(now=NOW, frozen=True) as other:
+        album = other.edit("release_album", tracks=2)["album_id"]
+        track = next(other.world.catalogue.tracks(other.world.catalogue.ids.decode("album", album) or 0))
+        with other.caller() as caller:
+            assert caller.get(f"albums/{album}").status == 200
+    with Sandbox(now=NOW, frozen=True) as fresh, fresh.caller() as caller:
+        assert caller.get(f"albums/{album}").status == 404
+        assert caller.get(f"tracks/{track.id}").status == 404
+
+
 def test_albums_page_their_tracks_beyond_fifty(sandbox: Sandbox, call: Caller) -> None:
     album = sandbox.world.catalogue.album(BOX_SET_ARTIST << 6)
     answer = call.get(f"albums/{album.id}").json

@@ -15,7 +15,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "shared" / "spotify" / "openapi
 pytestmark = pytest.mark.skipif(not DOCUMENT.exists(), reason="Spotify's OpenAPI document is not at ../shared")
 
 REMOVED = {"album_group", "available_markets", "label", "popularity", "followers", "country", "email", "product"}
-"""Fields that development mode has lost (facts 7): required by the document, absent there."""
+"""Fields that development mode has lost in February 2026: required by the document, absent there."""
 
 IN_BOTH_MODES = (
     ("/me", "me", {}),
