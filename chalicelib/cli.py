@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -20,12 +21,13 @@ from chalicelib.errors import InvalidRequest, LakeError, QueryFailed
 from chalicelib.log import set_up
 
 if TYPE_CHECKING:
-    from chalicelib.engine import Engine, Query, RowPage
+    from chalicelib.engine import Crawl, Engine, Query, RowPage
     from chalicelib.service import Service
 
 FORMATS = ("table", "json", "csv", "parquet")
 SHOWN_ROWS = 1_000  # rows of a table on a terminal; files have them all
 INTERRUPTED = 130
+CRAWL_POLL = 0.1  # s between two looks at a crawl
 
 
 class Lake:
@@ -183,10 +185,20 @@ def compact(lake: Lake, tables: tuple[str, ...]) -> None:
 def crawl(lake: Lake) -> None:
     """Refresh the catalogue and say what changed."""
     with closing(lake.service.engine()) as engine:
-        crawled = engine.start_crawl()
+        crawled = ended_crawl(engine)
+    if crawled.state != "succeeded":
+        raise QueryFailed(f"the crawl failed: {crawled.error}")
     for change in crawled.changes:
         click.echo(" ".join(str(value) for value in change.values()))
     click.echo(f"crawl {crawled.state}: {len(crawled.changes)} changes")
+
+
+def ended_crawl(engine: Engine) -> Crawl:
+    crawled = engine.start_crawl()
+    while crawled.state == "running":
+        time.sleep(CRAWL_POLL)
+        crawled = engine.latest_crawl() or crawled
+    return crawled
 
 
 # --- asking -------------------------------------------------------------------------------------------------------

@@ -152,3 +152,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def fill(folder: Path, **options: Any) -> None:
+    """Extract a sandbox listener into the lake in ``folder`` and transform it, by the commands a person types."""
+    with sandboxed(folder, **options) as spotify:
+        for command in ("extract", "transform"):
+            done = subprocess.run(
+                [sys.executable, "-m", "chalicelib", command],
+                cwd=folder,
+                env=environment(folder, spotify),
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr

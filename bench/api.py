@@ -1,0 +1,230 @@
+"""What the API costs: a small query from POST to rows beside bare DuckDB and an empty Chalice route, and many clients.
+
+    python -m bench.api [--rounds 200] [--clients 50] [--seconds 60]
+
+The three are measured in turn, in one run, and compared by their medians; the machine is noisy. The load trial has
+every client ask with its own number and check that the answer is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import duckdb
+
+from tests.server import LakeServer, fill
+
+EMPTY_APP = """
+from chalice import Chalice
+from chalice.config import Config
+from chalice.local import LocalDevServer
+app = Chalice("empty", configure_logs=False)
+@app.route("/")
+def empty():
+    return {}
+server = LocalDevServer(app, Config(config_from_disk={}, default_params={}), "127.0.0.1", 0)
+print(server.server.server_port, flush=True)
+server.server.serve_forever()
+"""
+QUERY = "SELECT count(*) AS n FROM track_artists WHERE position >= ?"
+MOST_EMPTY, MOST_DUCKDB = 3, 2  # a small query may cost 3 empty requests and 2 bare DuckDB queries
+
+
+class Client:
+    """One keep-alive connection."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        content = None if body is None else json.dumps(body)
+        headers = self._headers | ({"Content-Type": "application/json"} if content else {})
+        self._connection.request(method, path, content, headers)
+        answer = self._connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def rows(self, sql: str, *parameters: Any) -> list[list[Any]]:
+        status, started = self.ask("POST", "/queries", {"sql": sql, "parameters": parameters})
+        if status != 202:
+            raise RuntimeError(f"{status} {started}")
+        status, page = self.ask("GET", f"/queries/{started['query_id']}/rows?wait=20")
+        if status != 200:
+            raise RuntimeError(f"{status} {page}")
+        return list(page["rows"])
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+# --- one small query ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def empty_route() -> Iterator[str]:
+    """An empty route on Chalice's own local server."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", EMPTY_APP], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def bare_duckdb(lake: Path) -> Callable[[int], int]:
+    """The same view over the same files, by DuckDB alone, from the statement to its rows."""
+    connection = duckdb.connect()
+    files = lake / "transformed" / "g1" / "track_artists_history" / "*" / "*.parquet"
+    view = (
+        "SELECT track_id, position, artist_id FROM "
+        f"(SELECT *, dense_rank() OVER (PARTITION BY track_id ORDER BY observed_at DESC) AS age, "
+        f"row_number() OVER (PARTITION BY track_id, position ORDER BY observed_at DESC) AS n FROM read_parquet('{files}')) "
+        "WHERE age = 1 AND n = 1"
+    )
+    connection.execute(f"CREATE VIEW track_artists AS {view}")
+
+    def ask(position: int) -> int:
+        row = connection.execute(QUERY, [position]).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    return ask
+
+
+def compare(server: LakeServer, rounds: int) -> None:
+    ours, bare = Client(server.url, server.token), bare_duckdb(server.lake)
+    times: dict[str, list[float]] = {"api": [], "duckdb": [], "empty": []}
+    with empty_route() as url:
+        empty = Client(url)
+        for number in range(rounds + 20):
+            measured = {
+                "api": timed(lambda: ours.rows(QUERY, -number)),  # noqa: B023
+                "duckdb": timed(lambda: bare(-number)),  # noqa: B023
+                "empty": timed(lambda: empty.ask("GET", "/")),
+            }
+            if number >= 20:  # the first ones warm up
+                for name, seconds in measured.items():
+                    times[name].append(seconds * 1000)
+    assert ours.rows(QUERY, 0) == [[bare(0)]], "the API and DuckDB disagree"
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    allowed = MOST_EMPTY * medians["empty"] + MOST_DUCKDB * medians["duckdb"]
+    for name, values in times.items():
+        print(f"{name:8} median {medians[name]:7.2f} ms   p90 {statistics.quantiles(values, n=10)[-1]:7.2f} ms")
+    print(f"POST to rows: {medians['api']:.2f} ms of at most {allowed:.2f} ms ({medians['api'] / allowed:.2f})\n")
+
+
+def timed(act: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    act()
+    return time.perf_counter() - begun
+
+
+# --- many clients -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Load:
+    """What many clients saw."""
+
+    clients: int
+    seconds: float
+    answers: int = 0
+    errors: list[str] = field(default_factory=list)
+    wrong: int = 0
+    latencies: list[float] = field(default_factory=list)
+
+    @property
+    def throughput(self) -> float:
+        return self.answers / self.seconds
+
+
+def load(server: LakeServer, clients: int, seconds: float) -> Load:
+    seen, lock, end = Load(clients, seconds), threading.Lock(), time.monotonic() + seconds
+
+    def ask(number: int) -> None:
+        client, turn = Client(server.url, server.token), 0
+        while time.monotonic() < end:
+            turn += 1
+            mark = f"{number}-{turn}"
+            begun = time.perf_counter()
+            try:
+                rows = client.rows("SELECT ? AS mark, count(*) AS n FROM track_artists", mark)
+            except (RuntimeError, OSError, http.client.HTTPException) as error:
+                with lock:
+                    seen.errors.append(str(error)[:200])
+                client.close()
+                continue
+            with lock:
+                seen.answers += 1
+                seen.wrong += rows[0][0] != mark
+                seen.latencies.append(time.perf_counter() - begun)
+        client.close()
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seen
+
+
+def memory_of(pid: int) -> float:
+    """Resident memory in MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+def many_clients(server: LakeServer, clients: int, seconds: float) -> None:
+    load(server, 8, min(5.0, seconds))  # warm up
+    few = load(server, 8, seconds / 2)
+    before = memory_of(server.pid())
+    many = load(server, clients, seconds)
+    after = memory_of(server.pid())
+    for seen in (few, many):
+        middle = statistics.median(seen.latencies) * 1000
+        last = statistics.quantiles(seen.latencies, n=100)[-1] * 1000
+        print(
+            f"{seen.clients:3} clients {seen.seconds:4.0f} s: {seen.throughput:6.1f} queries/s, median {middle:6.0f} ms, "
+            f"p99 {last:6.0f} ms, errors {len(seen.errors)}, mixed up {seen.wrong}"
+        )
+    for error in sorted(set(many.errors))[:5]:
+        print(f"    {error}")
+    print(
+        f"throughput {many.throughput / few.throughput:.2f} x that of 8 clients; memory {before:.0f} -> {after:.0f} MB"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=60)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        fill(Path(folder))
+        with LakeServer(Path(folder), {"REQUESTS_PER_MINUTE": "1000000"}) as server:
+            compare(server, options.rounds)
+            many_clients(server, options.clients, options.seconds)
+
+
+if __name__ == "__main__":
+    main()
