@@ -107,8 +107,13 @@ def query(
         ),
         tables=tuple(statement.used),
         volatile=statement.volatile,
-        values=queries.expressions.parameters,
+        values=mentioned(relation.sql, queries.expressions.parameters),
     )
+
+
+def mentioned(duckdb: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that the translation still names; a time zone's value, say, has become part of it."""
+    return {name: value for name, value in values.items() if re.search(rf"\${name}\b", duckdb)}
 
 
 def explain(
@@ -131,11 +136,8 @@ def show(sql: str, tokens: list[Token], tables: dict[str, TableColumns]) -> Chec
         return show_columns(sql, tokens[3], tables, with_types=False)
     if words == ["SHOW", "TABLES"]:
         return answer(sql, ["tab_name"], [[name] for name in sorted(tables)])
-    if (
-        words[:3] == ["SHOW", "TABLES", "LIKE"]
-        and len(words) == 4
-        or len(words) == 3
-        and words[:2] == ["SHOW", "TABLES"]
+    if (words[:3] == ["SHOW", "TABLES", "LIKE"] and len(words) == 4) or (
+        len(words) == 3 and words[:2] == ["SHOW", "TABLES"]
     ):
         pattern = re.compile(re.escape(tokens[-1].text).replace(r"\*", ".*").replace("%", ".*"))
         return answer(sql, ["tab_name"], [[name] for name in sorted(tables) if pattern.fullmatch(name)])
