@@ -64,9 +64,9 @@ def run_extraction(
         record = start_record(run_id, trigger, clock())
         record.warnings = warnings_of(secrets, clock)
         record.authorizations = [authorization.as_json() for authorization in auth.authorizations(secrets)]
-        save_run(lake, record)
         keeper = Keeper.open(lake, run_id, settings.checkpoint_answers)
-        keeper.recover(lock.took_over, clock)
+        keeper.recover(clock)
+        save_run(lake, record)
         waits = keeper.state.waits(clock())
         guard = guard_of(settings, remaining, clock, sleep, rng, waits)
         with Clients(settings, app, secrets, clock) as clients:

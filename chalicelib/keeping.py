@@ -13,11 +13,13 @@ from chalicelib.errors import NotFound
 from chalicelib.journal import Entry, Journal, Segment, drop_segment, segments
 from chalicelib.lake import Lake, answers_key
 from chalicelib.raw import Answer, pack
-from chalicelib.runs import PARTIAL, RUNNING, RunRecord, SourceRecord, load_run, save_run
+from chalicelib.runs import PARTIAL, RUNNING, RunRecord, SourceRecord, load_run, run_ids, save_run
 from chalicelib.spotify.intake import Taken, take_in, take_note, take_refusal
 from chalicelib.state import State, StateFile
 
 SEGMENT_BYTES = 16 * 1024 * 1024  # of answers held back before they are packed
+
+LAST_RUNS = 5  # whose records are looked at for one that never ended
 
 logger = logging.getLogger(__name__)
 
@@ -65,33 +67,35 @@ class Keeper:
         save_record()
         self.journal.drop()
 
-    def recover(self, dead_run: str | None, clock: Clock) -> list[str]:
-        """Take in what dead runs left in the journal, and close their records; answers their ids.
-
-        ``dead_run`` is the run whose lock was taken over; it may have left nothing.
-        """
-        interrupted = [dead_run] if dead_run else []
+    def recover(self, clock: Clock) -> None:
+        """Take in what dead runs left in the journal, and close their records. The lock is held: none of them lives."""
         for segment in segments(self.lake.store):
             if self._absorbed(segment.run_id, segment.number):
-                amend_record(
-                    self.lake, segment.run_id, [(one, None) for one in segment.entries], self._last_keys(segment)
-                )
-                drop_segment(self.lake.store, segment.run_id, segment.number)
-                continue
-            taken = [(entry, apply(self.state, entry)) for entry in segment.entries]
-            keys = publish(self.lake, self.state, segment.run_id, segment.entries)
-            self.state.absorbed = {"run": segment.run_id, "segment": segment.number}
-            amend_record(self.lake, segment.run_id, taken, keys)
-            self.file.save()
+                before: list[tuple[Entry, Taken | None]] = [(entry, None) for entry in segment.entries]
+                amend_record(self.lake, segment.run_id, before, self._last_keys(segment))
+            else:
+                self._take_over(segment)
             drop_segment(self.lake.store, segment.run_id, segment.number)
-            interrupted.append(segment.run_id)
-            logger.warning("took in %d answers that run %s had received", len(segment.entries), segment.run_id)
-        for run_id in dict.fromkeys(interrupted):
+        for run_id in run_ids(self.lake)[:LAST_RUNS]:
             if run_id != self.run_id:
                 close_record(self.lake, run_id, clock)
-        if self.state.absorbed.get("run") == self.run_id:  # this run was begun before, and goes on under its name
+        self._go_on_under_the_same_name()
+
+    def _take_over(self, segment: Segment) -> None:
+        taken = [(entry, apply(self.state, entry)) for entry in segment.entries]
+        keys = publish(self.lake, self.state, segment.run_id, segment.entries)
+        self.state.absorbed = {"run": segment.run_id, "segment": segment.number}
+        amend_record(self.lake, segment.run_id, taken, keys)
+        self.file.save()
+        logger.warning("took in %d answers that run %s had received", len(segment.entries), segment.run_id)
+
+    def _go_on_under_the_same_name(self) -> None:
+        """A function that is started again for the same run journals on, not over, and keeps what it had."""
+        if self.state.absorbed.get("run") == self.run_id:
             self.journal.segment = self.state.absorbed["segment"] + 1
-        return list(dict.fromkeys(interrupted))
+        begun = record_of(self.lake, self.run_id)
+        for one in begun.sources if begun else []:
+            self.raw_keys.setdefault(one.source, []).extend(one.raw_keys)
 
     def _last_keys(self, segment: Segment) -> dict[str, str]:
         """Where the answers of the last absorbed segment lie."""

@@ -59,13 +59,12 @@ class Holder:
 
 
 class RunLock:
-    """The lock as held by one run: ``took_over`` names the run whose owner had died, if any."""
+    """The lock as held by one run."""
 
-    def __init__(self, lake: Lake, run_id: str, clock: Clock, etag: str, took_over: str | None) -> None:
+    def __init__(self, lake: Lake, run_id: str, clock: Clock, etag: str) -> None:
         self._lake, self._clock, self._etag = lake, clock, etag
         self._renewed = clock()
         self.run_id = run_id
-        self.took_over = took_over
 
     @classmethod
     def acquire(cls, lake: Lake, run_id: str, clock: Clock) -> RunLock:
@@ -78,7 +77,7 @@ class RunLock:
         except WriteConflict:
             winner, _ = read_lock(lake)
             raise in_progress(winner.run_id if winner else "another one") from None
-        return cls(lake, run_id, clock, etag, holder.run_id if holder and holder.run_id != run_id else None)
+        return cls(lake, run_id, clock, etag)
 
     def renew(self) -> None:
         """Extend the lease when it is time to. Raises WriteConflict when another run has taken the lock over."""

@@ -19,7 +19,7 @@ from chalicelib.errors import (
     WaitUntil,
     WriteConflict,
 )
-from chalicelib.keeping import Keeper
+from chalicelib.keeping import Keeper, source_record
 from chalicelib.lake import Lake
 from chalicelib.lock import RunLock
 from chalicelib.log import Progress, ProgressEvent
@@ -37,6 +37,7 @@ from chalicelib.spotify.fetching import Fetcher, Outcome
 from chalicelib.spotify.guard import Guard, group_of
 from chalicelib.spotify.reading import Reader, Request, View
 
+INTERRUPTED = "interrupted"
 WATCH = 5.0  # s between looks at the lock while calls are under way
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Run:
     clock: Clock
     progress: Progress | None = None
     under_way: dict[Future[Outcome], tuple[Place, Request]] = field(default_factory=dict)
-    stopped: str | None = None  # budget or time
+    stopped: str | None = None  # budget, time or interrupted
     fatal: Exception | None = None
 
     def go(self) -> None:
@@ -88,6 +89,8 @@ class Run:
         self._end()
         if self.fatal is not None:
             raise self.fatal
+        if self.stopped == INTERRUPTED:
+            raise KeyboardInterrupt
 
     def _work(self, pool: ThreadPoolExecutor) -> None:
         while True:
@@ -96,11 +99,20 @@ class Run:
             self._fill(pool)
             if not self.under_way:
                 return
-            done, _ = wait(self.under_way, timeout=WATCH, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in self._wait():
                 place, request = self.under_way.pop(future)
                 self._settle(place, request, future)
             self.lock.renew()
+
+    def _wait(self) -> set[Future[Outcome]]:
+        """What has come back. Ctrl-C lets what is under way arrive and ends the run; a second one does not wait."""
+        try:
+            return wait(self.under_way, timeout=WATCH, return_when=FIRST_COMPLETED).done
+        except KeyboardInterrupt:
+            if self.stopped == INTERRUPTED:
+                raise
+            self.stopped = INTERRUPTED
+            return set()
 
     def _fill(self, pool: ThreadPoolExecutor) -> None:
         """Give every idle thread a request, unless a checkpoint or the end is due."""
@@ -212,8 +224,8 @@ class Run:
 
     def _save_record(self) -> None:
         for source, keys in self.keeper.raw_keys.items():
-            first = next(one for one in self.record.sources if one.source == source)
-            first.raw_keys = list(keys)
+            of_source = [one for one in self.record.sources if one.source == source]
+            (of_source or [source_record(self.record, source, None)])[0].raw_keys = list(keys)
         self._sum_up()
         save_run(self.lake, self.record)
 

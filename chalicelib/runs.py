@@ -80,11 +80,11 @@ def start_record(run_id: str, trigger: str, now: datetime) -> RunRecord:
 
 
 def save_run(lake: Lake, record: RunRecord) -> None:
-    """Write the record; when the run has ended, also its raw copy."""
+    """Write the record; when the run has ended, also its raw copy, which like all of raw/ is written once."""
     data = json.dumps(record.as_json()).encode()
     lake.store.write(f"{STATE}runs/{record.run_id}.json", data, content_type="application/json")
     if record.ended_at is not None:
-        lake.store.write(run_key(record.run_id), data, content_type="application/json")
+        lake.create(run_key(record.run_id), data)
 
 
 def load_run(lake: Lake, run_id: str) -> RunRecord:
