@@ -27,7 +27,7 @@ from chalicelib.runs import RunRecord
 from chalicelib.tables import Table
 from chalicelib.tabulate import Batch, Place, Said
 
-BATCH_ROWS = 1_000  # rows read off their records at once: small enough for the processor's cache
+BATCH_ROWS = 500  # rows read off their records at once: small enough for the processor's cache
 WINDOW_ROWS = 200_000  # rows of all tables that are checked and written at once: bounds memory
 
 

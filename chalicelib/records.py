@@ -347,16 +347,18 @@ def decode(known: Endpoint, body: bytes) -> tuple[list[Found], list[Fault]]:
         whole = known.read_whole(body)
     except UNREADABLE:
         return decode_by_item(known, body)
-    return [(part, items) for part in known.parts if not part.nested and (items := listed(whole, part.path))], []
+    lists = [(part, listed(whole, part.path)) for part in known.parts if not part.nested]
+    return [(part, items) for part, items in lists if items is not None], []
 
 
-def listed(whole: Any, path: tuple[str, ...]) -> Sequence[Any]:
+def listed(whole: Any, path: tuple[str, ...]) -> Sequence[Any] | None:
+    """The items at ``path``, None where the answer has no such list."""
     if not path:
         return (whole,)
     for name in path:
         whole = getattr(whole, name)
         if whole is None:
-            return ()
+            return None
     return cast(Sequence[Any], whole)
 
 

@@ -163,7 +163,9 @@ class Batch:
     # --- what the lists of answers hold -------------------------------------------------------------------------
 
     def take_artists(self, items: Sequence[Artist | None], origin: int, _place: Place) -> None:
-        self._add_artists([artist for artist in items if artist is not None], origin)
+        for index, artist in enumerate(items):
+            if artist is not None:
+                self._add_artists((artist,), origin + index)
 
     def take_albums(self, items: Sequence[Album | None], origin: int, _place: Place) -> None:
         for index, album in enumerate(items):
