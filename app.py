@@ -67,6 +67,11 @@ def maintain(event: CloudWatchEvent) -> dict[str, Any]:
     return events.maintain(service, event.context)
 
 
+@app.lambda_function()
+def result_file(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    return events.result_file(service, event)
+
+
 # --- the page and the service -------------------------------------------------------------------------------------
 
 

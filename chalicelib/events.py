@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from chalicelib import watching
 from chalicelib.errors import RunInProgress
 from chalicelib.settings import Settings
 
@@ -41,6 +43,7 @@ def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] |
     except RunInProgress as error:
         log.warning("no run: %s", error.message)
         return {"run_id": None, "state": "refused", "reason": error.message}
+    watching.run_ended(service.settings, record)
     return {"run_id": record.run_id, "state": record.state}
 
 
@@ -48,7 +51,10 @@ def transform(service: Service, event_key: str) -> dict[str, Any]:
     """Turn one raw object into rows."""
     from chalicelib.pipeline import transform_key
 
-    report = transform_key(service.lake, lake_key(service.settings, event_key))
+    began = time.monotonic()
+    with watching.watched(service.settings, service.lake):
+        report = transform_key(service.lake, lake_key(service.settings, event_key))
+    watching.transformed(service.settings, report.raw_key, report.built, began)
     return {"key": report.raw_key, "state": report.state, "rows": sum(report.built.rows.values())}
 
 
@@ -57,15 +63,27 @@ def import_history(service: Service, event_key: str) -> dict[str, Any]:
     from chalicelib.pipeline import import_key
 
     key = lake_key(service.settings, event_key)
-    import_key(service.lake, service.settings, key)
+    with watching.watched(service.settings, service.lake):
+        import_key(service.lake, service.settings, key)
     return {"key": key}
+
+
+def result_file(service: Service, told: dict[str, Any]) -> dict[str, Any]:
+    """Turn a query's result into Parquet."""
+    from chalicelib.engines.resultfile import convert
+
+    columns = [(name, kind) for name, kind in told["columns"]]
+    return {"key": convert(service.lake, told["key"], columns, told["most_rows"])}
 
 
 def maintain(service: Service, context: Any) -> dict[str, Any]:
     """Drive what was left lying."""
     from chalicelib.pipeline import catch_up
 
-    return {"handled": catch_up(service.lake, service.settings)}
+    with watching.watched(service.settings, service.lake, everything=True):
+        handled = catch_up(service.lake, service.settings)
+    watching.looked_over(service.settings, service.lake, handled)
+    return {"handled": handled}
 
 
 def lake_key(settings: Settings, event_key: str) -> str:

@@ -156,6 +156,7 @@ class Settings:
     glue_crawler: str = setting("", "Glue crawler of the lake")
     extract_function: str = setting("", "Lambda function that POST /runs invokes")
     transform_function: str = setting("", "Lambda function that replays raw objects")
+    lake_stage: str = setting("", "Name under which the functions report metrics; empty: none")
     result_function: str = setting("", "Lambda function that turns a query's result into Parquet")
     log_level: str = setting("INFO", "Least severe log line written", one_of("DEBUG", "INFO", "WARNING", "ERROR"))
 

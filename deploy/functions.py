@@ -18,6 +18,7 @@ class Function:
     modules: tuple[str, ...]
     layers: tuple[str, ...] = ()
     asynchronous: bool = True  # invoked by events: retried by Lambda, then dead-lettered
+    never: tuple[str, ...] = ()  # modules that only other functions get to, though these name them
 
     @property
     def policy(self) -> str:
@@ -26,23 +27,30 @@ class Function:
 
 SERVICE = ("chalicelib.service", "chalicelib.lake", "chalicelib.stores.s3")
 EXTRACTION = ("chalicelib.extract", "chalicelib.stores.secrets_aws", *SERVICE)
-TRANSFORM = ("chalicelib.transform", "chalicelib.engines.glue", *SERVICE)
+TRANSFORM = ("chalicelib.pipeline", "chalicelib.transform", "chalicelib.plays", "chalicelib.engines.glue", *SERVICE)
+
+NO_RESULT_FILE = ("chalicelib.engines.resultfile",)  # another function makes it, see Settings.result_function
+NO_PLAYS = ("chalicelib.listens", "chalicelib.history")  # a run's record holds no plays
 
 FUNCTIONS = (
     Function(
         API_HANDLER,
         ("chalicelib.api", "chalicelib.gateway", "chalicelib.engines.aws", "chalicelib.worker", *SERVICE),
         asynchronous=False,
+        never=NO_RESULT_FILE,
     ),
     Function(
-        "bearer", ("chalicelib.access", "chalicelib.gateway", "chalicelib.stores.secrets_aws"), asynchronous=False
+        "bearer",
+        ("chalicelib.access", "chalicelib.gateway", "chalicelib.stores.secrets_aws"),
+        asynchronous=False,
+        never=NO_RESULT_FILE,
     ),
-    Function("scheduled_extraction", EXTRACTION),
-    Function("run_extraction", EXTRACTION),
-    Function("transform", ("chalicelib.listens", "chalicelib.plays", *TRANSFORM), (PYARROW, PANDAS)),
-    Function("transform_run", TRANSFORM, (PYARROW,)),
-    Function("import_history", ("chalicelib.history", "chalicelib.plays", *TRANSFORM), (PYARROW, PANDAS)),
-    Function("maintain", ("chalicelib.compact", "chalicelib.plays", *TRANSFORM), (PYARROW, PANDAS)),
+    Function("scheduled_extraction", EXTRACTION, never=NO_RESULT_FILE),
+    Function("run_extraction", EXTRACTION, never=NO_RESULT_FILE),
+    Function("transform", ("chalicelib.listens", *TRANSFORM), (PYARROW, PANDAS)),
+    Function("transform_run", TRANSFORM, (PYARROW,), never=NO_PLAYS),
+    Function("import_history", ("chalicelib.history", "chalicelib.listens", *TRANSFORM), (PYARROW, PANDAS)),
+    Function("maintain", ("chalicelib.history", "chalicelib.listens", *TRANSFORM), (PYARROW, PANDAS)),
     Function("result_file", ("chalicelib.engines.resultfile", *SERVICE), (PYARROW,), asynchronous=False),
 )
 BY_HANDLER = {function.handler: function for function in FUNCTIONS}

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployFailed
-from deploy.functions import BY_HANDLER, FUNCTIONS, Function
+from deploy.functions import FUNCTIONS, Function
 from deploy.layers import BUILD, DATE, PROJECT, Layer, install, requirement_lines, trim
-from deploy.names import API_HANDLER, Names
+from deploy.names import Names
 from deploy.policies import policies
 
 MB = 10**6
@@ -43,7 +43,8 @@ LAPTOP_ONLY = frozenset(
     f"chalicelib.{name}"
     for name in (
         "__main__", "arrivals", "cli", "doctor", "httpserver", "serve", "tabulate", "ticker",
-        "engines.book", "engines.duck", "engines.embedded", "engines.listing", "engines.slots",
+        "engines.book", "engines.crawler", "engines.duck", "engines.embedded", "engines.listing", "engines.paging",
+        "engines.slots",
     )
 )  # fmt: skip
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")  # Lambda's Python has them
@@ -140,11 +141,10 @@ def configure(
         own = functions.setdefault(function.handler, {})
         own["iam_policy_file"] = function.policy
         own["layers"] = [layers[kind] for kind in function.layers]
-        own["environment_variables"] = own_environment(function, environment)
         if not reserve:
             own.pop("reserved_concurrency", None)
     stage |= {
-        "environment_variables": own_environment(BY_HANDLER[API_HANDLER], environment),
+        "environment_variables": dict(environment),
         "lambda_functions": functions,
         "xray": tracing,
         "tags": {"app": names.app, "stage": names.stage},
@@ -154,10 +154,6 @@ def configure(
     for name, document in policies(names, tracing=tracing).items():
         write(folder / ".chalice" / name, document)
     (folder / "requirements.txt").write_text("# installed into vendor/ already\n")
-
-
-def own_environment(function: Function, environment: Mapping[str, str]) -> dict[str, str]:
-    return {**environment, "LAKE_FUNCTION": function.handler}
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
@@ -263,15 +259,15 @@ def import_alone(function: Function, sites: list[Path], runtime: Path) -> None:
 
 def missing_imports(function: Function, task: Path, sites: list[Path]) -> set[str]:
     """Top-level packages that the function's modules, and all that these import, name and nobody has."""
-    reached: dict[str, Path] = {"app": task / "app.py"}
+    reached: set[str] = {*LAPTOP_ONLY, *function.never}
     waiting = list(function.modules)
     named: set[str] = set()
     while waiting:
         module = waiting.pop()
         path = module_path(task, module)
-        if module in LAPTOP_ONLY or module in reached or path is None:
+        if module in reached or path is None:
             continue
-        reached[module] = path
+        reached.add(module)
         for found in imports_of(path):
             (waiting.append(found) if found.startswith("chalicelib") else named.add(found))
     outside = {name for name in named if name not in GUARDED and name.partition(".")[0] != "chalice"}

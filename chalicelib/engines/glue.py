@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from chalicelib.aws import client, lake_errors
 from chalicelib.errors import StorageUnavailable
 from chalicelib.lake import TRANSFORMED, Lake, partition_prefix, table_prefix
 from chalicelib.settings import Settings
+from chalicelib.stores.s3 import BucketStore
 from chalicelib.tables import PHYSICAL
 
 BATCH = 100  # partitions, Glue's BatchCreatePartition
@@ -132,6 +135,24 @@ class GlueTables:
         return lake_errors(f"{doing} in the Glue database {self.database}", database=self.database)
 
 
-def open_tables(settings: Settings, lake: Lake) -> GlueTables | None:
-    """The lake's tables in Glue; None for a lake whose engine lists files itself."""
-    return GlueTables(settings.glue_database, lake) if settings.on_aws and settings.glue_database else None
+@contextmanager
+def registering(settings: Settings, lake: Lake, *, everything: bool = False) -> Iterator[None]:
+    """Register the partitions of what is written inside, or all there are. Does nothing for a lake in a folder."""
+    store = lake.store
+    if not settings.glue_database or not isinstance(store, BucketStore):
+        yield
+        return
+    keys: list[str] = []
+    store.written = keys.append
+    try:
+        yield
+    finally:
+        store.written = None
+        tables = remembering(settings.glue_database, lake)
+        tables.register_all() if everything else tables.register(keys)
+
+
+@cache
+def remembering(database: str, lake: Lake) -> GlueTables:
+    """One for the life of a warm function."""
+    return GlueTables(database, lake)

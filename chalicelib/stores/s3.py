@@ -45,6 +45,7 @@ class BucketStore:
     ) -> None:
         self.bucket = bucket
         self.prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
+        self.written: Callable[[str], object] | None = None  # told each key that was written
         self._s3 = s3
         self._sleep = sleep
 
@@ -91,6 +92,8 @@ class BucketStore:
             except S3UploadFailedError as error:  # hides the error that says why
                 raise (error.__context__ or error) from None
         path.unlink()
+        if self.written:
+            self.written(key)
 
     def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
         condition = {"IfNoneMatch": "*"} if if_match is None else {"IfMatch": if_match}
@@ -137,6 +140,8 @@ class BucketStore:
 
     def _put(self, key: str, data: bytes, **more: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self._s3().put_object(Bucket=self.bucket, Key=self._full(key), Body=data, **more)
+        if self.written:
+            self.written(key)
         return answer
 
     def _settle(self, key: str, mark: str, error: Exception, *, last: bool) -> str | None:

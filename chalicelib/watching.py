@@ -1,0 +1,95 @@
+"""What the functions tell CloudWatch of their work: metrics of runs, transforms, and of the lake as it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from chalicelib.clock import Clock, now, parse_rfc3339
+from chalicelib.metrics import emit
+from chalicelib.runs import FAILED, RunRecord, load_run, run_ids
+
+if TYPE_CHECKING:
+    from chalicelib.build import Built
+    from chalicelib.lake import Lake
+    from chalicelib.settings import Settings
+
+DAY, HOUR = 86_400.0, 3_600.0  # s
+LOOKED_AT = 100  # runs, newest first, among which a successful one is looked for
+
+
+@contextmanager
+def watched(settings: Settings, lake: Lake, *, everything: bool = False) -> Iterator[None]:
+    """Register with Glue what is written inside, where the lake has a Glue database (and ``everything`` else too)."""
+    if not settings.glue_database:
+        yield
+        return
+    from chalicelib.engines.glue import registering
+
+    with registering(settings, lake, everything=everything):
+        yield
+
+
+def run_ended(settings: Settings, record: RunRecord, clock: Clock = now) -> None:
+    if not settings.lake_stage:
+        return
+    ended = parse_rfc3339(record.ended_at) if record.ended_at else clock()
+    values: dict[str, float] = {
+        "Calls": record.calls,
+        "Items": record.items,
+        "Retries": record.retries,
+        "AnswerBytes": record.bytes,
+        "WaitedSeconds": record.waited_seconds,
+        "RunSeconds": (ended - parse_rfc3339(record.started_at)).total_seconds(),
+        "SuccessfulRuns": int(record.state != FAILED),
+        "FailedRuns": int(record.state == FAILED),
+        "Holes": len(record.holes),
+    }
+    if record.authorizations:
+        first = min(parse_rfc3339(each["ends_at"]) for each in record.authorizations)
+        values["AuthorizationDaysLeft"] = (first - clock()).total_seconds() / DAY
+    emit(settings.lake_stage, values, clock=clock, run_id=record.run_id)
+
+
+def transformed(
+    settings: Settings, key: str, built: Built, since: float, monotonic: Callable[[], float] = time.monotonic
+) -> None:
+    if settings.lake_stage:
+        values = {
+            "RowsWritten": sum(built.rows.values()),
+            "RowsRejected": built.rejected,
+            "TransformSeconds": monotonic() - since,
+        }
+        emit(settings.lake_stage, values, raw_key=key)
+
+
+def looked_over(settings: Settings, lake: Lake, handled: int, clock: Clock = now) -> None:
+    """How long ago a run last succeeded and data last arrived, and how much had been left lying."""
+    if not settings.lake_stage:
+        return
+    values: dict[str, float] = {"Untransformed": handled}
+    success = last_success(lake)
+    if success:
+        values["HoursSinceSuccess"] = (clock() - success).total_seconds() / HOUR
+    newest = max((info.modified for info in lake.store.list(plays_prefix(lake))), default=None)
+    if newest:
+        values["FreshnessHours"] = (clock() - newest).total_seconds() / HOUR
+    emit(settings.lake_stage, values, clock=clock)
+
+
+def last_success(lake: Lake) -> datetime | None:
+    for run_id in run_ids(lake)[:LOOKED_AT]:
+        record = load_run(lake, run_id)
+        if record.state != FAILED and record.ended_at:
+            return parse_rfc3339(record.ended_at)
+    return None
+
+
+def plays_prefix(lake: Lake) -> str:
+    from chalicelib.lake import table_prefix
+    from chalicelib.tables import PLAYS
+
+    return table_prefix(lake.generation(), PLAYS.history)
