@@ -12,8 +12,11 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from chalicelib.clock import Clock, now, rfc3339
+from chalicelib.dropped import outcome
+from chalicelib.dropped import outcome
 from chalicelib.errors import Conflict, InvalidRequest, NotFound
 from chalicelib.lake import RAW_HISTORY, RESULTS, Lake
 from chalicelib.runs import new_run_id
@@ -32,7 +35,7 @@ def announce(
         raise InvalidRequest(f"filename {filename!r} must end in .zip or .json and hold no folder", filename=filename)
     moment = clock()
     import_id = new_run_id(moment)
-    folder = f"{user_id}/" if user_id else ""
+    folder = f"{quote(user_id, safe='')}/" if user_id else ""
     record = {
         "import_id": import_id,
         "state": "waiting",
@@ -58,17 +61,17 @@ def upload_target(settings: Settings, lake: Lake, record: dict[str, Any], clock:
 def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> dict[str, Any]:
     """Put an announced file into the raw zone. ``body`` is bytes or a Spooled file. Raises NotFound, Conflict."""
     record = read_record(lake, import_id)
-    if lake.store.stat(record["key"]):
+    if record["received_at"] or lake.store.stat(record["key"]):
         raise Conflict(f"the file of import {import_id} is here already: announce another", import_id=import_id)
     if not len(body):
         raise InvalidRequest("the body is empty: send the file itself", import_id=import_id)
     with tempfile.TemporaryDirectory(prefix="import-") as folder:
         path = Path(folder) / "upload"
-        with path.open("wb") as target:
-            if isinstance(body, bytes):
-                target.write(body)
-            else:
-                shutil.copyfileobj(body.open(), target)
+        if isinstance(body, bytes):
+            path.write_bytes(body)
+        else:
+            with body.open() as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target)
         lake.store.write_file(record["key"], path)
     record |= {"state": "received", "received_at": rfc3339(clock())}
     write_record(lake, record)
@@ -76,10 +79,13 @@ def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> dic
 
 
 def look_up(lake: Lake, import_id: str) -> dict[str, Any]:
-    """An announced import as it stands, with the summary once there is one. Raises NotFound."""
+    """An announced import as it stands; at its end with the summary, or the error. Raises NotFound."""
     record = read_record(lake, import_id)
     if record["state"] == "waiting" and lake.store.stat(record["key"]):
         record["state"] = "received"
+    ended = outcome(lake, record["key"])
+    if ended:
+        record |= {name: ended[name] for name in ("state", "summary", "error") if name in ended}
     return record
 
 
