@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.dropped import outcome
-from chalicelib.dropped import outcome
 from chalicelib.errors import Conflict, InvalidRequest, NotFound
 from chalicelib.lake import RAW_HISTORY, RESULTS, Lake
 from chalicelib.runs import new_run_id
