@@ -20,7 +20,7 @@ from chalicelib.errors import LakeError
 from chalicelib.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
-REPORTS = ("top_artists", "listening_by_hour_and_weekday", "new_since_last_run")
+REPORTS = (("top_artists",), ("listening_by_hour_and_weekday",), ("new_since_last_run", "--set", "limit=10"))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,7 +76,7 @@ def log_in(environ: Mapping[str, str]) -> None:
 
 
 def run(environ: Mapping[str, str], port: int, *, serve: bool) -> int:
-    steps = [["extract"], ["transform"], ["crawl"], *(["report", name] for name in REPORTS)]
+    steps = [["extract"], ["transform"], ["crawl"], *(["report", *report, "--format", "table"] for report in REPORTS)]
     for step in steps:
         status = command(step, environ)
         if status:
