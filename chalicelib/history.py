@@ -21,6 +21,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -169,12 +170,14 @@ def import_path(
     progress: Progress | None,
     clock: Clock,
 ) -> ImportSummary:
-    with export_files(path, name) as files:
+    with export_files(path, name) as files, ThreadPoolExecutor(1) as packer:
         staged = stage(files, name, folder, progress)
-        raw_key = keep(lake, settings, path, name, files, staged, user, folder)
-    summary = ImportSummary(name, user, raw_key, [summary_of(file) for file in staged.files])
-    fresh = Spool(folder / "fresh.arrow", FRESH)
-    publish(lake, staged, user, raw_key, summary, fresh)
+        raw_key = kept_key(settings, path, name, staged, user)
+        keeping = packer.submit(keep, lake, settings, path, files, staged, raw_key, folder / "kept")
+        summary = ImportSummary(name, user, raw_key, [summary_of(file) for file in staged.files])
+        fresh = Spool(folder / "fresh.arrow", FRESH)
+        publish(lake, staged, user, raw_key, summary, fresh)
+        keeping.result()
     fresh.finish()
     sort_out(lake, staged, fresh, summary, clock)
     return summary
@@ -206,32 +209,29 @@ def listener(settings: Settings, lake: Lake, user_id: str | None) -> str:
 # --- the raw copy -------------------------------------------------------------------------------------------------
 
 
-def keep(
-    lake: Lake,
-    settings: Settings,
-    path: Path,
-    name: str,
-    files: list[ExportFile],
-    staged: Staged,
-    user: str,
-    folder: Path,
-) -> str:
-    """Keep the export in the raw zone; answers its key. What is kept has the same content and so the same digest."""
+def kept_key(settings: Settings, path: Path, name: str, staged: Staged, user: str) -> str:
+    """Where the raw copy lies. What is kept has the same content and so the same digest."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-150:] or "export"
-    prefix = f"{RAW_HISTORY}{quote(user, safe='')}/{staged.digest}-"
-    made = folder / "kept"
     if not settings.keep_exports:
-        key = f"{prefix}{stem}.parquet"
+        stem = f"{stem}.parquet"
+    elif path.is_dir() or holds_more(path):
+        stem = f"{stem.removesuffix('.zip')}.zip"
+    return f"{RAW_HISTORY}{quote(user, safe='')}/{staged.digest}-{stem}"
+
+
+def keep(
+    lake: Lake, settings: Settings, path: Path, files: list[ExportFile], staged: Staged, key: str, made: Path
+) -> None:
+    """Keep the export in the raw zone, unless it is there."""
+    if lake.store.stat(key) is not None:
+        return
+    if not settings.keep_exports:
         keep_rows(staged, made)
     elif path.is_dir() or holds_more(path):
-        key = f"{prefix}{stem.removesuffix('.zip')}.zip"
         repack(files, made)
     else:
-        key = f"{prefix}{stem}"
         shutil.copyfile(path, made)
-    if lake.store.stat(key) is None:
-        lake.store.write_file(key, made)
-    return key
+    lake.store.write_file(key, made)
 
 
 def holds_more(path: Path) -> bool:

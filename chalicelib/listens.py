@@ -50,12 +50,20 @@ class Decided:
 def decide(observed: pa.Table) -> Decided:
     """Each listen once, from observations with the physical columns of ``plays_history``."""
     rows = distinct(observed)
+    if all_by_uri(rows):
+        return Decided(rows.select([column.name for column in PLAYS.columns]), rows, np.arange(rows.num_rows))
     board = Board.of(rows)
     board.absorb_extended()
     board.absorb_account_into_extended()
     board.absorb_api()
     board.absorb_account_into_api()
     return filled(rows, board)
+
+
+def all_by_uri(rows: pa.Table) -> bool:
+    """Whether only the richest kind is there, of which no row is another's listen."""
+    origins = pc.unique(rows["origin"]).to_pylist()
+    return rows["item_id"].null_count == 0 and origins in ([], ["extended_history"])
 
 
 def distinct(observed: pa.Table) -> pa.Table:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.exports import ACCOUNT, EXTENDED
-from chalicelib.listens import joined, normalised, normalised_codes, numbers
+from chalicelib.listens import flags, joined, normalised, normalised_codes, numbers
 from chalicelib.parquet import arrow_schema
 from chalicelib.tables import PLAYS
 
@@ -50,21 +50,23 @@ def observe(
 
 def identities(rows: pa.Table, account: np.ndarray, family: np.ndarray, user_id: str) -> list[str]:
     """The play_id of each row."""
-    ended, length = numbers(rows["ended_at"], 0), numbers(rows["ms_played"], 0)
+    seconds = numbers(rows["ended_at"], 0) // 1000
     uri = rows["uri"].to_pylist()
-    parent, title = names_of(rows)
-    copy = np.zeros(rows.num_rows, np.int64)
-    if account.any():
-        copy = copies(rows, family)
+    played = numbers(rows["ms_played"], 0).tolist()
+    named = account | ~flags(rows["uri"].combine_chunks().is_valid())
+    parent, title = names_of(rows) if named.any() else ([], [])
+    copy = copies(rows, family) if account.any() else np.zeros(rows.num_rows, np.int64)
     found = []
-    for at, (moment, played) in enumerate(zip((ended // 1000).tolist(), length.tolist(), strict=True)):
-        if account[at]:
-            told = f"account\x1f{user_id}\x1f{moment // 60}\x1f{parent[at]}\x1f{title[at]}\x1f{played}\x1f{copy[at]}"
-        elif uri[at] is not None:
-            told = f"extended\x1f{user_id}\x1f{moment}\x1f{uri[at]}\x1f{played}"
+    for at, (second, by_name) in enumerate(zip(seconds.tolist(), named.tolist(), strict=True)):
+        if not by_name:
+            told = f"extended\x1f{user_id}\x1f{second}\x1f{uri[at]}\x1f{played[at]}"
+        elif account[at]:
+            told = (
+                f"account\x1f{user_id}\x1f{second // 60}\x1f{parent[at]}\x1f{title[at]}\x1f{played[at]}\x1f{copy[at]}"
+            )
         else:
-            told = f"named\x1f{user_id}\x1f{moment}\x1f{parent[at]}\x1f{title[at]}\x1f{played}"
-        found.append(hashlib.blake2b(told.encode(), digest_size=16).hexdigest())
+            told = f"named\x1f{user_id}\x1f{second}\x1f{parent[at]}\x1f{title[at]}\x1f{played[at]}"
+        found.append(blake2b(told.encode(), digest_size=16).hexdigest())
     return found
 
 

@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,14 +47,14 @@ import pyarrow.parquet as pq
 from chalicelib.clock import Clock, now
 from chalicelib.errors import NotFound, StorageUnavailable, WriteConflict
 from chalicelib.lake import STATE, Lake, ObjectInfo, partition_prefix, table_prefix
-from chalicelib.parquet import arrow_schema, parquet_bytes
+from chalicelib.parquet import arrow_schema, parquet_of_sorted
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED, TRACKS
 
 if TYPE_CHECKING:
     from chalicelib.listens import Decided
 
 GRACE = timedelta(hours=1)  # a superseded resolution stays that long; queries take at most half an hour
-BATCH_ROWS = 100_000  # observations worked out together, about 150 MB
+BATCH_ROWS = 50_000  # observations worked out together, about 80 MB
 MOST_TRIES = 20  # times a month is worked out again because somebody else was faster
 MOST_WANTED = 50_000  # tracks
 WANTED_TRACKS = STATE + "wanted-tracks.json"
@@ -184,7 +183,7 @@ def write_month(lake: Lake, generation: str, batch: Batch, month: str) -> list[s
         if listens.equals(resolved(lake, generation, month, number)):
             return []
         key = resolution_key(generation, month, number + 1)
-        data = parquet_bytes(PLAYS_RESOLVED, with_resolution(listens, number + 1))
+        data = parquet_of_sorted(PLAYS_RESOLVED, with_resolution(listens, number + 1))
         try:
             lake.store.replace(key, data, if_match=None)
             return [key]
@@ -264,26 +263,31 @@ def files_in_force(lake: Lake, generation: str) -> list[str]:
 def write_wanted(lake: Lake, generation: str | None = None) -> int:
     """Write ``state/wanted-tracks.json``: tracks played whose details are not known, most-played first."""
     generation = generation or lake.generation()
-    plays: Counter[str] = Counter()
+    counted = [NO_COUNTS]
     for key in files_in_force(lake, generation):
         columns = pq.ParquetFile(BytesIO(lake.store.read(key))).read(["item_id", "item_type"])
         tracks = columns.filter(pc.equal(columns["item_type"], "track"))["item_id"].drop_null()
-        for counted in pc.value_counts(tracks).to_pylist():
-            plays[counted["values"]] += counted["counts"]
-    for track in detailed_tracks(lake, generation):
-        plays.pop(track, None)
-    wanted = sorted(plays.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_WANTED]
+        counts = pc.value_counts(tracks)
+        counted.append(pa.table([counts.field(0), counts.field(1)], schema=NO_COUNTS.schema))
+    plays = pa.concat_tables(counted).group_by("track").aggregate([("plays", "sum")])
+    plays = plays.filter(pc.invert(pc.is_in(plays["track"], value_set=detailed_tracks(lake, generation))))
+    plays = plays.sort_by([("plays_sum", "descending"), ("track", "ascending")]).slice(0, MOST_WANTED)
+    wanted = list(zip(plays["track"].to_pylist(), plays["plays_sum"].to_pylist(), strict=True))
     lake.store.write(WANTED_TRACKS, json.dumps({"tracks": wanted}).encode(), content_type="application/json")
     return len(wanted)
 
 
-def detailed_tracks(lake: Lake, generation: str) -> set[str]:
-    found: set[str] = set()
+NO_COUNTS = pa.schema([("track", pa.string()), ("plays", pa.int64())]).empty_table()
+
+
+def detailed_tracks(lake: Lake, generation: str) -> pa.Array:
+    """Tracks whose length is known: their details have been read."""
+    found = [pa.array([], pa.string())]
     for info in lake.store.list(table_prefix(generation, TRACKS.history)):
         if info.key.endswith(".parquet"):
             columns = pq.ParquetFile(BytesIO(lake.store.read(info.key))).read(["track_id", "duration_ms"])
-            found.update(columns.filter(pc.is_valid(columns["duration_ms"]))["track_id"].to_pylist())
-    return found
+            found += columns.filter(pc.is_valid(columns["duration_ms"]))["track_id"].chunks
+    return pa.concat_arrays(found)
 
 
 # --- months ------------------------------------------------------------------------------------------------------
