@@ -113,7 +113,7 @@ class Catalogue:
         if files.version == before.get("version"):
             return before
         columns = [[column, str(of_duckdb(kind))] for column, kind in session.columns_of(files)] if files.files else []
-        known = {key: value for key, value in before.get("footers", [])} if before else {}
+        known = dict(before.get("footers", []))
         footers = {key_of(file): known.get(key_of(file)) or rows_in(file) for file in files.files}
         return {
             "version": files.version,
@@ -224,8 +224,10 @@ def differences(before: Mapping[str, Document], after: Mapping[str, Document]) -
             yield from partition_changes(name, before[name]["partitions"], after[name]["partitions"])
 
 
-def column_changes(table: str, before: Sequence[Sequence[str]], after: Sequence[Sequence[str]]) -> Iterator[Document]:
-    old, new = {name: kind for name, kind in before}, {name: kind for name, kind in after}
+def column_changes(
+    table: str, before: Sequence[tuple[str, str]], after: Sequence[tuple[str, str]]
+) -> Iterator[Document]:
+    old, new = dict(before), dict(after)
     for name, kind in new.items():
         if name not in old:
             yield {"change": "column_added", "table": table, "column": name, "type": kind}

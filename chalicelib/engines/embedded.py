@@ -26,6 +26,8 @@ from chalicelib.engines.listing import Listing
 from chalicelib.engines.paging import (
     FETCH_ROWS,
     LARGEST_PAGE,
+    Caps,
+    Written,
     page_token,
     pages,
     read_page,
@@ -194,51 +196,41 @@ class EmbeddedEngine:
     # How a query runs
 
     def _run(self, job: Job, session: Duck, *, checked: Checked, most_rows: int, key: tuple[Any, ...]) -> None:
-        query = self._entries[job.name].query
-        if job.stopped:
-            return self._stopped(job)
-        query = replace(query, state=QueryState.RUNNING, started_at=self._clock())
-        self._note(Entry(query, self._book.owner))
         path = self._book.path(job.name, "parquet")
         scratch = path.with_name(f".{path.name}")
         try:
-            scanned, columns, written = self._execute(job, session, checked, most_rows, scratch)
-            if job.stopped:
-                return self._stopped(job)
+            query = replace(self._entries[job.name].query, state=QueryState.RUNNING, started_at=self._clock())
+            self._note(Entry(query, self._book.owner))
+            scanned, written = self._execute(job, session, checked, most_rows, scratch)
             os.replace(scratch, path)
         except Exception as error:
-            return self._stopped(job) if job.stopped else self._failed(job.name, error)
+            return self._stopped(job, error)
         finally:
             scratch.unlink(missing_ok=True)
-        self._end(
-            job.name,
-            QueryState.SUCCEEDED,
-            columns=columns,
-            rows=written.rows,
-            truncated=written.truncated,
-            bytes_scanned=scanned,
-        )
+        if job.stopped:
+            path.unlink(missing_ok=True)
+            return self._stopped(job, InterruptedError())
+        found = {"rows": written.rows, "truncated": written.truncated, "bytes_scanned": scanned}
+        self._end(job.name, QueryState.SUCCEEDED, **found)
         if not checked.volatile:
             self._reusable[key] = (job.name, time.monotonic())
         return None
 
-    def _execute(self, job: Job, session: Duck, checked: Checked, most_rows: int, path: Path) -> Any:
-        for attempt in range(LOST_FILES + 1):
-            try:
-                session.refresh(checked.tables)
-                scanned = sum(self._listing.files(name).bytes for table in checked.tables for name in reads(table))
-                relation = session.run(checked.duckdb, checked.values)
-                reader = relation.to_arrow_reader(FETCH_ROWS)
-                columns, source = checked.columns, reader
-                schema = result_schema(columns, reader.schema)
-                written = write_result(
-                    source, schema, path, most_rows, self._settings.query_bytes, lambda: job.stopped is not None
-                )
-                return scanned, columns, written
-            except Exception as error:
-                if attempt == LOST_FILES or job.stopped or not lost_file(error):
-                    raise readable(error) from error
-        raise AssertionError("unreachable")
+    def _execute(
+        self, job: Job, session: Duck, checked: Checked, most_rows: int, path: Path, again: int = LOST_FILES
+    ) -> tuple[int, Written]:
+        """Bytes scanned and what was written. Files that vanish under a query are looked for once more."""
+        try:
+            session.refresh(checked.tables)
+            scanned = sum(self._listing.files(name).bytes for table in checked.tables for name in reads(table))
+            reader = session.run(checked.duckdb, checked.values).to_arrow_reader(FETCH_ROWS)
+            schema = result_schema(checked.columns, reader.schema)
+            caps = Caps(most_rows, self._settings.query_bytes, lambda: job.stopped is not None)
+            return scanned, write_result(reader, schema, path, caps)
+        except Exception as error:
+            if again and not job.stopped and lost_file(error):
+                return self._execute(job, session, checked, most_rows, path, again - 1)
+            raise readable(error) from error
 
     def _open_session(self) -> Duck:
         scratch = Path(self._lake.store.location("results/.spill")).absolute()
@@ -250,12 +242,15 @@ class EmbeddedEngine:
         tables = Path(self._lake.store.location(TRANSFORMED)).absolute()
         return Duck(tables, bounds, self._listing, self._scans)
 
-    def _stopped(self, job: Job) -> None:
+    def _stopped(self, job: Job, error: Exception) -> None:
+        """End a query that did not come to its end: out of time, cancelled, or failed."""
         if job.stopped == "time":
             seconds = self._settings.query_seconds
             self._failed(job.name, QueryFailed(f"the query took longer than QUERY_SECONDS allows ({seconds:g} s)"))
-        else:
+        elif job.stopped:
             self._end(job.name, QueryState.CANCELLED)
+        else:
+            self._failed(job.name, error)
 
     def _failed(self, query_id: str, error: Exception) -> None:
         if not isinstance(error, LakeError):

@@ -28,7 +28,7 @@ class File:
     @property
     def partition(self) -> dict[str, str]:
         """``{"month": "2026-11"}`` of a file in ``…/month=2026-11/``."""
-        return dict(PARTITION.findall(os.path.dirname(self.path)))
+        return dict(PARTITION.findall(self.path.rpartition("/")[0]))
 
 
 @dataclass(frozen=True, slots=True)

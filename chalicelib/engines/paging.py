@@ -33,22 +33,29 @@ class Written:
     truncated: bool
 
 
-def write_result(
-    batches: Any, schema: pa.Schema, path: Path, most_rows: int, most_bytes: int, stopped: Callable[[], bool]
-) -> Written:
-    """Write Arrow batches to ``path`` until they end, a cap is reached or ``stopped`` says so."""
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """When to stop writing a result: rows, bytes, or when ``stopped`` says so."""
+
+    rows: int
+    bytes: int
+    stopped: Callable[[], bool]
+
+
+def write_result(batches: Any, schema: pa.Schema, path: Path, caps: Caps) -> Written:
+    """Write Arrow batches to ``path`` until they end or a cap is reached."""
     rows, truncated = 0, False
     with path.open("wb") as sink:
         with pq.ParquetWriter(sink, schema, compression="zstd", compression_level=1, store_schema=True) as writer:
             for batch in regrouped(batches, schema):
-                if rows + batch.num_rows > most_rows:
-                    batch, truncated = batch.slice(0, most_rows - rows), True
+                if rows + batch.num_rows > caps.rows:
+                    batch, truncated = batch.slice(0, caps.rows - rows), True
                 if batch.num_rows:
                     writer.write_table(batch, row_group_size=GROUP_ROWS)
                     rows += batch.num_rows
-                if sink.tell() > most_bytes:
+                if sink.tell() > caps.bytes:
                     truncated = True
-                if truncated or stopped():
+                if truncated or caps.stopped():
                     break
         return Written(rows, sink.tell(), truncated)
 

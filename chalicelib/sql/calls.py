@@ -49,9 +49,7 @@ def matches(form: Form, arguments: list[Argument]) -> tuple[int, dict[str, Type]
         if isinstance(argument, Value) and "=>" not in parameter:
             if not bind(parameter, argument.type, bound):
                 return None
-        elif isinstance(argument, Value) or "=>" not in parameter:
-            return None
-        elif len(split_types(parameter.split("=>")[0].strip("()"))) != argument.parameters:
+        elif isinstance(argument, Value) or arity(parameter) != argument.parameters:
             return None
     distance = 0
     for parameter, argument in zip(parameters, arguments, strict=True):
@@ -61,6 +59,12 @@ def matches(form: Form, arguments: list[Argument]) -> tuple[int, dict[str, Type]
                 return None
             distance += steps(argument.type, wanted)
     return distance, bound
+
+
+def arity(parameter: str) -> int | None:
+    """How many arguments a parameter's lambda takes; None when it is no lambda."""
+    takes, arrow, _ = parameter.partition("=>")
+    return len(split_types(takes.strip("()"))) if arrow else None
 
 
 def expanded(form: Form, count: int) -> list[str] | None:
@@ -121,7 +125,7 @@ def resolve(parameter: str, bound: dict[str, Type]) -> Type:
 
 def steps(given: Type, wanted: Type) -> int:
     """How much of a change a coercion is; 0 for none."""
-    if given == wanted or given == UNKNOWN or (given.name == wanted.name and not given.args):
+    if given in (wanted, UNKNOWN) or (given.name == wanted.name and not given.args):
         return 0
     order = (
         "tinyint",

@@ -81,7 +81,8 @@ class Expressions:
         return coerce(made, BOOLEAN)
 
     @contextmanager
-    def without_aggregates(self, where: str) -> Iterator[None]:
+    def without_aggregates(self) -> Iterator[None]:
+        """Where no aggregate or window function may stand."""
         before, self.allows_aggregates = self.allows_aggregates, False
         try:
             yield
@@ -431,7 +432,7 @@ class Expressions:
         field = node.this.name.lower()
         if field not in EXTRACTED:
             self.statement.refuse(node, f"EXTRACT({field.upper()} …) is not supported")
-        return self.called(node, field, [self.value(node.expression, scope)])
+        return self.called(field, [self.value(node.expression, scope)])
 
     def trim(self, node: exp.Trim, scope: Scope) -> Value:
         self.statement.only(node, "this", "expression", "position")
@@ -439,11 +440,11 @@ class Expressions:
         if signs := node.args.get("expression"):
             value, taken = self.value(node.this, scope), self.value(signs, scope)
             return Value(f"{function}({coerce(value, VARCHAR)}, {coerce(taken, VARCHAR)})", VARCHAR)
-        return self.called(node, function, [self.value(node.this, scope)])
+        return self.called(function, [self.value(node.this, scope)])
 
     def position(self, node: exp.StrPosition, scope: Scope) -> Value:
         self.statement.only(node, "this", "substr")
-        return self.called(node, "strpos", [self.value(node.this, scope), self.value(node.args["substr"], scope)])
+        return self.called("strpos", [self.value(node.this, scope), self.value(node.args["substr"], scope)])
 
     def current_date(self, node: exp.Expr, _scope: Scope) -> Value:
         self.statement.only(node)
@@ -513,12 +514,11 @@ class Expressions:
         value, form = made
         return replace(value, sql=f"{form.after.format(value.sql)}") if form and form.after else value
 
-    def called(self, node: exp.Expr, name: str, arguments: Sequence[Value]) -> Value:
+    def called(self, name: str, arguments: Sequence[Value]) -> Value:
         """A function of a syntax of its own."""
         form, bound = choose(name, forms()[SAME_AS.get(name, name)], list(arguments))
-        return rendered(
-            form, bound, [coerced(form, bound, *pair) for pair in zip(arguments, form.parameters, strict=True)]
-        )
+        pairs = zip(arguments, form.parameters, strict=True)
+        return rendered(form, bound, [coerced(form, bound, *pair) for pair in pairs])
 
     def invoked(self, node: exp.Anonymous, scope: Scope) -> tuple[Value, Form | None]:
         """A call as written, and its form, before what FILTER and OVER add."""
@@ -598,7 +598,7 @@ class Expressions:
             self.queries.name_of(variable).lower(): Value(name, kind)
             for variable, name, kind in zip(node.expressions, names, kinds, strict=True)
         }
-        with self.without_aggregates("a lambda"):
+        with self.without_aggregates():
             return self.value(node.this, scope.inside(variables)), names
 
     def qualified(self, call: Value, distinct: bool, order: Sequence[exp.Expr], scope: Scope) -> Value:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlglot import exp
-from sqlglot.tokens import Token
+from sqlglot.tokenizer_core import Token
 
 from chalicelib.engine import ResultColumn
 from chalicelib.errors import QueryRefused
@@ -26,6 +26,7 @@ from chalicelib.tables import Column
 QUERIES = (exp.Select, exp.Values, exp.Union, exp.Intersect, exp.Except, exp.Subquery)
 READS = "only SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, DESCRIBE and EXPLAIN are allowed"
 REMEMBERED = 512  # statements whose check is kept
+LONGEST_PATTERN = 100  # characters
 
 TableColumns = tuple[tuple[str, Type], ...]
 Tables = tuple[tuple[str, TableColumns], ...]
@@ -136,10 +137,8 @@ def show(sql: str, tokens: list[Token], tables: dict[str, TableColumns]) -> Chec
         return show_columns(sql, tokens[3], tables, with_types=False)
     if words == ["SHOW", "TABLES"]:
         return answer(sql, ["tab_name"], [[name] for name in sorted(tables)])
-    if (words[:3] == ["SHOW", "TABLES", "LIKE"] and len(words) == 4) or (
-        len(words) == 3 and words[:2] == ["SHOW", "TABLES"]
-    ):
-        pattern = re.compile(re.escape(tokens[-1].text).replace(r"\*", ".*").replace("%", ".*"))
+    if words[:3] == ["SHOW", "TABLES", "LIKE"] and len(words) == 4 and len(words[3]) < LONGEST_PATTERN:
+        pattern = re.compile(re.sub("%+", ".*", re.escape(tokens[3].text)))
         return answer(sql, ["tab_name"], [[name] for name in sorted(tables) if pattern.fullmatch(name)])
     raise refused_at(sql, tokens[0].start, READS)
 

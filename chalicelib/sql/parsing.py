@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from sqlglot import exp
 from sqlglot.dialects.trino import Trino
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.parsers.trino import TrinoParser
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from chalicelib.errors import QueryRefused
 from chalicelib.sql.types import Type, array, decimal, map_of
@@ -52,7 +52,7 @@ class LakeSql(Trino):
     Parser = LakeParser
 
     class Tokenizer(Trino.Tokenizer):
-        COMMANDS = frozenset()  # the words after EXPLAIN and SHOW are words too
+        COMMANDS: ClassVar[set[TokenType]] = set()  # the words after EXPLAIN and SHOW are words too
 
 
 LAKE_SQL = LakeSql()
@@ -108,7 +108,7 @@ def parse(sql: str, tokens: list[Token]) -> exp.Expr:
     try:
         trees = [tree for tree in LAKE_SQL.parser().parse(tokens, sql) if tree is not None]
     except ParseError as error:
-        raise syntax_error(sql, error) from None
+        raise syntax_error(error) from None
     except RecursionError:
         raise QueryRefused("the statement is nested too deeply") from None
     if len(trees) != 1:
@@ -160,7 +160,7 @@ def check_tokens(sql: str, tokens: list[Token]) -> None:
             raise refused_at(sql, token.start, "the expression is too long")
 
 
-def syntax_error(sql: str, error: ParseError) -> QueryRefused:
+def syntax_error(error: ParseError) -> QueryRefused:
     found = error.errors[0] if error.errors else {}
     described = re.sub(r"\s+", " ", str(found.get("description") or "not Trino's SQL"))[:300]
     highlight = str(found.get("highlight") or "")

@@ -18,7 +18,7 @@ from chalicelib.sql.scope import Col, Relation, Scope, Source, same
 from chalicelib.sql.types import BIGINT, UNKNOWN, Type, common, quote
 from chalicelib.sql.values import Value, coerce, shown
 
-SET_WORDS = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}
+SET_WORDS: dict[type[exp.Expr], str] = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}
 JOIN_SIDES = {"", "LEFT", "RIGHT", "FULL"}
 MOST_COLUMNS = 2_000
 MOST_SOURCES = 64
@@ -118,7 +118,7 @@ class Queries:
         before = self.expressions.windows
         self.expressions.windows = {**before, **self.window_names(node)}
         if where := node.args.get("where"):
-            with self.expressions.without_aggregates("WHERE"):
+            with self.expressions.without_aggregates():
                 parts.append(f"WHERE {self.expressions.boolean(where.this, scope, 'WHERE')}")
         items = self.items(node, scope)
         if group := node.args.get("group"):
@@ -187,11 +187,11 @@ class Queries:
 
     def grouping(self, group: exp.Group, items: Sequence[tuple[str | None, Value]], scope: Scope) -> str:
         self.statement.only(group, "expressions")
-        with self.expressions.without_aggregates("GROUP BY"):
+        with self.expressions.without_aggregates():
             return "GROUP BY " + ", ".join(self.group_item(part, items, scope) for part in group.expressions)
 
     def group_item(self, node: exp.Expr, items: Sequence[tuple[str | None, Value]], scope: Scope) -> str:
-        words = {exp.Rollup: "ROLLUP", exp.Cube: "CUBE", exp.GroupingSets: "GROUPING SETS"}
+        words: dict[type[exp.Expr], str] = {exp.Rollup: "ROLLUP", exp.Cube: "CUBE", exp.GroupingSets: "GROUPING SETS"}
         if word := words.get(type(node)):
             return f"{word} ({', '.join(self.group_item(part, items, scope) for part in node.expressions)})"
         if isinstance(node, exp.Tuple):
@@ -363,7 +363,7 @@ class Queries:
             if side or kind == "INNER":
                 self.statement.refuse(node, "a JOIN needs ON or USING")
             return f" CROSS JOIN {right}"
-        with self.expressions.without_aggregates("ON"):
+        with self.expressions.without_aggregates():
             return f" {side} JOIN {right} ON {self.expressions.boolean(condition, scope, 'ON')}"
 
     def using(self, node: exp.Join, known: Sequence[Source], scope: Scope) -> str:
@@ -433,9 +433,11 @@ class Queries:
     def unnest(self, node: exp.Unnest, scope: Scope) -> str:
         """``UNNEST(a, b) WITH ORDINALITY``: arrays side by side, the shorter ones filled up with nulls."""
         self.statement.only(node, "expressions", "alias", "offset")
-        with self.expressions.without_aggregates("UNNEST"):
+        with self.expressions.without_aggregates():
             values = [self.expressions.value(part, scope) for part in node.expressions]
-        lists, cells, columns = [], [], []
+        lists: list[tuple[str, str]] = []
+        cells: list[str] = []
+        columns: list[Col] = []
         for part, value in zip(node.expressions, values, strict=True):
             name = f"part{len(lists)}"
             lists.append((name, self.listed(part, value)))
