@@ -63,8 +63,8 @@ def import_history(event: S3Event) -> dict[str, Any]:
 
 
 @app.schedule(SCHEDULE, description="Drive what was left lying, merge small files, refresh the catalogue")
-def maintain(event: CloudWatchEvent) -> dict[str, Any]:
-    return events.maintain(service, event.context)
+def maintain(_: CloudWatchEvent) -> dict[str, Any]:
+    return events.maintain(service)
 
 
 @app.lambda_function()

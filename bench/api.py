@@ -78,9 +78,8 @@ class Client:
 @contextmanager
 def empty_route() -> Iterator[str]:
     """An empty route on Chalice's own local server."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", EMPTY_APP], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    command = [sys.executable, "-c", EMPTY_APP]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -203,8 +202,8 @@ def many_clients(server: LakeServer, clients: int, seconds: float) -> None:
         middle = statistics.median(seen.latencies) * 1000
         last = statistics.quantiles(seen.latencies, n=100)[-1] * 1000
         print(
-            f"{seen.clients:3} clients {seen.seconds:4.0f} s: {seen.throughput:6.1f} queries/s, median {middle:6.0f} ms, "
-            f"p99 {last:6.0f} ms, errors {len(seen.errors)}, mixed up {seen.wrong}"
+            f"{seen.clients:3} clients {seen.seconds:4.0f} s: {seen.throughput:6.1f} queries/s, "
+            f"median {middle:6.0f} ms, p99 {last:6.0f} ms, errors {len(seen.errors)}, mixed up {seen.wrong}"
         )
     for error in sorted(set(many.errors))[:5]:
         print(f"    {error}")

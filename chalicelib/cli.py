@@ -157,9 +157,7 @@ def transform(lake: Lake, keys: tuple[str, ...], everything: bool, since: str | 
     with bar("transform") as progress:
         if everything:
             with closing(service.engine()) as engine:
-                generation = pipeline.rebuild(
-                    service.lake, service.settings, engine.publish, since=since, progress=progress
-                )
+                generation = pipeline.rebuild(service.lake, engine.publish, since, progress)
             click.echo(f"every table is rebuilt: generation {generation}")
         elif keys:
             for key in keys:

@@ -64,8 +64,8 @@ def import_history(service: Service, event_key: str) -> dict[str, Any]:
 
     key = lake_key(service.settings, event_key)
     with watching.watched(service.settings, service.lake):
-        import_key(service.lake, service.settings, key)
-    return {"key": key}
+        summary = import_key(service.lake, service.settings, key)
+    return {"key": key, "rows": summary.total("read") if summary else None}
 
 
 def result_file(service: Service, told: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def result_file(service: Service, told: dict[str, Any]) -> dict[str, Any]:
     return {"key": convert(service.lake, told["key"], columns, told["most_rows"])}
 
 
-def maintain(service: Service, context: Any) -> dict[str, Any]:
+def maintain(service: Service) -> dict[str, Any]:
     """Drive what was left lying."""
     from chalicelib.pipeline import catch_up
 

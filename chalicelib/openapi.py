@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from datetime import datetime
 from enum import EnumType
 from functools import cache
@@ -246,6 +246,7 @@ def run_schema(*, listed: bool) -> Schema:
 def listed_table() -> Schema:
     schema = record_schema(CatalogueTable)
     del schema["properties"]["partitions"]  # one table's own page lists them
+    schema["required"].remove("partitions")
     return schema
 
 
@@ -304,7 +305,7 @@ def record_schema(kind: Any) -> Schema:
         "type": "object",
         "description": (kind.__doc__ or "").strip().splitlines()[0],
         "properties": {name: value_schema(hints[name]) for name in names},
-        "required": [each.name for each in fields(kind) if each.default is MISSING] or names,
+        "required": names,
         "additionalProperties": False,
     }
 

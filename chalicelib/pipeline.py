@@ -6,12 +6,13 @@ A step that was interrupted is found again by :func:`unhandled` and done by :fun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chalicelib.dropped import unimported
 from chalicelib.lake import Lake
 
 if TYPE_CHECKING:
+    from chalicelib.history import ImportSummary
     from chalicelib.settings import Settings
     from chalicelib.transform import TransformReport
 
@@ -35,30 +36,30 @@ def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None) -
 
     reports = transform_pending(lake, progress)
     resolve_keys(lake, [name for report in reports for name in report.files])
-    exports = list(unimported(lake))
-    for key in exports:
+    dropped = list(unimported(lake))
+    for key in dropped:
         import_key(lake, settings, key)
-    return len(reports) + len(exports)
+    return len(reports) + len(dropped)
 
 
-def rebuild(lake: Lake, settings: Settings, publish: Callable[[str], None], **options: Any) -> str:
+def rebuild(
+    lake: Lake, publish: Callable[[str], None], since: str | None = None, progress: Progress | None = None
+) -> str:
     """Build every table anew from raw, beside those in force, and ``publish`` them; answers the generation."""
-    from chalicelib import transform
+    from chalicelib import history, transform
     from chalicelib.plays import resolve
 
-    def with_exports(generation: str) -> None:
-        from chalicelib.history import rebuild
-
-        rebuild(lake.in_generation(generation))
+    def complete_and_publish(generation: str) -> None:
+        history.rebuild(lake.in_generation(generation))
         publish(generation)
 
-    generation = transform.rebuild(lake, with_exports, **options)
-    resolve(lake)
+    generation = transform.rebuild(lake, complete_and_publish, since, progress=progress)
+    resolve(lake)  # what arrived meanwhile
     return generation
 
 
-def import_key(lake: Lake, settings: Settings, key: str) -> Any:
-    """Import one privacy export of the raw zone."""
+def import_key(lake: Lake, settings: Settings, key: str) -> ImportSummary | None:
+    """Import a privacy export that was put into the raw zone; None when an import itself has put it there."""
     from chalicelib.history import import_export
 
     return import_export(lake, settings, key)

@@ -221,8 +221,8 @@ def test_over_a_minute_a_token_gets_what_it_may(hands):
         (float("-inf"), "-Infinity"),
         (Decimal("1.10"), "1.10"),
         (date(2026, 1, 2), "2026-01-02"),
-        (datetime(2026, 1, 2, 3, 4, 5), "2026-01-02T03:04:05.000Z"),
-        (datetime(2026, 1, 2, 3, 4, 5, 123456), "2026-01-02T03:04:05.123456Z"),
+        (datetime(2026, 1, 2, 3, 4, 5), "2026-01-02T03:04:05.000Z"),  # noqa: DTZ001 (the lake's are UTC)
+        (datetime(2026, 1, 2, 3, 4, 5, 123456), "2026-01-02T03:04:05.123456Z"),  # noqa: DTZ001
         (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05.000Z"),
         (time(3, 4, 5), "03:04:05"),
         ([1, None, "x"], [1, None, "x"]),
