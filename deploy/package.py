@@ -42,7 +42,7 @@ EPOCH = 315_619_200  # 1980-01-02 UTC as a file time: the same content is to mak
 LAPTOP_ONLY = frozenset(
     f"chalicelib.{name}"
     for name in (
-        "__main__", "arrivals", "cli", "doctor", "httpserver", "serve", "tabulate", "ticker",
+        "__main__", "arrivals", "cli", "doctor", "httpserver", "serve", "ticker",
         "engines.book", "engines.crawler", "engines.duck", "engines.embedded", "engines.listing", "engines.paging",
         "engines.slots",
     )

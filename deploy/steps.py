@@ -1,0 +1,466 @@
+"""A deployment, step by step. Each step looks at what is there first, so that running again changes nothing more,
+and mends what an interrupted one left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from chalicelib.lake import Lake
+from chalicelib.schedule import next_time
+from chalicelib.settings import Settings
+from chalicelib.stores.s3 import BucketStore
+from deploy import costs, layers, package, record, stacks
+from deploy.checks import Account, check_account, check_python, check_settings
+from deploy.errors import DeployFailed
+from deploy.functions import FUNCTIONS, PANDAS, PYARROW
+from deploy.names import Names
+from deploy.template import Options, app_template, data_template
+
+CHALICE_SECONDS = 900  # s that `chalice deploy` may take
+NO_DEPENDENCIES = "Could not install dependencies"  # Chalice says so, exits 0, and has deployed a broken zip
+RETRIES, EVENT_AGE = 2, 6 * 3600  # of an asynchronous event: Lambda's most retries, and s
+SECRET_SETTINGS = ("spotipy_client_id", "spotipy_client_secret", "api_token")
+OF_THE_STAGE = ("lake_url", "secrets_url", "athena_workgroup", "glue_database", "glue_crawler", "extract_function",
+                "transform_function", "result_function", "lake_stage")  # fmt: skip
+APP_SECRET = "spotify-app"
+VIEW_SECONDS = 60.0  # s that making one view may take
+LATE = 3  # times the schedule's period without a successful run that raise the alarm
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line says."""
+
+    stage: str
+    email: str = ""
+    budget_usd: float = 10.0
+    log_days: int = 30
+    tracing: bool = False
+    pyarrow_layer: str = ""
+    pandas_layer: str = ""
+    secrets_url: str = ""
+    force: bool = False
+
+
+class Deployment:
+    """One stage's deployment. ``say`` gets a line for each thing that was done."""
+
+    def __init__(
+        self,
+        choices: Choices,
+        session: Any,
+        settings: Settings,
+        *,
+        say: Say = print,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.choices = choices
+        self.session = session
+        self.settings = settings
+        self.say = say
+        self.sleep = sleep
+
+    # --- the commands ---------------------------------------------------------------------------------------------
+
+    def check(self) -> package.Package:
+        """Say what would be made, how large and how dear it is. Makes nothing in AWS."""
+        names = self.account.names
+        self.say(f"stage {names.stage} in account {names.account}, {names.region}, as {self.account.who}")
+        built = self._build({kind: f"arn:of:{kind}" for kind in layers.CONTENTS})
+        self.say(
+            f"zip {built.zipped / 1e6:.1f} MB ({built.unzipped / 1e6:.0f} MB unpacked); layers "
+            + ", ".join(f"{each.kind} {each.zipped / 1e6:.1f} MB" for each in self._layers.values())
+        )
+        made = len(app_template(names, Options())["Resources"]) + len(data_template(names, Options())["Resources"])
+        self.say(f"{len(FUNCTIONS)} functions with a role each, an API, and {made} resources in two stacks")
+        for line in costs.told(costs.estimate(costs.Use(costs.runs_a_month(self.settings.extract_schedule)))):
+            self.say(f"  {line}")
+        for line in check_settings(self.settings):
+            self.say(f"note: {line}")
+        return built
+
+    def up(self) -> str:
+        """Deploy; answers the API's address."""
+        self.check()
+        names = self.account.names
+        with step("the data stack"):
+            self._stack(names.data_stack, data_template(names, self._options(late=False)))
+        with step("the lock in the lake"):
+            lock = record.deploying(self.store)
+            lock.__enter__()
+        try:
+            url = self._deploy()
+        finally:
+            lock.__exit__(None, None, None)
+        self._tell(url)
+        return url
+
+    def down(self, *, data: bool = False) -> None:
+        """Remove the stage; its data too if told so. Whatever is already gone is passed over."""
+        names = self.account.names
+        if self._bucket_exists():
+            with record.deploying(self.store):
+                self._remove_functions()
+                self.store.delete([record.RECORD, record.DONE])
+        else:
+            self._remove_functions(stored=False)
+        with step("the layers"):
+            self.say(f"layers: {layers.remove(names, self.session.client('lambda'))} versions removed")
+        with step("the stack"):
+            gone = stacks.delete(self.session.client("cloudformation"), names.stack, sleep=self.sleep)
+            self.say(f"stack {names.stack}: {'removed' if gone else 'was not there'}")
+        if data:
+            self._remove_data()
+        else:
+            self.say(f"the data stays: bucket {names.bucket} and secrets {names.secret}/* (down --data removes them)")
+
+    # --- what they are made of ------------------------------------------------------------------------------------
+
+    def _deploy(self) -> str:
+        names = self.account.names
+        with step("the layers"):
+            arns = self._publish_layers()
+        with step("the stack"):
+            self._stack(names.stack, app_template(names, self._options()), upload=self._upload_template)
+        with step("the package"):
+            built = self._build(arns)
+        with step("chalice deploy"):
+            url = self._chalice_deploy(built)
+        with step("what becomes of failed events"):
+            self._dead_letter()
+        with step("old layer versions"):
+            layers.remove(names, self.session.client("lambda"), keep=arns.values())
+        with step("the Spotify app's credentials"):
+            self._store_credentials()
+        with step("the views"):
+            self._make_views()
+        with step("the partitions"):
+            self._register_partitions()
+        return url
+
+    @cached_property
+    def account(self) -> Account:
+        check_python()
+        return check_account(self.choices.stage, self.session)
+
+    @cached_property
+    def store(self) -> BucketStore:
+        s3 = self.session.client("s3")
+        return BucketStore(self.account.names.bucket, s3=lambda: s3)
+
+    @cached_property
+    def _layers(self) -> dict[str, layers.Layer]:
+        return layers.build_layers()
+
+    @property
+    def secrets_url(self) -> str:
+        return self.choices.secrets_url or f"secretsmanager:{self.account.names.secret}"
+
+    def _environment(self) -> dict[str, str]:
+        """The functions' settings: the stage's own, and what the deployer's environment says but secrets."""
+        names = self.account.names
+        own = {
+            "LAKE_URL": names.lake_url,
+            "SECRETS_URL": self.secrets_url,
+            "ATHENA_WORKGROUP": names.workgroup,
+            "GLUE_DATABASE": names.database,
+            "GLUE_CRAWLER": names.crawler,
+            "EXTRACT_FUNCTION": names.function("run_extraction"),
+            "TRANSFORM_FUNCTION": names.function("transform"),
+            "RESULT_FUNCTION": names.function("result_file"),
+            "LAKE_STAGE": names.base,
+        }
+        default = Settings()
+        given = {
+            each.name.upper(): str(getattr(self.settings, each.name))
+            for each in fields(Settings)
+            if each.name not in (*SECRET_SETTINGS, *OF_THE_STAGE)
+            and getattr(self.settings, each.name) != getattr(default, each.name)
+        }
+        return {**given, "EXTRACT_SCHEDULE": self.settings.extract_schedule, **own}
+
+    def _options(self, *, late: bool = True) -> Options:
+        options = Options(
+            log_days=self.choices.log_days,
+            budget_usd=self.choices.budget_usd,
+            email=self.choices.email,
+            managed_secrets=not self.choices.secrets_url,
+        )
+        if not late:
+            return options
+        period = self._period_hours()
+        return replace(
+            options,
+            late_hours=LATE * period,
+            watch_seconds=int(min(max(period, 1.0), 24.0) * 3600),
+            generation=Lake(self.store).generation(),
+        )
+
+    def _period_hours(self) -> float:
+        from chalicelib.clock import now
+
+        first = next_time(self.settings.extract_schedule, now())
+        return (next_time(self.settings.extract_schedule, first) - first).total_seconds() / 3600
+
+    def _stack(self, name: str, template: dict[str, Any], **more: Any) -> None:
+        names = self.account.names
+        client = self.session.client("cloudformation")
+        tags = {"app": names.app, "stage": names.stage}
+        self.say(f"stack {name}: {stacks.ensure(client, name, template, tags, sleep=self.sleep, **more)}")
+
+    def _upload_template(self, body: bytes) -> str:
+        names = self.account.names
+        key = "state/deploy/template.json"
+        self.store.write(key, body, content_type="application/json")
+        return f"https://{names.bucket}.s3.{names.region}.amazonaws.com/{key}"
+
+    def _build(self, arns: dict[str, str]) -> package.Package:
+        built = package.build(
+            self.account.names, self._environment(), arns,
+            reserve=self.account.can_reserve, tracing=self.choices.tracing,
+        )  # fmt: skip
+        ours = {kind: layer for kind, layer in self._layers.items() if not self._foreign(kind)}
+        package.check_sizes(built, ours)
+        package.check_imports(built, ours)
+        return built
+
+    def _foreign(self, kind: str) -> str:
+        return {PYARROW: self.choices.pyarrow_layer, PANDAS: self.choices.pandas_layer}[kind]
+
+    def _publish_layers(self) -> dict[str, str]:
+        arns = {}
+        for kind, layer in self._layers.items():
+            arn, new = self._foreign(kind), False
+            if not arn:
+                arn, new = layers.publish(layer, self.account.names, self.session.client("lambda"))
+            self.say(f"layer {kind}: {'published' if new else 'unchanged'} ({arn})")
+            arns[kind] = arn
+        return arns
+
+    def _chalice_deploy(self, built: package.Package) -> str:
+        names = self.account.names
+        done = self._done()
+        held = record.fetch(built.folder, names, self.store, self.session)
+        if done.get("digest") == built.digest and not self.choices.force and record.api_url(held):
+            self.say("functions and API: unchanged")
+            return record.api_url(held)
+        self._note_done(digest=None)
+        run_chalice("deploy", built.folder, names, self.session)
+        url = record.api_url(record.keep(built.folder, names, self.store))
+        self._note_done(digest=built.digest)
+        self.say(f"functions and API: deployed ({url})")
+        return url
+
+    def _done(self) -> dict[str, Any]:
+        done: dict[str, Any] = json.loads(self.store.read(record.DONE)) if self.store.stat(record.DONE) else {}
+        return done
+
+    def _note_done(self, **what: Any) -> None:
+        self.store.write(record.DONE, json.dumps(self._done() | what).encode(), content_type="application/json")
+
+    def _dead_letter(self) -> None:
+        """Whatever an event's function fails at three times ends in the dead-letter queue with its reason."""
+        names, client = self.account.names, self.session.client("lambda")
+        wanted = {"OnFailure": {"Destination": names.dead_letters_arn}}
+        for function in FUNCTIONS:
+            if not function.asynchronous:
+                continue
+            name = names.function(function.handler)
+            if self._destination(client, name) != names.dead_letters_arn:
+                client.put_function_event_invoke_config(
+                    FunctionName=name, MaximumRetryAttempts=RETRIES, MaximumEventAgeInSeconds=EVENT_AGE,
+                    DestinationConfig=wanted,
+                )  # fmt: skip
+                self.say(f"{function.handler}: failed events go to {names.dead_letters}")
+
+    def _destination(self, client: Any, name: str) -> str:
+        try:
+            held = client.get_function_event_invoke_config(FunctionName=name)
+        except client.exceptions.ResourceNotFoundException:
+            return ""
+        return str(held.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", ""))
+
+    def _store_credentials(self) -> None:
+        """The Spotify app's credentials go from .env to the stage's secret, never into an environment."""
+        from chalicelib.secrets import open_secrets
+
+        if not (self.settings.spotipy_client_id and self.settings.spotipy_client_secret):
+            return
+        held = {"client_id": self.settings.spotipy_client_id, "client_secret": self.settings.spotipy_client_secret}
+        secrets = open_secrets(replace(self.settings, secrets_url=self.secrets_url))
+        text = json.dumps(held)
+        if secrets.read(APP_SECRET) != text:
+            secrets.write(APP_SECRET, text)
+            self.say("the Spotify app's credentials: stored")
+
+    def _make_views(self) -> None:
+        from chalicelib.views import views
+
+        listed = list(views())
+        digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+        if self._done().get("views") == digest and not self.choices.force:
+            self.say(f"views: unchanged ({len(listed)})")
+            return
+        for name, sql in listed:
+            self._run_statement(f"CREATE OR REPLACE VIEW {name} AS {sql}")
+        self._note_done(views=digest)
+        self.say(f"views: {len(listed)} made")
+
+    def _run_statement(self, sql: str) -> None:
+        """Run one DDL statement in Athena, within VIEW_SECONDS."""
+        names, athena = self.account.names, self.session.client("athena")
+        query_id = athena.start_query_execution(
+            QueryString=sql, WorkGroup=names.workgroup, QueryExecutionContext={"Database": names.database}
+        )["QueryExecutionId"]
+        waited, pause = 0.0, 0.2
+        while waited < VIEW_SECONDS:
+            status = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
+            if status["State"] == "SUCCEEDED":
+                return
+            if status["State"] in ("FAILED", "CANCELLED"):
+                raise DeployFailed(f"{sql[:60]}…: {status.get('StateChangeReason', status['State'])}")
+            self.sleep(pause)
+            waited, pause = waited + pause, min(pause * 1.5, 2.0)
+        raise DeployFailed(f"{sql[:60]}… takes longer than {VIEW_SECONDS:g} s")
+
+    def _register_partitions(self) -> None:
+        """Partitions of data that is there already, and the first crawl."""
+        from chalicelib.engines.glue import GlueTables
+
+        names, glue = self.account.names, self.session.client("glue")
+        added = GlueTables(names.database, Lake(self.store), glue=glue).register_all()
+        self.say(f"partitions: {len(added)} registered")
+        if not self._done().get("crawled"):
+            try:
+                glue.start_crawler(Name=names.crawler)
+            except glue.exceptions.CrawlerRunningException:
+                pass
+            self._note_done(crawled=True)
+            self.say("the first crawl has begun: GET /crawls/latest shows it")
+
+    def _tell(self, url: str) -> None:
+        self.say(f"\nThe API: {url}")
+        self.say("\nFor the commands of this lake, its login and its tokens:")
+        for name, value in sorted({**self._environment(), "AWS_REGION": self.account.names.region}.items()):
+            if name in ("LAKE_URL", "SECRETS_URL", "ATHENA_WORKGROUP", "GLUE_DATABASE", "GLUE_CRAWLER",
+                        "EXTRACT_FUNCTION", "AWS_REGION"):  # fmt: skip
+                self.say(f"  export {name}={value}")
+        self.say("  python -m chalicelib login                     # a listener's authorisation, stored in AWS")
+        self.say("  python -m chalicelib token add NAME --scope run   # a token for the API, shown this once")
+
+    # --- removing -------------------------------------------------------------------------------------------------
+
+    def _remove_functions(self, *, stored: bool = True) -> None:
+        names = self.account.names
+        folder = package.BUILD / names.stage
+        if stored:
+            held = record.fetch(folder, names, self.store, self.session)
+        else:
+            found = list(record.discover(names, self.session))
+            held = {"resources": found, "schema_version": "2.0", "backend": "api"}
+            path = folder / ".chalice" / "deployed" / f"{names.stage}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(held))
+        if not held["resources"]:
+            self.say("functions and API: were not there")
+            return
+        with step("chalice delete"):
+            if not (folder / "app.py").exists():
+                self._build({kind: f"arn:of:{kind}" for kind in layers.CONTENTS})
+            run_chalice("delete", folder, names, self.session)
+        self.say("functions and API: removed")
+
+    def _bucket_exists(self) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            self.session.client("s3").head_bucket(Bucket=self.account.names.bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
+                return False
+            raise
+        return True
+
+    def _remove_data(self) -> None:
+        names = self.account.names
+        with step("the data stack"):
+            stacks.delete(self.session.client("cloudformation"), names.data_stack, sleep=self.sleep)
+        with step("the bucket"):
+            if self._bucket_exists():
+                count = empty_bucket(self.session.client("s3"), names.bucket)
+                self.session.client("s3").delete_bucket(Bucket=names.bucket)
+                self.say(f"bucket {names.bucket}: removed with {count} objects and versions")
+        with step("the secrets"):
+            manager = self.session.client("secretsmanager")
+            for which in ("api", "spotify"):
+                try:
+                    manager.delete_secret(SecretId=f"{names.secret}/{which}", ForceDeleteWithoutRecovery=True)
+                except manager.exceptions.ResourceNotFoundException:
+                    continue
+                self.say(f"secret {names.secret}/{which}: removed")
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Names the step that an error of AWS or of the lake came from."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from chalicelib.errors import LakeError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError, LakeError) as error:
+        raise DeployFailed(
+            f"{name}: {error}. What is done is kept; run the same command again when it is mended"
+        ) from error
+    except DeployFailed as error:
+        raise DeployFailed(f"{name}: {error}") from error
+
+
+def run_chalice(command: str, folder: Path, names: Names, session: Any) -> str:
+    """Run Chalice's own command on the staged project. Raises DeployFailed with the end of what it said."""
+    credentials = session.get_credentials().get_frozen_credentials()
+    environment = {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+        "AWS_DEFAULT_REGION": names.region,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    if credentials.token:
+        environment["AWS_SESSION_TOKEN"] = credentials.token
+    call = [sys.executable, "-m", "chalice.cli", "--project-dir", str(folder), command, "--stage", names.stage]
+    try:
+        done = subprocess.run(
+            call, env=environment, capture_output=True, text=True, timeout=CHALICE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise DeployFailed(f"chalice {command} takes longer than {CHALICE_SECONDS} s") from None
+    if done.returncode or NO_DEPENDENCIES in done.stdout:
+        raise DeployFailed(f"chalice {command} failed: {(done.stderr or done.stdout).strip()[-1500:]}")
+    return done.stdout
+
+
+def empty_bucket(s3: Any, bucket: str) -> int:
+    """Delete every object in every version; answers how many."""
+    count = 0
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        listed = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+        if listed:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": listed, "Quiet": True})
+            count += len(listed)
+    return count
