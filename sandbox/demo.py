@@ -64,6 +64,7 @@ def spotify() -> Iterator[Mapping[str, str]]:
 def log_in(environ: Mapping[str, str]) -> None:
     """Authorise at the sandbox: its consent page says yes by itself, so fetching it is all a browser would do."""
     import requests
+
     from chalicelib.secrets import open_secrets
     from chalicelib.spotify.auth import login
 
