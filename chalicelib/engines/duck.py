@@ -164,7 +164,7 @@ def failed(error: Exception) -> LakeError:
     """DuckDB's failure as a person should read it; what its own text says of places is about the translation."""
     message = re.split(r"\n\s*LINE \d+:", str(error))[0].strip()
     if FAILURE_MARK in message:
-        message = message.partition(FAILURE_MARK)[2].removesuffix("' to BOOL")
+        message = message.partition(FAILURE_MARK)[2].removesuffix("' to INT32")
     for told, tell in TOLD:
         if re.search(told, message):
             return tell(message)
@@ -184,8 +184,13 @@ def division_by_zero(_message: str) -> LakeError:
     return QueryFailed("Division by zero")
 
 
+def several_rows(_message: str) -> LakeError:
+    return QueryFailed("a subquery that stands for a value has returned more than one row")
+
+
 TOLD: tuple[tuple[str, Callable[[str], LakeError]], ...] = (
     (r"(?i)max_temp_directory_size|failed to offload", out_of_disk),
     (r"(?i)^out of memory", out_of_memory),
     (r"Division by zero", division_by_zero),
+    (r"More than one row returned by a subquery", several_rows),
 )

@@ -482,7 +482,7 @@ class Expressions:
                 f"{value} IS NOT NULL AND {key} IS NOT NULL AND NOT map_contains({value}, {key})",
                 f"'Key not present in map: ' || CAST({key} AS VARCHAR)",
             )
-            return Value(f"CASE {missing} ELSE element_at({value}, {key}) END", value.type.args[1])
+            return Value(f"CASE {missing} ELSE map_extract_value({value}, {key}) END", value.type.args[1])
         if value.type.name == "row" and isinstance(index.constant, int) and 1 <= index.constant <= len(value.type.args):
             field = value.type.fields[index.constant - 1]
             return Value(f"struct_extract({value}, {text(field)})", value.type.args[index.constant - 1])
@@ -512,7 +512,7 @@ class Expressions:
 
     def finished(self, made: tuple[Value, Form | None]) -> Value:
         value, form = made
-        return replace(value, sql=f"{form.after.format(value.sql)}") if form and form.after else value
+        return replace(value, sql=form.after.format(value.sql, type=value.type.duckdb)) if form and form.after else value
 
     def called(self, name: str, arguments: Sequence[Value]) -> Value:
         """A function of a syntax of its own."""

@@ -14,12 +14,17 @@ LARGEST = 400_000  # characters of one translated expression; templates repeat t
 FAILURE_MARK = "lake: "  # stands before the message of a failure of our own making
 
 
-def fail_when(condition: str, message: str) -> str:
-    """A branch of CASE that fails with ``message`` (DuckDB text) when ``condition`` holds, and that TRY can catch.
+def fail(message: str) -> str:
+    """An expression of any type that fails with ``message`` (DuckDB text) where it is reached, and that TRY catches.
 
-    DuckDB works out constants wherever they stand, so a plain failing expression would fail unreached.
+    DuckDB's own error() is volatile, which TRY does not take.
     """
-    return f"WHEN CAST(CASE WHEN {condition} THEN '{FAILURE_MARK}' || {message} ELSE 'false' END AS BOOLEAN) THEN NULL"
+    return f"list_extract([NULL], CAST('{FAILURE_MARK}' || {message} AS INTEGER))"
+
+
+def fail_when(condition: str, message: str) -> str:
+    """A branch of CASE that fails with ``message`` (DuckDB text) when ``condition`` holds."""
+    return f"WHEN {condition} THEN {fail(message)}"
 
 
 class TooComplex(ValueError):
