@@ -54,6 +54,7 @@ def decide(observed: pa.Table) -> Decided:
         return Decided(rows.select([column.name for column in PLAYS.columns]), rows, np.arange(rows.num_rows))
     board = Board.of(rows)
     board.absorb_extended()
+    board.absorb_account()
     board.absorb_account_into_extended()
     board.absorb_api()
     board.absorb_account_into_api()
@@ -97,7 +98,9 @@ class Board:
     user: Ints
     item: Ints  # -1: no id
     names: Ints  # parent and title, normalised; -1: no title
+    parent: Ints
     title: Ints
+    is_episode: Bools
     ended: Ints
     length: Ints  # ms; -1: not said
     device: Ints  # when the device says it was played; -1: not said
@@ -123,7 +126,9 @@ class Board:
             user=codes(rows["user_id"]),
             item=item,
             names=names,
+            parent=parent,
             title=title,
+            is_episode=flags(pc.equal(rows["item_type"], "episode")),
             ended=numbers(rows["ended_at"], 0),
             length=numbers(rows["ms_played"], -1),
             device=numbers(rows["offline_at"], -1),
@@ -156,6 +161,17 @@ class Board:
         key = joined(self.user, self.ended, self.length)
         self._absorb_equal((BY_NAME,), (BY_URI,), masked(joined(key, self.names), self.names), several=True)
         self._absorb_equal((NAMELESS,), (BY_URI, BY_NAME), masked(key, self.length - 1), several=True)
+
+    def absorb_account(self) -> None:
+        """Before 2024 account data told podcasts as music: without its title such a row is the episode of its show."""
+        if not self._present(ACCOUNT_NAMELESS):
+            return
+        same = joined(self.user, self.ended // MINUTE, self.length, self.parent)
+        untitled = (self.rank == ACCOUNT_NAMELESS) & (self.title < 0) & ~self.is_episode
+        episode = (self.rank == ACCOUNT) & self.is_episode
+        key = np.where((untitled | episode) & (self.parent >= 0), same, -1)
+        self._absorb_equal((ACCOUNT_NAMELESS,), (ACCOUNT,), key)
+        self.taken[:] = False
 
     def absorb_account_into_extended(self) -> None:
         if not self._present(ACCOUNT, ACCOUNT_NAMELESS) or not self._present(*EXTENDED):

@@ -61,9 +61,8 @@ def identities(rows: pa.Table, account: np.ndarray, family: np.ndarray, user_id:
         if not by_name:
             told = f"extended\x1f{user_id}\x1f{second}\x1f{uri[at]}\x1f{played[at]}"
         elif account[at]:
-            told = (
-                f"account\x1f{user_id}\x1f{second // 60}\x1f{parent[at]}\x1f{title[at]}\x1f{played[at]}\x1f{copy[at]}"
-            )
+            name = title[at] or f"\x1e{parent[at]}"
+            told = f"account\x1f{user_id}\x1f{second // 60}\x1f{name}\x1f{played[at]}\x1f{copy[at]}"
         else:
             told = f"named\x1f{user_id}\x1f{second}\x1f{parent[at]}\x1f{title[at]}\x1f{played[at]}"
         found.append(blake2b(told.encode(), digest_size=16).hexdigest())
@@ -88,9 +87,9 @@ def normalised_texts(column: pa.Array) -> list[str]:
 
 def copies(rows: pa.Table, family: np.ndarray) -> np.ndarray:
     """Which of equal rows of one family each is, from 0: in account data equal rows are different listens."""
-    title = normalised_codes(rows["item_name"])
+    title, parent = normalised_codes(rows["item_name"]), normalised_codes(parents(rows))
     minute, length = numbers(rows["ended_at"], 0) // MINUTE, numbers(rows["ms_played"], 0)
-    key = joined(family, minute, normalised_codes(parents(rows)), title, length)
+    key = joined(family, minute, title, np.where(title < 0, parent, -1), length)
     return np.asarray(pd.Series(key).groupby(key).cumcount().to_numpy(), np.int64)
 
 

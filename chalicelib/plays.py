@@ -3,16 +3,17 @@
 **Observations.** Every report of a listen is a row of ``plays_history`` and stays there. Its ``play_id`` is a digest
 of what identifies it, so that the same report read twice, from another file or another year's export, is the same
 row: for the extended streaming history (user, ts, URI or, where there is none, its names, ms_played); for account
-data (user, endTime, names, msPlayed, and which of several equal rows of one export it is: those are all true); for
-the API (user, played_at, URI).
+data (user, endTime, title or else artist, msPlayed, and which of several equal rows of one export it is: those are
+all true); for the API (user, played_at, URI).
 
 **Which observations are one listen.** From the richest to the poorest: extended history with a URI, with names only,
 with neither; the API; account data, with and without names. The richer absorbs the poorer, and takes from it what it
 does not say itself. Names are compared without regard to case, spacing and Unicode form.
 
 1. *Extended and extended*: same user, second and ms_played, and the poorer has the same names or none.
-2. *Account into extended*, one to one: same minute and msPlayed, and the same names, or the same title, or no names
-   on one side; then the same names within a minute.
+2. *Account into account*: a row of the years when podcasts stood among the music, without its title, is the episode
+   of the same show, minute and msPlayed. *Account into extended*, one to one: same minute and msPlayed, and the same
+   names, or the same title, or no names on one side; then the same names within a minute.
 3. *API into extended*, one to one, as many as go together: same id or else same title, and ``played_at`` within 30 s
    of the play's end, its start, or the time its device gives (Spotify has meant each of them); plays of 30 s and
    more first, which are all that the API reports. Then plays that may have been paused (started up to 15 minutes
