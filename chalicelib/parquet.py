@@ -95,20 +95,22 @@ def parquet_bytes(table: Table, rows: pa.Table) -> bytes:
 
 
 def parquet_of_sorted(table: Table, rows: pa.Table) -> bytes:
+    """Sorted rows as one Parquet file; they may have columns that are declared no more."""
     sink = io.BytesIO()
-    with parquet_writer(table, sink) as writer:
+    with parquet_writer(table, sink, rows.schema) as writer:
         writer.write_table(rows, row_group_size=ROW_GROUP)
     return sink.getvalue()
 
 
-def parquet_writer(table: Table, sink: io.IOBase) -> pq.ParquetWriter:
+def parquet_writer(table: Table, sink: io.IOBase, schema: pa.Schema | None = None) -> pq.ParquetWriter:
     unique = table.key if len(table.key) == 1 else ()
+    schema = schema or arrow_schema(table)
     return pq.ParquetWriter(
         sink,
-        arrow_schema(table),
+        schema,
         compression="zstd",
         compression_level=COMPRESSION_LEVEL,
-        use_dictionary=[column.name for column in table.physical_columns if column.name not in unique],
+        use_dictionary=[name for name in schema.names if name not in unique],
         dictionary_pagesize_limit=LARGEST_DICTIONARY,
         write_statistics=True,
         store_schema=False,

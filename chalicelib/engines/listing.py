@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chalicelib.lake import TRANSFORMED, Lake
+from chalicelib.merges import merges, replaced
 
 SETTLED = 50_000_000  # ns; a folder changed less than this before it was read may change again unnoticed
 PARTITION = re.compile(r"(\w+)=([^/]*)")
@@ -96,9 +97,18 @@ class Listing:
     def _read(self, folder: str) -> Reading:
         read_at = self._clock_ns()
         folders: list[tuple[str, int]] = []
-        files = in_force(sorted(walk(folder, folders), key=lambda file: file.path))
+        files = self._not_replaced(folder, in_force(sorted(walk(folder, folders), key=lambda file: file.path)))
         digest = hashlib.sha256(repr((folder, files)).encode()).hexdigest()
         return Reading(tuple(folders), read_at, TableFiles(files, digest))
+
+    def _not_replaced(self, folder: str, files: tuple[File, ...]) -> tuple[File, ...]:
+        """Without the files that a compaction has merged and not deleted yet."""
+        known = merges(self._lake, self._lake.generation(), Path(folder).name)
+        if not known:
+            return files
+        root = self._lake.store.location("").rstrip("/") + "/"
+        gone = replaced(known, {file.path.removeprefix(root): file.size for file in files})
+        return tuple(file for file in files if file.path.removeprefix(root) not in gone)
 
 
 def walk(folder: str, folders: list[tuple[str, int]]) -> Iterator[File]:

@@ -1,0 +1,249 @@
+"""Few large files instead of many small ones, without a moment at which a row is missing.
+
+One merge reads some files of a partition, writes down what it is about to replace
+(``state/compactions/<generation>/<table>/<month>-<digest>.json``), writes the merged file, and leaves the old files
+to queries under way; a later run deletes them once they have been replaced for ``GRACE``. The merged file is named
+after what it was made of, so that dying anywhere, or two merges at once, at worst leaves a row stored twice: the
+tables answer one row per key all the same, and the next merge drops what is equal. Files that appear or change
+meanwhile are not touched.
+
+Of observations that changed nothing the last is kept, and of tables whose history is open to queries the first too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from chalicelib.clock import Clock, now
+from chalicelib.errors import InvalidRequest, NotFound, WriteConflict
+from chalicelib.lake import Lake, ObjectInfo, table_prefix
+from chalicelib.merges import Merge, merges, note_key, replaced
+from chalicelib.parquet import arrow_schema, parquet_of_sorted, sort_rows
+from chalicelib.tables import BY_NAME, PHYSICAL, PLAYS_RESOLVED, TABLES, Table
+
+GRACE = timedelta(hours=1)  # twice the longest time limit of a query
+LARGEST_MERGE = 64 * 1024 * 1024  # bytes of files read together: bounds memory; larger files are left as they are
+
+Progress = Callable[[int, int, str], None]  # partitions done, of how many, the one at hand
+
+
+@dataclass(slots=True)
+class Compaction:
+    """What a compaction did."""
+
+    partitions: int = 0
+    files_merged: int = 0
+    files_written: int = 0
+    rows_read: int = 0
+    rows_written: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    files_deleted: int = 0
+
+    def __str__(self) -> str:
+        if not self.files_merged:
+            return f"nothing to merge; {self.files_deleted} replaced files deleted"
+        return (
+            f"merged {self.files_merged} files into {self.files_written} in {self.partitions} partitions "
+            f"({self.bytes_read:,} to {self.bytes_written:,} bytes, {self.rows_read:,} to {self.rows_written:,} rows); "
+            f"{self.files_deleted} replaced files deleted"
+        )
+
+
+def compact(
+    lake: Lake,
+    tables: Sequence[str] | None = None,
+    *,
+    min_files: int = 2,
+    grace: timedelta = GRACE,
+    clock: Clock = now,
+    progress: Progress | None = None,
+) -> Compaction:
+    """Merge the files of every partition that has at least ``min_files``, of all tables or those named.
+
+    Raises InvalidRequest for a name that is no table. Safe to interrupt, to repeat and to run beside anything.
+    """
+    done = Compaction()
+    generation = lake.generation()
+    found = list(partitions(lake, generation, chosen(tables)))
+    for number, partition in enumerate(found):
+        if progress:
+            progress(number, len(found), f"{partition.table.history} {partition.month}")
+        compact_partition(lake, partition, min_files, clock() - grace, done)
+    return done
+
+
+def chosen(names: Sequence[str] | None) -> list[Table]:
+    """The tables meant; plays_resolved is none of them: plays.py replaces its files itself."""
+    known = {**PHYSICAL, **BY_NAME}
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise InvalidRequest(f"there is no table {unknown[0]}; GET /tables lists them", table=unknown[0])
+    tables = [known[name] for name in names] if names else list(TABLES)
+    return [table for table in tables if table is not PLAYS_RESOLVED]
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One month of one physical table, and its files when it was listed."""
+
+    generation: str
+    table: Table
+    month: str
+    files: list[ObjectInfo]
+
+
+def partitions(lake: Lake, generation: str, tables: Sequence[Table]) -> Iterator[Partition]:
+    for table in tables:
+        prefix = table_prefix(generation, table.history)
+        infos = [info for info in lake.store.list(prefix) if info.key.endswith(".parquet")]
+        for folder, files in groupby(infos, key=lambda info: info.key.rpartition("/")[0]):
+            match = re.fullmatch(r"month=(\d{4}-\d\d)", folder.removeprefix(prefix))
+            if match:
+                yield Partition(generation, table, match[1], list(files))
+
+
+def compact_partition(
+    lake: Lake, partition: Partition, min_files: int, replaced_before: datetime, done: Compaction
+) -> None:
+    known = merges(lake, partition.generation, partition.table.history, partition.month)
+    done.files_deleted += delete_replaced(lake, known, partition.files, replaced_before)
+    gone = replaced(known, {info.key: info.size for info in partition.files})
+    live = [info for info in partition.files if info.key not in gone and info.size <= LARGEST_MERGE]
+    if len(live) < min_files:
+        return
+    done.partitions += 1
+    for group in groups(live):
+        if len(group) > 1:
+            merge(lake, partition, group, done)
+
+
+def groups(files: list[ObjectInfo]) -> Iterator[list[ObjectInfo]]:
+    """Files in the order of their keys, as many together as memory allows."""
+    group: list[ObjectInfo] = []
+    for info in files:
+        if group and sum(each.size for each in group) + info.size > LARGEST_MERGE:
+            yield group
+            group = []
+        group.append(info)
+    if group:
+        yield group
+
+
+def merge(lake: Lake, partition: Partition, files: list[ObjectInfo], done: Compaction) -> None:
+    """One file out of several."""
+    table = partition.table
+    try:
+        parts = [read(lake, info) for info in files]
+    except NotFound:
+        return  # somebody else has merged them
+    rows = pa.concat_tables(as_declared(table, parts))
+    kept = without_repeats(table, rows)
+    content = parquet_of_sorted(table, kept)
+    digest = hashlib.blake2b(json.dumps([[i.key, i.etag] for i in files]).encode(), digest_size=8).hexdigest()
+    merged = f"{files[0].key.rpartition('/')[0]}/compact-{digest}.parquet"
+    note = Merge(merged, {info.key: (info.size, info.etag) for info in files})
+    lake.store.write(note_key(partition.generation, table.history, partition.month, digest), note.as_json())
+    lake.store.write(merged, content, content_type="application/vnd.apache.parquet")
+    done.files_merged += len(files)
+    done.files_written += 1
+    done.rows_read += rows.num_rows
+    done.rows_written += kept.num_rows
+    done.bytes_read += sum(info.size for info in files)
+    done.bytes_written += len(content)
+
+
+def read(lake: Lake, info: ObjectInfo) -> pa.Table:
+    return pq.ParquetFile(io.BytesIO(lake.store.read(info.key))).read()
+
+
+def as_declared(table: Table, parts: Sequence[pa.Table]) -> list[pa.Table]:
+    """Files of any earlier declaration with today's columns; columns that are declared no more are kept behind them."""
+    fields = {field.name: field for field in arrow_schema(table)}
+    for part in parts:
+        for field in part.schema:
+            fields.setdefault(field.name, field.with_nullable(True))
+    schema = pa.schema(list(fields.values()))
+    return [
+        pa.Table.from_arrays(
+            [
+                part.column(field.name).cast(field.type)
+                if field.name in part.column_names
+                else pa.chunked_array([pa.nulls(part.num_rows, field.type)])
+                for field in schema
+            ],
+            schema=schema,
+        )
+        for part in parts
+    ]
+
+
+def without_repeats(table: Table, rows: pa.Table) -> pa.Table:
+    """Sorted rows without observations that changed nothing."""
+    rows = sort_rows(table, rows)
+    timed = "observed_at" in rows.column_names
+    content = [name for name in rows.column_names if name != "observed_at"]
+    same = equal_to_previous(rows, content)
+    if timed:
+        exact = pc.and_(same, equal_to_previous(rows, ["observed_at"]))
+        rows = rows.filter(pc.invert(exact))
+        same = equal_to_previous(rows, content)
+    elif rows.num_rows:
+        return rows.filter(pc.invert(same))
+    same_as_next = pa.concat_arrays([same.slice(1), pa.array([False])]) if len(same) else same
+    dropped = pc.and_(same, same_as_next) if table.shows_history else same_as_next
+    return rows.filter(pc.invert(dropped))
+
+
+def equal_to_previous(rows: pa.Table, names: Sequence[str]) -> pa.Array:
+    """For each row: whether it says in ``names`` what the row before says; null is equal to null."""
+    if rows.num_rows == 0:
+        return pa.array([], pa.bool_())
+    same = pa.array([True] * (rows.num_rows - 1))
+    for name in names:
+        column = comparable(rows.column(name).combine_chunks())
+        this, before = column.slice(1), column.slice(0, len(column) - 1)
+        both_null = pc.and_(pc.is_null(this), pc.is_null(before))
+        same = pc.and_(same, pc.or_(both_null, pc.fill_null(pc.equal(this, before), False)))
+    return pa.concat_arrays([pa.array([False]), same])
+
+
+def comparable(column: pa.Array) -> pa.Array:
+    """Lists of texts as one text each: Arrow compares no lists."""
+    return pc.binary_join(column, "\x1f") if pa.types.is_list(column.type) else column
+
+
+def delete_replaced(lake: Lake, known: Sequence[Merge], files: Sequence[ObjectInfo], before: datetime) -> int:
+    """Delete files that were replaced long enough ago and are still what was read; answers how many."""
+    there = {info.key: info for info in files}
+    deleted = 0
+    for each in known:
+        merged = there.get(each.merged)
+        written = merged or each.note
+        if written is None or written.modified > before:
+            continue
+        for key, (_, etag) in each.replaces.items() if merged else ():
+            if key in there and key != each.merged:
+                deleted += delete_unchanged(lake, key, etag)
+        lake.store.delete([each.note.key] if each.note else [])
+    return deleted
+
+
+def delete_unchanged(lake: Lake, key: str, etag: str) -> bool:
+    """Delete a file unless it has been written again since it was read."""
+    try:
+        lake.store.delete([key], if_match=etag)
+    except WriteConflict:
+        return False
+    return True
