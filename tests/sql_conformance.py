@@ -5,6 +5,8 @@ A case is an expression or a whole query, and what it answers: one value for an 
 because it could not answer as Trino does. ``Typed(value, type)`` also gives the column's type.
 """
 
+# ruff: noqa: E501  (one case a line reads as a table)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

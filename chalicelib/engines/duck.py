@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from chalicelib.engines.listing import Listing, TableFiles
 from chalicelib.errors import LakeError, QueryFailed, QueryRefused
-from chalicelib.sql import check
+from chalicelib.sql import Checked, check
 from chalicelib.sql.types import declared, quote, text
 from chalicelib.sql.values import FAILURE_MARK
 from chalicelib.tables import BY_NAME, PHYSICAL, Column
@@ -46,6 +47,7 @@ class Duck:
 
     def __init__(self, tables: Path, bounds: Bounds, listing: Listing, scans: MutableMapping[str, str]) -> None:
         self._listing = listing
+        self._folder = str(tables)
         self._scans = scans
         self._versions: dict[str, str] = {}
         self._connection = connect(tables, bounds)
@@ -68,6 +70,16 @@ class Duck:
             return self._connection.sql(sql, params=dict(values) or None)
         except duckdb.Error as error:
             raise failed(error) from error
+
+    def batches(self, checked: Checked, rows: int) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
+        """The rows of a checked statement, ``rows`` at a time, as DuckDB makes them."""
+        relation = self.run(checked.duckdb, checked.values)
+        if checked.kind != "explain":
+            reader = relation.to_arrow_reader(rows)
+            return reader.schema, reader
+        plan = "\n".join(str(row[-1]) for row in relation.fetchall()).replace(self._folder, "")
+        table = pa.table({"Query Plan": plan.splitlines()})
+        return table.schema, table.to_batches()
 
     def columns_of(self, files: TableFiles) -> list[tuple[str, str]]:
         """Name and DuckDB type of the columns of all files together."""

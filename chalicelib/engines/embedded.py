@@ -223,10 +223,10 @@ class EmbeddedEngine:
         try:
             session.refresh(checked.tables)
             scanned = sum(self._listing.files(name).bytes for table in checked.tables for name in reads(table))
-            reader = session.run(checked.duckdb, checked.values).to_arrow_reader(FETCH_ROWS)
-            schema = result_schema(checked.columns, reader.schema)
+            found, batches = session.batches(checked, FETCH_ROWS)
+            schema = result_schema(checked.columns, found)
             caps = Caps(most_rows, self._settings.query_bytes, lambda: job.stopped is not None)
-            return scanned, write_result(reader, schema, path, caps)
+            return scanned, write_result(batches, schema, path, caps)
         except Exception as error:
             if again and not job.stopped and lost_file(error):
                 return self._execute(job, session, checked, most_rows, path, again - 1)
