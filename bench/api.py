@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -24,19 +25,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import duckdb
-
+from chalicelib.engines.duck import Bounds, Duck
+from chalicelib.engines.listing import Listing
+from chalicelib.lake import TRANSFORMED, open_lake
+from chalicelib.settings import Settings
+from chalicelib.sql import check
+from chalicelib.views import user_tables
 from tests.server import LakeServer, fill
 
 EMPTY_APP = """
+import sys
 from chalice import Chalice
 from chalice.config import Config
 from chalice.local import LocalDevServer
+from chalicelib.httpserver import Handler, Server
 app = Chalice("empty", configure_logs=False)
 @app.route("/")
 def empty():
     return {}
-server = LocalDevServer(app, Config(config_from_disk={}, default_params={}), "127.0.0.1", 0)
+classes = {"handler_cls": Handler, "server_cls": Server} if sys.argv[1] == "ours" else {}
+server = LocalDevServer(app, Config(config_from_disk={}, default_params={}), "127.0.0.1", 0, **classes)
 print(server.server.server_port, flush=True)
 server.server.serve_forever()
 """
@@ -76,9 +84,9 @@ class Client:
 
 
 @contextmanager
-def empty_route() -> Iterator[str]:
-    """An empty route on Chalice's own local server."""
-    command = [sys.executable, "-c", EMPTY_APP]
+def empty_route(server: str) -> Iterator[str]:
+    """An empty route on Chalice's own local server (``chalice``) or on this project's (``ours``)."""
+    command = [sys.executable, "-c", EMPTY_APP, server]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
@@ -89,36 +97,33 @@ def empty_route() -> Iterator[str]:
         process.stdout.close()
 
 
-def bare_duckdb(lake: Path) -> Callable[[int], int]:
-    """The same view over the same files, by DuckDB alone, from the statement to its rows."""
-    connection = duckdb.connect()
-    files = lake / "transformed" / "g1" / "track_artists_history" / "*" / "*.parquet"
-    view = (
-        "SELECT track_id, position, artist_id FROM "
-        f"(SELECT *, dense_rank() OVER (PARTITION BY track_id ORDER BY observed_at DESC) AS age, "
-        f"row_number() OVER (PARTITION BY track_id, position ORDER BY observed_at DESC) AS n FROM read_parquet('{files}')) "
-        "WHERE age = 1 AND n = 1"
-    )
-    connection.execute(f"CREATE VIEW track_artists AS {view}")
+def bare_duckdb(lake_folder: Path) -> Callable[[int], int]:
+    """The same statement over the same views and files, by DuckDB alone: no guard, queue, record or kept result."""
+    lake = open_lake(Settings(lake_url=str(lake_folder)))
+    bounds = Bounds(500_000_000, os.cpu_count() or 1, lake_folder / "results" / ".bench")
+    session = Duck(Path(lake.store.location(TRANSFORMED)), bounds, Listing(lake), {})
+    session.refresh(["track_artists"])
 
     def ask(position: int) -> int:
-        row = connection.execute(QUERY, [position]).fetchone()
-        assert row is not None
+        (row,) = session.run(statement.duckdb, {**statement.values, name: position}).fetchall()
         return int(row[0])
 
+    statement = check(QUERY, user_tables(), [0])
+    (name,) = statement.values
     return ask
 
 
 def compare(server: LakeServer, rounds: int) -> None:
     ours, bare = Client(server.url, server.token), bare_duckdb(server.lake)
-    times: dict[str, list[float]] = {"api": [], "duckdb": [], "empty": []}
-    with empty_route() as url:
-        empty = Client(url)
+    times: dict[str, list[float]] = {"api": [], "duckdb": [], "empty": [], "chalice": []}
+    with empty_route("ours") as url, empty_route("chalice") as slow_url:
+        empty, slow = Client(url), Client(slow_url)
         for number in range(rounds + 20):
             measured = {
                 "api": timed(lambda: ours.rows(QUERY, -number)),  # noqa: B023
                 "duckdb": timed(lambda: bare(-number)),  # noqa: B023
                 "empty": timed(lambda: empty.ask("GET", "/")),
+                "chalice": timed(lambda: slow.ask("GET", "/")),
             }
             if number >= 20:  # the first ones warm up
                 for name, seconds in measured.items():
@@ -126,8 +131,9 @@ def compare(server: LakeServer, rounds: int) -> None:
     assert ours.rows(QUERY, 0) == [[bare(0)]], "the API and DuckDB disagree"
     medians = {name: statistics.median(values) for name, values in times.items()}
     allowed = MOST_EMPTY * medians["empty"] + MOST_DUCKDB * medians["duckdb"]
+    print("a small query from POST to rows; bare DuckDB; an empty Chalice route on this server, and on Chalice's own")
     for name, values in times.items():
-        print(f"{name:8} median {medians[name]:7.2f} ms   p90 {statistics.quantiles(values, n=10)[-1]:7.2f} ms")
+        print(f"  {name:8} median {medians[name]:7.2f} ms   p90 {statistics.quantiles(values, n=10)[-1]:7.2f} ms")
     print(f"POST to rows: {medians['api']:.2f} ms of at most {allowed:.2f} ms ({medians['api'] / allowed:.2f})\n")
 
 
@@ -192,12 +198,27 @@ def memory_of(pid: int) -> float:
     return pages * 4096 / 1e6
 
 
+@contextmanager
+def memory_watched(pid: int, every: float) -> Iterator[list[str]]:
+    """Resident memory now, ``every`` seconds and at the end."""
+    seen, stop = [f"{memory_of(pid):.0f}"], threading.Event()
+
+    def look() -> None:
+        while not stop.wait(every):
+            seen.append(f"{memory_of(pid):.0f}")
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    yield seen
+    stop.set()
+    thread.join()
+
+
 def many_clients(server: LakeServer, clients: int, seconds: float) -> None:
     load(server, 8, min(5.0, seconds))  # warm up
     few = load(server, 8, seconds / 2)
-    before = memory_of(server.pid())
-    many = load(server, clients, seconds)
-    after = memory_of(server.pid())
+    with memory_watched(server.pid(), seconds / 6) as memory:
+        many = load(server, clients, seconds)
     for seen in (few, many):
         middle = statistics.median(seen.latencies) * 1000
         last = statistics.quantiles(seen.latencies, n=100)[-1] * 1000
@@ -207,9 +228,7 @@ def many_clients(server: LakeServer, clients: int, seconds: float) -> None:
         )
     for error in sorted(set(many.errors))[:5]:
         print(f"    {error}")
-    print(
-        f"throughput {many.throughput / few.throughput:.2f} x that of 8 clients; memory {before:.0f} -> {after:.0f} MB"
-    )
+    print(f"throughput {many.throughput / few.throughput:.2f} x that of 8 clients; memory {', '.join(memory)} MB")
 
 
 def main() -> None:
