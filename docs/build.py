@@ -1,0 +1,97 @@
+"""Writes ``docs/reference.md`` from the code's own declarations: ``python -m docs.build``.
+
+A test fails when the file is not what this writes, so nothing that a user meets goes undocumented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+
+from chalicelib import cli, routes, tables
+from chalicelib.reporting import built_in_reports
+from chalicelib.settings import Settings
+
+REFERENCE = Path(__file__).parent / "reference.md"
+INTRODUCTION = """\
+# Reference
+
+Commands, settings, endpoints, tables and reports, written from the code's own declarations by
+`python -m docs.build`.
+"""
+
+
+def main() -> None:
+    REFERENCE.write_text(reference(), encoding="utf-8")
+
+
+def reference() -> str:
+    parts = (INTRODUCTION, commands(), settings(), endpoints(), lake_tables(), reports())
+    return "\n".join(parts)
+
+
+def commands() -> str:
+    lines = ["## Commands\n", "Each is `.venv/bin/python -m chalicelib COMMAND`; `--help` tells its options.\n"]
+    lines += table(("command", "does"), command_rows(cli.main, ""))
+    return "\n".join(lines) + "\n"
+
+
+def command_rows(group: click.Group, before: str) -> Iterator[tuple[str, str]]:
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from command_rows(command, f"{before}{name} ")
+        elif not command.hidden:
+            words = command.collect_usage_pieces(click.Context(command))
+            yield f"`{' '.join([before + name, *words])}`", command.get_short_help_str(200)
+
+
+def settings() -> str:
+    lines = ["## Settings\n", "From the environment or a `.env` file beside `app.py`; `doctor` shows those in force.\n"]
+    rows = []
+    for declared in fields(Settings):
+        default = f"`{declared.default}`" if declared.default != "" else ""
+        unit = f" ({declared.metadata['unit']})" if declared.metadata["unit"] else ""
+        rows.append((f"`{declared.name.upper()}`", default, declared.metadata["help"] + unit))
+    return "\n".join(lines + table(("setting", "default", "what it is"), rows)) + "\n"
+
+
+def endpoints() -> str:
+    lines = ["## REST API\n", "Described whole by `GET /openapi.json`; `docs/api.md` shows how to call it.\n"]
+    rows = [(f"`{route.method} {route.path}`", route.scope or "none", route.summary) for route in routes.ROUTES]
+    return "\n".join(lines + table(("endpoint", "scope of the token", "does"), rows)) + "\n"
+
+
+def lake_tables() -> str:
+    lines = ["## Tables\n", "Types are Athena's; timestamps are UTC. A null means that Spotify did not say.\n"]
+    for declared in tables.TABLES:
+        if declared.current == "internal":
+            continue
+        history = f" Earlier values: `{declared.history}`." if declared.shows_history else ""
+        lines.append(f"### {declared.name}\n\n{declared.description}. Key: {', '.join(declared.key)}.{history}\n")
+        rows = [
+            (f"`{column.name}`", f"{column.type}{'?' if column.nullable else ''}", column.description)
+            for column in declared.columns
+        ]
+        lines += [*table(("column", "type", "what it is"), rows), ""]
+    return "\n".join(lines)
+
+
+def reports() -> str:
+    lines = ["## Reports\n", "`report NAME --set parameter=value`, or `GET /reports/NAME?parameter=value`.\n"]
+    rows = [
+        (f"`{report.name}`", report.description, ", ".join(f"`{given.name}`" for given in report.parameters))
+        for report in built_in_reports()
+    ]
+    return "\n".join(lines + table(("report", "answers", "parameters"), rows)) + "\n"
+
+
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]] | list[tuple[str, ...]]) -> list[str]:
+    written = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *written]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The documentation says what the code declares."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs import build
+
+PROJECT = Path(__file__).resolve().parent.parent
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+
+
+def test_the_reference_is_what_the_declarations_say() -> None:
+    assert build.REFERENCE.read_text(encoding="utf-8") == build.reference(), "run: python -m docs.build"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_that_are_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_that_are_named_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8")))
+    assert named <= targets
+
+
+def test_every_command_the_readme_names_is_a_command() -> None:
+    named = set(re.findall(r"-m chalicelib ([a-z-]+)", (PROJECT / "README.md").read_text(encoding="utf-8")))
+    assert named
+    for name in named:
+        help_text = subprocess.run(
+            [sys.executable, "-m", "chalicelib", name, "--help"], capture_output=True, cwd=PROJECT
+        )
+        assert help_text.returncode == 0, help_text.stderr.decode()
+
+
+def test_every_module_that_the_architecture_names_exists() -> None:
+    page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for name in re.findall(r"\b((?:[a-z_]+/)*[a-z_]+\.(?:py|toml))\b", page):
+        assert (PROJECT / name).exists() or (PROJECT / "chalicelib" / name).exists(), name
