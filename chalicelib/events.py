@@ -77,11 +77,13 @@ def result_file(service: Service, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def maintain(service: Service) -> dict[str, Any]:
-    """Drive what was left lying."""
+    """Drive what was left lying, then merge the files of partitions that have too many."""
+    from chalicelib.compact import compact
     from chalicelib.pipeline import catch_up
 
     with watching.watched(service.settings, service.lake, everything=True):
         handled = catch_up(service.lake, service.settings)
+        compact(service.lake, min_files=service.settings.compact_files + 1)
     watching.looked_over(service.settings, service.lake, handled)
     return {"handled": handled}
 
