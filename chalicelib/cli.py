@@ -175,7 +175,9 @@ def compact(lake: Lake, tables: tuple[str, ...]) -> None:
     """Merge small Parquet files."""
     from chalicelib.compact import compact as merge
 
-    click.echo(str(merge(lake.service.lake, list(tables) or None)))
+    with bar("compact") as progress:
+        merged = merge(lake.service.lake, list(tables) or None, progress=progress)
+    click.echo(str(merged))
 
 
 @main.command()
@@ -187,7 +189,8 @@ def crawl(lake: Lake) -> None:
     if crawled.state != "succeeded":
         raise QueryFailed(f"the crawl failed: {crawled.error}")
     for change in crawled.changes:
-        click.echo(" ".join(str(value) for value in change.values()))
+        rest = ", ".join(f"{name} {value}" for name, value in change.items() if name not in ("change", "table"))
+        click.echo(f"{change['change'].replace('_', ' ')}: {change.get('table', '')} ({rest})")
     click.echo(f"crawl {crawled.state}: {len(crawled.changes)} changes")
 
 

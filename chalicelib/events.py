@@ -83,9 +83,9 @@ def maintain(service: Service) -> dict[str, Any]:
 
     with watching.watched(service.settings, service.lake, everything=True):
         handled = catch_up(service.lake, service.settings)
-        compact(service.lake, min_files=service.settings.compact_files + 1)
+        merged = compact(service.lake, min_files=service.settings.compact_files + 1)
     watching.looked_over(service.settings, service.lake, handled)
-    return {"handled": handled}
+    return {"handled": handled, "merged": merged.files_merged}
 
 
 def lake_key(settings: Settings, event_key: str) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import click
+import pyarrow.parquet as pq
 import pytest
 
 from chalicelib.cli import main
-from tests.server import environment, free_port
+from tests.server import environment, fill, free_port
 
 COMMANDS = sorted(main.commands)
 
@@ -176,6 +179,78 @@ def test_tokens_are_added_listed_and_revoked_and_shown_once(tmp_path):
 
 def test_the_local_token_is_the_same_each_time(tmp_path):
     assert run(tmp_path, "token", "show").stdout == run(tmp_path, "token", "show").stdout
+
+
+# --- a lake with data in it ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filled")
+    fill(folder)
+    return folder
+
+
+def test_a_query_is_a_csv_in_a_pipe_and_what_is_asked_for_elsewhere(filled, tmp_path):
+    sql = "SELECT 1 AS n, CAST(NULL AS varchar) AS nothing, 'a,b' AS text"
+    assert run(filled, "query", sql).stdout == 'n,nothing,text\n1,,"a,b"\n'
+    assert json.loads(run(filled, "query", sql, "--format", "json").stdout) == [
+        {"n": 1, "nothing": None, "text": "a,b"}
+    ]
+    assert "nothing" in run(filled, "query", sql, "--format", "table").stdout
+    target = tmp_path / "answer.parquet"
+    assert run(filled, "query", sql, "--output", str(target)).returncode == 0
+    assert pq.read_table(target).to_pylist() == [{"n": 1, "nothing": None, "text": "a,b"}]
+    target = tmp_path / "answer.csv"
+    assert run(filled, "query", sql, "--output", str(target)).stdout == ""
+    assert target.read_bytes() == b'n,nothing,text\r\n1,,"a,b"\r\n'
+    assert "--output" in one_line(run(filled, "query", sql, "--format", "parquet"))
+
+
+def test_sql_that_is_not_allowed_or_fails_is_one_line_and_writes_no_file(filled, tmp_path):
+    target = tmp_path / "answer.csv"
+    refused = run(filled, "query", "DROP TABLE plays", "--output", str(target))
+    assert refused.returncode == 2 and "line 1, column 1" in one_line(refused)
+    assert "zero" in one_line(run(filled, "query", "SELECT 1/0", "--output", str(target)))
+    assert not target.exists()
+
+
+def test_a_crawl_says_what_changed_and_then_that_nothing_did(filled):
+    first, second = run(filled, "crawl"), run(filled, "crawl")
+    assert "plays" in first.stdout and first.returncode == 0
+    assert second.stdout == "crawl succeeded: 0 changes\n"
+
+
+def test_a_report_prints_its_rows(filled):
+    done = run(filled, "report", "top_artists", "--set", "period=all", "--set", "limit=3", "--format", "json")
+    assert done.returncode == 0 and len(json.loads(done.stdout)) == 3
+
+
+def test_everything_but_raw_can_go_and_a_rebuild_brings_back_the_same_answers(filled, tmp_path):
+    counted = [f"(SELECT count(*) FROM {table}) AS {table}" for table in ("plays", "tracks", "playlist_items", "runs")]
+    counts = f"SELECT {', '.join(counted)}"
+    before = run(filled, "query", counts).stdout
+    shutil.copytree(filled / "lake" / "raw", tmp_path / "lake" / "raw")
+    assert run(tmp_path, "transform", "--all").returncode == 0
+    assert run(tmp_path, "crawl").returncode == 0
+    assert run(tmp_path, "query", counts).stdout == before
+    assert "0 raw objects" in run(tmp_path, "transform").stdout
+
+
+def test_compaction_merges_and_changes_no_answer(filled, tmp_path):
+    shutil.copytree(filled / "lake", tmp_path / "lake")
+    sql = "SELECT count(*), sum(duration_ms) FROM tracks"
+    before = run(tmp_path, "query", sql).stdout
+    assert run(tmp_path, "compact").stdout.startswith("merged")
+    assert run(tmp_path, "query", sql).stdout == before
+    assert "no_such_table" in one_line(run(tmp_path, "compact", "no_such_table"))
+
+
+def test_an_export_that_is_none_is_refused_by_name_and_changes_nothing(filled, tmp_path):
+    (tmp_path / "letter.json").write_text('{"dear": "reader"}')
+    done = run(filled, "import-history", str(tmp_path / "letter.json"), "--user", "somebody")
+    assert "letter.json" in one_line(done)
+    assert not (filled / "lake" / "raw" / "history").exists()
 
 
 # --- doctor -------------------------------------------------------------------------------------------------------
