@@ -5,15 +5,20 @@ moto keeps its state in the process, so there is one Emulator at a time; enterin
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import threading
 import time
+import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
+from xml.sax.saxutils import escape
 
 import boto3
 from botocore.config import Config
@@ -23,7 +28,6 @@ from werkzeug.serving import make_server
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-STATUS = {200: "200 OK", 400: "400 Bad Request", 403: "403 Forbidden", 404: "404 Not Found", 409: "409 Conflict"}
 
 
 @dataclass
@@ -42,6 +46,29 @@ class Fault:
     hits: int = field(default=0, init=False)
 
 
+@dataclass
+class Call:
+    """One request as the services see it. ``role`` is None for somebody with all rights."""
+
+    service: str
+    operation: str
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    role: str | None
+    data: bytes = b""
+
+    @property
+    def text(self) -> str:
+        return self.data.decode()
+
+    @property
+    def body(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.data or b"{}")
+        return document
+
+
 class Emulator:
     """Start with ``with``; ``aws.client(service)`` has all rights; ``aws.environ`` is what a program needs."""
 
@@ -50,14 +77,21 @@ class Emulator:
         self.calls: Counter[str] = Counter()
         self.trace: list[str] | None = None  # when a list: every call's name, in order
         self.background: list[threading.Thread] = []
+        self.roles: dict[str, str] = {}  # access key -> role
+        self.denied: list[str] = []
         self._conditional = threading.Lock()
         self._exit = ExitStack()
         self.url = ""
 
     def __enter__(self) -> Emulator:
         from tests.emulator import shims
+        from tests.emulator.athena import Athena
+        from tests.emulator.crawler import Crawlers
+        from tests.emulator.functions import Functions
 
         reset_state()
+        self.functions, self.athena, self.crawlers = Functions(self), Athena(self), Crawlers(self)
+        self._exit.callback(self.functions.close)
         self._inner = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=QuietHandler)
         self._server.daemon_threads = True
@@ -78,6 +112,16 @@ class Emulator:
     @property
     def environ(self) -> dict[str, str]:
         return {**KEYS, "AWS_ENDPOINT_URL": self.url, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
+
+    def credentials(self, role: str, *, as_environment: bool = False) -> dict[str, str]:
+        """Keys that have the rights of ``role`` and no others."""
+        key = f"ASIA{role.replace('_', '-').upper()}"
+        self.roles[key] = role
+        held = {"aws_access_key_id": key, "aws_secret_access_key": "secret", "aws_session_token": "token"}
+        return {name.upper(): value for name, value in held.items()} if as_environment else held
 
     @contextmanager
     def in_environment(self, **more: str) -> Iterator[None]:
@@ -125,21 +169,69 @@ class Emulator:
         thread.start()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        service, name = named(environ)
+        call = self._read(environ)
+        service, name = call.service, call.operation if call.service != "s3" else f"{call.method} {call.path}"
         self.calls[f"{service}:{name.partition(' ')[0] if service == 's3' else name}"] += 1
         if self.trace is not None:
             self.trace.append(f"{service}:{name}")
         fault = self._due(service, name)
         if fault and fault.kind != "lost":
-            return self._fail(fault, environ, start_response, service)
-        if service == "s3" and ("HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ):
+            return self._fail(fault, start_response, service)
+        answer = self._denied(call, start_response) or self._ours(call, start_response)
+        if answer is None and service == "s3" and ("HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ):
             with self._conditional:  # moto looks, then writes; S3 does both at once
                 answer = list(self._inner(environ, start_response))
-        else:
+        elif answer is None:
             answer = self._inner(environ, start_response)
         if fault:
             raise ConnectionResetError("answer lost on purpose")
         return answer
+
+    def _read(self, environ: dict[str, Any]) -> Call:
+        key, service, operation = signed_by(environ)
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        data = environ["wsgi.input"].read(length) if length else b""
+        environ["wsgi.input"] = io.BytesIO(data)
+        query = dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+        headers = {n[5:].lower().replace("_", "-"): v for n, v in environ.items() if n.startswith("HTTP_")}
+        path = urllib.parse.quote(environ["PATH_INFO"].encode("latin-1"))
+        return Call(service, operation, environ["REQUEST_METHOD"], path, query, headers, self.roles.get(key), data)
+
+    def _denied(self, call: Call, start_response: Any) -> list[bytes] | None:
+        from tests.emulator.rights import allowed, needs
+
+        if call.role is None:
+            return None
+        for need in needs(self, call):
+            if not allowed(self, call.role, need):
+                told = f"{call.role} is not authorized to perform: {need.action} on resource: {need.resource}"
+                self.denied.append(told)
+                code = "AccessDenied" if call.service == "s3" else "AccessDeniedException"
+                return respond(start_response, call.service, 403 if call.service == "s3" else 400, code, told)
+        return None
+
+    def _ours(self, call: Call, start_response: Any) -> list[bytes] | None:
+        """What the emulation answers itself, in moto's place."""
+        answer: tuple[int, dict[str, Any]] | None = None
+        if call.service == "athena":
+            answer = self.athena.handle(call)
+        elif call.service == "glue":
+            answer = self.crawlers.handle(call)
+        elif call.service == "lambda" and call.path.endswith("/invocations"):
+            return self._invoke(call, start_response)
+        if answer is None:
+            return None
+        return plain(start_response, answer[0], json.dumps(answer[1]), "application/x-amz-json-1.1")
+
+    def _invoke(self, call: Call, start_response: Any) -> list[bytes]:
+        name = urllib.parse.unquote(call.path.split("/")[3]).rpartition(":")[2]
+        event = json.loads(call.data or b"{}")
+        if call.headers.get("x-amz-invocation-type") == "Event":
+            self.functions.send(name, event)
+            return plain(start_response, 202, "", "application/json")
+        outcome = self.functions.call(name, event)
+        failed = [("X-Amz-Function-Error", "Unhandled")] if outcome.failed else []
+        return plain(start_response, 200, outcome.payload.decode(), "application/json", failed)
 
     def _due(self, service: str, name: str) -> Fault | None:
         for fault in self.faults:
@@ -151,8 +243,7 @@ class Emulator:
             return fault if fault.hits > fault.skip else None
         return None
 
-    def _fail(self, fault: Fault, environ: dict[str, Any], start_response: Any, service: str) -> list[bytes]:
-        drain(environ)
+    def _fail(self, fault: Fault, start_response: Any, service: str) -> list[bytes]:
         if fault.kind == "timeout":
             time.sleep(fault.seconds)
         if fault.kind in ("timeout", "reset"):
@@ -164,13 +255,7 @@ class Emulator:
             "missing": (404, "NoSuchKey" if service == "s3" else "ResourceNotFoundException"),
             "conflict": (409, "ConditionalRequestConflict" if service == "s3" else "ConflictException"),
         }[fault.kind]
-        if service == "s3":
-            body, content = f"<Error><Code>{code}</Code><Message>on purpose</Message></Error>", "application/xml"
-        else:
-            body, content = f'{{"__type":"{code}","message":"on purpose"}}', "application/x-amz-json-1.1"
-        headers = [("Content-Type", content), ("Content-Length", str(len(body))), ("x-amzn-errortype", code)]
-        start_response(STATUS.get(status, f"{status} Error"), headers)
-        return [body.encode()]
+        return respond(start_response, service, status, code, "on purpose")
 
 
 class QuietHandler(MotoRequestHandler):
@@ -185,18 +270,33 @@ class QuietHandler(MotoRequestHandler):
         self.close_connection = True
 
 
-def named(environ: dict[str, Any]) -> tuple[str, str]:
-    """The service that a request is signed for, and its operation's name (or method and path)."""
-    scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
-    service = scope[1] if scope else "s3" if "X-Amz-Signature" in environ.get("QUERY_STRING", "") else "none"
+def signed_by(environ: dict[str, Any]) -> tuple[str, str, str]:
+    """The access key, service and operation of a request."""
+    scope = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    if scope is None:  # a presigned link
+        query = urllib.parse.parse_qs(environ.get("QUERY_STRING", ""))
+        parts = query.get("X-Amz-Credential", ["///"])[0].split("/")
+        return parts[0], (parts[3] or "s3" if "X-Amz-Credential" in query else "none"), environ["REQUEST_METHOD"]
     target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-    return service, target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+    return scope[1], scope[2], target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
 
 
-def drain(environ: dict[str, Any]) -> None:
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    if length:
-        environ["wsgi.input"].read(length)
+def respond(start_response: Any, service: str, status: int, code: str, message: str) -> list[bytes]:
+    """An error in the service's own form."""
+    extra = [("x-amzn-errortype", code)]
+    if service == "s3":
+        text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+        return plain(start_response, status, text, "application/xml", extra)
+    text = json.dumps({"__type": code, "message": message})
+    return plain(start_response, status, text, "application/x-amz-json-1.1", extra)
+
+
+def plain(start_response: Any, status: int, text: str, kind: str, extra: Iterable[Any] = ()) -> list[bytes]:
+    data = text.encode()
+    start_response(
+        f"{status} {HTTPStatus(status).phrase}", [("Content-Type", kind), ("Content-Length", str(len(data))), *extra]
+    )
+    return [data]
 
 
 def reset_state() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus, unquote
 
 if TYPE_CHECKING:
     from tests.emulator.server import Emulator
@@ -13,8 +16,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def installed(aws: Emulator) -> Iterator[None]:
+    from tests.emulator import gateway, stacks
+
     with ExitStack() as stack:
-        for shim in (current_secret_version,):
+        for shim in (current_secret_version, notifications, stacks.installed, gateway.installed, layer_by_arn):
             stack.enter_context(shim(aws))
         yield
 
@@ -43,9 +48,48 @@ def current_secret_version(_: Emulator) -> Iterator[None]:
 @contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[Any]:
     """moto's own attribute replaced for a while; yields the original."""
-    original = getattr(owner, name)
+    original = getattr(owner, name, None)
     setattr(owner, name, value)
     try:
         yield original
     finally:
         setattr(owner, name, original)
+
+
+@contextmanager
+def notifications(aws: Emulator) -> Iterator[None]:
+    """S3: names of filter rules are case-insensitive (Chalice sends Prefix, moto insists on prefix); functions are
+    told in the background."""
+    from moto.s3 import notifications as sender
+    from moto.s3.responses import S3Response
+
+    def lower(self: Any) -> Any:
+        text = self.body.decode() if isinstance(self.body, bytes) else self.body
+        self.body = re.sub(r"<Name>(Prefix|Suffix)</Name>", lambda m: f"<Name>{m[1].lower()}</Name>", text)
+        return original(self)
+
+    def tell(_account: str, event: Any, arn: str, _region: str) -> None:
+        for record in event.get("Records", []):  # keys are URL-encoded in events
+            record["s3"]["object"]["key"] = quote_plus(record["s3"]["object"]["key"], safe="/")
+        aws.functions.send(arn.rpartition(":")[2], event)
+
+    with (
+        replaced(S3Response, "_notification_config_from_body", lower) as original,
+        replaced(sender, "_invoke_awslambda", tell),
+    ):
+        yield
+
+
+@contextmanager
+def layer_by_arn(_: Emulator) -> Iterator[None]:
+    """Lambda: GetLayerVersionByArn, which moto lacks."""
+    from moto.awslambda.responses import LambdaResponse
+
+    def answer(self: Any) -> Any:
+        found = self.backend.layers_versions_by_arn(unquote(self.querystring["Arn"][0]))
+        if found:
+            return 200, {}, json.dumps(found.get_layer_version())
+        return 404, {"x-amzn-errortype": "ResourceNotFoundException"}, "{}"
+
+    with replaced(LambdaResponse, "get_layer_version_by_arn", answer):
+        yield

@@ -1,0 +1,164 @@
+"""CloudFormation types that moto passes over in silence (its stack says CREATE_COMPLETE), made real here by calling
+the services themselves, with boto3's own checks of every property's name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from moto.core.common_models import CloudFormationModel
+
+if TYPE_CHECKING:
+    from tests.emulator.server import Emulator
+
+Maker = Callable[[Any, dict[str, Any]], Any]
+
+
+def database(client: Any, p: dict[str, Any]) -> Any:
+    client.create_database(DatabaseInput=p["DatabaseInput"])
+    return lambda: client.delete_database(Name=p["DatabaseInput"]["Name"])
+
+
+def table(client: Any, p: dict[str, Any]) -> Any:
+    name = p["TableInput"]["Name"]
+    try:
+        client.create_table(DatabaseName=p["DatabaseName"], TableInput=p["TableInput"])
+    except client.exceptions.AlreadyExistsException:
+        client.update_table(DatabaseName=p["DatabaseName"], TableInput=p["TableInput"])
+    return lambda: client.delete_table(DatabaseName=p["DatabaseName"], Name=name)
+
+
+def crawler(client: Any, p: dict[str, Any]) -> Any:
+    if p["SchemaChangePolicy"]["DeleteBehavior"] != "LOG" and p["Targets"].get("CatalogTargets"):
+        raise ValueError("InvalidInputException: the delete behavior must be LOG for catalog targets")
+    client.create_crawler(**p)
+    return lambda: client.delete_crawler(Name=p["Name"])
+
+
+def workgroup(client: Any, p: dict[str, Any]) -> Any:
+    client.create_work_group(Name=p["Name"], Description=p["Description"], Configuration=p["WorkGroupConfiguration"])
+    return lambda: client.delete_work_group(WorkGroup=p["Name"], RecursiveDeleteOption=p["RecursiveDeleteOption"])
+
+
+def secret(client: Any, p: dict[str, Any]) -> Any:
+    client.create_secret(**p)
+    return lambda: client.delete_secret(SecretId=p["Name"], ForceDeleteWithoutRecovery=True)
+
+
+def bucket_policy(client: Any, p: dict[str, Any]) -> Any:
+    client.put_bucket_policy(Bucket=p["Bucket"], Policy=json.dumps(p["PolicyDocument"]))
+    return lambda: client.delete_bucket_policy(Bucket=p["Bucket"])
+
+
+def topic_policy(client: Any, p: dict[str, Any]) -> Any:
+    for topic in p["Topics"]:
+        text = json.dumps(p["PolicyDocument"])
+        client.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=text)
+    return lambda: None
+
+
+def alarm(client: Any, p: dict[str, Any]) -> Any:
+    client.put_metric_alarm(**p)
+    return lambda: client.delete_alarms(AlarmNames=[p["AlarmName"]])
+
+
+def budget(client: Any, p: dict[str, Any]) -> Any:
+    from tests.emulator.server import ACCOUNT
+
+    described = {**p["Budget"], "BudgetLimit": {**p["Budget"]["BudgetLimit"]}}
+    described["BudgetLimit"]["Amount"] = str(described["BudgetLimit"]["Amount"])
+    notices = p["NotificationsWithSubscribers"]
+    client.create_budget(AccountId=ACCOUNT, Budget=described, NotificationsWithSubscribers=notices)
+    return lambda: client.delete_budget(AccountId=ACCOUNT, BudgetName=p["Budget"]["BudgetName"])
+
+
+KINDS: dict[str, tuple[str, Maker]] = {
+    "AWS::Glue::Database": ("glue", database),
+    "AWS::Glue::Table": ("glue", table),
+    "AWS::Glue::Crawler": ("glue", crawler),
+    "AWS::Athena::WorkGroup": ("athena", workgroup),
+    "AWS::SecretsManager::Secret": ("secretsmanager", secret),
+    "AWS::S3::BucketPolicy": ("s3", bucket_policy),
+    "AWS::SNS::TopicPolicy": ("sns", topic_policy),
+    "AWS::CloudWatch::Alarm": ("cloudwatch", alarm),
+    "AWS::Budgets::Budget": ("budgets", budget),
+}
+
+
+class Made(CloudFormationModel):
+    """A resource that was made; knows how to unmake itself."""
+
+    def __init__(self, name: str, kind: str, properties: dict[str, Any], undo: Any) -> None:
+        self.physical_resource_id = name
+        self.kind, self.properties, self.undo = kind, properties, undo
+
+    def delete(self, *_: Any) -> None:
+        self.undo()
+
+
+@contextmanager
+def installed(aws: Emulator) -> Iterator[None]:
+    from moto.cloudformation import models, parsing
+
+    classes = {kind: model_for(aws, kind) for kind in KINDS}
+    original_class, original_update = parsing.resource_class_from_type, models.CloudFormationBackend.update_stack
+
+    def class_of(kind: str) -> Any:
+        return classes.get(kind) or original_class(kind)
+
+    def update(self: Any, name: str, template: str, role: Any, parameters: Any, tags: Any) -> Any:
+        stack = self.get_stack(name)
+        if json.loads(stack.template) == json.loads(template):
+            raise models.ValidationError(message="No updates are to be performed.")
+        return original_update(self, name, template, role, parameters, tags)
+
+    parsing.resource_class_from_type = class_of
+    models.CloudFormationBackend.update_stack = update
+    try:
+        yield
+    finally:
+        parsing.resource_class_from_type = original_class
+        models.CloudFormationBackend.update_stack = original_update
+
+
+def model_for(aws: Emulator, kind: str) -> Any:
+    service, make = KINDS[kind]
+
+    class Model(Made):
+        @staticmethod
+        def cloudformation_name_type() -> str:
+            return ""
+
+        @staticmethod
+        def cloudformation_type() -> str:
+            return kind
+
+        @classmethod
+        def create_from_cloudformation_json(
+            cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+        ) -> Any:
+            properties = {k: v for k, v in cloudformation_json["Properties"].items() if k != "CatalogId"}
+            return cls(resource_name, kind, properties, make(aws.client(service), properties))
+
+        @classmethod
+        def update_from_cloudformation_json(
+            cls,
+            original_resource: Any,
+            new_resource_name: str,
+            cloudformation_json: Any,
+            account_id: str,
+            region_name: str,
+        ) -> Any:
+            if kind not in ("AWS::Glue::Table",):
+                original_resource.undo()
+            return cls.create_from_cloudformation_json(
+                original_resource.physical_resource_id, cloudformation_json, account_id, region_name
+            )
+
+        @classmethod
+        def delete_from_cloudformation_json(cls, *_: Any) -> None:
+            raise NotImplementedError("resources delete themselves")
+
+    return Model
