@@ -12,10 +12,11 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import nullcontext
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -78,9 +79,16 @@ class Handler(ChaliceRequestHandler):
                 self._refuse(500, "internal_error", "something went wrong here; the log says more", {})
 
     # fmt: off
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _generic_handle  # noqa: N815
-    do_PATCH = do_OPTIONS = do_TRACE = do_CONNECT = _generic_handle  # noqa: N815
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _generic_handle  # noqa: N815
     # fmt: on
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            """Any other method too, so that its sender is told which there are."""
+            if name.startswith("do_"):
+                return self._generic_handle
+            raise AttributeError(name)
 
     # --- the request ----------------------------------------------------------------------------------------------
 

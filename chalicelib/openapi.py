@@ -320,7 +320,7 @@ def value_schema(hint: Any) -> Schema:
     if origin is dict or hint is dict:
         return ANYTHING
     if isinstance(hint, EnumType):
-        return {"type": "string", "enum": [each.value for each in hint]}
+        return {"type": "string", "enum": [str(member.value) for member in hint.__members__.values()]}
     if hint in (Query, ResultColumn, TableColumn, SourceRecord):
         return reference(hint.__name__)
     return dict(SIMPLE[hint])

@@ -13,9 +13,9 @@ import pytest
 
 from tests.server import LakeServer
 
-#: What schemathesis cannot know: the first two start work or wait for the one that goes on, and a generated id
-#: rarely names something that is there.
-LEFT_OUT = ("positive_data_acceptance", "ensure_resource_availability", "use_after_free")
+#: What schemathesis cannot know: any text is a well-formed `sql`, but most texts are refused; a cancelled query is
+#: still there.
+LEFT_OUT = ("positive_data_acceptance", "use_after_free")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_a_few_hundred_generated_requests_find_no_fault(server, tmp_path):
 
 @pytest.mark.soak
 def test_ten_thousand_generated_requests_find_no_fault(server, tmp_path):
-    made, said = fuzz(server, tmp_path, 500)
+    made, said = fuzz(server, tmp_path, 650)
     assert made >= 10_000, said
     assert "Traceback" not in server.log()
     assert server.get("/health").json()["status"] == "ok"

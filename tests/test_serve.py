@@ -95,9 +95,10 @@ def test_the_token_is_in_no_log(server):
 def test_what_is_not_there_is_404_and_a_wrong_method_405_with_those_allowed(server):
     missing = server.get("/nothing/here")
     assert (missing.status_code, error_of(missing)["code"]) == (404, "not_found")
-    wrong = server.delete("/runs")
-    assert (wrong.status_code, wrong.headers["Allow"]) == (405, "GET, POST")
-    assert error_of(wrong)["code"] == "method_not_allowed"
+    for method in ("DELETE", "PATCH", "TRACE", "QUERY"):
+        wrong = server.session.request(method, server.url + "/runs", timeout=10)
+        assert (wrong.status_code, wrong.headers["Allow"]) == (405, "GET, POST")
+        assert error_of(wrong)["code"] == "method_not_allowed"
 
 
 def test_every_fault_of_a_request_is_named_at_once(server):
@@ -179,11 +180,12 @@ def test_a_request_that_is_too_large_is_refused_before_it_is_read(server):
         b"GARBAGE\r\n\r\n",
         b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
         b"BREW /health HTTP/1.1\r\n\r\n",
+        b"GET /health HTTP/9.9\r\n\r\n",
     ],
 )
 def test_http_that_is_no_http_gets_an_error_in_the_one_shape(server, request_text):
     head, _, body = raw_request(server, request_text).partition(b"\r\n\r\n")
-    assert re.match(rb"HTTP/1\.[01] (4\d\d|501)", head), head
+    assert re.match(rb"HTTP/1\.[01] (4\d\d|505)", head), head
     assert json.loads(body)["error"]["code"]
 
 
