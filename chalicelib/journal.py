@@ -70,10 +70,8 @@ class Journal:
         self._run_id = run_id
         self._lock = threading.Lock()
         self._appender: Appender | None = None
-        self._written = 0
         self.segment = 1
-        self.entries: list[Entry] = []
-        self.size = 0  # bytes in this segment
+        self.entries = 0  # in this segment
 
     def append(self, entry: Entry) -> None:
         """Make ``entry`` durable; after this it is never lost."""
@@ -82,19 +80,13 @@ class Journal:
             with self._lock:
                 if self._appender is None:
                     self._appender = self._store.appender(segment_key(self._run_id, self.segment))
+                self.entries += 1
                 self._appender.append(data)
-                self._remember(entry, data)
         else:
             with self._lock:
-                self._written += 1
-                key = f"{segment_key(self._run_id, self.segment)}/{self._written:06d}"
+                self.entries += 1
+                key = f"{segment_key(self._run_id, self.segment)}/{self.entries:06d}"
             self._store.write(key, data)
-            with self._lock:
-                self._remember(entry, data)
-
-    def _remember(self, entry: Entry, data: bytes) -> None:
-        self.entries.append(entry)
-        self.size += len(data)
 
     def drop(self) -> None:
         """Forget the segment, whose entries are in the snapshot and the raw zone, and begin the next."""
@@ -103,7 +95,7 @@ class Journal:
             self._appender = None
         if self.entries:
             drop_segment(self._store, self._run_id, self.segment)
-        self.segment, self.entries, self.size, self._written = self.segment + 1, [], 0, 0
+        self.segment, self.entries = self.segment + 1, 0
 
     def close(self) -> None:
         """Leave the segment as it lies, for the next run to take in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +13,16 @@ from chalicelib.clock import Clock, rfc3339
 from chalicelib.errors import NotFound
 from chalicelib.journal import Entry, Journal, Segment, drop_segment, segments
 from chalicelib.lake import Lake, answers_key
-from chalicelib.raw import Answer, pack
+from chalicelib.raw import Packer
 from chalicelib.runs import PARTIAL, RUNNING, RunRecord, SourceRecord, load_run, run_ids, save_run
 from chalicelib.spotify.intake import Taken, take_in, take_note, take_refusal
 from chalicelib.state import State, StateFile
 
-SEGMENT_BYTES = 16 * 1024 * 1024  # of answers held back before they are packed
+MOST_PACKED = 8 * 1024 * 1024  # bytes of compressed answers held back before they are written
 
 LAST_RUNS = 5  # whose records are looked at for one that never ended
+
+Packs = dict[str, Packer]  # by source
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +35,10 @@ class Keeper:
     run_id: str
     file: StateFile
     journal: Journal
-    most_entries: int  # held back before they are packed
+    most_entries: int  # held back before they are written
+    packs: Packs = field(default_factory=dict)
     raw_keys: dict[str, list[str]] = field(default_factory=dict)
+    _packing: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def open(cls, lake: Lake, run_id: str, most_entries: int) -> Keeper:
@@ -45,27 +50,32 @@ class Keeper:
 
     @property
     def full(self) -> bool:
-        return self.journal.size >= SEGMENT_BYTES or len(self.journal.entries) >= self.most_entries
+        packed = sum(pack.size for pack in list(self.packs.values()))
+        return packed >= MOST_PACKED or self.journal.entries >= self.most_entries
 
     def write(self, entry: Entry) -> None:
-        """Make an entry durable, before anything is done with it."""
+        """Make an entry durable, before anything is done with it, and its answer part of a raw object to come."""
         self.journal.append(entry)
+        if entry.answer is not None:
+            with self._packing:
+                self.packs.setdefault(entry.answer.source, Packer()).add(entry.answer)
 
     def take(self, entry: Entry, document: dict[str, Any] | None) -> Taken | None:
         """Change the state by an entry that has been written; None when its answer is not understood."""
         return apply(self.state, entry, document)
 
     def checkpoint(self, save_record: Callable[[], None]) -> None:
-        """Pack the journal's answers into raw objects, save the state and the run's record, drop the journal."""
+        """Write the raw objects, save the state and the run's record, drop the journal. Nothing is under way."""
         if not self.journal.entries:
             return
-        keys = publish(self.lake, self.state, self.run_id, self.journal.entries)
+        keys = publish(self.lake, self.state, self.run_id, self.packs)
         for source, key in keys.items():
             self.raw_keys.setdefault(source, []).append(key)
         self.state.absorbed = {"run": self.run_id, "segment": self.journal.segment}
         self.file.save()
         save_record()
         self.journal.drop()
+        self.packs.clear()
 
     def recover(self, clock: Clock) -> None:
         """Take in what dead runs left in the journal, and close their records. The lock is held: none of them lives."""
@@ -83,7 +93,7 @@ class Keeper:
 
     def _take_over(self, segment: Segment) -> None:
         taken = [(entry, apply(self.state, entry)) for entry in segment.entries]
-        keys = publish(self.lake, self.state, segment.run_id, segment.entries)
+        keys = publish(self.lake, self.state, segment.run_id, packed(segment.entries))
         self.state.absorbed = {"run": segment.run_id, "segment": segment.number}
         amend_record(self.lake, segment.run_id, taken, keys)
         self.file.save()
@@ -127,20 +137,25 @@ def apply(state: State, entry: Entry, document: dict[str, Any] | None = None) ->
         return None
 
 
-def publish(lake: Lake, state: State, run_id: str, entries: list[Entry]) -> dict[str, str]:
-    """Pack answers into one raw object a source; their keys follow from the state, so that doing it twice is once."""
-    if state.parts.get("run") != run_id:
-        state.parts = {"run": run_id, "sources": {}}
-    answers: dict[str, list[Answer]] = {}
+def packed(entries: list[Entry]) -> Packs:
+    """The answers of a journal as raw objects, one a source."""
+    packs: Packs = {}
     for entry in entries:
         if entry.answer is not None:
-            answers.setdefault(entry.answer.source, []).append(entry.answer)
+            packs.setdefault(entry.answer.source, Packer()).add(entry.answer)
+    return packs
+
+
+def publish(lake: Lake, state: State, run_id: str, packs: Packs) -> dict[str, str]:
+    """Write one raw object a source; their keys follow from the state, so that doing it twice is doing it once."""
+    if state.parts.get("run") != run_id:
+        state.parts = {"run": run_id, "sources": {}}
     keys = {}
-    for source, received in answers.items():
+    for source, pack in packs.items():
         part = state.parts["sources"].get(source, 0) + 1
         state.parts["sources"][source] = part
         keys[source] = answers_key(run_id, source, part)
-        lake.create(keys[source], pack(received))
+        lake.create(keys[source], pack.finish())
     return keys
 
 

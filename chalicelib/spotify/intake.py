@@ -16,6 +16,7 @@ from chalicelib.tables import ID_PATTERN
 
 RECENT_PLAYS = 50  # Spotify holds no more
 ID = re.compile(ID_PATTERN)
+HOLDERS = ("artists", "album", "albums", "item", "track", "tracks", "items")  # what lies in other names is not for us
 Document = dict[str, Any]
 
 
@@ -391,13 +392,13 @@ def show_mode(seen: Seen, extended: bool) -> None:
         seen.mode = "development"
 
 
-def objects(value: Any) -> Iterator[Document]:
-    """Every JSON object in ``value``, outer ones first."""
-    waiting = [value]
+def objects(document: Document) -> Iterator[Document]:
+    """The objects of an answer that may be, or hold, an artist, an album or a track."""
+    waiting: list[Any] = [document]
     while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            yield item
-            waiting.extend(inner for inner in reversed(item.values()) if isinstance(inner, (dict, list)))
-        elif isinstance(item, list) and item and not isinstance(item[0], (str, int)):
-            waiting.extend(reversed(item))
+        found = waiting.pop()
+        if isinstance(found, dict):
+            yield found
+            waiting.extend(found[name] for name in HOLDERS if name in found)
+        elif isinstance(found, list):
+            waiting.extend(reversed(found))
