@@ -48,6 +48,7 @@ SIZES = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**2
 SWEEP_EVERY = 300.0  # s between two looks for expired results
 LONGEST_SLEEP = 0.1  # s between two looks at a query of another process
 REMEMBERED = 1_000  # ended queries kept in memory
+MEMORY_AROUND = 1_000_000_000  # bytes that the process may hold besides twice QUERY_MEMORY
 LOST_FILES = 2  # times a query is begun again because a compaction took its files away
 
 
@@ -61,7 +62,10 @@ class EmbeddedEngine:
         self._listing = Listing(lake)
         self._scans: dict[str, str] = {}
         self._book = QueryBook(lake, timedelta(hours=settings.results_kept), clock)
-        self._slots = Slots(settings.query_slots, settings.query_queue, self._open_session)
+        most_memory = MEMORY_AROUND + 2 * size_in_bytes(settings.query_memory)
+        self._slots = Slots(
+            settings.query_slots, settings.query_queue, self._open_session, lambda: resident_bytes() > most_memory
+        )
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
         self._jobs: dict[str, Job] = {}
@@ -247,6 +251,8 @@ class EmbeddedEngine:
         if job.stopped == "time":
             seconds = self._settings.query_seconds
             self._failed(job.name, QueryFailed(f"the query took longer than QUERY_SECONDS allows ({seconds:g} s)"))
+        elif job.stopped == "memory":
+            self._failed(job.name, QueryFailed("the query makes more than fits in memory; narrow it"))
         elif job.stopped:
             self._end(job.name, QueryState.CANCELLED)
         else:
@@ -372,6 +378,15 @@ def write_csv(target: Path, found: Iterator[RowPage]) -> None:
         os.replace(scratch, target)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now; 0 where the system does not say (not Linux)."""
+    try:
+        pages_held = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages_held * os.sysconf("SC_PAGE_SIZE")
 
 
 def size_in_bytes(words: str) -> int:

@@ -40,18 +40,28 @@ class Job:
     seconds: float
     wanted: Callable[[], bool] = lambda: True
     deadline: float = 0.0
-    stopped: str | None = None  # cancelled, time
+    stopped: str | None = None  # cancelled, time, memory
     done: threading.Event = field(default_factory=threading.Event)
 
 
 class Slots:
-    """``open_session`` is called in each slot's thread when it first has work."""
+    """``open_session`` is called in each slot's thread when it first has work.
 
-    def __init__(self, slots: int, waiting: int, open_session: Callable[[], Session]) -> None:
+    While ``overloaded`` says so, whatever runs is stopped.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        waiting: int,
+        open_session: Callable[[], Session],
+        overloaded: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._slots = slots
         self._most_waiting = waiting
         self._most_for_one = max(1, slots - 1)
         self._open_session = open_session
+        self._overloaded = overloaded
         self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
         self._running: dict[Job, Session | None] = {}
         self._threads: list[threading.Thread] = []
@@ -169,8 +179,11 @@ class Slots:
                 if self._closing and not self._running:
                     return
                 jobs = list(self._running)
+            overloaded = self._overloaded()
             for job in jobs:
-                if time.monotonic() > job.deadline:
+                if overloaded:
+                    self.stop(job, "memory")
+                elif time.monotonic() > job.deadline:
                     self.stop(job, "time")
                 elif job.stopped or not job.wanted():
                     self.stop(job, "cancelled")

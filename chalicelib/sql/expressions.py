@@ -50,6 +50,7 @@ EXTRACTED = {
     "year", "quarter", "month", "week", "day", "day_of_month", "day_of_week", "dow", "day_of_year", "doy",
     "year_of_week", "yow", "hour", "minute", "second",
 }  # fmt: skip
+MAKES_LONG = {"sequence", "repeat", "lpad", "rpad", "array_join"}  # times the length of an array: too long
 LARGEST_INTEGER = 2**63 - 1
 Method = Callable[["Expressions", Any, Scope], Value]
 
@@ -321,7 +322,15 @@ class Expressions:
         return negate(node, Value(made, BOOLEAN))
 
     def concatenation(self, node: exp.DPipe, scope: Scope) -> Value:
-        left, right = self.value(node.left, scope), self.value(node.right, scope)
+        values = [self.value(part, scope) for part in flat(node)]
+        if len(values) > 2 and all(value.type in (VARCHAR, UNKNOWN) for value in values):
+            return special.concat(values)
+        made = values[0]
+        for value in values[1:]:
+            made = self.concatenated(made, value)
+        return made
+
+    def concatenated(self, left: Value, right: Value) -> Value:
         if left.type.name == "array" and right.type != UNKNOWN and right.type == left.type.args[0]:
             return Value(f"list_append({left}, {right})", left.type)
         if right.type.name == "array" and left.type != UNKNOWN and left.type == right.type.args[0]:
@@ -512,7 +521,9 @@ class Expressions:
 
     def finished(self, made: tuple[Value, Form | None]) -> Value:
         value, form = made
-        return replace(value, sql=form.after.format(value.sql, type=value.type.duckdb)) if form and form.after else value
+        return (
+            replace(value, sql=form.after.format(value.sql, type=value.type.duckdb)) if form and form.after else value
+        )
 
     def called(self, name: str, arguments: Sequence[Value]) -> Value:
         """A function of a syntax of its own."""
@@ -523,6 +534,8 @@ class Expressions:
     def invoked(self, node: exp.Anonymous, scope: Scope) -> tuple[Value, Form | None]:
         """A call as written, and its form, before what FILTER and OVER add."""
         name = SAME_AS.get(node.name.lower(), node.name.lower())
+        if scope.variables and name in MAKES_LONG:
+            self.statement.refuse(node, f"{name} in a lambda is not supported")
         if not isinstance(node.this, str):
             self.statement.refuse(node, "a function's name is not quoted")
         self.statement.volatile |= name in VOLATILE
@@ -593,6 +606,8 @@ class Expressions:
         return Value(f"lambda {', '.join(names)}: {body}", Type("function"))
 
     def lambda_body(self, node: exp.Expr, kinds: Sequence[Type], scope: Scope) -> tuple[Value, list[str]]:
+        if scope.variables:
+            self.statement.refuse(node, "a lambda within a lambda is not supported")
         names = [self.statement.fresh("v") for _ in kinds]
         variables = {
             self.queries.name_of(variable).lower(): Value(name, kind)

@@ -30,6 +30,7 @@ from chalicelib.sql.types import (
 )
 from chalicelib.sql.values import Value, cast, coerce, fail_when, timestamp_text, utc_time, zoned
 
+LONGEST = {"array": 1_000_000, "varchar": 1_000_000, "varbinary": 1_000_000}  # entries, bytes
 UNITS = ("millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
 TIMES = ("date", "timestamp", "timestamptz")
 
@@ -381,10 +382,14 @@ def concat(arguments: list[Value]) -> Value:
 
 def joined(values: list[Value], kind: Type) -> Value:
     made = " || ".join(map(str, values))
-    if kind.name != "array":
-        return Value(f"({made})", kind)
-    missing = " OR ".join(f"{value} IS NULL" for value in values)
-    return Value(f"CASE WHEN {missing} THEN NULL ELSE {made} END", kind)
+    size = "len" if kind.name == "array" else "octet_length" if kind.name == "varbinary" else "strlen"
+    growing = [f"{size}({value})" for value in values if not value.is_constant]
+    limits = []
+    if len(growing) > 1:  # what is put together again and again doubles each time
+        limits.append(fail_when(f"{' + '.join(growing)} > {LONGEST[kind.name]}", text("|| makes too long a value")))
+    if kind.name == "array":
+        limits.append(f"WHEN {' OR '.join(f'{value} IS NULL' for value in values)} THEN NULL")
+    return Value(f"CASE {' '.join(limits)} ELSE {made} END" if limits else f"({made})", kind)
 
 
 def extreme(function: str) -> Special:
