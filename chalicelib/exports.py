@@ -21,7 +21,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chalicelib.json_array import pieces
+from chalicelib.json_array import NOT_JSON, pieces
 
 EXTENDED, ACCOUNT = "extended_history", "account_data"
 FIRST_MOMENT = datetime(2006, 1, 1)  # noqa: DTZ001 - UTC without a zone, as Parquet holds it; Spotify's founding
@@ -152,7 +152,7 @@ def variant_of(text: bytes) -> str:
     for raw in raw_rows(text):
         try:
             keys = set(KEYS.decode(raw))
-        except msgspec.DecodeError:
+        except NOT_JSON:
             continue
         if {"ts", "ms_played"} & keys:
             return EXTENDED
@@ -166,7 +166,7 @@ def decode(decoder: msgspec.json.Decoder[Any], text: bytes) -> tuple[list[Any], 
     """The rows of a piece, and those that do not fit: place among all of them, reason, text."""
     try:
         return decoder.decode(text), []
-    except msgspec.DecodeError:
+    except NOT_JSON:
         raws = raw_rows(text)
     single = ONE_ROW[decoder]
     rows: list[Any] = []
@@ -174,7 +174,7 @@ def decode(decoder: msgspec.json.Decoder[Any], text: bytes) -> tuple[list[Any], 
     for place, raw in enumerate(raws):
         try:
             rows.append(single.decode(raw))
-        except (msgspec.DecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             faulty.append((place, str(error), bytes(raw)))
     return rows, faulty
 
@@ -183,7 +183,7 @@ def raw_rows(text: bytes) -> list[msgspec.Raw]:
     """The rows of a piece, unread. Half a UTF-16 pair, which msgspec takes for the end of the text, is replaced."""
     try:
         return RAW_ROWS.decode(text)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         mended = ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], text)
         if mended == text:
             raise
@@ -336,7 +336,7 @@ def scrubbed(text: bytes) -> str:
     """A rejected row without its personal fields; of what is no object, only its size."""
     try:
         row = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         row = None
     if not isinstance(row, dict):
         return f"{len(text)} bytes"

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -294,9 +295,9 @@ def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: Import
         new = observed.filter(pa.array(~again))
         if new.num_rows:
             fresh.add(month, new.select(FRESH.names))
-            write_observations(lake, staged, month, observed)
+            write_observations(lake, staged, user, month, observed)
     if staged.newest:
-        write_rejects(lake, staged, raw_key)
+        write_rejects(lake, staged, user, raw_key)
 
 
 def observed_in(staged: Staged, month: str, user: str) -> pa.Table:
@@ -306,33 +307,41 @@ def observed_in(staged: Staged, month: str, user: str) -> pa.Table:
     return observe(staged.spool.rows(month), variants, families, user, staged.newest)
 
 
-def write_observations(lake: Lake, staged: Staged, month: str, observed: pa.Table) -> str:
+def write_observations(lake: Lake, staged: Staged, user: str, month: str, observed: pa.Table) -> str:
     """All of an export's observations of one month, known ones too: the same export gives the same file."""
     rows = observed.drop_columns(["file"]).combine_chunks()
     first = ~pd.Series(rows["play_id"].to_pylist()).duplicated().to_numpy()
-    key = f"{partition_prefix(lake.generation(), PLAYS.history, month)}history-{staged.digest}.parquet"
+    key = f"{partition_prefix(lake.generation(), PLAYS.history, month)}{file_name(staged, user)}.parquet"
     data = parquet_bytes(PLAYS, rows.filter(pa.array(first)))
     lake.store.write(key, data, content_type="application/vnd.apache.parquet")
     return key
 
 
-def write_rejects(lake: Lake, staged: Staged, raw_key: str) -> None:
+def file_name(staged: Staged, user: str) -> str:
+    """What the files of an export are called in the tables: two listeners may bring the same rows."""
+    return f"history-{blake2b(f'{user}/{staged.digest}'.encode(), digest_size=16).hexdigest()}"
+
+
+def write_rejects(lake: Lake, staged: Staged, user: str, raw_key: str) -> None:
     rejects = [(number, reject) for number, file in enumerate(staged.files) for reject in file.rejects]
     if not rejects:
         return
-    rows = pa.table(
+    rows = [
         {
-            "raw_key": [raw_key] * len(rejects),
-            "answer": [number for number, _ in rejects],
-            "item": [reject.row for _, reject in rejects],
-            "table_name": [PLAYS.name] * len(rejects),
-            "check_name": ["export_row"] * len(rejects),
-            "reason": [reject.reason for _, reject in rejects],
-            "content": [reject.content for _, reject in rejects],
-            "observed_at": [staged.newest] * len(rejects),
+            "raw_key": raw_key,
+            "answer": number,
+            "item": reject.row,
+            "table_name": PLAYS.name,
+            "check_name": "export_row",
+            "occurrence": 0,
+            "reason": reject.reason,
+            "content": reject.content,
+            "observed_at": staged.newest,
         }
-    ).cast(arrow_schema(REJECTED_ROWS))
-    write_table(lake, lake.generation(), REJECTED_ROWS, rows, f"history-{staged.digest}")
+        for number, reject in rejects
+    ]
+    rejected = pa.Table.from_pylist(rows, schema=arrow_schema(REJECTED_ROWS))
+    write_table(lake, lake.generation(), REJECTED_ROWS, rejected, file_name(staged, user))
 
 
 def known_ids(lake: Lake, generation: str, month: str) -> pa.Array:
@@ -399,9 +408,9 @@ def transform_export(lake: Lake, key: str, progress: Progress | None = None) -> 
                 staged = stage(files, match[3], folder, progress)
         user = unquote(match[1])
         for month in staged.spool.months():
-            write_observations(lake, staged, month, observed_in(staged, month, user))
+            write_observations(lake, staged, user, month, observed_in(staged, month, user))
         if staged.newest:
-            write_rejects(lake, staged, key)
+            write_rejects(lake, staged, user, key)
         return set(staged.spool.months())
 
 

@@ -21,6 +21,10 @@ SPACE = b" \t\r\n"
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?P<closed>")?|[{}\[\]]', re.DOTALL)
 
 
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a text that is not JSON, not UTF-8, or nested too deeply."""
+
+
 class NotAnArray(ValueError):
     """The text is not one whole JSON array of objects; says where it stops being one."""
 
@@ -69,7 +73,7 @@ def whole_elements(rest: bytes, end: int, parse: Callable[[bytes], T], done: int
     text = elements(rest[:end], done)
     try:
         return parse(b"[" + text + b"]"), end
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         end = end_of_last_object(rest)
     return (parse_piece(rest[:end], parse, done), end) if end else (None, 0)
 
@@ -77,7 +81,7 @@ def whole_elements(rest: bytes, end: int, parse: Callable[[bytes], T], done: int
 def parse_piece(text: bytes, parse: Callable[[bytes], T], done: int) -> T:
     try:
         return parse(b"[" + elements(text, done) + b"]")
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise NotAnArray(f"it is not JSON after byte {done}: {error}") from error
 
 
