@@ -22,6 +22,7 @@ from chalicelib.engine import CatalogueTable, Crawl, Download, Query, QueryState
 from chalicelib.engines.book import Entry, QueryBook
 from chalicelib.engines.crawler import Catalogue
 from chalicelib.engines.duck import Bounds, Duck
+from chalicelib.engines.ledger import Ledger
 from chalicelib.engines.listing import Listing
 from chalicelib.engines.paging import (
     FETCH_ROWS,
@@ -47,7 +48,6 @@ from chalicelib.views import reads, user_tables
 SIZES = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 SWEEP_EVERY = 300.0  # s between two looks for expired results
 LONGEST_SLEEP = 0.1  # s between two looks at a query of another process
-REMEMBERED = 1_000  # ended queries kept in memory
 MEMORY_AROUND = 1_000_000_000  # bytes that the process may hold besides twice QUERY_MEMORY
 LOST_FILES = 2  # times a query is begun again because a compaction took its files away
 
@@ -61,13 +61,18 @@ class EmbeddedEngine:
         self._clock = clock
         self._listing = Listing(lake)
         self._scans: dict[str, str] = {}
-        self._book = QueryBook(lake, timedelta(hours=settings.results_kept), clock)
+        kept = timedelta(hours=settings.results_kept)
+        self._book = QueryBook(lake, kept, clock)
+        self._ledger = Ledger(self._book, kept, clock)
         most_memory = MEMORY_AROUND + 2 * size_in_bytes(settings.query_memory)
         self._slots = Slots(
-            settings.query_slots, settings.query_queue, self._open_session, lambda: resident_bytes() > most_memory
+            settings.query_slots,
+            settings.query_queue,
+            self._open_session,
+            overloaded=lambda: resident_bytes() > most_memory,
+            tick=lambda: self._ledger.write_late(),
         )
         self._lock = threading.Lock()
-        self._entries: dict[str, Entry] = {}
         self._jobs: dict[str, Job] = {}
         self._reusable: dict[tuple[Any, ...], tuple[str, float]] = {}
         self._swept = float("-inf")
@@ -106,7 +111,7 @@ class EmbeddedEngine:
         self._book.prepare(query.query_id)
         key = self._reuse_key(checked, tuple(parameters), most_rows)
         if reused := self._earlier(key, query):
-            return self._note(reused).query
+            return self._ledger.note(reused.query, reused.result)
         job = Job(
             query.query_id,
             client,
@@ -115,22 +120,23 @@ class EmbeddedEngine:
             seconds=self._settings.query_seconds,
             wanted=lambda: not self._book.asked_to_cancel(query.query_id),
         )
-        self._note(Entry(query, self._book.owner))
+        self._ledger.note(query)
         with self._lock:
             self._jobs[query.query_id] = job
         try:
             self._slots.submit(job)
-        except LakeError as error:
-            self._failed(query.query_id, error)
+        except LakeError:
+            self._ledger.drop(query.query_id)
             raise
         return query
 
     def query(self, query_id: str) -> Query:
-        return self._entry(query_id).query
+        return self._ledger.entry(query_id).query
 
     def queries(self, limit: int = 50, page_token: str | None = None) -> tuple[list[Query], str | None]:
         if page_token is not None and not re.fullmatch(r"[\w-]{1,64}", page_token):
             raise PageTokenInvalid("the page token is not one of ours")
+        self._ledger.write_late(older_than=0)
         found: list[Query] = []
         for entry in self._book.newest(page_token):
             if len(found) == limit:
@@ -140,7 +146,7 @@ class EmbeddedEngine:
 
     def cancel(self, query_id: str) -> Query:
         """Stop a query that has not ended; one that has stays as it is."""
-        entry = self._entry(query_id)
+        entry = self._ledger.entry(query_id)
         if entry.query.state.ended:
             return entry.query
         with self._lock:
@@ -153,17 +159,17 @@ class EmbeddedEngine:
         return self.wait(query_id, 2)
 
     def wait(self, query_id: str, seconds: float) -> Query:
-        entry = self._entry(query_id)
+        entry = self._ledger.entry(query_id)
         with self._lock:
             job = self._jobs.get(query_id)
         if job is not None:
             job.done.wait(seconds)
-            return self._entry(query_id).query
+            return self._ledger.entry(query_id).query
         deadline, pause = time.monotonic() + seconds, 0.01
         while not entry.query.state.ended and (left := deadline - time.monotonic()) > 0:
             time.sleep(min(left, pause))
             pause = min(LONGEST_SLEEP, pause * 1.5)
-            entry = self._entry(query_id)
+            entry = self._ledger.entry(query_id)
         return entry.query
 
     # Rows
@@ -203,8 +209,8 @@ class EmbeddedEngine:
         path = self._book.path(job.name, "parquet")
         scratch = path.with_name(f".{path.name}")
         try:
-            query = replace(self._entries[job.name].query, state=QueryState.RUNNING, started_at=self._clock())
-            self._note(Entry(query, self._book.owner))
+            queued = self._ledger.entry(job.name).query
+            self._ledger.note(replace(queued, state=QueryState.RUNNING, started_at=self._clock()))
             scanned, written = self._execute(job, session, checked, most_rows, scratch)
             os.replace(scratch, path)
         except Exception as error:
@@ -264,38 +270,16 @@ class EmbeddedEngine:
         self._end(query_id, QueryState.FAILED, error=error.as_json()["error"])
 
     def _end(self, query_id: str, state: QueryState, **found: Any) -> None:
-        entry = self._entries[query_id]
-        query = replace(entry.query, state=state, ended_at=self._clock(), **found)
-        self._note(replace(entry, query=query, result=query_id if state == QueryState.SUCCEEDED else None))
+        query = replace(self._ledger.entry(query_id).query, state=state, ended_at=self._clock(), **found)
+        self._ledger.note(query, result=query_id if state == QueryState.SUCCEEDED else None)
         with self._lock:
             self._jobs.pop(query_id, None)
 
     # What is known of queries
 
-    def _note(self, entry: Entry) -> Entry:
-        self._book.write(entry)
-        with self._lock:
-            self._entries[entry.query.query_id] = entry
-            while len(self._entries) > REMEMBERED:
-                oldest = next(iter(self._entries))
-                if oldest in self._jobs:
-                    break
-                del self._entries[oldest]
-        return entry
-
-    def _entry(self, query_id: str) -> Entry:
-        with self._lock:
-            entry = self._entries.get(query_id)
-        if entry is None or (entry.query.state.ended and self._expired(entry)):
-            return self._book.read(query_id)
-        return entry
-
-    def _expired(self, entry: Entry) -> bool:
-        return entry.query.submitted_at + timedelta(hours=self._settings.results_kept) < self._clock()
-
     def _result(self, query_id: str) -> tuple[Entry, Path]:
         """A query that has rows, and its file. Raises QueryFailed when it has none (yet)."""
-        entry = self._entry(query_id)
+        entry = self._ledger.entry(query_id)
         if entry.query.state != QueryState.SUCCEEDED or entry.result is None:
             raise QueryFailed(f"query {query_id} is {entry.query.state}: it has no rows", state=entry.query.state.value)
         path = self._book.path(entry.result, "parquet")

@@ -47,7 +47,7 @@ class Job:
 class Slots:
     """``open_session`` is called in each slot's thread when it first has work.
 
-    While ``overloaded`` says so, whatever runs is stopped.
+    While ``overloaded`` says so, whatever runs is stopped. ``tick`` is called every ``TICK`` while anything runs.
     """
 
     def __init__(
@@ -56,12 +56,14 @@ class Slots:
         waiting: int,
         open_session: Callable[[], Session],
         overloaded: Callable[[], bool] = lambda: False,
+        tick: Callable[[], None] = lambda: None,
     ) -> None:
         self._slots = slots
         self._most_waiting = waiting
         self._most_for_one = max(1, slots - 1)
         self._open_session = open_session
         self._overloaded = overloaded
+        self._tick = tick
         self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
         self._running: dict[Job, Session | None] = {}
         self._threads: list[threading.Thread] = []
@@ -179,6 +181,7 @@ class Slots:
                 if self._closing and not self._running:
                     return
                 jobs = list(self._running)
+            self._tick()
             overloaded = self._overloaded()
             for job in jobs:
                 if overloaded:

@@ -1,0 +1,73 @@
+"""The queries of this process in memory, in front of the record on disk.
+
+A query that ends at once is written once. One that goes on is written as soon as it is older than ``WRITE_AFTER``, so
+that other processes see it; what has ended is always written.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+from chalicelib.clock import Clock
+from chalicelib.engine import Query, QueryState
+from chalicelib.engines.book import Entry, QueryBook
+
+WRITE_AFTER = 0.1  # s
+REMEMBERED = 1_000  # queries kept in memory
+
+
+class Ledger:
+    """Safe for threads."""
+
+    def __init__(self, book: QueryBook, kept: timedelta, clock: Clock) -> None:
+        self._book = book
+        self._kept = kept
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        self._unwritten: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def note(self, query: Query, result: str | None = None) -> Query:
+        """Remember a query as it is now."""
+        entry = Entry(query, self._book.owner, result)
+        with self._lock:
+            self._entries[query.query_id] = entry
+            if not query.state.ended:
+                self._unwritten.setdefault(query.query_id, time.monotonic())
+                return query
+            self._unwritten.pop(query.query_id, None)
+            self._book.write(entry)
+            self._forget_oldest()
+        return query
+
+    def entry(self, query_id: str) -> Entry:
+        """A query as it stands, of this process or another. Raises NotFound."""
+        with self._lock:
+            entry = self._entries.get(query_id)
+        if entry is None or (entry.query.state.ended and entry.query.submitted_at + self._kept < self._clock()):
+            return self._book.read(query_id)
+        return entry
+
+    def drop(self, query_id: str) -> None:
+        """Forget a query that never was."""
+        with self._lock:
+            self._entries.pop(query_id, None)
+            self._unwritten.pop(query_id, None)
+
+    def write_late(self, older_than: float = WRITE_AFTER) -> None:
+        """Write what has been going on for a while, as it stands."""
+        with self._lock:
+            for query_id, since in list(self._unwritten.items()):
+                if time.monotonic() - since >= older_than:
+                    self._book.write(self._entries[query_id])
+                    running = self._entries[query_id].query.state == QueryState.RUNNING
+                    self._unwritten[query_id] = float("inf") if running else time.monotonic()
+
+    def _forget_oldest(self) -> None:
+        while len(self._entries) > REMEMBERED:
+            oldest = next(iter(self._entries))
+            if not self._entries[oldest].query.state.ended:
+                return
+            del self._entries[oldest]
