@@ -146,7 +146,7 @@ def take_playlists(state: State, answer: Answer, document: Document) -> Taken:
     for playlist in document["items"]:
         if playlist and playlist.get("id"):
             walk["ids"].append(playlist["id"])
-            new += note_playlist(state, playlist, user)
+            new += note_playlist(state, playlist["id"], playlist, user)
     advance(walk, answer, document, total)
     if is_last(document):
         for playlist_id in [
@@ -158,11 +158,11 @@ def take_playlists(state: State, answer: Answer, document: Document) -> Taken:
     return Taken(len(document["items"]), new)
 
 
-def note_playlist(state: State, playlist: Document, user: str | None) -> bool:
+def note_playlist(state: State, playlist_id: str, playlist: Document, user: str | None) -> bool:
     """Remember a playlist's version; True when it is another than before."""
     owner = (playlist.get("owner") or {}).get("id")
     page = playlist.get("items") or playlist.get("tracks") or {}
-    one = state.playlists.setdefault(playlist["id"], {"user": user})
+    one = state.playlists.setdefault(playlist_id, {"user": user})
     before = one.get("snapshot")
     one["user"] = one["user"] or user
     one.update(snapshot=playlist.get("snapshot_id"), owner=owner, total=int(page.get("total") or 0))
@@ -209,7 +209,7 @@ def take_playlist(state: State, answer: Answer, document: Document, playlist_id:
     """A playlist by itself, with the first of its items where this app may see them."""
     if "playlist_id" not in answer.context:  # read for what it is, not opened for its items
         state.finished(answer.source, playlist_id, answer.received_at)
-    new = note_playlist(state, document, None)
+    new = note_playlist(state, playlist_id, document, None)
     playlist = state.playlists[playlist_id]
     page = document.get("items") or document.get("tracks")
     if not isinstance(page, dict) or not page.get("items"):
