@@ -22,6 +22,7 @@ from chalicelib.records import Image, Item
 from chalicelib.tables import Table
 from chalicelib.tabulate import ITEM_BITS, Batch, Listing, Place, Rows, digest, is_local, play_id
 
+CHUNK_ROWS = 8_192  # rows turned into arrays at once: a call costs as much as a hundred cells
 TIMESTAMP = ARROW_TYPES["timestamp"]
 WHOLE = (pa.int32(), pa.int64())
 ORIGIN = "_origin"  # column that goes with the rows until they are written
@@ -257,26 +258,41 @@ def type_in(uri: str | None) -> str | None:
 
 
 class Gathered:
-    """The rows of one table over many batches, as Arrow arrays."""
+    """The rows of one table over many batches: cells as they come, turned into Arrow arrays by the thousand."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.origins: list[int] = []
+        self.pending: dict[str, list[Any]] = {}
         self.arrays: dict[str, list[pa.Array]] = {}
+        self.converted = 0  # rows that are in ``arrays``
         self.misfits: dict[int, Misfit] = {}  # by row
 
     def add(self, origins: Sequence[int], columns: Columns) -> None:
-        before = len(self.origins)
         self.origins += origins
         for name, values in columns.items():
+            if name in self.pending:
+                self.pending[name] += values
+            else:
+                self.pending[name] = list(values)
+        if len(self.origins) - self.converted >= CHUNK_ROWS:
+            self.convert()
+
+    def convert(self) -> None:
+        """Turn the pending cells into arrays."""
+        for name, values in self.pending.items():
             array, wrong = fit(values, TYPES[self.table.name][name])
             self.arrays.setdefault(name, []).append(array)
             for row in wrong:
                 reason = f"{name} {values[row]!r:.200} is not {self.table.column(name).type}"
-                self.misfits.setdefault(before + row, Misfit(origins[row], name, reason))
+                origin = self.origins[self.converted + row]
+                self.misfits.setdefault(self.converted + row, Misfit(origin, name, reason))
+        self.pending = {}
+        self.converted = len(self.origins)
 
     def rows(self, places: Sequence[Place], first: int) -> pa.Table:
         """All rows without misfits, with their ``_origin``; ``places`` are the answers' from number ``first`` on."""
+        self.convert()
         origins = pa.array(self.origins, pa.int64())
         shared = shared_columns(self.table, origins, places, first)
         columns = {name: pa.chunked_array(arrays).combine_chunks() for name, arrays in self.arrays.items()} | shared
