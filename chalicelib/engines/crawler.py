@@ -10,6 +10,7 @@ import fcntl
 import json
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -29,6 +30,7 @@ from chalicelib.views import reads, user_tables
 CATALOGUE = "catalogue.json"
 CRAWL = "crawl.json"
 LOCK = "crawl.lock"
+LETTING_GO = 1.0  # s
 Document = dict[str, Any]
 
 
@@ -139,12 +141,21 @@ class Catalogue:
         path = self._lock_path()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("w")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
-            raise CrawlInProgress("a crawl is going on; GET /crawls/latest shows it") from None
-        return handle
+        deadline = time.monotonic() + LETTING_GO
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self._is_running() or time.monotonic() > deadline:
+                    handle.close()
+                    raise CrawlInProgress("a crawl is going on; GET /crawls/latest shows it") from None
+                time.sleep(0.005)  # it has said that it ended and is about to let go
+            else:
+                return handle
+
+    def _is_running(self) -> bool:
+        document, _ = self._lake.read_state(CRAWL)
+        return document is not None and document["state"] == "running"
 
     def _lock_is_free(self) -> bool:
         try:

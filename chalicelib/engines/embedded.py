@@ -28,10 +28,10 @@ from chalicelib.engines.paging import (
     FETCH_ROWS,
     LARGEST_PAGE,
     Caps,
+    ResultReader,
     Written,
     page_token,
     pages,
-    read_page,
     result_schema,
     token_start,
     write_result,
@@ -72,6 +72,7 @@ class EmbeddedEngine:
             overloaded=lambda: resident_bytes() > most_memory,
             tick=lambda: self._ledger.write_late(),
         )
+        self._reader = ResultReader()
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._reusable: dict[tuple[Any, ...], tuple[str, float]] = {}
@@ -178,7 +179,7 @@ class EmbeddedEngine:
         entry, path = self._result(query_id)
         query, total = entry.query, entry.query.rows or 0
         start = token_start(page_token, query_id, total) if page_token else 0
-        rows = read_page(path, query.columns, start, max(1, min(limit, LARGEST_PAGE)))
+        rows = self._reader.page(path, query.columns, start, max(1, min(limit, LARGEST_PAGE)))
         end = start + len(rows)
         return RowPage(query.columns, rows, next_token(query_id, end, total), query.truncated)
 
@@ -213,6 +214,7 @@ class EmbeddedEngine:
             self._ledger.note(replace(queued, state=QueryState.RUNNING, started_at=self._clock()))
             scanned, written = self._execute(job, session, checked, most_rows, scratch)
             os.replace(scratch, path)
+            self._reader.keep(path, written)
         except Exception as error:
             return self._stopped(job, error)
         finally:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,15 +26,20 @@ GROUP_ROWS = 16_384  # rows of a row group: what reading one page may have to de
 GROUP_BYTES = 8_000_000  # bytes of a row group
 FETCH_ROWS = 16_384
 LARGEST_PAGE = 100_000  # rows
+CACHED_BYTES = 32_000_000  # bytes of row groups kept decoded
+KEPT_BYTES = 500_000
+MOST_GROUPS = 64
+MOST_STARTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a result came to."""
+    """What a result came to; ``only`` is its one row group, when it has no more."""
 
     rows: int
     bytes: int
     truncated: bool
+    only: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +53,20 @@ class Caps:
 
 def write_result(batches: Any, schema: pa.Schema, path: Path, caps: Caps) -> Written:
     """Write Arrow batches to ``path`` until they end or a cap is reached."""
-    rows, truncated = 0, False
+    rows, truncated, groups, last = 0, False, 0, None
     with path.open("wb") as sink:
         with pq.ParquetWriter(sink, schema, compression="zstd", compression_level=1, store_schema=True) as writer:
             for batch in regrouped(batches, schema):
                 if rows + batch.num_rows > caps.rows:
                     batch, truncated = batch.slice(0, caps.rows - rows), True
                 if batch.num_rows:
-                    writer.write_table(batch, row_group_size=GROUP_ROWS)
-                    rows += batch.num_rows
+                    writer.write_table(batch, row_group_size=batch.num_rows)
+                    rows, groups, last = rows + batch.num_rows, groups + 1, batch
                 if sink.tell() > caps.bytes:
                     truncated = True
                 if truncated or caps.stopped():
                     break
-        return Written(rows, sink.tell(), truncated)
+        return Written(rows, sink.tell(), truncated, last if groups == 1 else None)
 
 
 def regrouped(batches: Any, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -113,21 +122,62 @@ ARROW: dict[str, pa.DataType] = {
 }
 
 
-def read_page(path: Path, columns: Sequence[ResultColumn], start: int, limit: int) -> list[tuple[Any, ...]]:
-    """Rows ``start`` to ``start + limit`` of a result, as Python values."""
-    rows: list[tuple[Any, ...]] = []
-    with pq.ParquetFile(path) as file:
-        first = 0
-        for group in range(file.metadata.num_row_groups):
-            size = file.metadata.row_group(group).num_rows
-            if first < start + limit and first + size > start:
-                table = file.read_row_group(group, use_threads=False)
-                low = max(0, start - first)
-                rows += python_rows(table.slice(low, start + limit - first - low), columns)
-            first += size
-            if first >= start + limit:
-                break
-    return rows
+class ResultReader:
+    """Reads pages of results. The row groups read last stay decoded, within ``most_bytes``: pages follow each other.
+
+    A result never changes once it is written. Safe for threads: the worst of a race is a group read twice.
+    """
+
+    def __init__(self, most_bytes: int = CACHED_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._starts: dict[Path, list[int]] = {}
+        self._groups: OrderedDict[tuple[Path, int], pa.Table] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def page(self, path: Path, columns: Sequence[ResultColumn], start: int, limit: int) -> list[tuple[Any, ...]]:
+        """Rows ``start`` to ``start + limit`` of a result, as Python values."""
+        starts = self._starts.get(path) or self._read_starts(path)
+        rows: list[tuple[Any, ...]] = []
+        group = bisect_right(starts, start) - 1
+        while group < len(starts) - 1 and starts[group] < start + limit:
+            low = max(0, start - starts[group])
+            table = self._group(path, group).slice(low, start + limit - starts[group] - low)
+            rows += python_rows(table, columns)
+            group += 1
+        return rows
+
+    def keep(self, path: Path, written: Written) -> None:
+        """Hold on to a small result that was written this moment: it will be asked for in the next."""
+        if written.only is not None and written.only.nbytes < KEPT_BYTES:
+            with self._lock:
+                self._starts[path] = [0, written.rows]
+                self._groups[path, 0] = written.only
+
+    def _read_starts(self, path: Path) -> list[int]:
+        """Where each row group starts, and where the last one ends."""
+        footer = pq.read_metadata(path)
+        starts = list(accumulate((footer.row_group(at).num_rows for at in range(footer.num_row_groups)), initial=0))
+        with self._lock:
+            if len(self._starts) >= MOST_STARTS:
+                self._starts.clear()
+            self._starts[path] = starts
+        return starts
+
+    def _group(self, path: Path, group: int) -> pa.Table:
+        with self._lock:
+            table = self._groups.get((path, group))
+            if table is not None:
+                self._groups.move_to_end((path, group))
+                return table
+        with pq.ParquetFile(path) as file:
+            table = file.read_row_group(group, use_threads=False)
+        with self._lock:
+            self._groups[path, group] = table
+            while len(self._groups) > 1 and sum(held.nbytes for held in self._groups.values()) > self._most_bytes:
+                self._groups.popitem(last=False)
+            while len(self._groups) > MOST_GROUPS:
+                self._groups.popitem(last=False)
+        return table
 
 
 def python_rows(table: pa.Table, columns: Sequence[ResultColumn]) -> list[tuple[Any, ...]]:
@@ -173,16 +223,3 @@ def pages(path: Path, columns: tuple[ResultColumn, ...], truncated: bool) -> Ite
         for group in range(file.metadata.num_row_groups):
             table = file.read_row_group(group, use_threads=False)
             yield RowPage(columns, python_rows(table, columns), None, truncated)
-
-
-__all__ = [
-    "FETCH_ROWS",
-    "LARGEST_PAGE",
-    "Written",
-    "page_token",
-    "pages",
-    "read_page",
-    "result_schema",
-    "token_start",
-    "write_result",
-]
