@@ -29,7 +29,7 @@ ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 BUSY = "[aria-busy=true], .skeleton"
-WAITS = 20_000  # ms for anything to appear
+WAITS = 15_000  # ms for anything to appear
 SERIOUS = ("serious", "critical")
 
 
@@ -67,7 +67,7 @@ class Visit:
             "accept_downloads": True,
         }
         self.context: BrowserContext = browser.new_context(**(settings | options))
-        self.context.set_default_timeout(WAITS)
+        self.context.set_default_timeout(WAITS / 2)
         self.page: Page = self.context.new_page()
         self.url = url
         self.token = token

@@ -1,6 +1,6 @@
 // The frame: token, theme, navigation, and which page is shown.
 
-import { adoptTokenFromAddress, hasToken, setToken, whenUnauthorized } from "./api.js";
+import { Unreachable, adoptTokenFromAddress, hasToken, setToken, whenUnauthorized } from "./api.js";
 import { redrawCharts } from "./charts.js";
 import { announce, button, h, icon, replace } from "./dom.js";
 import { faultBox, loading } from "./panel.js";
@@ -38,9 +38,11 @@ async function show() {
   if (!page) return replace(main, h("h1", null, "There is no such page"), h("p", null, h("a", { href: href("overview") }, "Go to the overview")));
   document.title = `${page.title} · Listening lake`;
   if (!sameAgain) replace(main, h("h1.visually-hidden", null, page.title), loading(300));
-  const { render } = await page.load();
-  if (signal.aborted) return;
   try {
+    const { render } = await page.load().catch(() => {
+      throw new Unreachable();
+    });
+    if (signal.aborted) return;
     await render(main, { ...here, signal });
     if (!sameAgain) {
       announce(`${document.title.split(" · ")[0]}, page loaded`);
@@ -63,8 +65,10 @@ function askForToken(why) {
   if (document.querySelector("dialog.token")) return;
   const input = h("input", { type: "password", name: "token", autocomplete: "off", required: true, spellcheck: "false" });
   const dialog = h("dialog.token", { "aria-labelledby": "token-title" },
-    h("form", { method: "dialog", onsubmit: () => {
+    h("form", { onsubmit: (event) => {
+      event.preventDefault();
       setToken(input.value.trim());
+      dialog.close();
       dialog.remove();
       shownPage = null;
       show();

@@ -58,6 +58,20 @@ const look = EditorView.theme({
 });
 
 /**
+ * Text that replaces a selection. Left to itself the browser would keep the look of what it replaces in a style
+ * attribute, which the page's policy forbids (and reports).
+ */
+function replaceSelected(event, view) {
+  const { from, to, empty } = view.state.selection.main;
+  if (event.inputType !== "insertText" || event.data === null || empty || event.isComposing) return false;
+  event.preventDefault();
+  const insert = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+  const handled = view.state.facet(EditorView.inputHandler).some((handler) => handler(view, from, to, event.data, insert));
+  if (!handled) view.dispatch(insert());
+  return true;
+}
+
+/**
  * An editor: {element, text(), setText(), insert(), setTables(), markFault(), focus()}. Ctrl+Enter calls `onRun`,
  * every change `onChange`.
  */
@@ -79,6 +93,7 @@ export function makeEditor({ text, onRun, onChange }) {
         Prec.highest(keymap.of([{ key: "Mod-Enter", run }, { key: "Shift-Enter", run }])),
         lineNumbers(), history(), drawSelection(), bracketMatching(), closeBrackets(), highlightActiveLine(), highlightSelectionMatches(),
         search({ top: true }), autocompletion({ icons: false, maxRenderedOptions: 60 }), completion.of(language({})),
+        EditorView.domEventHandlers({ beforeinput: replaceSelected }),
         syntaxHighlighting(colours), look, EditorState.tabSize.of(4), placeholder("SELECT …"),
         EditorView.contentAttributes.of({ "aria-label": "SQL editor. Escape, then Tab leaves it", spellcheck: "false", tabindex: "0" }),
         EditorView.updateListener.of((update) => update.docChanged && onChange(update.state.doc.toString())),

@@ -38,7 +38,7 @@ function panels(signal) {
       view: clock,
     }),
     reportPanel({
-      report: "discovery", title: "Discovery", hint: "Artists heard for the first time", wide: "third", signal, tall: 236,
+      report: "dashboard_discovery", title: "Discovery", hint: "Artists heard for the first time", wide: "third", signal, tall: 236,
       view: (result) => chartOf(result, result.report.chart, "Artists heard for the first time, by month"),
     }),
     tops("top_artists", "Top artists", "artist", signal, {
@@ -47,7 +47,7 @@ function panels(signal) {
     tops("top_tracks", "Top tracks", "track", signal, {
       name: ({ track }) => track, by: ({ artist }) => artist, args: ({ artist, track }) => [artist, track], key: ({ track_id }) => track_id,
     }),
-    tops("top_albums", "Top albums", "album", signal, {
+    tops("dashboard_top_albums", "Top albums", "album", signal, {
       name: ({ album }) => album, by: ({ artist }) => artist, args: ({ artist, album }) => [artist, album],
     }),
   ];
@@ -56,14 +56,14 @@ function panels(signal) {
 function tops(report, title, kind, signal, how) {
   return reportPanel({
     report, values: { limit: TOP }, title, viewName: "List", wide: "third", signal, tall: 480,
-    view: ({ records }) => rankedList(kind, records, { ...how, signal }),
+    view: ({ records, values }) => rankedList(kind, records, { ...how, signal, compare: values.previous_from !== values.from }),
   });
 }
 
 async function showTotals(place, signal) {
   const result = await runReport("dashboard_totals", {}, signal);
-  const { records: [row], parameters } = result;
-  const comparable = parameters.previous_from !== parameters.from;
+  const { records: [row], values } = result;
+  const comparable = values.previous_from !== values.from;
   const figure = (name, value, now, before) => h("div.figure", null, h("dt", null, name), h("dd", null, value),
     h("dd.change", null, comparable ? changeOf(now, before) : "over all time"));
   replace(place,
@@ -97,7 +97,7 @@ function overTimePanel(grain, signal) {
     draw();
   } }, Object.entries(MEASURES).map(([value, text]) => h("option", { value }, text)));
   return reportPanel({
-    report: "listening_over_time", values: { grain }, title: "Listening over time", hint: `By ${grain}`, signal, tall: 250, tools: choice,
+    report: "dashboard_over_time", values: { grain }, title: "Listening over time", hint: `By ${grain}`, signal, tall: 250, tools: choice,
     view: ({ records }) => {
       rows = filled(records, grain, { by: "starts", values: ["plays", "hours"] });
       draw();

@@ -88,9 +88,9 @@ export function faultBox(fault, again) {
 }
 
 /** The SQL behind a result with the values it was run with, and the ways on from it. */
-export function sqlView({ sql, values = {}, bound = {}, query }) {
-  const literal = withValues(sql ?? "", { ...values, ...bound });
-  const shown = Object.entries({ ...values, ...bound }).filter(([, value]) => value !== "");
+export function sqlView({ sql, values = {} }) {
+  const literal = withValues(sql ?? "", values);
+  const shown = Object.entries(values).filter(([, value]) => value !== "");
   return h("div.sql-view", null,
     h("pre", { tabindex: "0", "aria-label": "SQL of this chart" }, h("code", null, highlighted(sql ?? ""))),
     shown.length > 0 && h("p.params", null, shown.map(([name, value]) => h("span", null, `:${name} = `, h("code", null, String(value))))),

@@ -30,10 +30,10 @@ export async function runReport(name, extra, signal) {
   const report = (await reports()).get(name);
   if (!report) throw new ApiError(404, { code: "not_found", message: `There is no report ${name}.` });
   const values = valuesFor(report, extra);
-  const answer = await request(`reports/${encodeURIComponent(name)}`, { query: { ...values, limit_rows: undefined }, signal });
+  const answer = await request(`reports/${encodeURIComponent(name)}`, { query: values, signal });
   const document = await answer.json();
   const done = answer.status === 202 ? await finish(document, signal) : document;
-  return resultOf(done, { report, values, sql: done.sql ?? report.sql, bound: done.parameters ?? {} });
+  return resultOf(done, { report, values: { ...values, ...done.values }, sql: done.sql ?? done.query?.sql });
 }
 
 /** Run SQL and wait for it; `onQuery` hears of its states. */
