@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from datetime import datetime
-from enum import EnumType
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -319,8 +319,8 @@ def value_schema(hint: Any) -> Schema:
         return many(value_schema(arguments[0]))
     if origin is dict or hint is dict:
         return ANYTHING
-    if isinstance(hint, EnumType):
-        return {"type": "string", "enum": [str(member.value) for member in hint.__members__.values()]}
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return {"type": "string", "enum": [member.value for member in hint]}
     if hint in (Query, ResultColumn, TableColumn, SourceRecord):
         return reference(hint.__name__)
     return dict(SIMPLE[hint])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 import requests
+from filelock import FileLock
 
 PROJECT = Path(__file__).resolve().parent.parent
 STARTS_WITHIN = 30.0  # s
@@ -152,6 +155,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def filled(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder of its own with a filled lake; the lake is made once for all tests of all workers, then copied."""
+    shared = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    original = shared / "filled-lake"
+    with FileLock(f"{original}.lock"):
+        if not (original / "lake").exists():
+            original.mkdir(exist_ok=True)
+            fill(original)
+    folder = factory.mktemp(name)
+    shutil.copytree(original, folder, dirs_exist_ok=True)
+    return folder
 
 
 def fill(folder: Path, **options: Any) -> None:

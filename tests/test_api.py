@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from chalicelib.tables import BY_NAME
-from tests.server import LakeServer, eventually, fill
+from tests.server import LakeServer, eventually, filled
 
 NUMBERS = "SELECT n FROM UNNEST(sequence(1, 100)) AS a(x) CROSS JOIN UNNEST(sequence(x * 100 - 99, x * 100)) AS b(n)"
 ENDLESS = (
@@ -26,9 +26,7 @@ ENDLESS = (
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
-    folder = tmp_path_factory.mktemp("asked")
-    fill(folder)
-    with LakeServer(folder, {"REQUESTS_PER_MINUTE": "1000000"}) as running:
+    with LakeServer(filled(tmp_path_factory, "asked"), {"REQUESTS_PER_MINUTE": "1000000"}) as running:
         assert running.get("/crawls/latest").status_code == 404
         crawl(running)
         yield running
@@ -89,11 +87,10 @@ def test_an_unknown_table_is_404_in_words(server):
     assert "no_such_table" in error_of(server.get("/tables/no_such_table"), 404)["message"]
 
 
-def test_a_crawl_says_what_it_changed(server, tmp_path):
+def test_a_crawl_says_what_it_changed(server, tmp_path_factory):
     again = crawl(server)
     assert again["state"] == "succeeded" and again["changes"] == [] and again["ended_at"] >= again["started_at"]
-    fill(tmp_path)
-    with LakeServer(tmp_path) as other:
+    with LakeServer(filled(tmp_path_factory, "crawled")) as other:
         first = crawl(other)
         assert {"plays", "tracks", "artists"} <= {
             str(change.get("table", "")).removesuffix("_history") for change in first["changes"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.access import Access
@@ -81,6 +81,7 @@ ANY_JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["sql", "limit", "wait", "values", "other"]), ANY_JSON))
 def test_the_check_and_the_schema_shown_agree(body):
     schema = {
@@ -238,6 +239,7 @@ def test_a_value_keeps_its_type_in_json_or_becomes_exact_text(value, shown):
 CSV_VALUES = st.none() | st.text() | st.integers() | st.booleans() | st.dates()
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(CSV_VALUES, min_size=2, max_size=4), max_size=5))
 def test_csv_is_read_back_by_any_reader(rows):
     text = csv_lines(rows)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.routes import ROUTES
-from tests.server import PROJECT, LakeServer, eventually, fill, sandboxed
+from tests.server import PROJECT, LakeServer, eventually, filled, sandboxed
 
 PAGE = (PROJECT / "docs" / "api.md").read_text()
 
@@ -23,8 +23,7 @@ def recipes(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
-    folder = tmp_path_factory.mktemp("recipes")
-    fill(folder)
+    folder = filled(tmp_path_factory, "recipes")
     with sandboxed(folder) as spotify, LakeServer(folder, spotify) as running:
         yield running
 

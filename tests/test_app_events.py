@@ -106,12 +106,12 @@ def test_a_dropped_file_is_an_event_once_whatever_its_name(arrived):
 def test_a_file_that_still_grows_is_waited_for(arrived):
     folder, events = arrived
     with (folder / "big.zip").open("wb") as stream:
-        for _ in range(8):
+        for _ in range(5):
             stream.write(b"x" * 1_000)
             stream.flush()
             time.sleep(0.5)
             assert events == []
-    assert eventually(lambda: events) == [("lake", "raw/history/big.zip", 8_000)]
+    assert eventually(lambda: events) == [("lake", "raw/history/big.zip", 5_000)]
 
 
 def test_a_folder_moved_in_is_an_event_for_each_of_its_files_but_unfinished_ones(arrived, tmp_path):

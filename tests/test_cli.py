@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from chalicelib.cli import main
-from tests.server import environment, fill, free_port
+from tests import server
+from tests.server import environment, free_port
 
 COMMANDS = sorted(main.commands)
 
@@ -186,9 +187,7 @@ def test_the_local_token_is_the_same_each_time(tmp_path):
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("filled")
-    fill(folder)
-    return folder
+    return server.filled(tmp_path_factory, "commands")
 
 
 def test_a_query_is_a_csv_in_a_pipe_and_what_is_asked_for_elsewhere(filled, tmp_path):
