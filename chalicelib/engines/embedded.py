@@ -128,6 +128,8 @@ class EmbeddedEngine:
             self._slots.submit(job)
         except LakeError:
             self._ledger.drop(query.query_id)
+            with self._lock:
+                del self._jobs[query.query_id]
             raise
         return query
 
@@ -201,6 +203,8 @@ class EmbeddedEngine:
     def close(self) -> None:
         """Interrupt what runs and end the threads. The engine must not be used afterwards."""
         self._slots.close()
+        for query_id in list(self._jobs):  # those that waited
+            self._end(query_id, QueryState.CANCELLED)
         self._catalogue.close()
         self._book.close()
 
