@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,12 +20,13 @@ from chalicelib.clock import epoch_ms, parse_rfc3339
 from chalicelib.columns import ORIGIN, Gathered, cells
 from chalicelib.errors import RawObjectInvalid
 from chalicelib.parquet import TableFiles, arrow_schema, sort_rows
-from chalicelib.quality import Findings, Rejection, check_references, check_rows, shortened
+from chalicelib.quality import Findings, Rejection, Result, check_references, check_rows, shortened
 from chalicelib.raw import Answer
 from chalicelib.records import Fault
 from chalicelib.runs import RunRecord
 from chalicelib.tables import Table
 from chalicelib.tabulate import Batch, Place, Said
+from chalicelib.trends import trends
 
 BATCH_ROWS = 500  # rows read off their records at once: small enough for the processor's cache
 WINDOW_ROWS = 200_000  # rows of all tables that are checked and written at once: bounds memory
@@ -174,14 +175,16 @@ def collector_paused() -> Iterator[None]:
 # --- the records of runs ------------------------------------------------------------------------------------------
 
 
-def build_run(key: str, content: bytes, files: TableFiles) -> Built:
-    """Add to ``files`` what a run's record says: the run itself, and the holes it found in the listening history."""
+def build_run(key: str, content: bytes, earlier: Sequence[RunRecord], files: TableFiles) -> Built:
+    """Add to ``files`` what a run's record says: the run itself, the holes it found in the listening history, and how
+    it compares with ``earlier`` runs."""
     try:
         record = RunRecord.from_json(json.loads(content))
         rows = [run_row(record)]
-        holes = [hole_row(key, record, hole) for hole in record.holes]
+        results = [hole_row(key, record, hole) for hole in record.holes]
+        results += [trend_row(key, record, each) for each in trends(record, earlier)]
         files.add(declared.RUNS, sorted_table(declared.RUNS, rows))
-        files.add(declared.QUALITY_RESULTS, sorted_table(declared.QUALITY_RESULTS, holes))
+        files.add(declared.QUALITY_RESULTS, sorted_table(declared.QUALITY_RESULTS, results))
     except (ValueError, TypeError, KeyError, AttributeError, pa.ArrowException, OverflowError, RecursionError) as error:
         raise RawObjectInvalid(f"{key} is not the record of a run that has ended: {error}", key=key) from error
     return Built(answers=1, items=1, rows=dict(files.rows))
@@ -222,6 +225,17 @@ def hole_row(key: str, record: RunRecord, hole: dict[str, Any]) -> dict[str, Any
         "window_end": milliseconds(hole["before"]),
         "observed_at": milliseconds(str(record.ended_at)),
     }
+
+
+def trend_row(key: str, record: RunRecord, result: Result) -> dict[str, Any]:
+    source = result.check_name.partition(":")[2]
+    told = {
+        "raw_key": key,
+        "run_id": record.run_id,
+        "source": source,
+        "observed_at": milliseconds(str(record.ended_at)),
+    }
+    return {**asdict(result), **told}
 
 
 def milliseconds(text: str) -> int:

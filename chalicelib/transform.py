@@ -30,6 +30,7 @@ from chalicelib.publishing import (
 )
 from chalicelib.quality import CheckFailed
 from chalicelib.raw import unpack
+from chalicelib.trends import earlier_runs
 
 MOST_ATTEMPTS = 5  # drives of one raw object after which it goes to quarantine
 REMOTE_AT_ONCE = 16  # invocations under way in a rebuild on AWS
@@ -77,7 +78,7 @@ def build(lake: Lake, key: str, files: TableFiles) -> Built:
         with lake.store.open(key) as stream:
             return build_answers(key, unpack(stream), files)
     if key.startswith(RAW_RUNS):
-        return build_run(key, lake.store.read(key), files)
+        return build_run(key, lake.store.read(key), earlier_runs(lake, key), files)
     raise InvalidRequest(f"{key} is not under {RAW_ANSWERS} or {RAW_RUNS}: there is nothing to transform", key=key)
 
 

@@ -37,7 +37,7 @@ from tests.raw_objects import (
 )
 
 SMALL = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-LARGE = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LARGE = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # --- answers ------------------------------------------------------------------------------------------------------
 

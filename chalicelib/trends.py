@@ -1,0 +1,92 @@
+"""Checks that compare a run with the runs before it: volume and freshness of each source.
+
+Both only warn, and both look at nothing but the raw records of runs, so that a rebuild finds what was found at first.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from chalicelib.clock import parse_rfc3339
+from chalicelib.lake import RAW_RUNS, Lake
+from chalicelib.quality import Result
+from chalicelib.runs import SUCCEEDED, RunRecord, SourceRecord
+
+RUNS_COMPARED = 8
+DAYS_LOOKED_BACK = 14
+FEWEST_COMPARED = 20  # items; sources that usually bring fewer go up and down too much
+SUDDEN_DROP = 5  # times fewer items than usual
+STALE = timedelta(days=2)  # since a source last succeeded
+TRIED = ("succeeded", "partial", "failed")
+
+
+def earlier_runs(lake: Lake, key: str) -> list[RunRecord]:
+    """The records of the last runs before the one at ``key``, newest first."""
+    found: list[RunRecord] = []
+    for other in keys_before(lake, key):
+        try:
+            found.append(RunRecord.from_json(json.loads(lake.store.read(other))))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue  # its own transform puts it in quarantine
+        if len(found) == RUNS_COMPARED:
+            break
+    return found
+
+
+def keys_before(lake: Lake, key: str) -> Iterator[str]:
+    """Keys of earlier run records, newest first, of the last two weeks."""
+    try:
+        day = datetime.strptime(key.removeprefix(RAW_RUNS)[:10], "%Y/%m/%d").date()  # noqa: DTZ007 (a day in a key)
+    except ValueError:
+        return
+    for back in range(DAYS_LOOKED_BACK):
+        keys = [info.key for info in lake.store.list(f"{RAW_RUNS}{day - timedelta(days=back):%Y/%m/%d}/")]
+        yield from (other for other in reversed(keys) if other < key)
+
+
+def trends(record: RunRecord, earlier: Sequence[RunRecord]) -> list[Result]:
+    """What volume and freshness of each source of a run say."""
+    results = []
+    for source in sorted({one.source for one in record.sources if one.state in TRIED}):
+        before = [tried for run in earlier if (tried := of_source(run, source))]
+        results.append(volume(source, of_source(record, source), before))
+        results.append(freshness(source, record, earlier))
+    return results
+
+
+def of_source(record: RunRecord, source: str) -> list[SourceRecord]:
+    """What a run did for a source, for each listener."""
+    return [one for one in record.sources if one.source == source and one.state in TRIED]
+
+
+def volume(source: str, parts: list[SourceRecord], before: list[list[SourceRecord]]) -> Result:
+    """Whether a source that succeeded suddenly brought far fewer items than it usually does."""
+    result = Result("runs", f"volume:{source}", "warn", rows_checked=1)
+    whole = [sum(one.items for one in run) for run in before if all(one.state == SUCCEEDED for one in run)]
+    usual = statistics.median(whole) if whole else 0
+    items = sum(one.items for one in parts)
+    if usual >= FEWEST_COMPARED and items * SUDDEN_DROP < usual and all(one.state == SUCCEEDED for one in parts):
+        result.failures = 1
+        result.detail = f"{source} brought {items} items; {usual:g} is the median of {len(whole)} runs before"
+    return result
+
+
+def freshness(source: str, record: RunRecord, earlier: Sequence[RunRecord]) -> Result:
+    """Whether a source has not succeeded for longer than ``STALE``, as far as the runs looked at tell."""
+    result = Result("runs", f"freshness:{source}", "warn", rows_checked=1)
+    runs = [run for run in (record, *earlier) if of_source(run, source)]
+    for run in runs:
+        if all(one.state == SUCCEEDED for one in of_source(run, source)):
+            return result if run is record else judged(result, source, record, run.started_at)
+    return judged(result, source, record, runs[-1].started_at)
+
+
+def judged(result: Result, source: str, record: RunRecord, since: str) -> Result:
+    age = parse_rfc3339(record.started_at) - parse_rfc3339(since)
+    if age > STALE:
+        result.failures = 1
+        result.detail = f"{source} has not succeeded for {age.days} days"
+    return result
