@@ -92,6 +92,15 @@ class Layer:
     def zipped(self) -> int:
         return self.path.stat().st_size
 
+    def unpacked(self) -> Path:
+        """The layer as a folder, kept beside its zip."""
+        folder = self.path.with_suffix("")
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch, zipfile.ZipFile(self.path) as archive:
+                archive.extractall(Path(scratch) / "layer")
+                (Path(scratch) / "layer").rename(folder)
+        return folder
+
 
 def build_layers(folder: Path = BUILD / "layers") -> dict[str, Layer]:
     """Both layers for the running Python's version, from the cache where the recipe is the same."""

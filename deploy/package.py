@@ -209,21 +209,21 @@ def check_sizes(package: Package, layers: Mapping[str, Layer]) -> None:
 def check_imports(package: Package, layers: Mapping[str, Layer]) -> None:
     """Raises DeployFailed when a function imports what is not in its zip, its layers or Lambda's runtime.
 
-    Each function's modules are imported in an interpreter that sees nothing else; what they import later, inside
-    functions, is looked up by name.
+    The modules of all functions with the same layers are imported in an interpreter that sees nothing else; what
+    they import later, inside functions, is looked up by name.
     """
     with tempfile.TemporaryDirectory() as scratch:
         task = unpack(package.archive, Path(scratch) / "task")
-        opened = {kind: unpack(layer.path, Path(scratch) / kind) / "python" for kind, layer in layers.items()}
         runtime = runtime_folder(Path(scratch) / "runtime")
-        for function in FUNCTIONS:
-            sites = [task, *(opened[kind] for kind in function.layers if kind in opened)]
-            foreign = {kind for kind in function.layers if kind not in opened}
-            missing = sorted(missing_imports(function, task, [*sites, runtime])) if not foreign else []
-            if missing:
-                raise DeployFailed(f"{function.handler} imports {', '.join(missing)}: in neither zip nor layers")
-            if not foreign:
-                import_alone(function, sites, runtime)
+        ours = [function for function in FUNCTIONS if set(function.layers) <= set(layers)]
+        for wanted in sorted({function.layers for function in ours}):
+            sites = [task, *(layers[kind].unpacked() / "python" for kind in wanted)]
+            together = [function for function in ours if function.layers == wanted]
+            for function in together:
+                missing = sorted(missing_imports(function, task, [*sites, runtime]))
+                if missing:
+                    raise DeployFailed(f"{function.handler} imports {', '.join(missing)}: in neither zip nor layers")
+            import_alone(together, sites, runtime)
 
 
 def unpack(archive: Path, target: Path) -> Path:
@@ -245,16 +245,18 @@ def runtime_folder(folder: Path) -> Path:
     return folder
 
 
-def import_alone(function: Function, sites: list[Path], runtime: Path) -> None:
+def import_alone(functions: list[Function], sites: list[Path], runtime: Path) -> None:
+    modules = sorted({module for function in functions for module in function.modules})
     code = (
         f"import sys; sys.path[:0] = {[str(site) for site in sites]!r}; sys.path.append({str(runtime)!r})\n"
-        f"import app\nfor name in {function.modules!r}: __import__(name)"
+        f"import app\nfor name in {modules!r}: __import__(name)"
     )
     command = [sys.executable, "-I", "-S", "-B", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.defpath})
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1]
-        raise DeployFailed(f"{function.handler} cannot be imported as it would be deployed: {last}")
+        names = ", ".join(function.handler for function in functions)
+        raise DeployFailed(f"{names} cannot be imported as deployed: {last}")
 
 
 def missing_imports(function: Function, task: Path, sites: list[Path]) -> set[str]:

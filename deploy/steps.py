@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from deploy.functions import FUNCTIONS, PANDAS, PYARROW
 from deploy.names import Names
 from deploy.template import Options, app_template, data_template
 
+CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 CHALICE_SECONDS = 900  # s that `chalice deploy` may take
 NO_DEPENDENCIES = "Could not install dependencies"  # Chalice says so, exits 0, and has deployed a broken zip
 RETRIES, EVENT_AGE = 2, 6 * 3600  # of an asynchronous event: Lambda's most retries, and s
@@ -34,7 +35,7 @@ SECRET_SETTINGS = ("spotipy_client_id", "spotipy_client_secret", "api_token")
 OF_THE_STAGE = ("lake_url", "secrets_url", "athena_workgroup", "glue_database", "glue_crawler", "extract_function",
                 "transform_function", "result_function", "lake_stage")  # fmt: skip
 APP_SECRET = "spotify-app"
-VIEW_SECONDS = 60.0  # s that making one view may take
+VIEW_SECONDS = 120.0  # s that making all views may take; they are fewer than Athena's 20 DDL queries at once
 LATE = 3  # times the schedule's period without a successful run that raise the alarm
 
 Say = Callable[[str], None]
@@ -72,6 +73,7 @@ class Deployment:
         self.settings = settings
         self.say = say
         self.sleep = sleep
+        self._imports_checked = False
 
     # --- the commands ---------------------------------------------------------------------------------------------
 
@@ -234,7 +236,9 @@ class Deployment:
         )  # fmt: skip
         ours = {kind: layer for kind, layer in self._layers.items() if not self._foreign(kind)}
         package.check_sizes(built, ours)
-        package.check_imports(built, ours)
+        if not self._imports_checked:  # names of layers do not change what is in them
+            package.check_imports(built, ours)
+            self._imports_checked = True
         return built
 
     def _foreign(self, kind: str) -> str:
@@ -314,27 +318,34 @@ class Deployment:
         if self._done().get("views") == digest and not self.choices.force:
             self.say(f"views: unchanged ({len(listed)})")
             return
-        for name, sql in listed:
-            self._run_statement(f"CREATE OR REPLACE VIEW {name} AS {sql}")
+        self._run_statements([f"CREATE OR REPLACE VIEW {name} AS {sql}" for name, sql in listed])
         self._note_done(views=digest)
         self.say(f"views: {len(listed)} made")
 
-    def _run_statement(self, sql: str) -> None:
-        """Run one DDL statement in Athena, within VIEW_SECONDS."""
+    def _run_statements(self, statements: list[str]) -> None:
+        """Run DDL statements in Athena side by side, within VIEW_SECONDS. Raises DeployFailed for the first to fail."""
         names, athena = self.account.names, self.session.client("athena")
-        query_id = athena.start_query_execution(
-            QueryString=sql, WorkGroup=names.workgroup, QueryExecutionContext={"Database": names.database}
-        )["QueryExecutionId"]
+        context = {"Database": names.database}
+        left = {
+            athena.start_query_execution(QueryString=sql, WorkGroup=names.workgroup, QueryExecutionContext=context)[
+                "QueryExecutionId"
+            ]: sql
+            for sql in statements
+        }
         waited, pause = 0.0, 0.2
-        while waited < VIEW_SECONDS:
-            status = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
-            if status["State"] == "SUCCEEDED":
-                return
-            if status["State"] in ("FAILED", "CANCELLED"):
-                raise DeployFailed(f"{sql[:60]}…: {status.get('StateChangeReason', status['State'])}")
+        while left:
+            answer = athena.batch_get_query_execution(QueryExecutionIds=sorted(left))
+            for execution in answer["QueryExecutions"]:
+                status = execution["Status"]
+                if status["State"] in ("FAILED", "CANCELLED"):
+                    sql = left[execution["QueryExecutionId"]]
+                    raise DeployFailed(f"{sql[:60]}…: {status.get('StateChangeReason', status['State'])}")
+                if status["State"] == "SUCCEEDED":
+                    left.pop(execution["QueryExecutionId"])
+            if left and waited > VIEW_SECONDS:
+                raise DeployFailed(f"{next(iter(left.values()))[:60]}… takes longer than {VIEW_SECONDS:g} s")
             self.sleep(pause)
             waited, pause = waited + pause, min(pause * 1.5, 2.0)
-        raise DeployFailed(f"{sql[:60]}… takes longer than {VIEW_SECONDS:g} s")
 
     def _register_partitions(self) -> None:
         """Partitions of data that is there already, and the first crawl."""
@@ -344,10 +355,8 @@ class Deployment:
         added = GlueTables(names.database, Lake(self.store), glue=glue).register_all()
         self.say(f"partitions: {len(added)} registered")
         if not self._done().get("crawled"):
-            try:
+            with suppress(glue.exceptions.CrawlerRunningException):
                 glue.start_crawler(Name=names.crawler)
-            except glue.exceptions.CrawlerRunningException:
-                pass
             self._note_done(crawled=True)
             self.say("the first crawl has begun: GET /crawls/latest shows it")
 
@@ -365,7 +374,7 @@ class Deployment:
 
     def _remove_functions(self, *, stored: bool = True) -> None:
         names = self.account.names
-        folder = package.BUILD / names.stage
+        folder = layers.BUILD / names.stage
         if stored:
             held = record.fetch(folder, names, self.store, self.session)
         else:
@@ -442,7 +451,7 @@ def run_chalice(command: str, folder: Path, names: Names, session: Any) -> str:
     }
     if credentials.token:
         environment["AWS_SESSION_TOKEN"] = credentials.token
-    call = [sys.executable, "-m", "chalice.cli", "--project-dir", str(folder), command, "--stage", names.stage]
+    call = [sys.executable, "-c", CHALICE, "--project-dir", str(folder), command, "--stage", names.stage]
     try:
         done = subprocess.run(
             call, env=environment, capture_output=True, text=True, timeout=CHALICE_SECONDS, check=False

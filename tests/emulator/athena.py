@@ -61,10 +61,10 @@ class Athena:
         return execution.group if execution else "primary"
 
     def handle(self, call: Call) -> tuple[int, dict[str, Any]] | None:
-        method = getattr(self, "on_" + call.operation, None)
+        method = getattr(self, "on_" + snake(call.operation), None)
         return method(call) if method else None
 
-    def on_StartQueryExecution(self, call: Call) -> tuple[int, dict[str, Any]]:
+    def on_start_query_execution(self, call: Call) -> tuple[int, dict[str, Any]]:
         group = call.body.get("WorkGroup", "primary")
         sql = call.body["QueryString"]
         settings = self.aws.client("athena").get_work_group(WorkGroup=group)["WorkGroup"]["Configuration"]
@@ -79,17 +79,17 @@ class Athena:
         self.aws.in_background(lambda: self._run(execution))
         return 200, {"QueryExecutionId": execution.id}
 
-    def on_GetQueryExecution(self, call: Call) -> tuple[int, dict[str, Any]]:
+    def on_get_query_execution(self, call: Call) -> tuple[int, dict[str, Any]]:
         execution = self.executions.get(call.body["QueryExecutionId"])
         if execution is None:
             return invalid(f"QueryExecution {call.body['QueryExecutionId']} was not found")
         return 200, {"QueryExecution": described(execution)}
 
-    def on_BatchGetQueryExecution(self, call: Call) -> tuple[int, dict[str, Any]]:
+    def on_batch_get_query_execution(self, call: Call) -> tuple[int, dict[str, Any]]:
         found = [self.executions[each] for each in call.body["QueryExecutionIds"] if each in self.executions]
         return 200, {"QueryExecutions": [described(each) for each in found], "UnprocessedQueryExecutionIds": []}
 
-    def on_ListQueryExecutions(self, call: Call) -> tuple[int, dict[str, Any]]:
+    def on_list_query_executions(self, call: Call) -> tuple[int, dict[str, Any]]:
         group = call.body.get("WorkGroup", "primary")
         ids = [each.id for each in self.executions.values() if each.group == group][::-1]
         start, most = call.body.get("NextToken", ""), call.body.get("MaxResults", 50)
@@ -99,7 +99,7 @@ class Athena:
         page = {"QueryExecutionIds": ids[at : at + most]}
         return 200, page | ({"NextToken": ids[at + most]} if len(ids) > at + most else {})
 
-    def on_GetQueryResults(self, call: Call) -> tuple[int, dict[str, Any]]:
+    def on_get_query_results(self, call: Call) -> tuple[int, dict[str, Any]]:
         execution = self.executions.get(call.body["QueryExecutionId"])
         if execution is None:
             return invalid("QueryExecution was not found")
@@ -122,12 +122,12 @@ class Athena:
         }
         return 200, page | ({"NextToken": str(at + most)} if len(rows) > at + most else {})
 
-    def on_GetQueryRuntimeStatistics(self, call: Call) -> tuple[int, dict[str, Any]]:
+    def on_get_query_runtime_statistics(self, call: Call) -> tuple[int, dict[str, Any]]:
         execution = self.executions[call.body["QueryExecutionId"]]
         counted = {"Rows": {"OutputRows": len(execution.rows)}} if self.statistics else {}
         return 200, {"QueryRuntimeStatistics": counted}
 
-    def on_StopQueryExecution(self, call: Call) -> tuple[int, dict[str, Any]]:
+    def on_stop_query_execution(self, call: Call) -> tuple[int, dict[str, Any]]:
         execution = self.executions.get(call.body["QueryExecutionId"])
         if execution is None:
             return invalid("QueryExecution was not found")
@@ -281,6 +281,10 @@ class Athena:
             resource = self.aws.arn("glue", what)
             if execution.role is not None and not allowed(self.aws, execution.role, Need(action, resource)):
                 raise Refused(f"PERMISSION_DENIED: not authorized to perform {action} on {resource}")
+
+
+def snake(operation: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
 
 
 def invalid(message: str) -> tuple[int, dict[str, Any]]:

@@ -8,6 +8,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from tests.emulator.athena import snake
 from tests.emulator.rights import Need, allowed
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ class Crawlers:
         self.seconds = 0.0  # that a crawl takes
 
     def handle(self, call: Call) -> tuple[int, dict[str, Any]] | None:
-        method = getattr(self, "on_" + call.operation, None)
+        method = getattr(self, "on_" + snake(call.operation), None)
         return method(call) if method else None
 
-    def on_StartCrawler(self, call: Call) -> tuple[int, dict[str, Any]]:
+    def on_start_crawler(self, call: Call) -> tuple[int, dict[str, Any]]:
         name = call.body["Name"]
         crawler = self.aws.client("glue").get_crawler(Name=name)["Crawler"]
         crawls = self.crawls.setdefault(name, [])
@@ -34,7 +35,7 @@ class Crawlers:
         self.aws.in_background(lambda: self._crawl(crawler, crawls[-1]))
         return 200, {}
 
-    def on_ListCrawls(self, call: Call) -> tuple[int, dict[str, Any]]:
+    def on_list_crawls(self, call: Call) -> tuple[int, dict[str, Any]]:
         return 200, {"Crawls": self.crawls.get(call.body["CrawlerName"], [])[::-1][: call.body.get("MaxResults", 20)]}
 
     def _crawl(self, crawler: dict[str, Any], crawl: dict[str, Any]) -> None:

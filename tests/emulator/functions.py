@@ -67,6 +67,7 @@ class Functions:
         self.runs: list[tuple[str, bool]] = []
         self.environment: dict[str, str] = {}  # added to every function's own, to point it at a sandbox
         self.paused = False  # asynchronous events are dropped: a test calls the functions itself
+        self.concurrency = 1000  # executions at once of the account; a new account has 10
         self._number = 0
 
     def close(self) -> None:

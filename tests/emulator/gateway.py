@@ -28,21 +28,24 @@ def installed(_aws: Emulator) -> Iterator[None]:
         rest = {key: value for key, value in document.items() if key != "swagger"}
         return {**rest, "openapi": "3.0.1", "info": {"description": "", **document["info"]}}
 
-    def import_rest_api(self: Any, document: Any, fail: Any) -> Any:
-        return import_(self, {**document, "info": {"description": "", **document["info"]}}, fail)
+    def import_rest_api(self: Any, api_doc: Any, fail_on_warnings: Any) -> Any:
+        return import_(self, {**api_doc, "info": {"description": "", **api_doc["info"]}}, fail_on_warnings)
 
-    def put_rest_api(self: Any, api_id: str, document: Any, **options: Any) -> Any:
-        put(self, api_id, as_three(document), **options)
-        api = self.apis[api_id]
-        api.binaryMediaTypes = list(document.get("x-amazon-apigateway-binary-media-types", []))
+    def put_rest_api(self: Any, function_id: str, api_doc: Any, **options: Any) -> Any:
+        put(self, function_id, as_three(api_doc), **options)
+        api = self.apis[function_id]
+        api.binaryMediaTypes = list(api_doc.get("x-amazon-apigateway-binary-media-types", []))
         if options.get("mode") == "overwrite":
             api.authorizers = {}
-        carry_authorizers(self, api_id, api, document)
+        carry_authorizers(self, function_id, api, api_doc)
         return api
 
-    def put_integration(self: Any, api: str, resource: str, method: str, kind: str, uri: str = "",
-                        integration_method: Any = None, **more: Any) -> Any:  # fmt: skip
-        return integrate(self, api, resource, method, kind.upper(), uri, integration_method, **more)
+    def put_integration(
+        self: Any, function_id: str, resource_id: str, method_type: str, integration_type: str, uri: str = "",
+        integration_method: Any = None, **more: Any,
+    ) -> Any:  # fmt: skip
+        kind = integration_type.upper()
+        return integrate(self, function_id, resource_id, method_type, kind, uri, integration_method, **more)
 
     def apply_patch(self: Any, operations: Any) -> Any:
         patch(self, operations)
@@ -178,13 +181,14 @@ class Api:
         wanted = path.split("/")
         for template in sorted(self.resources, key=lambda each: each.count("{")):
             parts = template.split("/")
-            if len(parts) == len(wanted) and all(
-                p == w or p.startswith("{") for p, w in zip(parts, wanted, strict=True)
+            if (
+                len(parts) == len(wanted)
+                and all(p == w or p.startswith("{") for p, w in zip(parts, wanted, strict=True))
+                and self.resources[template].get("resourceMethods")
             ):
-                if self.resources[template].get("resourceMethods"):
-                    values = {p.strip("{}"): urllib.parse.unquote(w) for p, w in zip(parts, wanted, strict=True)
-                              if p.startswith("{")}  # fmt: skip
-                    return template, values
+                values = {p.strip("{}"): urllib.parse.unquote(w) for p, w in zip(parts, wanted, strict=True)
+                          if p.startswith("{")}  # fmt: skip
+                return template, values
         raise KeyError(path)
 
 

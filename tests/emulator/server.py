@@ -219,6 +219,8 @@ class Emulator:
             answer = self.crawlers.handle(call)
         elif call.service == "lambda" and call.path.endswith("/invocations"):
             return self._invoke(call, start_response)
+        elif call.service == "lambda" and call.path.rstrip("/").endswith("/account-settings"):
+            answer = 200, {"AccountLimit": {"ConcurrentExecutions": self.functions.concurrency}, "AccountUsage": {}}
         if answer is None:
             return None
         return plain(start_response, answer[0], json.dumps(answer[1]), "application/x-amz-json-1.1")

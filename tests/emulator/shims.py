@@ -19,7 +19,14 @@ def installed(aws: Emulator) -> Iterator[None]:
     from tests.emulator import gateway, stacks
 
     with ExitStack() as stack:
-        for shim in (current_secret_version, notifications, stacks.installed, gateway.installed, layer_by_arn):
+        for shim in (
+            current_secret_version,
+            notifications,
+            stacks.installed,
+            gateway.installed,
+            layer_by_arn,
+            tls_for_granted,
+        ):
             stack.enter_context(shim(aws))
         yield
 
@@ -92,4 +99,22 @@ def layer_by_arn(_: Emulator) -> Iterator[None]:
         return 404, {"x-amzn-errortype": "ResourceNotFoundException"}, "{}"
 
     with replaced(LambdaResponse, "get_layer_version_by_arn", answer):
+        yield
+
+
+@contextmanager
+def tls_for_granted(_: Emulator) -> Iterator[None]:
+    """S3: a bucket policy's Deny of requests without TLS blocks everything in moto, which ignores its condition."""
+    from moto.iam.access_control import PermissionResult
+    from moto.s3.models import FakeBucket
+
+    def permission(self: Any, action: str, resource: str) -> Any:
+        policy = json.loads(self.policy or b'{"Statement": []}')
+        for statement in policy["Statement"]:
+            told = statement.get("Condition", {})
+            if told.get("Bool", {}).get("aws:SecureTransport") != "false" and "s3:TlsVersion" not in str(told):
+                return original(self, action, resource)
+        return PermissionResult.NEUTRAL
+
+    with replaced(FakeBucket, "get_permission", permission) as original:
         yield

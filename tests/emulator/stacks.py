@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from moto.core.common_models import CloudFormationModel
@@ -27,7 +27,12 @@ def table(client: Any, p: dict[str, Any]) -> Any:
         client.create_table(DatabaseName=p["DatabaseName"], TableInput=p["TableInput"])
     except client.exceptions.AlreadyExistsException:
         client.update_table(DatabaseName=p["DatabaseName"], TableInput=p["TableInput"])
-    return lambda: client.delete_table(DatabaseName=p["DatabaseName"], Name=name)
+
+    def undo() -> None:  # a database takes its tables with it
+        with suppress(client.exceptions.EntityNotFoundException):
+            client.delete_table(DatabaseName=p["DatabaseName"], Name=name)
+
+    return undo
 
 
 def crawler(client: Any, p: dict[str, Any]) -> Any:
@@ -108,11 +113,11 @@ def installed(aws: Emulator) -> Iterator[None]:
     def class_of(kind: str) -> Any:
         return classes.get(kind) or original_class(kind)
 
-    def update(self: Any, name: str, template: str, role: Any, parameters: Any, tags: Any) -> Any:
+    def update(self: Any, name: str, template: str, role_arn: Any, parameters: Any, tags: Any) -> Any:
         stack = self.get_stack(name)
         if json.loads(stack.template) == json.loads(template):
             raise models.ValidationError(message="No updates are to be performed.")
-        return original_update(self, name, template, role, parameters, tags)
+        return original_update(self, name, template, role_arn, parameters, tags)
 
     parsing.resource_class_from_type = class_of
     models.CloudFormationBackend.update_stack = update
