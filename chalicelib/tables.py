@@ -16,6 +16,7 @@ delivered twice, late or out of order. What the view does is the table's ``curre
                 at a time, to the internal table ``plays_resolved`` as ``month=YYYY-MM/resolution-<n>.parquet``; each
                 row carries its ``resolution``, and only the highest of each month counts. A month that has become
                 empty holds one row whose key is ''
+``derived``     nothing is stored: the view joins other user-facing tables (``of``), as views.py says
 ``internal``    no view: the physical table is read by other views only
 """
 
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Type = Literal["string", "int", "bigint", "double", "boolean", "timestamp", "date", "array<string>"]
-Current = Literal["merged", "row", "newest_set", "listed", "resolved", "internal"]
+Current = Literal["merged", "row", "newest_set", "listed", "resolved", "derived", "internal"]
 Severity = Literal["reject", "warn", "fail"]
 
 ID_PATTERN = "^[0-9A-Za-z]{22}$"  # base-62 ids of tracks, albums, artists, playlists, episodes: Spotify Web API
@@ -69,6 +70,7 @@ class Table:
     checks: tuple[Check, ...] = ()
     history_columns: tuple[Column, ...] = ()  # physical columns that the user-facing view leaves out
     shows_history: bool = False  # <name>_history is user-facing too
+    of: tuple[str, ...] = ()  # the user-facing tables that a derived one joins
 
     @property
     def history(self) -> str:
@@ -386,6 +388,35 @@ PLAYS_RESOLVED = Table(
     partition_by="ended_at",
 )
 
+PLAY_DETAILS = Table(
+    "play_details",
+    "Every listen with what is known of its item by now: an id also where only names were reported, the recording, "
+    "its length, artist, genres and year",
+    (
+        text("play_id", "Listen"),
+        USER_ID,
+        Column("ended_at", "timestamp", "When it ended, UTC", True),
+        Column("ms_played", "bigint", "Milliseconds heard; null for API plays", True),
+        text("item_type", "track, episode or audiobook"),
+        text("item_id", "As reported, or the track known under these names; null while there is none", True),
+        Column("found_by_name", "boolean", "Whether the id was found by the names"),
+        text("item_name", "Title as the origin gives it", True),
+        text("artist_name", "Artist, show or author as the origin gives it", True),
+        text("album_name", "Album, or audiobook title, as the origin gives it", True),
+        text("origin", "api, extended_history or account_data"),
+        text("isrc", "The recording: the same on every album it stands on", True),
+        Column("duration_ms", "bigint", "Length of the track in milliseconds", True),
+        text("artist_id", "The track's first artist", True),
+        Column("genres", "array<string>", "Genres of that artist", True),
+        text("album_id", "Album of the track", True),
+        Column("release_year", "int", "Year of the album's release", True),
+    ),
+    key=("play_id",),
+    current="derived",
+    partition_by="ended_at",
+    of=("plays", "tracks", "track_artists", "artists", "albums"),
+)
+
 LISTINGS = Table(
     "listings",
     "Complete readings of a library: what a later look does not show any more has been removed",
@@ -478,10 +509,11 @@ TABLES: tuple[Table, ...] = (
     EPISODES,
     PLAYS,
     PLAYS_RESOLVED,
+    PLAY_DETAILS,
     LISTINGS,
     RUNS,
     QUALITY_RESULTS,
     REJECTED_ROWS,
 )
 BY_NAME = {table.name: table for table in TABLES}
-PHYSICAL = {table.history: table for table in TABLES}
+PHYSICAL = {table.history: table for table in TABLES if table.current != "derived"}

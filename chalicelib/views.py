@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chalicelib.tables import BY_NAME, TABLES, Column, Table
+from chalicelib.tables import BY_NAME, PHYSICAL, TABLES, Column, Table
 
 MONTH = Column("month", "string", "The Hive partition: YYYY-MM")
 
@@ -24,7 +24,7 @@ def user_tables() -> dict[str, tuple[Column, ...]]:
 
 def physical_tables() -> dict[str, tuple[Column, ...]]:
     """Everything that a view may name: the stored tables with their partition column."""
-    return {table.history: (*table.physical_columns, MONTH) for table in TABLES}
+    return {name: (*table.physical_columns, MONTH) for name, table in PHYSICAL.items()}
 
 
 def reads(name: str) -> tuple[str, ...]:
@@ -32,6 +32,8 @@ def reads(name: str) -> tuple[str, ...]:
     table = BY_NAME.get(name)
     if table is None or table.current == "internal":
         return (name,)
+    if table.current == "derived":
+        return tuple(dict.fromkeys(physical for base in table.of for physical in reads(base)))
     if table.current == "resolved":
         return (resolutions(table),)
     return (table.history, "listings") if table.current == "listed" else (table.history,)
@@ -42,8 +44,15 @@ def resolutions(table: Table) -> str:
     return f"{table.name}_resolved"
 
 
-def view_sql(table: Table) -> str:
-    """The query behind a user-facing name: one row per key, whatever was delivered twice, late or out of order."""
+def view_sql(table: Table, *, files_pruned: bool = False) -> str:
+    """The query behind a user-facing name: one row per key, whatever was delivered twice, late or out of order.
+
+    ``files_pruned``: the files of lower resolutions are left out of the listing already (embedded engine).
+    """
+    if table.current == "derived":
+        return derived(table, files_pruned)
+    if table.current == "resolved" and files_pruned:
+        return pruned(table)
     return RULES[table.current](table)
 
 
@@ -93,8 +102,45 @@ def resolved(table: Table) -> str:
 
 
 def pruned(table: Table) -> str:
-    """The same where the files of lower resolutions are left out of the listing already (embedded engine)."""
+    """The same where only the files of the highest resolutions are read."""
     return f"SELECT {names(table)} FROM {resolutions(table)} WHERE {table.key[0]} <> ''"
+
+
+def derived(table: Table, files_pruned: bool) -> str:
+    """A query over other user-facing tables, each of which becomes a part of it: views stand on stored tables only."""
+    bases = ", ".join(f"{name} AS ({view_sql(BY_NAME[name], files_pruned=files_pruned)})" for name in table.of)
+    return f"WITH {bases}, {DERIVED[table.name]}"
+
+
+#: Names stand for the least id that plays or tracks have under them, so that everybody finds the same one.
+DERIVED = {
+    "play_details": """named AS (
+        SELECT lower(artist_name) AS artist, lower(item_name) AS title, item_id AS track_id
+        FROM plays
+        WHERE item_type = 'track' AND item_id IS NOT NULL AND artist_name IS NOT NULL AND item_name IS NOT NULL
+        UNION ALL
+        SELECT lower(artists.name), lower(tracks.name), tracks.track_id
+        FROM tracks
+        JOIN track_artists ON track_artists.track_id = tracks.track_id AND track_artists.position = 0
+        JOIN artists ON artists.artist_id = track_artists.artist_id
+    ),
+    by_name AS (SELECT artist, title, min(track_id) AS track_id FROM named GROUP BY artist, title)
+    SELECT plays.play_id AS play_id, plays.user_id AS user_id, plays.ended_at AS ended_at,
+        plays.ms_played AS ms_played, plays.item_type AS item_type,
+        coalesce(plays.item_id, by_name.track_id) AS item_id,
+        plays.item_id IS NULL AND by_name.track_id IS NOT NULL AS found_by_name,
+        plays.item_name AS item_name, plays.artist_name AS artist_name, plays.album_name AS album_name,
+        plays.origin AS origin, tracks.isrc AS isrc, tracks.duration_ms AS duration_ms,
+        track_artists.artist_id AS artist_id, artists.genres AS genres, tracks.album_id AS album_id,
+        albums.release_year AS release_year
+    FROM plays
+    LEFT JOIN by_name ON plays.item_id IS NULL AND plays.item_type = 'track'
+        AND by_name.artist = lower(plays.artist_name) AND by_name.title = lower(plays.item_name)
+    LEFT JOIN tracks ON tracks.track_id = coalesce(plays.item_id, by_name.track_id)
+    LEFT JOIN track_artists ON track_artists.track_id = tracks.track_id AND track_artists.position = 0
+    LEFT JOIN artists ON artists.artist_id = track_artists.artist_id
+    LEFT JOIN albums ON albums.album_id = tracks.album_id""",
+}
 
 
 def ranked(table: Table, *more: str) -> str:
@@ -115,4 +161,10 @@ def names(table: Table) -> str:
     return ", ".join(column.name for column in table.columns)
 
 
-RULES = {"merged": merged, "row": row, "newest_set": newest_set, "listed": listed, "resolved": resolved}
+RULES = {
+    "merged": merged,
+    "row": row,
+    "newest_set": newest_set,
+    "listed": listed,
+    "resolved": resolved,
+}

@@ -24,7 +24,7 @@ from chalicelib.sql import Checked, check
 from chalicelib.sql.types import declared, quote, text
 from chalicelib.sql.values import FAILURE_MARK
 from chalicelib.tables import BY_NAME, PHYSICAL, Column
-from chalicelib.views import physical_tables, pruned, reads, view_sql
+from chalicelib.views import physical_tables, reads, view_sql
 
 READ_ONLY = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 SPILL = 4  # times its memory that a query may spill to disk
@@ -167,9 +167,7 @@ def reading(files: TableFiles) -> str:
 @cache
 def translated_view(name: str) -> str:
     """The DuckDB text of a user-facing table's view."""
-    table = BY_NAME[name]
-    sql = pruned(table) if table.current == "resolved" else view_sql(table)
-    return check(sql, physical_tables()).duckdb
+    return check(view_sql(BY_NAME[name], files_pruned=True), physical_tables()).duckdb
 
 
 def failed(error: Exception) -> LakeError:
