@@ -1,0 +1,46 @@
+-- title = "Best of each hour"
+-- description = "What is heard most in each hour of the listener's day: the artist and the track."
+-- chart = {kind = "table"}
+-- [parameters]
+-- period = {type = "period", default = "1y"}
+-- timezone = {type = "timezone"}
+-- user = {type = "user"}
+WITH counted AS (
+    SELECT
+        hour(CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp)) AS hour,
+        artist_name,
+        item_name,
+        count(*) AS plays
+    FROM plays
+    WHERE item_type = 'track'
+        AND artist_name IS NOT NULL
+        AND item_name IS NOT NULL
+        AND ended_at >= :from
+        AND ended_at < :to
+        AND (:user = '' OR user_id = :user)
+    GROUP BY 1, 2, 3
+),
+tracks_placed AS (
+    SELECT *, row_number() OVER (PARTITION BY hour ORDER BY plays DESC, artist_name, item_name) AS place
+    FROM counted
+),
+artists_counted AS (
+    SELECT hour, artist_name, sum(plays) AS plays
+    FROM counted
+    GROUP BY 1, 2
+),
+artists_placed AS (
+    SELECT *, row_number() OVER (PARTITION BY hour ORDER BY plays DESC, artist_name) AS place
+    FROM artists_counted
+)
+SELECT
+    artists_placed.hour,
+    artists_placed.artist_name AS artist,
+    artists_placed.plays AS artist_plays,
+    tracks_placed.item_name AS track,
+    tracks_placed.artist_name AS track_artist,
+    tracks_placed.plays AS track_plays
+FROM artists_placed
+JOIN tracks_placed ON tracks_placed.hour = artists_placed.hour AND tracks_placed.place = 1
+WHERE artists_placed.place = 1
+ORDER BY 1

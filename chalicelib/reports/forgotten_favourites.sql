@@ -1,0 +1,35 @@
+-- title = "Forgotten favourites"
+-- description = "Tracks that were played often before the period and not once in it."
+-- chart = {kind = "bar", x = "track", y = "plays"}
+-- [parameters]
+-- period = {type = "period", default = "6m", help = "The time in which it was not heard: 6m, 1y, 2025 and so on"}
+-- timezone = {type = "timezone"}
+-- user = {type = "user"}
+-- min_plays = {type = "integer", default = 10, least = 1, most = 100000, help = "What makes a favourite"}
+-- limit = {type = "integer", default = 30, least = 1, most = 1000, help = "Rows"}
+WITH tracks_heard AS (
+    SELECT
+        artist_name,
+        item_name,
+        count(*) AS plays,
+        min(ended_at) AS first_listen,
+        max(ended_at) AS last_listen
+    FROM plays
+    WHERE item_type = 'track'
+        AND artist_name IS NOT NULL
+        AND item_name IS NOT NULL
+        AND ended_at < :to
+        AND (:user = '' OR user_id = :user)
+        AND (ms_played IS NULL OR ms_played >= 30000)
+    GROUP BY 1, 2
+)
+SELECT
+    item_name AS track,
+    artist_name AS artist,
+    plays,
+    CAST(at_timezone(with_timezone(first_listen, 'UTC'), :timezone) AS timestamp) AS first_listen,
+    CAST(at_timezone(with_timezone(last_listen, 'UTC'), :timezone) AS timestamp) AS last_listen
+FROM tracks_heard
+WHERE last_listen < :from AND plays >= :min_plays
+ORDER BY 3 DESC, 1, 2
+LIMIT :limit

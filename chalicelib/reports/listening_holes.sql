@@ -1,0 +1,34 @@
+-- title = "Holes in the history"
+-- description = "Times without a listen, longest first, and times in which plays may be lost because Spotify shows only the last 50."
+-- chart = {kind = "table"}
+-- [parameters]
+-- period = {type = "period", default = "all"}
+-- timezone = {type = "timezone"}
+-- user = {type = "user"}
+-- min_days = {type = "integer", default = 3, least = 1, most = 3650, help = "Shorter silences are left out"}
+-- limit = {type = "integer", default = 50, least = 1, most = 1000, help = "Rows"}
+WITH gaps AS (
+    SELECT user_id, lag(ended_at) OVER (PARTITION BY user_id ORDER BY ended_at) AS window_start, ended_at AS window_end
+    FROM plays
+    WHERE ended_at >= :from
+        AND ended_at < :to
+        AND (:user = '' OR user_id = :user)
+),
+holes AS (
+    SELECT 'silence' AS kind, user_id, window_start, window_end
+    FROM gaps
+    WHERE date_diff('day', window_start, window_end) >= :min_days
+    UNION ALL
+    SELECT 'plays may be lost', CAST(NULL AS varchar), window_start, window_end
+    FROM quality_results
+    WHERE window_start IS NOT NULL AND window_end >= :from AND window_start < :to
+)
+SELECT
+    kind,
+    CAST(at_timezone(with_timezone(window_start, 'UTC'), :timezone) AS timestamp) AS after_local,
+    CAST(at_timezone(with_timezone(window_end, 'UTC'), :timezone) AS timestamp) AS before_local,
+    round(CAST(date_diff('hour', window_start, window_end) AS double) / 24, 1) AS days,
+    user_id
+FROM holes
+ORDER BY 4 DESC, 2
+LIMIT :limit

@@ -1,0 +1,42 @@
+-- title = "Platforms and countries"
+-- description = "Where and on what listening happens, as Spotify's extended history tells it."
+-- chart = {kind = "bar", x = "name", y = "minutes"}
+-- [parameters]
+-- period = {type = "period", default = "1y"}
+-- timezone = {type = "timezone"}
+-- user = {type = "user"}
+-- limit = {type = "integer", default = 50, least = 1, most = 1000, help = "Rows"}
+WITH pairs AS (
+    SELECT platform, country, count(*) AS plays, sum(ms_played) AS ms, min(ended_at) AS first_used, max(ended_at) AS last_used
+    FROM plays
+    WHERE origin = 'extended_history'
+        AND ended_at >= :from
+        AND ended_at < :to
+        AND (:user = '' OR user_id = :user)
+    GROUP BY 1, 2
+),
+counted AS (
+    SELECT
+        'platform' AS kind,
+        coalesce(platform, 'not said') AS name,
+        sum(plays) AS plays,
+        sum(ms) AS ms,
+        min(first_used) AS first_used,
+        max(last_used) AS last_used
+    FROM pairs
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT 'country', coalesce(country, 'not said'), sum(plays), sum(ms), min(first_used), max(last_used)
+    FROM pairs
+    GROUP BY 1, 2
+)
+SELECT
+    kind,
+    name,
+    plays,
+    round(CAST(ms AS double) / 60000, 1) AS minutes,
+    CAST(at_timezone(with_timezone(first_used, 'UTC'), :timezone) AS timestamp) AS first_used,
+    CAST(at_timezone(with_timezone(last_used, 'UTC'), :timezone) AS timestamp) AS last_used
+FROM counted
+ORDER BY 1 DESC, 3 DESC, 2
+LIMIT :limit

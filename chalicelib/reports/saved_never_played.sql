@@ -1,0 +1,53 @@
+-- title = "Saved but never played"
+-- description = "Tracks in the library that were not heard, under any id, recording or name; longest saved first."
+-- chart = {kind = "table"}
+-- [parameters]
+-- user = {type = "user"}
+-- limit = {type = "integer", default = 50, least = 1, most = 1000, help = "Rows"}
+WITH saved AS (
+    SELECT
+        saved_items.user_id,
+        saved_items.item_id,
+        saved_items.added_at,
+        tracks.name,
+        tracks.isrc,
+        artists.name AS artist_name
+    FROM saved_items
+    LEFT JOIN tracks ON tracks.track_id = saved_items.item_id
+    LEFT JOIN track_artists ON track_artists.track_id = saved_items.item_id AND track_artists.position = 0
+    LEFT JOIN artists ON artists.artist_id = track_artists.artist_id
+    WHERE saved_items.item_type = 'track' AND (:user = '' OR saved_items.user_id = :user)
+),
+heard AS (
+    SELECT DISTINCT user_id, item_id, lower(artist_name) AS artist_name, lower(item_name) AS item_name
+    FROM plays
+    WHERE item_type = 'track' AND (:user = '' OR user_id = :user)
+),
+heard_ids AS (
+    SELECT DISTINCT user_id, item_id FROM heard WHERE item_id IS NOT NULL
+),
+heard_recordings AS (
+    SELECT DISTINCT heard_ids.user_id, tracks.isrc
+    FROM heard_ids
+    JOIN tracks ON tracks.track_id = heard_ids.item_id
+    WHERE tracks.isrc IS NOT NULL
+),
+heard_names AS (
+    SELECT DISTINCT user_id, artist_name, item_name FROM heard
+)
+SELECT
+    saved.name AS track,
+    saved.artist_name AS artist,
+    saved.added_at,
+    saved.item_id AS track_id,
+    saved.user_id
+FROM saved
+LEFT JOIN heard_ids ON heard_ids.user_id = saved.user_id AND heard_ids.item_id = saved.item_id
+LEFT JOIN heard_recordings ON heard_recordings.user_id = saved.user_id AND heard_recordings.isrc = saved.isrc
+LEFT JOIN heard_names
+    ON heard_names.user_id = saved.user_id
+    AND heard_names.artist_name = lower(saved.artist_name)
+    AND heard_names.item_name = lower(saved.name)
+WHERE heard_ids.item_id IS NULL AND heard_recordings.isrc IS NULL AND heard_names.item_name IS NULL
+ORDER BY saved.added_at, track
+LIMIT :limit
