@@ -151,6 +151,9 @@ class Api:
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def start_run(self, asked: Asked) -> Reply:
+        from chalicelib.sources import chosen, load_sources
+
+        chosen(load_sources(self._settings), asked.body["sources"])  # an unknown one is refused at once
         self._refuse_second_run()
         run_id = new_run_id(self._clock())
         record = worker.accept(self._lake, run_id, self._clock)
@@ -339,6 +342,8 @@ class Api:
         return Reply(200, imports.look_up(self._lake, asked.path["import_id"]))
 
     def upload_import(self, asked: Asked) -> Reply:
+        if self._settings.on_aws:  # API Gateway would make text of it
+            raise InvalidRequest("on AWS the file goes to the link that POST /imports answers")
         record = imports.receive(self._lake, asked.path["import_id"], asked.request.body, clock=self._clock)
         return Reply(202, record, headers={"Location": f"/imports/{record['import_id']}"})
 
@@ -455,7 +460,8 @@ def dress(reply: Reply, request: Request) -> Reply:
         "Referrer-Policy": "no-referrer",
     }
     etag = reply.headers.get("ETag")
-    if etag and reply.status == 200 and etag in request.headers.get("if-none-match", ""):
+    held = request.headers.get("if-none-match", "")
+    if etag and reply.status == 200 and (etag in held or held.strip() == "*"):
         return Reply(304, None, reply.content_type, reply.headers)
     return reply
 

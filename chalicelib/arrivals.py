@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -18,7 +18,7 @@ from chalice.app import Chalice, S3EventConfig
 from chalice.local import LambdaContext
 
 from chalicelib.clock import now, rfc3339
-from chalicelib.errors import LakeError
+from chalicelib.errors import LakeError, StorageFailed
 from chalicelib.events import LOCAL_BUCKET
 from chalicelib.lake import RAW, Lake, ObjectInfo
 from chalicelib.pipeline import unhandled
@@ -49,21 +49,19 @@ class Arrivals(threading.Thread):
         self._left = catch_up
         self._stopped = threading.Event()
         self._sources = [source for source in app.event_sources if isinstance(source, S3EventConfig)]
+        self._folder = watched_folder(service.lake, self._sources)
         self._growing: dict[str, tuple[ObjectInfo, float]] = {}
         self._sent: dict[str, ObjectInfo] = {}
         self._young: dict[Path, float] = {}
         self._look_again = float("-inf")
 
     def run(self) -> None:
-        folder = Path(self._service.lake.store.location(RAW))
-        for source in self._sources:
-            (folder / (source.prefix or "").removeprefix(RAW)).mkdir(parents=True, exist_ok=True)
-        for changed in self._changes(folder):  # by now the folder is watched: nothing falls between
+        for changed in self._changes(self._folder):  # by now the folder is watched: nothing falls between
             if self._monotonic() >= self._look_again:
                 self._catch_up()
                 self._look_again = self._monotonic() + LOOK_AT_ALL
             for path in (*changed, *self._young_folders()):
-                self._note(folder, path)
+                self._note(self._folder, path)
             self._send_whole()
 
     def _changes(self, folder: Path) -> Iterator[list[Path]]:
@@ -148,6 +146,18 @@ class Arrivals(threading.Thread):
             log.exception("%s failed on %s", source.name, key)
         else:
             log.info("%s: %s", source.name, key)
+
+
+def watched_folder(lake: Lake, sources: Sequence[S3EventConfig]) -> Path:
+    """The raw zone's folder, in which each source has its own. Raises StorageFailed."""
+    folder = Path(lake.store.location(RAW))
+    try:
+        for source in sources:
+            (folder / (source.prefix or "").removeprefix(RAW)).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "make it writable or choose another LAKE_URL"
+        raise StorageFailed(f"the lake folder {folder} is not writable ({error.strerror}): {remedy}") from error
+    return folder
 
 
 def files_in(path: Path) -> Iterator[Path]:

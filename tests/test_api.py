@@ -275,6 +275,33 @@ def test_clients_at_the_same_time_each_get_their_own_answer(server):
     assert wrong == []
 
 
+@pytest.mark.soak
+def test_five_million_rows_page_and_download_in_constant_memory(server, tmp_path):
+    def memory() -> float:
+        return int(Path(f"/proc/{server.pid()}/statm").read_text().split()[1]) * 4096 / 1e6
+
+    numbers = "UNNEST(sequence(1, 2500)) AS a(x) CROSS JOIN UNNEST(sequence(1, 2000)) AS b(y)"
+    query = done(server, f"SELECT x * 2000 + y AS n, concat('row ', CAST(y AS varchar)) AS t FROM {numbers}")
+    if query["state"] in ("queued", "running"):
+        query = eventually(
+            lambda: (q := server.get(f"/queries/{query['query_id']}").json())["state"] == "succeeded" and q, 120
+        )
+    assert query["rows"] == 5_000_000
+    highest = before = memory()
+    token, seen = None, 0
+    for _ in range(40):
+        page = rows_of(server, query, limit=10_000, **({"page_token": token} if token else {}))
+        token, seen = page["next_page_token"], seen + len(page["rows"])
+        highest = max(highest, memory())
+    assert seen == 400_000
+    for kind in ("csv", "parquet"):
+        with server.get(f"/queries/{query['query_id']}/download", params={"format": kind}, stream=True) as answer:
+            size = sum(len(piece) for piece in answer.iter_content(1 << 20))
+            highest = max(highest, memory())
+        assert answer.status_code == 200 and size > 5_000_000
+    assert highest - before < 150, (before, highest)
+
+
 # --- reports ------------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,8 @@ from chalice.app import Chalice, CloudWatchEvent, S3Event
 from chalicelib.arrivals import Arrivals
 from chalicelib.service import Service
 from chalicelib.ticker import Ticker
+from sandbox import export
+from sandbox.world import World
 from tests.server import PROJECT, LakeServer, environment, eventually, free_port, sandboxed
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -167,11 +169,42 @@ def test_a_run_of_one_source_brings_that_source_alone(filled):
     assert {source["source"] for source in again["sources"]} == {"recently_played"} < names
 
 
-def test_a_run_that_cannot_start_says_why(filled):
+def test_a_run_of_no_such_source_is_refused_by_name(filled):
     server, _ = filled
-    started = start(server, {"sources": ["no_such_source"]})
-    failed = eventually(lambda: (r := server.get(started.headers["Location"]).json())["state"] == "failed" and r)
-    assert "no_such_source" in failed["error"]["message"]
+    refused = server.post("/runs", json={"sources": ["no_such_source"]})
+    assert refused.status_code == 400
+    assert "no_such_source" in refused.json()["error"]["message"]
+
+
+def test_a_run_that_cannot_start_says_why(tmp_path):
+    with LakeServer(tmp_path) as server:
+        started = start(server, {})
+        failed = eventually(lambda: (r := server.get(started.headers["Location"]).json())["state"] == "failed" and r)
+        assert "SPOTIPY_CLIENT_ID" in failed["error"]["message"]
+        assert start(server, {}).headers["Location"] != started.headers["Location"]
+
+
+def test_an_export_over_the_api_becomes_plays_and_every_row_is_accounted_for(tmp_path):
+    written = export.write(tmp_path, World(seed=7, scale="small"), "extended-2025")
+    with LakeServer(tmp_path) as server:
+        record = server.post("/imports", json={"filename": written.path.name, "user_id": "somebody"}).json()
+        with written.path.open("rb") as stream:
+            assert server.put(f"/{record['upload']['url']}", data=stream).status_code == 202
+        address = f"/imports/{record['import_id']}"
+        done = eventually(lambda: (r := server.get(address).json())["state"] in ("succeeded", "failed") and r)
+        assert done["state"] == "succeeded", done
+        told = done["summary"]
+        assert told["read"] == told["new"] + told["known"] + told["merged"] + told["rejected"] > 0
+        assert server.rows("SELECT count(*), count(DISTINCT user_id) FROM plays") == [[len(written.listens), 1]]
+
+
+def test_a_file_that_is_no_export_is_a_failed_import_that_says_why(tmp_path):
+    with LakeServer(tmp_path) as server:
+        record = server.post("/imports", json={"filename": "letter.zip", "user_id": "somebody"}).json()
+        assert server.put(f"/{record['upload']['url']}", data=b"Dear reader").status_code == 202
+        address = f"/imports/{record['import_id']}"
+        done = eventually(lambda: (r := server.get(address).json())["state"] in ("succeeded", "failed") and r)
+        assert done["state"] == "failed" and "letter.zip" in done["error"]["message"]
 
 
 def test_raw_objects_that_came_while_nobody_served_are_transformed_at_the_next_start(filled, tmp_path):

@@ -287,6 +287,15 @@ def test_a_schedule_that_eventbridge_would_refuse_ends_serve_with_one_clear_line
     assert "EXTRACT_SCHEDULE" in errors and len(errors.strip().splitlines()) == 1
 
 
+def test_a_lake_that_cannot_be_written_ends_serve_with_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    _, errors = (process := start(tmp_path, "--port", "0", LAKE_URL=str(tmp_path / "file" / "lake"))).communicate(
+        timeout=30
+    )
+    assert process.returncode == 73
+    assert "LAKE_URL" in errors and len(errors.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_cleanly_when_told_to(tmp_path, number):
     process = start(tmp_path, "--port", "0")
