@@ -36,7 +36,7 @@ def emit(
         **seen,
         **values,
     }
-    print(json.dumps(document), file=stream or sys.stdout, flush=True)  # noqa: T201
+    print(json.dumps(document), file=stream or sys.stdout, flush=True)
 
 
 def unit_of(name: str) -> str:

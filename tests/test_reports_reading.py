@@ -83,7 +83,9 @@ def test_every_faulty_value_is_named_at_once() -> None:
 
 def test_values_are_bound_and_never_pasted() -> None:
     header = (
-        HEADER + '-- [parameters]\n-- name = {type = "text"}\n-- limit = {type="integer", default = 5, least = 1, most = 9}\n'
+        HEADER
+        + '-- [parameters]\n-- name = {type = "text"}\n'
+        + '-- limit = {type="integer", default = 5, least = 1, most = 9}\n'
     )
     sql = "SELECT ':name', \":name\", a::int /* :name */ FROM t -- :name\nWHERE a = :name OR b = :name LIMIT :limit"
     report = reporting.parse_report("odd", header + sql)

@@ -53,7 +53,7 @@ class FolderStore:
                 if info:  # a file may go while its folder is walked
                     yield info
 
-    def write(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> str:
+    def write(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> str:  # noqa: ARG002 - files have no content type
         with self._scratch_file() as path:
             write_durably(path, data)
             return self._publish(path, key)
