@@ -21,6 +21,7 @@ ARGUMENTS = [
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-lcd-text",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

@@ -12,9 +12,12 @@ from typing import Any
 import pyarrow as pa
 
 from chalicelib.engine import Crawl, Engine, Query, open_engine
+from chalicelib.engines.aws import AthenaEngine
+from chalicelib.engines.glue import GlueTables
 from chalicelib.lake import Lake, open_lake
 from chalicelib.parquet import arrow_schema, write_table
 from chalicelib.settings import Settings
+from chalicelib.stores.s3 import BucketStore
 from chalicelib.tables import BY_NAME
 
 Row = dict[str, Any]
@@ -120,5 +123,33 @@ def embedded(folder: Path, **settings: Any) -> Iterator[Opened]:
         engine.close()
 
 
+@dataclass
+class OpenedOnAws(Opened):
+    """Partitions are registered by who writes them, as the deployed functions do."""
+
+    register: GlueTables
+
+    def put(self, table: str, *rows: Row, name: str = "part", generation: str = "g1") -> None:
+        super().put(table, *rows, name=name, generation=generation)
+        self.register.register_all()
+
+
+@contextmanager
+def athena(_folder: Path, **settings: Any) -> Iterator[Opened]:
+    """Athena and Glue, emulated, with the rights of the API's role and no more."""
+    from tests.emulator import shared
+    from tests.emulator.stage import make_stage
+
+    aws = shared()
+    stage = make_stage(aws, **settings)
+    clients = stage.clients(aws)
+    client = clients("s3")
+    store = BucketStore(stage.names.bucket, s3=lambda: client)
+    engine = AthenaEngine(stage.settings, Lake(store), clients=clients)
+    tables = GlueTables(stage.names.database, stage.lake, glue=aws.client("glue"))
+    yield OpenedOnAws(engine, stage.lake, stage.settings, tables)
+    engine.close()
+
+
 #: Every engine that must pass the contract suite; a function takes an empty folder and settings.
-ENGINES: dict[str, Callable[..., AbstractContextManager[Opened]]] = {"embedded": embedded}
+ENGINES: dict[str, Callable[..., AbstractContextManager[Opened]]] = {"athena": athena, "embedded": embedded}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,12 @@ from chalicelib.errors import InvalidSetting, LakeError, StorageFailed, StorageU
 from chalicelib.secrets import SecretFolder, SecretStore, open_secrets
 from chalicelib.settings import Settings
 from chalicelib.stores.secrets_aws import ManagedSecrets, ParameterSecrets, open_aws_secrets
-from tests.emulator import Emulator
+from tests.emulator import Emulator, shared
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
+def server() -> Emulator:
+    return shared()
 
 
 @pytest.fixture

@@ -261,3 +261,8 @@ def test_doctor_names_each_fault_with_its_remedy_and_says_so_in_its_exit_status(
     assert done.returncode == 1 and "Traceback" not in done.stderr
     for part in ("FAULT   credentials", "SPOTIPY_CLIENT_ID", nobody, "LAKE_URL", "the next extraction", "login"):
         assert part in done.stdout
+
+
+def test_what_a_name_holds_does_not_reach_the_terminal_as_commands(filled):
+    done = run(filled, "query", "SELECT concat('a', chr(27), '[31m[bold]:smile:') AS t", "--format", "table")
+    assert "\x1b" not in done.stdout and "[bold]:smile:" in done.stdout

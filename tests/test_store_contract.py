@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,16 @@ from chalicelib.errors import LakeError, NotFound, StorageFailed, StorageUnavail
 from chalicelib.lake import Lake, ObjectStore
 from chalicelib.stores.folder import FolderStore
 from chalicelib.stores.s3 import CHUNK, PART, BucketStore, RangeReader
-from tests.emulator import ACCOUNT, REGION, Emulator, Fault
+from tests.emulator import ACCOUNT, REGION, Emulator, Fault, shared
 
 BUCKET = "the-lake"
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        emulator.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        yield emulator
+def aws() -> Emulator:
+    emulator = shared()
+    emulator.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return emulator
 
 
 @pytest.fixture(autouse=True)

@@ -160,7 +160,7 @@ def test_every_number_of_the_overview_is_the_commands(filled, look, chosen):
     for title, report, column in (
         ("Top artists", "top_artists", "artist"),
         ("Top tracks", "top_tracks", "track"),
-        ("Top albums", "dashboard_top_albums", "album"),
+        ("Top albums", "top_albums", "album"),
     ):
         expected = [(row[column], row["plays"]) for row in filled.report(report, limit=10, **chosen)]
         items = visit.panel(title).locator(".ranked li")
@@ -170,8 +170,8 @@ def test_every_number_of_the_overview_is_the_commands(filled, look, chosen):
     grain = "month" if chosen["period"] == "all" else "week"
     for title, report, given in (
         ("When you listen", "listening_by_hour_and_weekday", {}),
-        ("Listening over time", "dashboard_over_time", {"grain": grain}),
-        ("Discovery", "dashboard_discovery", {}),
+        ("Listening over time", "listening_over_time", {"unit": grain}),
+        ("Discovery", "discovery", {}),
     ):
         expected_rows = filled.report(report, **chosen, **given)
         cells = table_of(visit.panel(title))

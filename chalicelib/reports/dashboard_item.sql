@@ -13,9 +13,12 @@ WITH heard AS (
         artist_name,
         CASE WHEN :kind = 'album' THEN album_name WHEN :kind = 'track' THEN item_name ELSE '' END AS name,
         item_id,
-        ms_played,
         count(*) AS plays,
         count_if(ended_at >= :from AND ended_at < :to) AS plays_now,
+        sum(ms_played) AS ms,
+        sum(CASE WHEN ended_at >= :from AND ended_at < :to THEN ms_played END) AS ms_now,
+        count_if(ms_played IS NULL) AS unmeasured,
+        count_if(ms_played IS NULL AND ended_at >= :from AND ended_at < :to) AS unmeasured_now,
         count_if(skipped) AS skips,
         count_if(skipped IS NOT NULL) AS skips_known,
         min(ended_at) AS first_listen,
@@ -24,29 +27,30 @@ WITH heard AS (
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
         AND (:user = '' OR user_id = :user)
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3
 ),
-ranked AS (
-    SELECT
-        artist_name,
-        name,
-        sum(plays) AS plays,
-        sum(plays_now) AS plays_now,
-        rank() OVER (ORDER BY sum(plays) DESC) AS place,
-        rank() OVER (ORDER BY sum(plays_now) DESC) AS place_now
+named AS (
+    SELECT artist_name, name, sum(plays) AS plays, sum(plays_now) AS plays_now
     FROM heard
     WHERE name IS NOT NULL
     GROUP BY 1, 2
 ),
+ranked AS (
+    SELECT
+        *,
+        rank() OVER (ORDER BY plays DESC) AS place,
+        rank() OVER (ORDER BY plays_now DESC) AS place_now
+    FROM named
+),
 measured AS (
     SELECT
-        sum(heard.plays * coalesce(heard.ms_played, tracks.duration_ms, 0)) AS ms,
-        sum(heard.plays_now * coalesce(heard.ms_played, tracks.duration_ms, 0)) AS ms_now,
+        sum(coalesce(heard.ms, 0) + heard.unmeasured * coalesce(tracks.duration_ms, 0)) AS ms,
+        sum(coalesce(heard.ms_now, 0) + heard.unmeasured_now * coalesce(tracks.duration_ms, 0)) AS ms_now,
         count(DISTINCT heard.item_id) AS tracks,
-        sum(skips) AS skips,
-        sum(skips_known) AS skips_known,
-        min(first_listen) AS first_listen,
-        max(last_listen) AS last_listen,
+        sum(heard.skips) AS skips,
+        sum(heard.skips_known) AS skips_known,
+        min(heard.first_listen) AS first_listen,
+        max(heard.last_listen) AS last_listen,
         max_by(heard.item_id, heard.plays) AS item_id
     FROM heard
     LEFT JOIN tracks ON tracks.track_id = heard.item_id

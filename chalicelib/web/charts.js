@@ -35,7 +35,7 @@ export function barChart({ labels, series, label, unit = number, horizontal, tal
       label: one.name,
       data: one.values,
       backgroundColor: one.quiet ? palette.quiet : palette.series[index % palette.series.length],
-      borderRadius: 3,
+      borderRadius: labels.length > 30 ? 1 : 3,
       maxBarThickness: 42,
       categoryPercentage: 0.86,
       barPercentage: 0.92,

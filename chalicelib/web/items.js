@@ -70,7 +70,7 @@ async function showFigures(place, about, { picture, out, signal }) {
   place.after(sqlDetails(result));
   if (about.kind === "track" && row.item_id) fillCovers("track", [{ place: picture, key: row.item_id }], signal);
   if (/^[0-9A-Za-z]{22}$/.test(row.item_id ?? "") && about.kind === "track") {
-    replace(out, h("a.small", { href: `https://open.spotify.com/track/${row.item_id}`, target: "_blank", rel: "noopener noreferrer" }, "Open in Spotify ", icon("out")));
+    replace(out, h("a.small.out", { href: `https://open.spotify.com/track/${row.item_id}`, target: "_blank", rel: "noopener noreferrer" }, "Open in Spotify", icon("out")));
   }
   return place;
 }

@@ -4,13 +4,11 @@ import { barChart, lineChart } from "./charts.js";
 import { h, replace } from "./dom.js";
 import { count, day, moment, month, words } from "./format.js";
 import { reportPanel } from "./panel.js";
-import { reports } from "./reports.js";
 import { selectors } from "./selectors.js";
 import { change, href, route, selection } from "./state.js";
 import { plainTable } from "./table.js";
 
 export async function render(main, { signal, query }) {
-  const known = await reports();
   const playlist = query.playlist ?? "";
   replace(main,
     h("div.page-head", null,
@@ -38,9 +36,9 @@ export async function render(main, { signal, query }) {
         hint: playlist ? "Of the chosen playlist, between two versions" : "Between two versions that the lake has read", view: changes,
         empty: "No playlist has changed between two runs yet.",
       }),
-      known.has("saved_never_played") && reportPanel({
-        report: "saved_never_played", title: "Saved, never played", viewName: "List", signal, tall: 200,
-        view: (result) => plainTable(result, { caption: "Saved, never played" }), empty: "Everything that is saved has been played.",
+      reportPanel({
+        report: "saved_never_played", title: "Saved, never played", hint: "Longest saved first", viewName: "List", signal, tall: 200,
+        view: neverPlayed, empty: "Everything that is saved has been played.",
       })));
 }
 
@@ -94,4 +92,15 @@ function changes({ records }) {
         playlist: { title: "Playlist", wide: true },
       },
     }));
+}
+
+function neverPlayed({ records }) {
+  return plainTable({ records }, {
+    caption: "Saved, never played",
+    columns: {
+      track: { title: "Track", wide: true, show: (name, row) => name ?? row.track_id },
+      artist: { title: "Artist", wide: true, show: (name) => (name ? h("a", { href: href("artist", [name]) }, name) : h("span.muted", null, "unknown")) },
+      added_at: { title: "Saved", show: (value) => day(value) },
+    },
+  });
 }

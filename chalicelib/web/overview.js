@@ -38,8 +38,9 @@ function panels(signal) {
       view: clock,
     }),
     reportPanel({
-      report: "dashboard_discovery", title: "Discovery", hint: "Artists heard for the first time", wide: "third", signal, tall: 236,
-      view: (result) => chartOf(result, result.report.chart, "Artists heard for the first time, by month"),
+      report: "discovery", title: "Discovery", hint: "Artists new to you", wide: "third", signal, tall: 236,
+      empty: "No artist was heard for the first time in this period.",
+      view: (result) => chartOf(result, { kind: "bar", x: "month", y: "new_artists" }, "Artists heard for the first time, by month"),
     }),
     tops("top_artists", "Top artists", "artist", signal, {
       name: ({ artist }) => artist, args: ({ artist }) => [artist],
@@ -47,7 +48,7 @@ function panels(signal) {
     tops("top_tracks", "Top tracks", "track", signal, {
       name: ({ track }) => track, by: ({ artist }) => artist, args: ({ artist, track }) => [artist, track], key: ({ track_id }) => track_id,
     }),
-    tops("dashboard_top_albums", "Top albums", "album", signal, {
+    tops("top_albums", "Top albums", "album", signal, {
       name: ({ album }) => album, by: ({ artist }) => artist, args: ({ artist, album }) => [artist, album],
     }),
   ];
@@ -89,7 +90,7 @@ function overTimePanel(grain, signal) {
   let rows = [];
   const place = h("div.panel-body");
   const draw = () => replace(place, lineChart({
-    labels: rows.map(({ label }) => label), series: [{ name: MEASURES[measure], values: rows.map((row) => row[measure]) }],
+    labels: rows.map(({ label }) => label), series: [{ name: MEASURES[measure], values: rows.map((row) => (measure === "hours" ? row.minutes / 60 : row.plays)) }],
     label: `${MEASURES[measure]} by ${grain}`, tall: 250,
   }));
   const choice = h("select", { "aria-label": "Measure", onchange: () => {
@@ -97,9 +98,9 @@ function overTimePanel(grain, signal) {
     draw();
   } }, Object.entries(MEASURES).map(([value, text]) => h("option", { value }, text)));
   return reportPanel({
-    report: "dashboard_over_time", values: { grain }, title: "Listening over time", hint: `By ${grain}`, signal, tall: 250, tools: choice,
+    report: "listening_over_time", values: { unit: grain }, title: "Listening over time", hint: `By ${grain}`, signal, tall: 250, tools: choice,
     view: ({ records }) => {
-      rows = filled(records, grain, { by: "starts", values: ["plays", "hours"] });
+      rows = filled(records, grain, { by: "start", values: ["plays", "minutes"] });
       draw();
       return place;
     },

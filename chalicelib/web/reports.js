@@ -6,7 +6,32 @@ import { valuesFor } from "./state.js";
 const POLL_SECONDS = 10; // one request waits this long for a query
 const MOST_ROWS = 10_000; // of a page
 
+const EMBEDDED_AT_ONCE = 2; // reports asked for at a time: a laptop answers one after the other, and so the first soon
+const ATHENA_AT_ONCE = 8;
+
 let listing = null;
+let atOnce = EMBEDDED_AT_ONCE;
+let going = 0;
+const waiting = [];
+
+get("health").then(({ engine }) => {
+  if (engine !== "athena") return;
+  atOnce = ATHENA_AT_ONCE;
+  for (let more = atOnce - going; more > 0; more--) waiting.shift()?.();
+}, () => {});
+
+/** Do `work` when it is its turn: reports are asked for in the order in which the page shows them. */
+async function inTurn(work, signal) {
+  if (going >= atOnce) await new Promise((turn) => waiting.push(turn));
+  going += 1;
+  try {
+    signal?.throwIfAborted();
+    return await work();
+  } finally {
+    going -= 1;
+    waiting.shift()?.();
+  }
+}
 
 /** Every saved report by name, listed once a session (again after `forgetReports`). */
 export async function reports() {
@@ -30,9 +55,11 @@ export async function runReport(name, extra, signal) {
   const report = (await reports()).get(name);
   if (!report) throw new ApiError(404, { code: "not_found", message: `There is no report ${name}.` });
   const values = valuesFor(report, extra);
-  const answer = await request(`reports/${encodeURIComponent(name)}`, { query: values, signal });
-  const document = await answer.json();
-  const done = answer.status === 202 ? await finish(document, signal) : document;
+  const done = await inTurn(async () => {
+    const answer = await request(`reports/${encodeURIComponent(name)}`, { query: values, signal });
+    const document = await answer.json();
+    return answer.status === 202 ? finish(document, signal) : document;
+  }, signal);
   return resultOf(done, { report, values: { ...values, ...done.values }, sql: done.sql ?? done.query?.sql });
 }
 

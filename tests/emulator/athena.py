@@ -148,7 +148,7 @@ class Athena:
         try:
             view = VIEW.match(execution.sql)
             if view:
-                self._create_view(execution, view[1], view[2])
+                self.create_view(execution, view[1], view[2])
                 rows: list[list[str | None]] = []
             else:
                 rows = self._answer(execution)
@@ -161,7 +161,7 @@ class Athena:
         execution.connection = None
         execution.ended = execution.ended or time.time()
 
-    def _create_view(self, execution: Execution, name: str, sql: str) -> None:
+    def create_view(self, execution: Execution, name: str, sql: str) -> None:
         from chalicelib.sql import check
         from chalicelib.views import physical_tables
 
