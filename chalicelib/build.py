@@ -28,8 +28,8 @@ from chalicelib.tables import Table
 from chalicelib.tabulate import Batch, Place, Said
 from chalicelib.trends import trends
 
-BATCH_ROWS = 500  # rows read off their records at once: small enough for the processor's cache
-WINDOW_ROWS = 200_000  # rows of all tables that are checked and written at once: bounds memory
+BATCH_ROWS = 250  # rows read off their records at once: small enough for the processor's cache
+WINDOW_ROWS = 150_000  # rows of all tables that are checked and written at once: bounds memory
 
 
 @dataclass(slots=True)

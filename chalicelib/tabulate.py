@@ -266,8 +266,9 @@ class Batch:
                 continue
             add(entry)
             add_origin(number)
-            if said(item.id) != hash(item) and not entry.is_local:
-                self._add_item(item, number)
+            content = hash(item)
+            if said(item.id) != content and not entry.is_local:
+                self._add_item(item, number, content)
 
     # --- entities -----------------------------------------------------------------------------------------------
 
@@ -286,17 +287,17 @@ class Batch:
         number, item = origin >> ITEM_BITS, (origin & ((1 << ITEM_BITS) - 1)) - 1
         self.faults.append((number, Fault(table, item, str(error), bytes(content))))
 
-    def _add_item(self, item: Item, origin: int) -> None:
-        """Take a track or an episode; local files are neither."""
+    def _add_item(self, item: Item, origin: int, content: int | None = None) -> None:
+        """Take a track or an episode; local files are neither. ``content`` is its hash where that is known."""
         if not (item.is_local or is_local(item.uri)):
             if is_episode(item):
                 self._add_episode(item, origin, item.show)
             else:
-                self._add_track(item, origin, item.album.id if item.album else None)
+                self._add_track(item, origin, item.album.id if item.album else None, content)
 
-    def _add_track(self, track: Item, origin: int, album_id: str | None) -> None:
+    def _add_track(self, track: Item, origin: int, album_id: str | None, content: int | None = None) -> None:
         said = self.said.tracks if track.album is not None else self.said.short_tracks
-        if is_news(said, track.id, hash(track)):
+        if is_news(said, track.id, hash(track) if content is None else content):
             self.tracks.add(track, origin)
             self.track_albums.append(album_id)
             if track.album is not None:
