@@ -6,83 +6,50 @@ then calls the method named like the route; errors become the one error shape.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
-from datetime import datetime
-from enum import Enum
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from chalicelib import assets, imports, worker
-from chalicelib.access import RUN
-from chalicelib.clock import Clock, now, rfc3339
+from chalicelib.clock import Clock, now
 from chalicelib.engine import Engine, Query, QueryState, RowPage
 from chalicelib.errors import (
     Conflict,
-    Forbidden,
     InvalidRequest,
     LakeError,
     NotFound,
     PageTokenInvalid,
     QueryFailed,
     RunInProgress,
-    Unauthorized,
-    WaitUntil,
 )
 from chalicelib.health import Health
 from chalicelib.lake import REPORTS, Lake, transformed_note
 from chalicelib.limits import RateLimit
 from chalicelib.lock import holder_of
+from chalicelib.messages import (
+    SOON,
+    Asked,
+    Reply,
+    Request,
+    as_json,
+    cached,
+    dress,
+    error_reply,
+    read_request,
+    require_scope,
+    single_values,
+    wanted_type,
+)
 from chalicelib.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
 from chalicelib.runs import load_run, new_run_id, run_ids
-from chalicelib.schema import Fault, check_body, check_query, fault, refuse
 from chalicelib.settings import Settings
 from chalicelib.worker import Worker
 
 LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
-SOON = "1"  # s after which a client may ask again for what goes on
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request to a declared route. ``scope`` is what the authorizer found; None without a token."""
-
-    method: str
-    route: str
-    path: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
-    body: Any = b""  # bytes, or what a server spooled to disk
-    scope: str | None = None
-    token_id: str = ""
-    request_id: str = ""
-
-
-@dataclass(slots=True)
-class Reply:
-    """``content`` is a value (sent as JSON), text, or a file."""
-
-    status: int
-    content: Any = None
-    content_type: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request whose words are in order."""
-
-    request: Request
-    path: Mapping[str, str]
-    query: dict[str, Any]
-    body: dict[str, Any]
 
 
 class Api:
@@ -346,152 +313,6 @@ class Api:
             raise InvalidRequest("on AWS the file goes to the link that POST /imports answers")
         record = imports.receive(self._lake, asked.path["import_id"], asked.request.body, clock=self._clock)
         return Reply(202, record, headers={"Location": f"/imports/{record['import_id']}"})
-
-
-# --- reading a request --------------------------------------------------------------------------------------------
-
-
-def require_scope(route: Route, request: Request) -> None:
-    if request.scope is None:
-        raise Unauthorized("send 'Authorization: Bearer TOKEN'; `python -m chalicelib token` gives one")
-    if route.scope == RUN and request.scope != RUN:
-        raise Forbidden(f"{route.method} {route.path} needs a token of scope run; this one may only read")
-
-
-def read_request(route: Route, request: Request) -> Asked:
-    """The request's values by their declarations. Raises InvalidRequest naming every fault at once."""
-    require_names(request.path)
-    query, faults = check_query(route.query, {} if route.open_query else request.query)
-    body: dict[str, Any] = {}
-    if route.body is not None and route.body_type == JSON:
-        body, body_faults = read_body(route, request)
-        faults += body_faults
-    refuse(faults)
-    return Asked(request, request.path, query, body)
-
-
-def require_names(path: Mapping[str, str]) -> None:
-    for name, value in path.items():
-        if not re.fullmatch(NAME, value):
-            raise NotFound(f"there is no {name} {value[:100]!r}", **{name: value[:100]})
-
-
-def read_body(route: Route, request: Request) -> tuple[dict[str, Any], list[Fault]]:
-    fields = route.body or ()
-    if not request.body and not route.body_required:
-        return check_body(fields, {})
-    kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    if kind not in (JSON, CURL_DEFAULT):
-        raise UnsupportedMediaType(f"send the body as {JSON}, not {kind[:100]}")
-    try:
-        document = json.loads(bytes(request.body), parse_constant=no_constant)
-    except (ValueError, RecursionError) as error:
-        return {}, [fault("body", "", f"is not JSON: {str(error)[:200]}")]
-    return check_body(fields, document)
-
-
-CURL_DEFAULT = "application/x-www-form-urlencoded"  # what curl -d says when nobody says otherwise
-
-
-def no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def single_values(query: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Query parameters given once each. Raises InvalidRequest."""
-    refuse([fault("query", name, "is given more than once") for name, texts in query.items() if len(texts) > 1])
-    return {name: texts[0] for name, texts in query.items()}
-
-
-def wanted_type(request: Request, *offered: str) -> str:
-    """Which of the offered types the client likes best. Raises NotAcceptable."""
-    liked = request.headers.get("accept", "*/*")
-    ranked = sorted(parse_accept(liked), key=lambda entry: -entry[1])
-    for pattern, quality in ranked:
-        for kind in offered:
-            if quality > 0 and pattern in (kind, "*/*", kind.partition("/")[0] + "/*"):
-                return kind
-    raise NotAcceptable(f"this endpoint answers {' or '.join(offered)}, not {liked[:100]}")
-
-
-def parse_accept(text: str) -> list[tuple[str, float]]:
-    entries = []
-    for part in text.split(","):
-        kind, *parameters = [piece.strip().lower() for piece in part.split(";")]
-        quality = next((each[2:] for each in parameters if each.startswith("q=")), "1")
-        try:
-            entries.append((kind, float(quality)))
-        except ValueError:
-            entries.append((kind, 1.0))
-    return entries
-
-
-class UnsupportedMediaType(InvalidRequest):
-    code, status = "unsupported_media_type", 415
-
-
-class NotAcceptable(InvalidRequest):
-    code, status = "not_acceptable", 406
-
-
-# --- making a reply -----------------------------------------------------------------------------------------------
-
-
-def error_reply(error: LakeError) -> Reply:
-    headers = {"Cache-Control": "no-store"}
-    if isinstance(error, Unauthorized):
-        headers["WWW-Authenticate"] = 'Bearer realm="lake"'
-    if isinstance(error, WaitUntil):
-        headers["Retry-After"] = str(math.ceil(error.details.get("retry_after", 60)))
-    elif error.status == 503:
-        headers["Retry-After"] = SOON
-    return Reply(error.status, error.as_json(), headers=headers)
-
-
-def dress(reply: Reply, request: Request) -> Reply:
-    """The headers every reply has, the text of its content, and 304 for a client that has it already."""
-    if not isinstance(reply.content, str | Path | None):
-        reply.content = json_text(reply.content)
-    reply.headers.setdefault("Cache-Control", "no-store")
-    reply.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    reply.headers |= {
-        "X-Request-Id": request.request_id,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-    }
-    etag = reply.headers.get("ETag")
-    held = request.headers.get("if-none-match", "")
-    if etag and reply.status == 200 and (etag in held or held.strip() == "*"):
-        return Reply(304, None, reply.content_type, reply.headers)
-    return reply
-
-
-def cached(reply: Reply, policy: str = "private, no-cache") -> Reply:
-    """Let the client keep the reply and ask whether it is still the same."""
-    if not isinstance(reply.content, str):
-        reply.content = json_text(reply.content)
-    reply.headers["ETag"] = f'W/"{hashlib.sha256(reply.content.encode()).hexdigest()[:20]}"'
-    reply.headers["Cache-Control"] = policy
-    return reply
-
-
-def json_text(content: Any) -> str:
-    return json.dumps(as_json(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def as_json(value: Any) -> Any:
-    """Dataclasses, times and enumerations as JSON has them."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return as_json(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(item) for item in value]
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    if isinstance(value, Enum):
-        return value.value
-    return value
 
 
 def require_result(query: Query) -> Query:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import timedelta
 from functools import cached_property
@@ -19,18 +18,17 @@ import click
 from chalicelib import __version__
 from chalicelib.errors import InvalidRequest, LakeError, QueryFailed
 from chalicelib.log import set_up
+from chalicelib.printing import FORMATS, Progress, print_table, show
 
 if TYPE_CHECKING:
-    from chalicelib.engine import Crawl, Engine, Query, RowPage
+    from chalicelib.engine import Crawl, Engine, Query
     from chalicelib.service import Service
 
-FORMATS = ("table", "json", "csv", "parquet")
-SHOWN_ROWS = 1_000  # rows of a table on a terminal; files have them all
 INTERRUPTED = 130
 CRAWL_POLL = 0.1  # s between two looks at a crawl
 
 
-class Lake:
+class Shared:
     """What commands share; made when first needed."""
 
     @cached_property
@@ -40,7 +38,7 @@ class Lake:
         return Service()
 
 
-class Command(click.Group):
+class LakeGroup(click.Group):
     """Turns the lake's errors into one line and an exit status; ``--debug`` shows where they came from."""
 
     def invoke(self, context: click.Context) -> Any:
@@ -65,7 +63,7 @@ class Command(click.Group):
             raise SystemExit(1) from None
 
 
-@click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=LakeGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show tracebacks and debug logs.")
 @click.version_option(__version__)
 @click.pass_context
@@ -73,7 +71,7 @@ def main(context: click.Context, debug: bool) -> None:
     """A music-analytics lake: extract, transform, query and look at your Spotify data."""
     set_up("WARNING")
     logging.getLogger("chalicelib").setLevel("DEBUG" if debug else "WARNING")
-    context.obj = Lake()
+    context.obj = Shared()
 
 
 # --- serving ------------------------------------------------------------------------------------------------------
@@ -83,12 +81,12 @@ def main(context: click.Context, debug: bool) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.pass_obj
-def serve(lake: Lake, port: int, host: str) -> None:
+def serve(shared: Shared, port: int, host: str) -> None:
     """Serve the API and the dashboard; the schedule fires and new raw objects are transformed."""
     from chalicelib.serve import serve as serve_app
 
-    logging.getLogger("chalicelib").setLevel(lake.service.settings.log_level)
-    serve_app(lake.service.settings, host, port, say=lambda text: click.echo(text))
+    logging.getLogger("chalicelib").setLevel(shared.service.settings.log_level)
+    serve_app(shared.service.settings, host, port, say=lambda text: click.echo(text))
 
 
 # --- filling the lake ---------------------------------------------------------------------------------------------
@@ -99,12 +97,12 @@ def serve(lake: Lake, port: int, host: str) -> None:
 @click.option("--run-id", hidden=True)
 @click.option("--trigger", hidden=True, default="command", type=click.Choice(["command", "api", "schedule"]))
 @click.pass_obj
-def extract(lake: Lake, sources: tuple[str, ...], run_id: str | None, trigger: str) -> None:
+def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigger: str) -> None:
     """Extract what is due from Spotify into the raw zone: one run, now."""
     from chalicelib.extract import run_extraction
 
-    service = lake.service
-    with bar("extract") as progress:
+    service = shared.service
+    with Progress("extract") as progress:
         record = run_extraction(
             service.settings,
             service.lake,
@@ -129,13 +127,13 @@ def extract(lake: Lake, sources: tuple[str, ...], run_id: str | None, trigger: s
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
 @click.option("--user", "user_id", help="The listener; the one who logged in without it.")
 @click.pass_obj
-def import_history(lake: Lake, paths: tuple[Path, ...], user_id: str | None) -> None:
+def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None) -> None:
     """Import a Spotify privacy export: zip, folder or JSON files."""
     from chalicelib.history import import_export
 
-    service = lake.service
+    service = shared.service
     for path in paths:
-        with bar(path.name) as progress:
+        with Progress(path.name) as progress:
             summary = import_export(service.lake, service.settings, path, user_id, progress=progress)
         click.echo(str(summary))
 
@@ -145,7 +143,7 @@ def import_history(lake: Lake, paths: tuple[Path, ...], user_id: str | None) -> 
 @click.option("--all", "everything", is_flag=True, help="Rebuild every table from raw.")
 @click.option("--since", metavar="DATE", help="With --all: take older days over as they are (YYYY-MM-DD).")
 @click.pass_obj
-def transform(lake: Lake, keys: tuple[str, ...], everything: bool, since: str | None) -> None:
+def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: str | None) -> None:
     """Transform raw objects: those named, or those not transformed yet, or --all."""
     from chalicelib import pipeline
 
@@ -153,8 +151,8 @@ def transform(lake: Lake, keys: tuple[str, ...], everything: bool, since: str | 
         raise click.UsageError("name keys or say --all, not both")
     if since and not everything:
         raise click.UsageError("--since goes with --all")
-    service = lake.service
-    with bar("transform") as progress:
+    service = shared.service
+    with Progress("transform") as progress:
         if everything:
             with closing(service.engine()) as engine:
                 generation = pipeline.rebuild(service.lake, engine.publish, since, progress)
@@ -171,20 +169,20 @@ def transform(lake: Lake, keys: tuple[str, ...], everything: bool, since: str | 
 @main.command()
 @click.argument("tables", nargs=-1, metavar="[TABLE]...")
 @click.pass_obj
-def compact(lake: Lake, tables: tuple[str, ...]) -> None:
+def compact(shared: Shared, tables: tuple[str, ...]) -> None:
     """Merge small Parquet files."""
     from chalicelib.compact import compact as merge
 
-    with bar("compact") as progress:
-        merged = merge(lake.service.lake, list(tables) or None, progress=progress)
+    with Progress("compact") as progress:
+        merged = merge(shared.service.lake, list(tables) or None, progress=progress)
     click.echo(str(merged))
 
 
 @main.command()
 @click.pass_obj
-def crawl(lake: Lake) -> None:
+def crawl(shared: Shared) -> None:
     """Refresh the catalogue and say what changed."""
-    with closing(lake.service.engine()) as engine:
+    with closing(shared.service.engine()) as engine:
         crawled = ended_crawl(engine)
     if crawled.state != "succeeded":
         raise QueryFailed(f"the crawl failed: {crawled.error}")
@@ -210,9 +208,9 @@ def ended_crawl(engine: Engine) -> Crawl:
 @click.option("--format", "shape", type=click.Choice(FORMATS), help="Default: table on a terminal, csv in a pipe.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of stdout.")
 @click.pass_obj
-def query(lake: Lake, sql: str, shape: str | None, output: Path | None) -> None:
+def query(shared: Shared, sql: str, shape: str | None, output: Path | None) -> None:
     """Run SQL in Athena's dialect."""
-    with closing(lake.service.engine()) as engine:
+    with closing(shared.service.engine()) as engine:
         started = engine.start_query(sql, client="command line")
         show(engine, ended(engine, started), shape, output)
 
@@ -223,16 +221,16 @@ def query(lake: Lake, sql: str, shape: str | None, output: Path | None) -> None:
 @click.option("--format", "shape", type=click.Choice(FORMATS), help="Default: table on a terminal, csv in a pipe.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of stdout.")
 @click.pass_obj
-def report(lake: Lake, name: str | None, values: tuple[str, ...], shape: str | None, output: Path | None) -> None:
+def report(shared: Shared, name: str | None, values: tuple[str, ...], shape: str | None, output: Path | None) -> None:
     """List the saved reports, or run one."""
     from chalicelib import reporting
 
     if name is None:
-        list_reports(reporting.reports(lake.service.lake))
+        list_reports(reporting.reports(shared.service.lake))
         return
-    wanted = reporting.report(name, lake.service.lake)
+    wanted = reporting.report(name, shared.service.lake)
     ready = reporting.bind(wanted, assignments(values))
-    with closing(lake.service.engine()) as engine:
+    with closing(shared.service.engine()) as engine:
         started = engine.start_query(ready.sql, ready.bound, client="command line")
         show(engine, ended(engine, started), shape, output, title=wanted.title)
 
@@ -259,114 +257,16 @@ def ended(engine: Engine, started: Query) -> Query:
     return done
 
 
-def show(engine: Engine, done: Query, shape: str | None, output: Path | None, title: str | None = None) -> None:
-    chosen = shape or ("parquet" if output and output.suffix == ".parquet" else None)
-    chosen = chosen or ("csv" if output or not sys.stdout.isatty() else "table")
-    if chosen == "parquet":
-        if output is None:
-            raise InvalidRequest("--format parquet needs --output FILE")
-        save_download(engine, done, output)
-        return
-    pages = engine.all_rows(done.query_id)
-    if output is None:
-        WRITERS[chosen](pages, sys.stdout, title)
-    else:
-        temporary = output.with_name(f".{output.name}.tmp")
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            WRITERS[chosen](pages, stream, title)
-        temporary.replace(output)
-    if done.truncated:
-        click.echo("the result was cut at QUERY_ROWS or QUERY_BYTES", err=True)
-
-
-def save_download(engine: Engine, done: Query, output: Path) -> None:
-    import shutil
-    from urllib.request import urlopen
-
-    found = engine.download(done.query_id, "parquet")
-    temporary = output.with_name(f".{output.name}.tmp")
-    with found.path.open("rb") if found.path else urlopen(found.link or "") as source, temporary.open("wb") as target:
-        shutil.copyfileobj(source, target)
-    temporary.replace(output)
-
-
-def write_csv(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
-    from chalicelib.rendering import csv_lines
-
-    for place, page in enumerate(pages):
-        header = [[column.name for column in page.columns]] if place == 0 else []
-        stream.write(csv_lines([*header, *page.rows]))
-
-
-def write_json(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
-    """A JSON array of objects, a row a line."""
-    from chalicelib.rendering import plain
-
-    stream.write("[")
-    comma = "\n"
-    for page in pages:
-        names = [column.name for column in page.columns]
-        for row in page.rows:
-            record = dict(zip(names, map(plain, row), strict=True))
-            stream.write(comma + json.dumps(record, ensure_ascii=False, allow_nan=False))
-            comma = ",\n"
-    stream.write("\n]\n")
-
-
-def write_table(pages: Iterable[RowPage], stream: Any, title: str | None) -> None:
-    from chalicelib.rendering import csv_text
-
-    names: list[str] = []
-    rows: list[list[str]] = []
-    for page in pages:
-        names = [column.name for column in page.columns]
-        rows += [["" if value is None else csv_text(value) for value in row] for row in page.rows]
-        if len(rows) > SHOWN_ROWS:
-            break
-    print_table(names, rows[:SHOWN_ROWS], title, stream)
-    if len(rows) > SHOWN_ROWS:
-        click.echo(f"the first {SHOWN_ROWS} rows; --output FILE has them all", err=True)
-
-
-WRITERS: dict[str, Callable[[Iterable[Any], Any, str | None], None]] = {
-    "csv": write_csv,
-    "json": write_json,
-    "table": write_table,
-}
-
-
-def print_table(
-    names: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None, stream: Any = None
-) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for place, name in enumerate(names):
-        numeric = bool(rows) and all(is_number(row[place]) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*[cell.replace("[", "\\[") for cell in row])
-    stream = stream or sys.stdout
-    console = Console(file=stream, width=None if stream.isatty() else 200)
-    console.print(table)
-
-
-def is_number(text: str) -> bool:
-    return text == "" or text.replace(".", "", 1).removeprefix("-").isdigit()
-
-
 # --- accounts, tokens, health -------------------------------------------------------------------------------------
 
 
 @main.command()
 @click.pass_obj
-def login(lake: Lake) -> None:
+def login(shared: Shared) -> None:
     """Authorise a Spotify account and keep its refresh token."""
     from chalicelib.spotify.auth import login as authorise
 
-    service = lake.service
+    service = shared.service
     user_id = authorise(service.settings, service.secrets)
     click.echo(f"{user_id} is logged in")
 
@@ -378,9 +278,9 @@ def token() -> None:
 
 @token.command("show")
 @click.pass_obj
-def show_token(lake: Lake) -> None:
+def show_token(shared: Shared) -> None:
     """Print the token of this computer (made when there is none)."""
-    click.echo(lake.service.access.local_token())
+    click.echo(shared.service.access.local_token())
 
 
 @token.command("add")
@@ -388,20 +288,20 @@ def show_token(lake: Lake) -> None:
 @click.option("--scope", type=click.Choice(["read", "run"]), default="read", show_default=True)
 @click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires; never without it.")
 @click.pass_obj
-def add_token(lake: Lake, name: str, scope: str, days: int | None) -> None:
+def add_token(shared: Shared, name: str, scope: str, days: int | None) -> None:
     """Make a token and print it, this once."""
-    kept, made = lake.service.access.add(name, scope, timedelta(days=days) if days else None)
+    kept, made = shared.service.access.add(name, scope, timedelta(days=days) if days else None)
     click.echo(made)
     click.echo(f"token {kept.token_id} ({scope}, {name}): it is not shown again", err=True)
 
 
 @token.command("list")
 @click.pass_obj
-def list_tokens(lake: Lake) -> None:
+def list_tokens(shared: Shared) -> None:
     """List the tokens (not what they are)."""
     rows = [
         (each.token_id, each.name, each.scope, each.created_at, each.expires_at or "never")
-        for each in lake.service.access.tokens()
+        for each in shared.service.access.tokens()
     ]
     print_table(("id", "name", "scope", "created", "expires"), rows)
 
@@ -409,54 +309,21 @@ def list_tokens(lake: Lake) -> None:
 @token.command("revoke")
 @click.argument("token_id")
 @click.pass_obj
-def revoke_token(lake: Lake, token_id: str) -> None:
+def revoke_token(shared: Shared, token_id: str) -> None:
     """Take a token back."""
-    revoked = lake.service.access.revoke(token_id)
+    revoked = shared.service.access.revoke(token_id)
     click.echo(f"token {revoked.token_id} ({revoked.name}) is revoked")
 
 
 @main.command()
 @click.pass_obj
-def doctor(lake: Lake) -> None:
+def doctor(shared: Shared) -> None:
     """Check settings, credentials, reachability and sizes; say what to do about each fault."""
     from chalicelib.doctor import examine
 
     faults = 0
-    for finding in examine(lake.service):
+    for finding in examine(shared.service):
         faults += finding.level == "fault"
         click.echo(finding.line())
     if faults:
         raise SystemExit(1)
-
-
-# --- progress -----------------------------------------------------------------------------------------------------
-
-
-class bar:  # noqa: N801 (reads as a function)
-    """A progress bar on a terminal, nothing in a pipe. Called with what is done, of how much, and a word."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> Callable[..., None]:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import Progress
-
-            self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._bar.start()
-            self._task = self._bar.add_task(self._title, total=None)
-        return self.update
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def update(self, done: float, total: float | None = None, word: str = "") -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total, description=word or self._title)
-
-
-__all__ = ["main"]

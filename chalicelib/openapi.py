@@ -298,7 +298,7 @@ def closed(**properties: Schema) -> Schema:
 
 
 def record_schema(kind: Any) -> Schema:
-    """The schema of a dataclass as api.as_json writes it."""
+    """The schema of a dataclass as messages.as_json writes it."""
     hints = get_type_hints(kind)
     names = [each.name for each in fields(kind)]
     return {

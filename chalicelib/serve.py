@@ -66,9 +66,7 @@ def listen(app: Chalice, host: str, port: int) -> LocalDevServer:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise Conflict(f"port {port} is in use: choose another with --port", port=port) from error
-        if error.errno in (errno.EACCES, errno.EADDRNOTAVAIL) or isinstance(error, OSError):
-            raise Conflict(f"cannot listen on {host}:{port}: {error.strerror or error}", port=port) from error
-        raise
+        raise Conflict(f"cannot listen on {host}:{port}: {error.strerror or error}", port=port) from error
 
 
 def address(service: Service, host: str, port: int) -> str:

@@ -1,0 +1,153 @@
+"""What the command line shows: results as a table, JSON, CSV or a file; progress on a terminal, nothing in a pipe."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chalicelib.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from chalicelib.engine import Engine, Query, RowPage
+
+FORMATS = ("table", "json", "csv", "parquet")
+PIPE_WIDTH = 200  # columns of a table that is not on a terminal
+SHOWN_ROWS = 1_000  # rows of a table on a terminal; files have them all
+
+
+def show(engine: Engine, done: Query, shape: str | None, output: Path | None, title: str | None = None) -> None:
+    chosen = shape or ("parquet" if output and output.suffix == ".parquet" else None)
+    chosen = chosen or ("csv" if output or not sys.stdout.isatty() else "table")
+    if chosen == "parquet":
+        if output is None:
+            raise InvalidRequest("--format parquet needs --output FILE")
+        save_download(engine, done, output)
+        return
+    pages = engine.all_rows(done.query_id)
+    if output is None:
+        WRITERS[chosen](pages, sys.stdout, title)
+    else:
+        temporary = output.with_name(f".{output.name}.tmp")
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            WRITERS[chosen](pages, stream, title)
+        temporary.replace(output)
+    if done.truncated:
+        click.echo("the result was cut at QUERY_ROWS or QUERY_BYTES", err=True)
+
+
+def save_download(engine: Engine, done: Query, output: Path) -> None:
+    from urllib.request import urlopen
+
+    found = engine.download(done.query_id, "parquet")
+    temporary = output.with_name(f".{output.name}.tmp")
+    with found.path.open("rb") if found.path else urlopen(found.link or "") as source, temporary.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    temporary.replace(output)
+
+
+def write_csv(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
+    from chalicelib.rendering import csv_lines
+
+    for place, page in enumerate(pages):
+        header = [[column.name for column in page.columns]] if place == 0 else []
+        stream.write(csv_lines([*header, *page.rows]))
+
+
+def write_json(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
+    """A JSON array of objects, a row a line."""
+    from chalicelib.rendering import plain
+
+    stream.write("[")
+    comma = "\n"
+    for page in pages:
+        names = [column.name for column in page.columns]
+        for row in page.rows:
+            record = dict(zip(names, map(plain, row), strict=True))
+            stream.write(comma + json.dumps(record, ensure_ascii=False, allow_nan=False))
+            comma = ",\n"
+    stream.write("\n]\n")
+
+
+def write_table(pages: Iterable[RowPage], stream: Any, title: str | None) -> None:
+    from chalicelib.rendering import csv_text
+
+    names: list[str] = []
+    rows: list[list[str]] = []
+    for page in pages:
+        names = [column.name for column in page.columns]
+        rows += [["" if value is None else csv_text(value) for value in row] for row in page.rows]
+        if len(rows) > SHOWN_ROWS:
+            break
+    print_table(names, rows[:SHOWN_ROWS], title, stream)
+    if len(rows) > SHOWN_ROWS:
+        click.echo(f"the first {SHOWN_ROWS} rows; --output FILE has them all", err=True)
+
+
+WRITERS: dict[str, Callable[[Iterable[Any], Any, str | None], None]] = {
+    "csv": write_csv,
+    "json": write_json,
+    "table": write_table,
+}
+
+
+def print_table(
+    names: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None, stream: Any = None
+) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for place, name in enumerate(names):
+        numeric = bool(rows) and all(is_number(row[place]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(visible, row))
+    stream = stream or sys.stdout
+    width = None if stream.isatty() else PIPE_WIDTH
+    Console(file=stream, width=width, markup=False, emoji=False, highlight=False).print(table)
+
+
+def visible(text: str) -> str:
+    """Text without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def is_number(text: str) -> bool:
+    return text == "" or text.replace(".", "", 1).removeprefix("-").isdigit()
+
+
+# --- progress -----------------------------------------------------------------------------------------------------
+
+
+class Progress:
+    """A progress bar on a terminal, nothing in a pipe. Called with what is done, of how much, and a word."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Callable[..., None]:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._title, total=None)
+        return self.update
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: float, total: float | None = None, word: str = "") -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total, description=word or self._title)
