@@ -80,6 +80,9 @@ class Emulator:
         self.roles: dict[str, str] = {}  # access key -> role
         self.denied: list[str] = []
         self._conditional = threading.Lock()
+        self._building = threading.Lock()
+        self._clients: dict[tuple[str, str, int], Any] = {}
+        self._session = boto3.session.Session()  # reads botocore's tables once
         self._exit = ExitStack()
         self.url = ""
 
@@ -144,10 +147,15 @@ class Emulator:
     def client(self, service: str, credentials: dict[str, str] | None = None, *, attempts: int = 1) -> Any:
         """A client with all rights, or with those of ``credentials`` (see :meth:`role`)."""
         keys = credentials or {name.lower(): value for name, value in KEYS.items()}
-        session = boto3.session.Session(region_name=REGION, **keys)
-        retries = {"mode": "standard", "total_max_attempts": attempts}
-        config = Config(retries=retries, connect_timeout=5, read_timeout=30, s3={"addressing_style": "path"})
-        return session.client(service, endpoint_url=self.url, config=config)
+        name = (service, keys["aws_access_key_id"], attempts)
+        with self._building:
+            if name not in self._clients:
+                retries = {"mode": "standard", "total_max_attempts": attempts}
+                config = Config(retries=retries, connect_timeout=5, read_timeout=30, s3={"addressing_style": "path"})
+                self._clients[name] = self._session.client(
+                    service, region_name=REGION, endpoint_url=self.url, config=config, **keys
+                )
+            return self._clients[name]
 
     def inject(self, kind: str, service: str = "", operation: str = "", **more: Any) -> Fault:
         fault = Fault(kind, service, operation, **more)
