@@ -1,82 +1,28 @@
-"""Raw data for the benchmarks, made with the sandbox's catalogue: answers of the size and variety of real ones.
-
-Of 1,000 items 800 are playlist entries, 100 plays, 50 followed artists and 50 albums of artists.
-"""
+"""Raw data for the benchmarks: the sandbox's answers as a raw object, and the same items as JSON Lines."""
 
 from __future__ import annotations
 
 import gzip
-import itertools
 import json
-import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from chalicelib.clock import rfc3339
-from chalicelib.raw import Answer
-from sandbox.shapes import Shapes
-from sandbox.world import World
+import zstandard
 
-RUN = "20261120T100000Z-abcdef"
-START = datetime(2026, 11, 20, 10, tzinfo=UTC)
-PAGE = 50
+from chalicelib.raw import Answer, unpack
+from sandbox.answers import pages
+
+RUN = "20261120T120000Z-abcdef"
+START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def answers(items: int, mode: str, seed: int = 1) -> Iterator[Answer]:
-    """Answers that hold ``items`` items in all (rounded up to 1,000)."""
-    made = Maker(mode, seed)
-    for number, (endpoint, params, context, body) in enumerate(made.blocks(items)):
-        asked = START + timedelta(milliseconds=120 * number)
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        yield Answer(RUN, "bench", endpoint, params, "listener", asked, asked, 200, content, context)
-
-
-class Maker:
-    def __init__(self, mode: str, seed: int) -> None:
-        self.world = World(seed, "large")
-        self.shapes = Shapes(self.world.catalogue, mode)
-        self.random = random.Random(seed)
-        self.now = self.world.clock.now_ms()
-        self.albums = [release for release, _ in zip(self._all_albums(), range(20_000), strict=False)]
-
-    def blocks(self, items: int) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], Any]]:
-        entries, plays, artists, albums = self._entries(), self._plays(), itertools.count(), itertools.count()
-        for _ in range(0, items, 1000):
-            for _ in range(16):
-                yield next(entries)
-            for _ in range(2):
-                yield "me/player/recently-played", {"limit": 50}, {}, {"items": list(itertools.islice(plays, PAGE))}
-            numbers = [next(artists) % self.world.scale.artists for _ in range(PAGE)]
-            page = {"artists": {"items": [self.shapes.artist(number) for number in numbers], "total": 2900}}
-            yield "me/following", {"limit": 50}, {}, page
-            for _ in range(5):
-                numbers = [self.albums[next(albums) % len(self.albums)] for _ in range(10)]
-                body = {"items": [self.shapes.discography_album(number) for number in numbers], "total": 40}
-                yield f"artists/{self.world.catalogue.artist(1).id}/albums", {"limit": 10}, {}, body
-
-    def _entries(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], Any]]:
-        for turn in itertools.count():
-            for playlist in self.world.playlists(self.now):
-                shown = playlist.entries()
-                for offset in range(0, len(shown) - PAGE, PAGE):
-                    page = [self.shapes.playlist_entry(entry, self.now) for entry in shown[offset : offset + PAGE]]
-                    body = {"items": page, "offset": offset, "total": len(shown)}
-                    context = {"playlist_id": playlist.id, "snapshot_id": f"{playlist.snapshot_id}{turn}"}
-                    yield f"playlists/{playlist.id}/items", {"limit": PAGE, "offset": offset}, context, body
-
-    def _plays(self) -> Iterator[dict[str, Any]]:
-        tracks = [track.number for album in self.albums[:3000] for track in self.world.catalogue.tracks(album)]
-        for number in itertools.count():
-            played = START - timedelta(minutes=4 * number)
-            track = self.shapes.track(self.random.choice(tracks))
-            yield {"track": track, "played_at": rfc3339(played), "context": None}
-
-    def _all_albums(self) -> Iterator[int]:
-        for artist in range(self.world.scale.artists):
-            for album in self.world.catalogue.discography(artist, self.now, frozenset(("album", "single"))):
-                yield album.number
+    """Pages of playlist items, saved tracks and plays in turn, as a run would have received them."""
+    for number, (path, params, body) in enumerate(pages(items, mode, seed)):
+        moment = START + timedelta(milliseconds=120 * number)
+        context = {"snapshot_id": "S1", "playlist_id": path.split("/")[1]} if path.startswith("playlists/") else {}
+        yield Answer(RUN, "bench", path, dict(params), "listener", moment, moment, 200, body, context)
 
 
 def write_object(path: Path, items: int, mode: str, seed: int = 1) -> int:
@@ -88,3 +34,28 @@ def write_object(path: Path, items: int, mode: str, seed: int = 1) -> int:
             stream.write(header + b"\n" + answer.body + b"\n")
             size += len(answer.body)
     return size
+
+
+def write_lines(raw: Path, folder: Path) -> None:
+    """The items of a raw object as JSON Lines for engines that read those: one zstd file a kind, one item a line."""
+    folder.mkdir()
+    kinds = ("entries", "saved", "plays")
+    streams = {
+        kind: zstandard.ZstdCompressor(level=3).stream_writer((folder / f"{kind}.jsonl.zst").open("wb"))
+        for kind in kinds
+    }
+    with raw.open("rb") as source:
+        for answer in unpack(source):
+            kind = kind_of(answer.endpoint)
+            told = {"playlist_id": answer.context.get("playlist_id"), "observed_at": answer.received_at.isoformat()}
+            offset = int(answer.params.get("offset", 0))
+            for position, item in enumerate(json.loads(answer.body)["items"], offset):
+                if item is not None:
+                    line = json.dumps({**told, "position": position, **item}, ensure_ascii=False)
+                    streams[kind].write(line.encode() + b"\n")
+    for stream in streams.values():
+        stream.close()
+
+
+def kind_of(endpoint: str) -> str:
+    return {"me/tracks": "saved", "me/player/recently-played": "plays"}.get(endpoint, "entries")
