@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import LakeError, MissingCredentials, NotFound
-from chalicelib.lake import QUARANTINE, RAW, STATE, TRANSFORMED
+from chalicelib.lake import QUARANTINE, RAW, RAW_HISTORY, STATE, TRANSFORMED
 
 if TYPE_CHECKING:
     from chalicelib.service import Service
@@ -149,10 +150,17 @@ def raw_objects(service: Service, _clock: Clock) -> Iterator[Finding]:
         yield Finding("warning", "raw", f"{len(waiting)} not transformed: {some(waiting)}", f"{PROGRAM} transform")
     else:
         yield Finding("ok", "raw", "everything is transformed")
-    bad = [info.key for info in service.lake.store.list(QUARANTINE)]
-    if bad:
-        remedy = f"see why in quarantine/, then {PROGRAM} transform KEY"
-        yield Finding("warning", "quarantine", f"{len(bad)} could not be read: {some(bad)}", remedy)
+    reasons = [info.key for info in service.lake.store.list(QUARANTINE) if is_reason(info.key)]
+    if reasons:
+        yield Finding("warning", "quarantine", f"{len(reasons)} could not be read", f"mend it, {PROGRAM} transform KEY")
+    for key in reasons[:NAMED]:
+        told = json.loads(service.lake.store.read(key))
+        yield Finding("note", "quarantine", told.get("error", told)["message"])
+
+
+def is_reason(key: str) -> bool:
+    """Whether an object of the quarantine says why another one is there."""
+    return key.endswith(".reason.json") or key.startswith(QUARANTINE + RAW_HISTORY)
 
 
 PROGRAM = "python -m chalicelib"

@@ -20,6 +20,7 @@ from chalicelib.ticker import Ticker
 from sandbox import export
 from sandbox.world import World
 from tests.server import PROJECT, LakeServer, environment, eventually, free_port, sandboxed
+from tests.server import filled as filled_lake
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -229,7 +230,8 @@ def test_a_raw_object_a_person_drops_in_is_transformed_within_seconds(filled, tm
         assert other.get("/health").status_code == 200
 
 
-def test_chalice_local_alone_serves_the_same_api(tmp_path):
+def test_chalice_local_alone_serves_the_same_api(tmp_path_factory):
+    tmp_path = filled_lake(tmp_path_factory, "chalice-local")
     port = free_port()
     environ = environment(tmp_path, {"PYTHONWARNINGS": "default"})
     command = [str(Path(sys.executable).with_name("chalice")), "local", "--stage", "local", "--no-autoreload"]
@@ -257,6 +259,18 @@ def test_chalice_local_alone_serves_the_same_api(tmp_path):
         missing = requests.get(f"{url}/runs/nothing", headers={"Authorization": f"Bearer {token}"}, timeout=10)
         assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
         assert requests.get(f"{url}/", timeout=10).headers["Content-Type"].startswith("text/html")
+        with requests.Session() as session:
+            session.headers["Authorization"] = f"Bearer {token}"
+            started = session.post(f"{url}/queries", json={"sql": "SELECT count(*) AS n FROM plays"}, timeout=10)
+            assert started.status_code == 202, started.text
+            query = url + started.headers["Location"]
+            (row,) = session.get(f"{query}/rows", params={"wait": 20}, timeout=30).json()["rows"]
+            assert row[0] > 0
+            assert session.get(f"{query}/download", timeout=30).text == f"n\r\n{row[0]}\r\n"
+            record = session.post(f"{url}/imports", json={"filename": "a.zip", "user_id": "b"}, timeout=10).json()
+            sent = session.put(f"{url}/{record['upload']['url']}", data=b"\x00\xff" * 100, timeout=10)
+            assert sent.status_code == 202
+            assert (tmp_path / "lake" / record["key"]).read_bytes() == b"\x00\xff" * 100
     finally:
         process.terminate()
         process.wait(10)

@@ -263,6 +263,26 @@ def test_doctor_names_each_fault_with_its_remedy_and_says_so_in_its_exit_status(
         assert part in done.stdout
 
 
+def test_doctor_says_what_is_lost_left_and_wrong_in_a_lake(filled, tmp_path):
+    shutil.copytree(filled, tmp_path / "copy")
+    lake = tmp_path / "copy" / "lake"
+    (kept,) = (lake / "state" / "runs").glob("*.json")
+    record = json.loads(kept.read_text())
+    record["holes"] = [{"user_id": "u1", "after": "2026-11-01T00:00:00Z", "before": "2026-11-02T00:00:00Z"}]
+    record["sources"][0] |= {"left": "3 pages", "not_before": "2026-12-01T00:00:00Z"}
+    kept.write_text(json.dumps(record))
+    (taken,) = lake.rglob("saved_albums-0001.jsonl.gz")
+    shutil.copy(taken, taken.with_name("saved_albums-0002.jsonl.gz"))
+    broken = lake / "raw" / "spotify" / "broken.jsonl.gz"
+    broken.write_bytes(b"x")
+    run(tmp_path / "copy", "transform", "raw/spotify/broken.jsonl.gz")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    said = run(tmp_path / "copy", "doctor", SPOTIFY_API_URL=nobody, SPOTIFY_ACCOUNTS_URL=nobody).stdout
+    for part in ("plays of u1 from 2026-11-01", "still to fetch: 3 pages, not before 2026-12-01", "not transformed"):
+        assert part in said, said
+    assert "quarantine: 1 could not be read" in said and "gzip" in said and "authorised 0 days ago" in said
+
+
 def test_what_a_name_holds_does_not_reach_the_terminal_as_commands(filled):
     done = run(filled, "query", "SELECT concat('a', chr(27), '[31m[bold]:smile:') AS t", "--format", "table")
     assert "\x1b" not in done.stdout and "[bold]:smile:" in done.stdout
