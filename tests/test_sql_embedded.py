@@ -292,7 +292,7 @@ def test_files_that_are_replaced_while_they_are_read_do_no_harm(opened: Opened) 
             new.with_suffix(".tmp").rename(new)
             old.unlink()
             number += 1
-            time.sleep(0.02)
+            time.sleep(0.1)
 
     thread = threading.Thread(target=compact)
     thread.start()

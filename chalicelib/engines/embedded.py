@@ -49,7 +49,7 @@ SIZES = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**2
 SWEEP_EVERY = 300.0  # s between two looks for expired results
 LONGEST_SLEEP = 0.1  # s between two looks at a query of another process
 MEMORY_AROUND = 1_000_000_000  # bytes that the process may hold besides twice QUERY_MEMORY
-LOST_FILES = 2  # times a query is begun again because a compaction took its files away
+LOST_FILES = 5  # times a query is begun again because a compaction took its files away
 
 
 class EmbeddedEngine:

@@ -11,7 +11,7 @@ import time
 from datetime import timedelta
 
 from chalicelib.clock import Clock
-from chalicelib.engine import Query, QueryState
+from chalicelib.engine import Query
 from chalicelib.engines.book import Entry, QueryBook
 
 WRITE_AFTER = 0.1  # s
@@ -26,8 +26,10 @@ class Ledger:
         self._kept = kept
         self._clock = clock
         self._entries: dict[str, Entry] = {}
-        self._unwritten: dict[str, float] = {}
+        self._unwritten: dict[str, float] = {}  # since when they have been as they are
+        self._seen: set[str] = set()  # going on, and written already
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
 
     def note(self, query: Query, result: str | None = None) -> Query:
         """Remember a query as it is now."""
@@ -35,11 +37,17 @@ class Ledger:
         with self._lock:
             self._entries[query.query_id] = entry
             if not query.state.ended:
-                self._unwritten.setdefault(query.query_id, time.monotonic())
+                self._unwritten[query.query_id] = time.monotonic()
                 return query
             self._unwritten.pop(query.query_id, None)
-            self._book.write(entry)
+            seen = query.query_id in self._seen
+            self._seen.discard(query.query_id)
             self._forget_oldest()
+        if seen:  # write_late may be writing an earlier state this moment: the last word must be this one
+            with self._writing:
+                self._book.write(entry)
+        else:
+            self._book.write(entry)
         return query
 
     def entry(self, query_id: str) -> Entry:
@@ -55,15 +63,20 @@ class Ledger:
         with self._lock:
             self._entries.pop(query_id, None)
             self._unwritten.pop(query_id, None)
+            self._seen.discard(query_id)
 
     def write_late(self, older_than: float = WRITE_AFTER) -> None:
         """Write what has been going on for a while, as it stands."""
-        with self._lock:
-            for query_id, since in list(self._unwritten.items()):
-                if time.monotonic() - since >= older_than:
-                    self._book.write(self._entries[query_id])
-                    running = self._entries[query_id].query.state == QueryState.RUNNING
-                    self._unwritten[query_id] = float("inf") if running else time.monotonic()
+        with self._writing:
+            with self._lock:
+                moment = time.monotonic()
+                late = [name for name, since in self._unwritten.items() if moment - since >= older_than]
+                entries = [self._entries[name] for name in late]
+                self._seen.update(late)
+                for name in late:
+                    del self._unwritten[name]
+            for entry in entries:
+                self._book.write(entry)
 
     def _forget_oldest(self) -> None:
         while len(self._entries) > REMEMBERED:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ from chalicelib.sql.types import (
     decimal,
     text,
 )
-from chalicelib.sql.values import CannotCast, TooComplex, Value, cast, coerce, fail_when, utc_time, zoned
+from chalicelib.sql.values import OPAQUE, CannotCast, TooComplex, Value, cast, coerce, fail_when, utc_time, zoned
 
 if TYPE_CHECKING:
     from chalicelib.sql.queries import Queries
@@ -51,6 +51,7 @@ EXTRACTED = {
     "year_of_week", "yow", "hour", "minute", "second",
 }  # fmt: skip
 MAKES_LONG = {"sequence", "repeat", "lpad", "rpad", "array_join"}  # times the length of an array: too long
+PARAMETER = "$lake_{}"  # how the translation names the n-th parameter, from 0
 LARGEST_INTEGER = 2**63 - 1
 Method = Callable[["Expressions", Any, Scope], Value]
 
@@ -63,7 +64,6 @@ class Expressions:
         self.queries = queries
         self.allows_aggregates = True
         self.windows: dict[str, exp.Window] = {}
-        self.parameters: dict[str, Any] = {}
 
     def value(self, node: exp.Expr, scope: Scope) -> Value:
         """A node's translation. Raises QueryRefused."""
@@ -126,20 +126,12 @@ class Expressions:
     def placeholder(self, node: exp.Placeholder, _scope: Scope) -> Value:
         self.statement.only(node)
         at = self.statement.places.index(node.meta["start"])
-        return self.parameter(at, self.statement.parameters[at])
-
-    def parameter(self, at: int, given: Any) -> Value:
-        name = f"p{at + 1}"
-        kind = type_of_value(given)
-        if kind is None:
-            self.statement.refuse(None, f"parameter {at + 1}: {type(given).__name__} cannot be bound")
+        kind, known = self.statement.parameters[at]
         if kind == UNKNOWN:
             return Value("NULL", UNKNOWN, None)
         if kind.zoned:
-            self.parameters[name] = given.astimezone(UTC).replace(tzinfo=None)
-            return zoned(f"CAST(${name} AS TIMESTAMP)", "'UTC'", kind.precision)
-        self.parameters[name] = given
-        return Value(f"CAST(${name} AS {kind.duckdb})", kind, given)
+            return zoned(f"CAST({PARAMETER.format(at)} AS TIMESTAMP)", "'UTC'", kind.precision)
+        return Value(f"CAST({PARAMETER.format(at)} AS {kind.duckdb})", kind, known)
 
     def column(self, node: exp.Column, scope: Scope) -> Value:
         parts = [part for name in ("catalog", "db", "table", "this") if (part := node.args.get(name))]
@@ -755,6 +747,8 @@ def flat(node: exp.Binary) -> Iterator[exp.Expr]:
 def check_like(pattern: Value, escape: Value | None) -> None:
     if escape is None:
         return
+    if pattern.constant is OPAQUE:
+        raise special.Refused("the value of the pattern is needed")
     if not isinstance(escape.constant, str) or len(escape.constant) != 1:
         raise special.Refused("the escape of LIKE is one character")
     if isinstance(pattern.constant, str):
@@ -790,7 +784,7 @@ def approx_percentile(self: Expressions, node: exp.Anonymous, scope: Scope) -> t
     value, share = arguments
     if not value.type.numeric or value.type.name == "decimal":
         raise special.Refused(f"approx_percentile takes a number, not {value.type}")
-    if share.type.name == "array" or not share.is_constant:
+    if share.type.name == "array" or not share.is_constant or share.constant is OPAQUE:
         raise special.Refused("the percentage of approx_percentile is one literal")
     form = Form("approx_percentile", ("N", "double"), "N", "", kind="aggregate")
     return Value(f"quantile_disc({value}, {coerce(share, DOUBLE)})", value.type), form

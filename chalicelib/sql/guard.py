@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -17,10 +18,11 @@ from sqlglot.tokenizer_core import Token
 
 from chalicelib.engine import ResultColumn
 from chalicelib.errors import QueryRefused
-from chalicelib.sql.expressions import type_of_value
+from chalicelib.sql.expressions import PARAMETER, type_of_value
 from chalicelib.sql.parsing import Statement, parse, refused_at, tokenize
 from chalicelib.sql.queries import Queries
 from chalicelib.sql.types import VARCHAR, Type, declared, text
+from chalicelib.sql.values import OPAQUE
 from chalicelib.tables import Column
 
 QUERIES = (exp.Select, exp.Values, exp.Union, exp.Intersect, exp.Except, exp.Subquery)
@@ -30,6 +32,7 @@ LONGEST_PATTERN = 100  # characters
 
 TableColumns = tuple[tuple[str, Type], ...]
 Tables = tuple[tuple[str, TableColumns], ...]
+Parameters = tuple[tuple[Type, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,26 @@ def check(sql: str, tables: Mapping[str, Sequence[Column]], parameters: Sequence
     """
     given = tuple(parameters)
     kinds = tuple(type_of_value(value) for value in given)
-    for at, kind in enumerate(kinds, 1):
+    for at, kind in enumerate(kinds):
         if kind is None:
-            raise QueryRefused(f"parameter {at}: {type(given[at - 1]).__name__} cannot be bound")
-    # 1, 1.0 and True are equal to Python: types are part of the key
-    return remembered(sql, catalogue(tables), given, kinds)
+            raise QueryRefused(f"parameter {at + 1}: {type(given[at]).__name__} cannot be bound")
+    known = catalogue(tables)
+    found = for_any_values(sql, known, kinds) or for_these_values(sql, known, kinds, given)
+    return replace(found, values=bound(found.duckdb, given)) if given else found
+
+
+def bound(translation: str, given: tuple[Any, ...]) -> dict[str, Any]:
+    """The values of the parameters that the translation names (a time zone becomes part of it); moments as UTC."""
+    named = {at: PARAMETER.format(at) for at in range(len(given))}
+    return {
+        name.removeprefix("$"): as_utc(given[at]) for at, name in named.items() if re.search(rf"\{name}\b", translation)
+    }
+
+
+def as_utc(value: Any) -> Any:
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return value
 
 
 def catalogue(tables: Mapping[str, Sequence[Column]]) -> Tables:
@@ -73,7 +91,21 @@ def columns_of(columns: tuple[Column, ...]) -> TableColumns:
 
 
 @lru_cache(REMEMBERED)
-def remembered(sql: str, tables: Tables, parameters: tuple[Any, ...], _kinds: tuple[Type | None, ...]) -> Checked:
+def for_any_values(sql: str, tables: Tables, kinds: tuple[Type, ...]) -> Checked | None:
+    """The translation that serves whatever the parameters' values are; None when there is none."""
+    try:
+        return translated(sql, tables, tuple((kind, OPAQUE) for kind in kinds))
+    except QueryRefused:
+        return None
+
+
+@lru_cache(REMEMBERED)
+def for_these_values(sql: str, tables: Tables, kinds: tuple[Type, ...], given: tuple[Any, ...]) -> Checked:
+    """The translation for these values alone: a format, a pattern, a time zone."""
+    return translated(sql, tables, tuple(zip(kinds, given, strict=True)))
+
+
+def translated(sql: str, tables: Tables, parameters: Parameters) -> Checked:
     tokens = tokenize(sql)
     sql = sql[: tokens[-1].end + 1]
     places = tuple(token.start for token in tokens if token.text == "?" and sql[token.start] == "?")
@@ -87,9 +119,7 @@ def remembered(sql: str, tables: Tables, parameters: tuple[Any, ...], _kinds: tu
     return query(sql, tokens, tables, parameters, places)
 
 
-def query(
-    sql: str, tokens: list[Token], tables: Tables, parameters: tuple[Any, ...], places: tuple[int, ...]
-) -> Checked:
+def query(sql: str, tokens: list[Token], tables: Tables, parameters: Parameters, places: tuple[int, ...]) -> Checked:
     tree = parse(sql, tokens)
     if not isinstance(tree, QUERIES) or tokens[0].text.upper() not in ("SELECT", "WITH", "VALUES", "("):
         raise refused_at(sql, tokens[0].start, READS)
@@ -108,24 +138,17 @@ def query(
         ),
         tables=tuple(statement.used),
         volatile=statement.volatile,
-        values=mentioned(relation.sql, queries.expressions.parameters),
+        values={},
     )
 
 
-def mentioned(duckdb: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that the translation still names; a time zone's value, say, has become part of it."""
-    return {name: value for name, value in values.items() if re.search(rf"\${name}\b", duckdb)}
-
-
-def explain(
-    sql: str, tokens: list[Token], tables: Tables, parameters: tuple[Any, ...], places: tuple[int, ...]
-) -> Checked:
+def explain(sql: str, tokens: list[Token], tables: Tables, parameters: Parameters, places: tuple[int, ...]) -> Checked:
     """``EXPLAIN query``: how the engine would run it."""
     if len(tokens) < 2 or tokens[1].text.upper() not in ("SELECT", "WITH", "VALUES"):
         raise refused_at(sql, tokens[0].start, "EXPLAIN takes a query, without options")
     inner = query(sql, tokens[1:], tables, parameters, places)
     columns = (ResultColumn("Query Plan", "varchar"),)
-    return Checked(sql, "explain", f"EXPLAIN {inner.duckdb}", columns, inner.tables, True, inner.values)
+    return Checked(sql, "explain", f"EXPLAIN {inner.duckdb}", columns, inner.tables, True, {})
 
 
 def show(sql: str, tokens: list[Token], tables: dict[str, TableColumns]) -> Checked:

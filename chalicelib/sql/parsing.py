@@ -67,7 +67,7 @@ class Statement:
     text: str
     tree: exp.Expr
     tables: dict[str, tuple[tuple[str, Type], ...]]
-    parameters: tuple[Any, ...] = ()
+    parameters: tuple[tuple[Type, Any], ...] = ()  # each one's type, and its value or OPAQUE
     places: tuple[int, ...] = ()  # where each '?' stands
     used: dict[str, None] = field(default_factory=dict)
     volatile: bool = False

@@ -16,7 +16,7 @@ from chalicelib.sql.expressions import Expressions, flat
 from chalicelib.sql.parsing import Statement
 from chalicelib.sql.scope import Col, Relation, Scope, Source, same
 from chalicelib.sql.types import BIGINT, UNKNOWN, Type, common, quote
-from chalicelib.sql.values import Value, coerce, shown
+from chalicelib.sql.values import OPAQUE, Value, coerce, shown
 
 SET_WORDS: dict[type[exp.Expr], str] = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}
 JOIN_SIDES = {"", "LEFT", "RIGHT", "FULL"}
@@ -272,6 +272,8 @@ class Queries:
 
     def count(self, node: exp.Expr, what: str) -> str:
         value = self.expressions.value(node, Scope())
+        if value.constant is OPAQUE and value.type.integral:
+            return value.sql
         if not isinstance(value.constant, int) or isinstance(value.constant, bool) or value.constant < 0:
             self.statement.refuse(node, f"{what} takes a whole number")
         return value.sql

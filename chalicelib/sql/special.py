@@ -28,7 +28,7 @@ from chalicelib.sql.types import (
     decimal,
     text,
 )
-from chalicelib.sql.values import Value, cast, coerce, fail_when, timestamp_text, utc_time, zoned
+from chalicelib.sql.values import OPAQUE, Value, cast, coerce, fail_when, timestamp_text, utc_time, zoned
 
 LONGEST = {"array": 1_000_000, "varchar": 1_000_000, "varbinary": 1_000_000}  # entries, bytes
 UNITS = ("millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
@@ -216,6 +216,8 @@ def with_timezone(arguments: list[Value]) -> Value:
 def zone_of(arguments: list[Value], at: int) -> str:
     """A zone's name as DuckDB knows it. An offset, which it does not, is refused."""
     value = require(arguments, at, VARCHAR)
+    if value.constant is OPAQUE:
+        raise Refused("the value of the time zone is needed", at)
     if isinstance(value.constant, str):
         return zone_literal(value.constant, at)
     return value.sql

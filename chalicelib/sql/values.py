@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib.sql.types import VARCHAR, Type, text
 
 NOT_CONSTANT = object()
+OPAQUE = object()  # a parameter whose value is not looked at, so that the translation serves for every value
 LARGEST = 400_000  # characters of one translated expression; templates repeat their arguments
 
 
