@@ -301,7 +301,7 @@ ITEM = (
     f"STRUCT(id VARCHAR, name VARCHAR, type VARCHAR, uri VARCHAR, album {ALBUM}, artists {ARTIST}[], "
     "duration_ms BIGINT, explicit BOOLEAN, disc_number INTEGER, track_number INTEGER, popularity INTEGER, "
     "external_ids STRUCT(isrc VARCHAR), external_urls STRUCT(spotify VARCHAR), is_local BOOLEAN, "
-    "linked_from STRUCT(id VARCHAR), show STRUCT(id VARCHAR, name VARCHAR), release_date VARCHAR)"
+    "linked_from STRUCT(id VARCHAR))"
 )
 SHARED = "observed_at: 'TIMESTAMP', position: 'INTEGER'"
 DUCKDB = f"""
@@ -377,14 +377,14 @@ def polars(raw: Path, lines: Path, output: Path) -> Work:
             "position",
             item.field("id").alias("item_id"),
             item.field("uri").alias("item_uri"),
-            pl.col("added_at").str.to_datetime(),
+            pl.col("added_at").str.to_datetime(time_zone="UTC"),
         ).write_parquet(output / "playlist_items.parquet")
         track = pl.col("track").struct
-        saved.select(track.field("id").alias("item_id"), pl.col("added_at").str.to_datetime()).write_parquet(
+        saved.select(track.field("id").alias("item_id"), pl.col("added_at").str.to_datetime(time_zone="UTC")).write_parquet(
             output / "saved_items.parquet"
         )
         plays.select(
-            track.field("id").alias("item_id"), pl.col("played_at").str.to_datetime().alias("ended_at")
+            track.field("id").alias("item_id"), pl.col("played_at").str.to_datetime(time_zone="UTC").alias("ended_at")
         ).write_parquet(output / "plays.parquet")
         wanted = ("id", "name", "album", "artists", "duration_ms", "explicit", "external_ids", "external_urls")
         whole = shown.filter(item.field("id").is_not_null() & (item.field("type") == "track"))
