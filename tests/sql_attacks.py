@@ -239,7 +239,8 @@ GREEDY = {
     "many signs": "SELECT " + "- " * 5000 + "1",
     "a long sum": "SELECT " + "1 + " * 9000 + "1",
     "a long OR": "SELECT 1 WHERE " + "1 = 2 OR " * 4000 + "true",
-    "a long IN": "SELECT 1 WHERE 1 IN (" + "1, " * 9000 + "1)",
+    "a long IN": "SELECT 1 WHERE 1 IN (" + "1, " * 4500 + "1)",
+    "a longer IN": "SELECT 1 WHERE 1 IN (" + "1, " * 9000 + "1)",
     "a long UNION": "SELECT 1 " + "UNION ALL SELECT 1 " * 4000,
     "many joins": "SELECT count(*) FROM plays AS t0 " + " ".join(f"CROSS JOIN plays AS t{n}" for n in range(1, 200)),
     "many WITHs that double": "WITH a0 AS (SELECT 1 AS x), "

@@ -63,8 +63,10 @@ def check(sql: str, tables: Mapping[str, Sequence[Column]], parameters: Sequence
         if kind is None:
             raise QueryRefused(f"parameter {at + 1}: {type(given[at]).__name__} cannot be bound")
     known = catalogue(tables)
+    if not given:
+        return for_these_values(sql, known, (), ())
     found = for_any_values(sql, known, kinds) or for_these_values(sql, known, kinds, given)
-    return replace(found, values=bound(found.duckdb, given)) if given else found
+    return replace(found, values=bound(found.duckdb, given))
 
 
 def bound(translation: str, given: tuple[Any, ...]) -> dict[str, Any]:
