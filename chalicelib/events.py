@@ -69,11 +69,11 @@ def import_history(service: Service, event_key: str) -> dict[str, Any]:
 
 
 def result_file(service: Service, told: dict[str, Any]) -> dict[str, Any]:
-    """Turn a query's result into Parquet."""
+    """Make a query's result a file for download."""
     from chalicelib.engines.resultfile import convert
 
     columns = [(name, kind) for name, kind in told["columns"]]
-    return {"key": convert(service.lake, told["key"], columns, told["most_rows"])}
+    return {"key": convert(service.lake, told["key"], told["target"], columns, told["most_rows"])}
 
 
 def maintain(service: Service) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -125,13 +125,31 @@ def embedded(folder: Path, **settings: Any) -> Iterator[Opened]:
 
 @dataclass
 class OpenedOnAws(Opened):
-    """Partitions are registered by who writes them, as the deployed functions do."""
+    """Partitions are registered by who writes them, as the deployed functions do; a crawl finds those of writers
+    that died before they did."""
 
     register: GlueTables
+    written: set[str] = field(default_factory=set)
 
     def put(self, table: str, *rows: Row, name: str = "part", generation: str = "g1") -> None:
         super().put(table, *rows, name=name, generation=generation)
+        self.written.add(BY_NAME[table].history)
         self.register.register_all()
+
+    def crawl(self) -> Crawl:
+        for table in self.written:
+            self.register.forget(table, self.register.months(table))
+        self.written.clear()
+        return super().crawl()
+
+
+class OwnersEngine(AthenaEngine):
+    """The API's engine, but for what only the lake's owner may do: publishing another generation."""
+
+    owner: AthenaEngine
+
+    def publish(self, generation: str) -> None:
+        self.owner.publish(generation)
 
 
 @contextmanager
@@ -144,10 +162,11 @@ def athena(_folder: Path, **settings: Any) -> Iterator[Opened]:
     stage = make_stage(aws, **settings)
     clients = stage.clients(aws)
     client = clients("s3")
-    store = BucketStore(stage.names.bucket, s3=lambda: client)
-    engine = AthenaEngine(stage.settings, Lake(store), clients=clients)
-    tables = GlueTables(stage.names.database, stage.lake, glue=aws.client("glue"))
-    yield OpenedOnAws(engine, stage.lake, stage.settings, tables)
+    engine = OwnersEngine(stage.settings, Lake(BucketStore(stage.names.bucket, s3=lambda: client)), clients=clients)
+    engine.owner = AthenaEngine(stage.settings, stage.lake, clients=aws.client)
+    yield OpenedOnAws(
+        engine, stage.lake, stage.settings, GlueTables(stage.names.database, stage.lake, glue=aws.client("glue"))
+    )
     engine.close()
 
 

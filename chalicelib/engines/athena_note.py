@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from chalicelib.engine import ResultColumn
 from chalicelib.sql import Checked
@@ -60,3 +61,10 @@ def has_limit(sql: str) -> bool:
 
 def nested_types(columns: Iterable[ResultColumn]) -> dict[str, str]:
     return {str(place): column.type for place, column in enumerate(columns) if column.type.startswith(NESTED)}
+
+
+def asked_file(key: str, format: str, columns: Iterable[ResultColumn], most: int) -> tuple[str, dict[str, Any]]:
+    """Where a result lies as a file of ``format``, and what its making has to be told (see resultfile.convert)."""
+    target = f"{key.rpartition('.')[0]}-download.{format}"
+    listed = [(column.name, column.type) for column in columns]
+    return target, {"key": key, "target": target, "columns": listed, "most_rows": most}

@@ -18,7 +18,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.aws import THROTTLED, client, code_of, lake_errors, message_of
+from chalicelib.aws import DENIED, THROTTLED, client, code_of, lake_errors, message_of
 from chalicelib.clock import Clock, Sleep, now
 from chalicelib.engine import (
     CatalogueTable,
@@ -48,7 +48,7 @@ from chalicelib.lake import TRANSFORMED, Lake, ObjectInfo
 from chalicelib.settings import Settings
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.tables import BY_NAME, PHYSICAL
-from chalicelib.views import user_tables
+from chalicelib.views import reads, user_tables
 
 if TYPE_CHECKING:
     from chalicelib.engines.athena_note import Note
@@ -62,6 +62,8 @@ LINK_LASTS = timedelta(minutes=15)
 LONGEST_WAIT = 25.0  # s, below API Gateway's 29
 REMEMBERED = 256  # ended queries
 POSITION = re.compile(r"line (\d+):(\d+): ")
+CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+QUERY_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 STATES = {state.name: state for state in QueryState}
 TYPES = {"int": "integer", "float": "real", "string": "varchar", "timestamp": "timestamp(3)",
          "timestamp with time zone": "timestamp(3) with time zone", "time": "time(3)"}  # fmt: skip
@@ -94,6 +96,7 @@ class AthenaEngine:
         self._clients = clients
         self._clock, self._sleep, self._monotonic = clock, sleep, monotonic
         self._ended: OrderedDict[str, Known] = OrderedDict()
+        self._closed = False
 
     # --- the catalogue --------------------------------------------------------------------------------------------
 
@@ -155,6 +158,8 @@ class AthenaEngine:
         from chalicelib.engines.athena_note import with_note
         from chalicelib.sql import check
 
+        if self._closed:
+            raise EngineBusy("the engine is closed")
         checked = check(sql, user_tables(), parameters)
         most = min(max_rows or self._settings.query_rows, self._settings.query_rows)
         query_id = self._start(with_note(checked, most, client), [parameter(value) for value in parameters])
@@ -207,16 +212,13 @@ class AthenaEngine:
                     return
 
     def download(self, query_id: str, format: str) -> Download:
-        if format not in ("csv", "parquet"):
+        if format not in CONTENT_TYPES:
             raise InvalidRequest(f"format must be csv or parquet, not {format!r}")
         known = self._with_rows(query_id)
-        key, kind = self._key_of(known.location), "text/csv; charset=utf-8"
-        if format == "parquet":
-            key, kind = self._parquet_of(known, key), "application/vnd.apache.parquet"
         store = self._lake.store
         if not isinstance(store, BucketStore):
             raise InvalidSetting("LAKE_URL must name a bucket for results to be linked to")
-        name = f"{query_id}.{format}"
+        key, kind, name = self._file_of(known, format), CONTENT_TYPES[format], f"{query_id}.{format}"
         link = store.link(key, int(LINK_LASTS.total_seconds()), filename=name, content_type=kind)
         return Download(kind, name, link=link, expires_at=self._clock() + LINK_LASTS)
 
@@ -239,7 +241,8 @@ class AthenaEngine:
             pause = min(pause * 1.5, 1.0)
 
     def close(self) -> None:
-        """Nothing runs here."""
+        """Nothing runs here, and no query is started any more."""
+        self._closed = True
 
     # --- Athena ---------------------------------------------------------------------------------------------------
 
@@ -282,7 +285,9 @@ class AthenaEngine:
     def _execution(self, query_id: str) -> Known:
         """What Athena knows of a query of this lake. Raises NotFound for any other."""
         unknown = NotFound(f"there is no query {query_id}; GET /queries lists them", query_id=query_id)
-        with athena_errors(f"look at query {query_id}", missing=unknown):
+        if not QUERY_ID.fullmatch(query_id):
+            raise unknown
+        with athena_errors(f"look at query {query_id}", missing=unknown, denied=unknown):  # another workgroup's
             execution = self._clients("athena").get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
         known = read_execution(execution)
         if known is None or execution.get("WorkGroup") != self._settings.athena_workgroup:
@@ -343,23 +348,24 @@ class AthenaEngine:
     def _key_of(self, location: str) -> str:
         return location.removeprefix(self._lake.store.location(""))
 
-    def _parquet_of(self, known: Known, key: str) -> str:
-        """The key of the result as Parquet, made when first asked for."""
-        target = key.removesuffix(".csv") + ".parquet"
+    def _file_of(self, known: Known, format: str) -> str:
+        """The key of the result as a file of its own, made when first asked for."""
+        from chalicelib.engines.athena_note import asked_file
+
+        key = self._key_of(known.location)
+        target, told = asked_file(key, format, known.query.columns, known.note.most)
         if self._lake.store.stat(target):
             return target
-        columns = [(column.name, column.type) for column in known.query.columns]
         if not self._settings.result_function:  # not on Lambda: pyarrow is here
             from chalicelib.engines.resultfile import convert
 
-            return convert(self._lake, key, columns, known.note.most)
-        payload = json.dumps({"key": key, "columns": columns, "most_rows": known.note.most}).encode()
+            return convert(self._lake, **told)
         name = self._settings.result_function
-        with lake_errors(f"have {name} make the Parquet file", query_id=known.query.query_id):
-            answer = self._clients("lambda").invoke(FunctionName=name, Payload=payload)
-            told = json.loads(answer["Payload"].read())
+        with lake_errors(f"have {name} make the file", query_id=known.query.query_id):
+            answer = self._clients("lambda").invoke(FunctionName=name, Payload=json.dumps(told).encode())
+            outcome = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
-            raise QueryFailed(f"the Parquet file could not be made: {told.get('errorMessage', told)}")
+            raise QueryFailed(f"the file could not be made: {outcome.get('errorMessage', outcome)}")
         return target
 
 
@@ -370,7 +376,7 @@ def required(value: str, name: str) -> str:
 
 
 @contextmanager
-def athena_errors(doing: str, *, missing: LakeError | None = None) -> Iterator[None]:
+def athena_errors(doing: str, *, missing: LakeError | None = None, denied: LakeError | None = None) -> Iterator[None]:
     """Athena's errors in the lake's words. A refused request is ``missing`` where that is the likely reason."""
     with lake_errors(doing):
         try:
@@ -378,6 +384,8 @@ def athena_errors(doing: str, *, missing: LakeError | None = None) -> Iterator[N
         except Exception as error:
             if code_of(error) in THROTTLED:
                 raise EngineBusy(f"cannot {doing} just now: Athena has too much to do; ask again soon") from error
+            if denied and code_of(error) in DENIED:
+                raise denied from error
             if code_of(error) == "InvalidRequestException":
                 raise (missing or QueryRefused(f"Athena refuses to {doing}: {message_of(error)}")) from error
             raise
@@ -480,14 +488,18 @@ def describe(
     name: str, known: dict[str, Any], files: dict[str, dict[str, list[ObjectInfo]]], *, with_partitions: bool = False
 ) -> CatalogueTable:
     """A table as its declaration describes it, with what Glue and the bucket know."""
-    physical = PHYSICAL.get(name)
-    table = physical or BY_NAME[name]
-    columns = physical.physical_columns if physical else table.columns
-    told = {column.name: column.description for column in columns}
-    listed = [TableColumn(c["Name"], c["Type"], told.get(c["Name"], c.get("Comment", "")))
-              for c in known["StorageDescriptor"].get("Columns", [])]  # fmt: skip
-    declared = [TableColumn(column.name, column.type, column.description) for column in columns]
-    months = files.get(table.history, {})
+    from chalicelib.sql.types import declared
+
+    table = PHYSICAL.get(name) or BY_NAME[name]
+    columns = user_tables()[name]
+    listed = [TableColumn(column.name, str(declared(column.type)), column.description) for column in columns]
+    more = [each for each in known["StorageDescriptor"].get("Columns", []) if name in PHYSICAL]
+    listed += [
+        TableColumn(each["Name"], each["Type"], each.get("Comment", ""))
+        for each in more
+        if each["Name"] not in {column.name for column in columns}
+    ]
+    months = files.get(reads(name)[0], {})
     every = [info for infos in months.values() for info in infos]
     partitions = tuple(
         {"month": month, "rows": None, "bytes": sum(info.size for info in infos), "files": len(infos)}
@@ -496,7 +508,7 @@ def describe(
     return CatalogueTable(
         name=name,
         description=table.description,
-        columns=tuple(listed if physical else declared),
+        columns=tuple(listed),
         bytes=sum(info.size for info in every),
         files=len(every),
         partitions=partitions if with_partitions else (),

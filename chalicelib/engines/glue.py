@@ -69,6 +69,15 @@ class GlueTables:
             self._move_partitions(self._move_table(name, generation), generation, sorted(wanted))
         self._known.clear()
 
+    def forget(self, table: str, months: Iterable[str]) -> None:
+        """Take partitions out of the catalogue; their files stay."""
+        listed = [{"Values": [month]} for month in sorted(months)]
+        for start in range(0, len(listed), BATCH_DELETE):
+            batch = listed[start : start + BATCH_DELETE]
+            with self._errors(f"forget partitions of {table}"):
+                self._glue.batch_delete_partition(DatabaseName=self.database, TableName=table, PartitionsToDelete=batch)
+        self._known = {place for place in self._known if place[1] != table}
+
     def described(self) -> dict[str, dict[str, Any]]:
         """Glue's own description of every table and view, by name."""
         with self._errors("list the tables"):
@@ -125,10 +134,7 @@ class GlueTables:
         there = {m: self._lake.store.location(partition_prefix(generation, name, m)).rstrip("/") for m in months}
         known = self.months(name)
         stale = sorted(month for month, where in known.items() if there.get(month) != where)
-        for start in range(0, len(stale), BATCH_DELETE):
-            listed = [{"Values": [month]} for month in stale[start : start + BATCH_DELETE]]
-            with self._errors(f"forget old partitions of {name}"):
-                self._glue.batch_delete_partition(DatabaseName=self.database, TableName=name, PartitionsToDelete=listed)
+        self.forget(name, stale)
         list(self._create(table, [month for month in months if month in stale or month not in known]))
 
     def _errors(self, doing: str) -> Any:

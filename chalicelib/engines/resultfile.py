@@ -1,7 +1,8 @@
-"""A query's CSV result as one Parquet file, in constant memory and in the result's order.
+"""A query's result as one file for download, in constant memory and in the result's order: CSV as the lake writes it
+everywhere (RFC 4180, arrays as JSON), or Parquet.
 
-Athena's UNLOAD would run the query again, write several files and lose the order. The function that does this can
-read and write nothing but query results.
+Athena's own CSV quotes everything and writes arrays as ``[a, b]``; its UNLOAD would run the query again, write several
+files and lose the order. The function that does this can read and write nothing but query results.
 """
 
 from __future__ import annotations
@@ -21,25 +22,40 @@ from chalicelib.engines.athena_files import records
 from chalicelib.engines.athena_values import reader, split_type
 from chalicelib.errors import InvalidRequest
 from chalicelib.lake import RESULTS, Lake
+from chalicelib.rendering import csv_lines
 
 BATCH = 16_384  # rows
 FOLDER = f"{RESULTS}athena/"
 
 
-def convert(lake: Lake, key: str, columns: Sequence[tuple[str, str]], most_rows: int) -> str:
-    """Write the Parquet file of the CSV result at ``key``; answers its key. ``columns`` are names and Trino types."""
-    if not key.startswith(FOLDER) or not key.endswith(".csv"):
+def convert(lake: Lake, key: str, target: str, columns: Sequence[tuple[str, str]], most_rows: int) -> str:
+    """Write the result at ``key`` as ``target`` (``.csv`` or ``.parquet``). ``columns`` are names and Trino types."""
+    if not (key.startswith(FOLDER) and target.startswith(FOLDER) and key != target):
         raise InvalidRequest(f"{key} is not a query's result", key=key)
-    target = key.removesuffix(".csv") + ".parquet"
-    schema = pa.schema([(name, arrow_type(kind)) for name, kind in unique(columns)])
     with tempfile.TemporaryDirectory() as scratch, closing(lake.store.open(key)) as source:
-        path = Path(scratch) / "result.parquet"
-        rows = islice(records(source), 1, most_rows + 1)
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            for batch in batches(rows, [kind for _, kind in columns], schema):
-                writer.write_batch(batch)
+        path = Path(scratch) / "result"
+        header = 1 if key.endswith(".csv") else 0  # plans have none
+        rows = islice(records(source), header, most_rows + header)
+        write = write_parquet if target.endswith(".parquet") else write_csv
+        write(path, rows, columns)
         lake.store.write_file(target, path)
     return target
+
+
+def write_csv(path: Path, rows: Iterator[list[str | None]], columns: Sequence[tuple[str, str]]) -> None:
+    readers = [reader(kind) for _, kind in columns]
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        stream.write(csv_lines([[name for name, _ in columns]]))
+        while chunk := list(islice(rows, BATCH)):
+            typed = [[None if t is None else read(t) for read, t in zip(readers, row, strict=True)] for row in chunk]
+            stream.write(csv_lines(typed))
+
+
+def write_parquet(path: Path, rows: Iterator[list[str | None]], columns: Sequence[tuple[str, str]]) -> None:
+    schema = pa.schema([(name, arrow_type(kind)) for name, kind in unique(columns)])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in batches(rows, [kind for _, kind in columns], schema):
+            writer.write_batch(batch)
 
 
 def batches(rows: Iterator[list[str | None]], kinds: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

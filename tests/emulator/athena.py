@@ -212,9 +212,9 @@ class Athena:
 
     def _open(self, execution: Execution, connection: Any, name: str) -> None:
         """A table or view under its name, as the catalogue has it."""
-        from chalicelib.engines.duck import translated_view
-        from chalicelib.tables import PHYSICAL
-        from chalicelib.views import reads
+        from chalicelib.sql import check
+        from chalicelib.tables import BY_NAME, PHYSICAL
+        from chalicelib.views import physical_tables, reads, view_sql
 
         self._need_glue(execution, "glue:GetTable", name)
         glue = self.aws.client("glue")
@@ -227,7 +227,8 @@ class Athena:
         for physical in reads(name):
             self._open_physical(execution, connection, physical)
         if name not in PHYSICAL:
-            connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS {translated_view(name)}')
+            view = check(view_sql(BY_NAME[name]), physical_tables()).duckdb
+            connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS {view}')
 
     def _open_physical(self, execution: Execution, connection: Any, name: str) -> None:
         from chalicelib.engines.duck import stored_cell, stored_columns
