@@ -3,7 +3,7 @@
 
 import {
   Compartment, EditorState, EditorView, HighlightStyle, Prec, SQLDialect, autocompletion, bracketMatching, closeBrackets,
-  closeBracketsKeymap, completionKeymap, defaultKeymap, drawSelection, highlightActiveLine, highlightSelectionMatches,
+  closeBracketsKeymap, closeCompletion, completionKeymap, defaultKeymap, drawSelection, highlightActiveLine, highlightSelectionMatches,
   history, historyKeymap, keymap, lineNumbers, placeholder, search, searchKeymap, setDiagnostics, sql, syntaxHighlighting, tags,
 } from "./vendor/editor.js";
 import { h } from "./dom.js";
@@ -80,7 +80,8 @@ export function makeEditor({ text, onRun, onChange }) {
   const element = h("div.editor-host");
   const root = element.attachShadow({ mode: "open" });
   const language = (schema) => sql({ dialect: trino, schema, upperCaseKeywords: true });
-  const run = () => {
+  const run = (view) => {
+    closeCompletion(view);
     onRun();
     return true;
   };
