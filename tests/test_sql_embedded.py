@@ -15,11 +15,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from chalicelib.engine import QueryState, open_engine
+from chalicelib.engine import QueryState, ResultColumn, open_engine
+from chalicelib.engines.csvfile import csv_bytes
 from chalicelib.engines.embedded import EmbeddedEngine, size_in_bytes
 from chalicelib.errors import EngineBusy, InvalidRequest, NotFound, QueryFailed
 from chalicelib.lake import open_lake
+from chalicelib.rendering import csv_lines
 from chalicelib.settings import Settings
 from tests.engines import Opened, embedded, fill, on
 
@@ -46,8 +50,8 @@ def wait_for(condition, seconds: float = 10.0) -> None:  # type: ignore[no-untyp
 
 def test_opening_starts_no_thread_and_touches_no_file(tmp_path: Path) -> None:
     before = threading.active_count()
-    settings = Settings(lake_url=str(tmp_path / "lake"))
-    engine = open_engine(settings, open_lake(settings))
+    chosen = Settings(lake_url=str(tmp_path / "lake"))
+    engine = open_engine(chosen, open_lake(chosen))
     assert threading.active_count() == before
     assert not (tmp_path / "lake").exists()
     engine.close()
@@ -85,8 +89,8 @@ def test_one_client_leaves_a_slot_to_the_others(tmp_path: Path) -> None:
         light = opened.engine.start_query("SELECT 1", client="light")
         assert opened.engine.wait(light.query_id, 10).state == QueryState.SUCCEEDED
         assert time.monotonic() - started < 2
-        states = [opened.engine.query(query.query_id).state for query in heavy]
-        assert states.count(QueryState.RUNNING) == 1 and states.count(QueryState.QUEUED) == 3
+        wait_for(lambda: opened.engine.query(heavy[0].query_id).state == QueryState.RUNNING)
+        assert [opened.engine.query(query.query_id).state for query in heavy[1:]] == [QueryState.QUEUED] * 3
         for query in heavy:
             opened.engine.cancel(query.query_id)
 
@@ -150,8 +154,8 @@ def test_a_new_file_is_seen_at_once_without_a_crawl(opened: Opened) -> None:
 
 def test_results_expire(tmp_path: Path) -> None:
     moment = datetime(2026, 11, 20, 10, tzinfo=UTC)
-    settings = Settings(lake_url=str(tmp_path / "lake"), results_kept=2.0)
-    engine = EmbeddedEngine(settings, open_lake(settings), clock=lambda: moment)
+    chosen = Settings(lake_url=str(tmp_path / "lake"), results_kept=2.0)
+    engine = EmbeddedEngine(chosen, open_lake(chosen), clock=lambda: moment)
     query = engine.wait(engine.start_query("SELECT 1").query_id, 10)
     moment += timedelta(hours=1)
     assert engine.rows(query.query_id).rows == [(1,)]
@@ -161,7 +165,7 @@ def test_results_expire(tmp_path: Path) -> None:
     assert engine.queries()[0] == []
     engine.close()
     moment += timedelta(hours=2)
-    later = EmbeddedEngine(settings, open_lake(settings), clock=lambda: moment)
+    later = EmbeddedEngine(chosen, open_lake(chosen), clock=lambda: moment)
     later.wait(later.start_query("SELECT 2").query_id, 10)
     assert len(list((tmp_path / "lake" / "results").rglob("*.parquet"))) == 1
     later.close()
@@ -235,8 +239,8 @@ def test_the_queries_of_a_killed_process_have_failed(opened: Opened) -> None:
 def test_closing_cancels_what_runs(tmp_path: Path) -> None:
     with embedded(tmp_path) as opened:
         query = opened.engine.start_query(LONG, [1])
-        settings = opened.settings
-    later = open_engine(settings, open_lake(settings))
+        chosen = opened.settings
+    later = open_engine(chosen, open_lake(chosen))
     assert later.query(query.query_id).state in (QueryState.CANCELLED, QueryState.FAILED)
     later.close()
 
@@ -314,6 +318,35 @@ def test_sizes_are_read(words: str, expected: int) -> None:
 def test_a_nonsense_size_is_named() -> None:
     with pytest.raises(InvalidRequest, match="QUERY_MEMORY='lots'"):
         size_in_bytes("lots")
+
+
+# Downloads
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.text(alphabet=st.characters(exclude_categories=["Cs"])),
+            st.none() | st.integers(-(2**63), 2**63 - 1),
+            st.none() | st.booleans(),
+            st.none() | st.floats(),
+            st.none() | st.dates(),
+            st.none() | st.datetimes(),
+            st.none() | st.lists(st.none() | st.text(alphabet='a,"é ')),
+        )
+    )
+)
+def test_a_csv_file_holds_what_the_pages_hold(rows: list[tuple[object, ...]]) -> None:
+    types = [pa.string(), pa.int64(), pa.bool_(), pa.float64(), pa.date32(), pa.timestamp("us"), pa.list_(pa.string())]
+    names = ["varchar", "bigint", "boolean", "double", "date", "timestamp(3)", "array(varchar)"]
+    columns = [
+        pa.array(column, kind)
+        for column, kind in zip(zip(*rows, strict=True) if rows else [[]] * 7, types, strict=True)
+    ]
+    table = pa.table(columns, names=list("abcdefg"))
+    text = csv_bytes(table, [ResultColumn(name, kind) for name, kind in zip("abcdefg", names, strict=True)]).decode()
+    assert text == csv_lines(rows)
 
 
 # Load

@@ -21,6 +21,7 @@ from chalicelib.clock import Clock, now
 from chalicelib.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
 from chalicelib.engines.book import Entry, QueryBook
 from chalicelib.engines.crawler import Catalogue
+from chalicelib.engines.csvfile import write_csv
 from chalicelib.engines.duck import Bounds, Duck
 from chalicelib.engines.ledger import Ledger
 from chalicelib.engines.listing import Listing
@@ -39,7 +40,6 @@ from chalicelib.engines.paging import (
 from chalicelib.engines.slots import Job, Slots
 from chalicelib.errors import InvalidRequest, LakeError, NotFound, PageTokenInvalid, QueryFailed
 from chalicelib.lake import TRANSFORMED, Lake
-from chalicelib.rendering import csv_lines
 from chalicelib.settings import Settings
 from chalicelib.sql import Checked, check
 from chalicelib.tables import Column
@@ -197,7 +197,7 @@ class EmbeddedEngine:
             raise InvalidRequest(f"a result is downloaded as csv or parquet, not {format}")
         target = self._book.path(query_id, "csv")
         if not target.exists():
-            write_csv(target, pages(path, entry.query.columns, entry.query.truncated))
+            write_csv(path, target, entry.query.columns)
         return Download("text/csv; charset=utf-8", f"{query_id}.csv", path=target)
 
     def close(self) -> None:
@@ -355,19 +355,6 @@ def readable(error: Exception) -> Exception:
     from chalicelib.engines.duck import failed
 
     return failed(error)
-
-
-def write_csv(target: Path, found: Iterator[RowPage]) -> None:
-    scratch = target.with_name(f".{target.name}.{threading.get_ident()}")
-    try:
-        with scratch.open("w", encoding="utf-8", newline="") as sink:
-            for number, page in enumerate(found):
-                if number == 0:
-                    sink.write(csv_lines([[column.name for column in page.columns]]))
-                sink.write(csv_lines(page.rows))
-        os.replace(scratch, target)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def resident_bytes() -> int:
