@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -93,7 +94,9 @@ class Api:
 
     def dashboard(self, _: Asked) -> Reply:
         reply = self._file("index.html")
-        reply.headers["Content-Security-Policy"] = assets.page_policy(self._settings.show_images)
+        bucket = bucket_of(self._settings.lake_url)
+        policy = assets.page_policy(self._settings.show_images, bucket, os.environ.get("AWS_REGION", ""))
+        reply.headers["Content-Security-Policy"] = policy
         return reply
 
     def asset(self, asked: Asked) -> Reply:
@@ -363,6 +366,11 @@ def page_of(names: list[str], limit: int, page_token: str | None) -> tuple[list[
             raise PageTokenInvalid("page_token is not one that this endpoint gave")
         names = [name for name in names if name < page_token]
     return names[:limit], names[limit - 1] if len(names) > limit else None
+
+
+def bucket_of(lake_url: str) -> str:
+    """The bucket that a lake lies in; empty for a folder."""
+    return lake_url.removeprefix("s3://").partition("/")[0] if lake_url.startswith("s3://") else ""
 
 
 def own_report_key(name: str) -> str:

@@ -48,10 +48,15 @@ def read(path: Path, _written: int) -> Asset:
     return Asset(text, CONTENT_TYPES[path.suffix], hashlib.sha256(text.encode()).hexdigest()[:20])
 
 
-def page_policy(show_images: bool) -> str:
-    """The dashboard's Content-Security-Policy: its own files and API, and nothing else."""
+def page_policy(show_images: bool, bucket: str = "", region: str = "") -> str:
+    """The dashboard's Content-Security-Policy: its own files and API, and nothing else.
+
+    With a lake in a bucket, exports go to it and results come from it by links of limited life.
+    """
     images = f"'self' data:{' ' + IMAGE_HOST if show_images else ''}"
+    places = {"", f"{region}." if region else ""} if bucket else set()
+    hosts = " ".join(["'self'", *sorted(f"https://{bucket}.s3.{place}amazonaws.com" for place in places)])
     return (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src 'self'; "
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src {hosts}; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )

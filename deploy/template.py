@@ -102,9 +102,20 @@ def bucket(names: Names) -> Resource:
             "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
             "VersioningConfiguration": {"Status": "Enabled"},
             "LifecycleConfiguration": {"Rules": lifecycle()},
+            "CorsConfiguration": {"CorsRules": [FROM_THE_DASHBOARD]},
         },
         **KEPT,
     )
+
+
+#: Exports go to presigned links and results come from them; such a link is what gives the right, not the origin.
+FROM_THE_DASHBOARD = {
+    "AllowedMethods": ["GET", "PUT"],
+    "AllowedOrigins": ["*"],
+    "AllowedHeaders": ["*"],
+    "ExposedHeaders": ["Content-Disposition"],
+    "MaxAge": 3600,
+}
 
 
 def lifecycle() -> list[dict[str, Any]]:

@@ -62,3 +62,17 @@ def test_recorded_versions_are_those_of_the_build_recipe():
 def test_everything_together_weighs_little():
     files = [*OURS, *(WEB / "vendor").glob("*.js")]
     assert sum(len(gzip.compress(path.read_bytes())) for path in files) < MOST_WEIGHT
+
+
+def test_the_policy_lets_in_the_lakes_bucket_and_covers_only_where_they_are_the_owners_wish():
+    from chalicelib.assets import page_policy
+
+    at_home = page_policy(show_images=False)
+    assert "connect-src 'self';" in at_home
+    assert "http" not in at_home
+    assert "img-src 'self' data: https://i.scdn.co;" in page_policy(show_images=True)
+    on_aws = page_policy(show_images=False, bucket="my-lake", region="eu-central-1")
+    assert (
+        "connect-src 'self' https://my-lake.s3.amazonaws.com https://my-lake.s3.eu-central-1.amazonaws.com;" in on_aws
+    )
+    assert "unsafe" not in at_home + on_aws
