@@ -52,7 +52,8 @@ def cells(batch: Batch) -> Iterator[tuple[Table, Sequence[int], Columns]]:
         (declared.TRACK_ARTISTS, track_artist_columns, batch.tracks),
         (declared.PLAYLISTS, playlist_columns, batch.playlists),
         (declared.PLAYLIST_ITEMS, playlist_item_columns, batch.entries),
-        (declared.SAVED_ITEMS, saved_item_columns, batch.saved),
+        (declared.SAVED_ITEMS, saved_track_columns, batch.saved_tracks),
+        (declared.SAVED_ITEMS, saved_album_columns, batch.saved_albums),
         (declared.FOLLOWED_ARTISTS, followed_artist_columns, batch.followed),
         (declared.TOP_ITEMS, top_item_columns, batch.top),
         (declared.EPISODES, episode_columns, batch.episodes),
@@ -162,11 +163,19 @@ def playlist_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Col
     }
 
 
-def saved_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def saved_track_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     return rows.origins, {
-        "item_type": [item_type for item_type, _, _ in rows.records],
-        "item_id": [item_id for _, item_id, _ in rows.records],
-        "added_at": [added_at for _, _, added_at in rows.records],
+        "item_type": ["track"] * len(rows),
+        "item_id": [saved.item.id for saved in rows.records],
+        "added_at": [saved.added_at for saved in rows.records],
+    }
+
+
+def saved_album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    return rows.origins, {
+        "item_type": ["album"] * len(rows),
+        "item_id": [saved.album.id for saved in rows.records],
+        "added_at": [saved.added_at for saved in rows.records],
     }
 
 
@@ -196,7 +205,7 @@ def episode_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
 def play_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
     plays = rows.records
     items: list[Item] = [play.item for play in plays]
-    users = [batch.place(origin).user_id for origin in rows.origins]
+    users = batch.users(rows.origins)
     return rows.origins, {
         "play_id": [
             play_id(user, item.uri, play.played_at) for user, item, play in zip(users, items, plays, strict=True)
@@ -214,7 +223,7 @@ def play_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
 
 def listing_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
     listings: list[Listing] = rows.records
-    users = [batch.place(origin).user_id for origin in rows.origins]
+    users = batch.users(rows.origins)
     return rows.origins, {
         "listing_id": [
             digest("listing", str(user), listing.table_name, listing.item_type, listing.started_at)

@@ -12,6 +12,7 @@ listener, the playlist) is looked up from it, and a rejected row is traced by it
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from chalicelib.clock import epoch_ms, parse_rfc3339
+from chalicelib.clock import epoch_ms, parse_rfc3339, rfc3339
 from chalicelib.raw import Answer
 from chalicelib.records import (
     ABSENT,
@@ -38,6 +39,7 @@ from chalicelib.records import (
 )
 
 ITEM_BITS = 32
+IN_MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").fullmatch  # as Spotify writes played_at
 LISTED = {  # endpoints whose whole listing is the listener's library now: its table and item type
     "me/tracks": ("saved_items", "track"),
     "me/albums": ("saved_items", "album"),
@@ -115,7 +117,7 @@ class Batch:
         self.counts: dict[str, int] = {}  # items met, by the table they are first for
         self.artists, self.albums, self.tracks, self.episodes = Rows(), Rows(), Rows(), Rows()
         self.playlists, self.entries, self.plays, self.listings = Rows(), Rows(), Rows(), Rows()
-        self.saved, self.followed, self.top = Rows(), Rows(), Rows()
+        self.saved_tracks, self.saved_albums, self.followed, self.top = Rows(), Rows(), Rows(), Rows()
         self.track_albums: list[str | None] = []  # album id of each of ``tracks``
 
     def add(self, answer: Answer) -> Place:
@@ -144,15 +146,14 @@ class Batch:
 
     def __len__(self) -> int:
         """Rows so far, of the tables that grow fastest."""
-        return (
-            len(self.artists) + len(self.albums) + 2 * len(self.tracks) + len(self.entries)
-            + len(self.saved) + len(self.plays) + len(self.followed) + len(self.episodes) + len(self.top)
-            + len(self.playlists) + 8 * len(self.faults) + len(self.places)
-        )  # fmt: skip
+        kept = (self.artists, self.albums, self.tracks, self.entries, self.saved_tracks, self.saved_albums, self.plays)
+        rare = (self.followed, self.episodes, self.top, self.playlists, self.faults, self.places)
+        return len(self.tracks) + sum(map(len, kept)) + sum(map(len, rare))
 
-    def place(self, origin: int) -> Place:
-        """The answer that a row came from."""
-        return self.places[(origin >> ITEM_BITS) - self.first]
+    def users(self, origins: Sequence[int]) -> list[str | None]:
+        """The listeners whose answers rows came from."""
+        users = [place.user_id for place in self.places]
+        return [users[(origin >> ITEM_BITS) - self.first] for origin in origins]
 
     def _take_listing(self, answer: Answer, origin: int) -> None:
         listing = answer.context.get("listing")
@@ -196,17 +197,13 @@ class Batch:
                 self._add_episode(episode, origin + index, episode.show or show)
 
     def take_saved_tracks(self, items: Sequence[Any], origin: int, _place: Place) -> None:
-        for index, saved in enumerate(items):
-            item = saved and self._item_of(saved, origin + index, "saved_items")
-            if item is not None:
-                self._add_item(item, origin + index)
-                self.saved.add(("track", item.id, saved.added_at), origin + index)
+        self._take_keyed(items, origin, self.saved_tracks, "saved_items")
 
     def take_saved_albums(self, items: Sequence[SavedAlbum | None], origin: int, _place: Place) -> None:
         for index, saved in enumerate(items):
             if saved is not None and saved.album is not None:
                 self._add_album(saved.album, origin + index)
-                self.saved.add(("album", saved.album.id, saved.added_at), origin + index)
+                self.saved_albums.add(saved, origin + index)
 
     def take_followed(self, items: Sequence[Artist | None], origin: int, _place: Place) -> None:
         for index, artist in enumerate(items):
@@ -227,11 +224,7 @@ class Batch:
                 self.top.add(("track", item.id), origin + index)
 
     def take_plays(self, items: Sequence[Any], origin: int, _place: Place) -> None:
-        for index, play in enumerate(items):
-            item = play and self._item_of(play, origin + index, "plays")
-            if item is not None:
-                self._add_item(item, origin + index)
-                self.plays.add(play, origin + index)
+        self._take_keyed(items, origin, self.plays, "plays")
 
     def take_playlists(self, items: Sequence[Playlist | None], origin: int, place: Place) -> None:
         for index, playlist in enumerate(items):
@@ -255,32 +248,35 @@ class Batch:
             self.take_entries(page.items or (), origin, place)
 
     def take_entries(self, items: Sequence[Any], origin: int, _place: Place) -> None:
-        add, add_origin, said = self.entries.records.append, self.entries.origins.append, self.said.tracks.get
+        self._take_keyed(items, origin, self.entries, "playlist_items")
+
+    def _take_keyed(self, items: Sequence[Any], origin: int, rows: Rows, table: str) -> None:
+        """Take entries that hold an item, by whichever key. Most of the time is spent here."""
+        add, add_origin, said = rows.records.append, rows.origins.append, self.said.tracks.get
         for number, entry in enumerate(items, origin):
             if entry is None:
                 continue
             item = entry.item
             if item is UNSET:
-                item = self._item_of(entry, number, "playlist_items")
+                item = self._item_of(entry, number, table)
             if item is None:
                 continue
             add(entry)
             add_origin(number)
             content = hash(item)
-            if said(item.id) != content and not entry.is_local:
+            if said(item.id) != content:
                 self._add_item(item, number, content)
 
     # --- entities -----------------------------------------------------------------------------------------------
 
     def _item_of(self, entry: Any, origin: int, table: str) -> Item | None:
-        """The entry's item, whether keyed ``item`` or ``track``; None where it is null or cannot be read."""
-        if entry.item is UNSET:
-            try:
-                entry.item = read_either(entry.other)
-            except UNREADABLE as error:
-                self._fault(origin, table, error, entry.other)
-                entry.item = None
-        item: Item | None = entry.item
+        """The item of an entry that is not keyed as expected; None where it is null or cannot be read."""
+        item = None
+        try:
+            item = read_either(entry.other)
+        except UNREADABLE as error:
+            self._fault(origin, table, error, entry.other)
+        entry.item = item
         return item
 
     def _fault(self, origin: int, table: str, error: Exception, content: msgspec.Raw) -> None:
@@ -391,11 +387,12 @@ def play_id(user_id: str | None, uri: str | None, played_at: str | None) -> str 
     """Digest of what identifies a listen that the API reports; None where one of the three is missing."""
     if user_id is None or uri is None or played_at is None:
         return None
-    try:
-        moment = epoch_ms(parse_rfc3339(played_at))
-    except (ValueError, OverflowError):
-        return None
-    return digest("play", user_id, uri, str(moment))
+    if not IN_MILLISECONDS(played_at):
+        try:
+            played_at = rfc3339(parse_rfc3339(played_at))
+        except (ValueError, OverflowError):
+            return None
+    return digest("play", user_id, uri, played_at)
 
 
 def digest(*parts: str) -> str:
