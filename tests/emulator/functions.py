@@ -86,9 +86,9 @@ class Functions:
         self._number += 1
         timeout = min(float(function.timeout), LONGEST)
         asked = [
-            str(self._unpacked(function.code_bytes)),
-            [str(self._layer(layer["Arn"])) for layer in function.layers],
-            str(self._runtime()),
+            str(self.unpacked(function.code_bytes)),
+            [str(self.layer(layer["Arn"])) for layer in function.layers],
+            str(self.runtime()),
             function.handler,
             timeout,
             function.function_name,
@@ -155,14 +155,14 @@ class Functions:
             **self.environment,
         }
 
-    def _layer(self, arn: str) -> Path:
+    def layer(self, arn: str) -> Path:
         from moto.awslambda.utils import get_backend
 
         from tests.emulator.server import ACCOUNT, REGION
 
-        return self._unpacked(get_backend(ACCOUNT, REGION).layers_versions_by_arn(arn).code_bytes)
+        return self.unpacked(get_backend(ACCOUNT, REGION).layers_versions_by_arn(arn).code_bytes)
 
-    def _unpacked(self, data: bytes) -> Path:
+    def unpacked(self, data: bytes) -> Path:
         target = self.folder / hashlib.sha256(data).hexdigest()[:24]
         if not target.is_dir():
             scratch = Path(tempfile.mkdtemp(dir=self.folder))
@@ -173,7 +173,7 @@ class Functions:
                 scratch.rename(target)
         return target
 
-    def _runtime(self) -> Path:
+    def runtime(self) -> Path:
         from deploy.package import runtime_folder
 
         target = self.folder / "runtime"

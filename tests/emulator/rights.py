@@ -39,6 +39,8 @@ def allowed(aws: Emulator, role: str, need: Need) -> bool:
         if statement["Effect"] == "Deny":
             return False
         verdict = True
+    if verdict:
+        aws.used.add((role, need.action))
     return verdict
 
 

@@ -1,0 +1,453 @@
+"""What lies in AWS after `python -m deploy up`, and that it works."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.tables import PHYSICAL
+from chalicelib.views import views as views_of_the_lake
+from deploy.functions import FUNCTIONS, PANDAS, PYARROW
+from deploy.package import LAMBDA_UNZIPPED, MOST_LAYERS_ZIPPED, MOST_UNZIPPED, MOST_ZIPPED
+from deploy.policies import policies
+from deploy.template import Options, app_template, data_template
+from tests.deployed.conftest import Deployed
+from tests.emulator.rights import Need, allowed
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+PUBLIC = {"/", "/health", "/openapi.json", "/static/{name}", "/static/{name}/{below}"}
+
+
+def function(deployed: Deployed, handler: str) -> dict[str, Any]:
+    found: dict[str, Any] = deployed.aws.client("lambda").get_function(FunctionName=deployed.names.function(handler))
+    return found
+
+
+def check_every_function_is_configured_as_declared(deployed: Deployed) -> None:
+    config = json.loads((PROJECT / ".chalice" / "config.json").read_text())["stages"]["dev"]
+    listed = deployed.aws.client("lambda").list_functions()["Functions"]
+    assert {each["FunctionName"] for each in listed} == {deployed.names.function(each.handler) for each in FUNCTIONS}
+    for each in FUNCTIONS:
+        found = function(deployed, each.handler)["Configuration"]
+        wanted = {**config, **config["lambda_functions"].get(each.handler, {})}
+        assert found["Handler"] == ("app.app" if each.handler == "api_handler" else f"app.{each.handler}")
+        assert (found["MemorySize"], found["Timeout"]) == (wanted["lambda_memory_size"], wanted["lambda_timeout"])
+        assert found["Runtime"] in ("python3.12", "python3.13")
+        kinds = {PYARROW: "spotify-lake-dev-pyarrow", PANDAS: "spotify-lake-dev-pandas"}
+        assert [layer["Arn"].split(":")[6] for layer in found.get("Layers", [])] == [kinds[k] for k in each.layers]
+        variables = found["Environment"]["Variables"]
+        assert variables["LAKE_URL"] == deployed.names.lake_url and variables["GLUE_DATABASE"] == "spotify_lake_dev"
+        assert not {"SPOTIPY_CLIENT_SECRET", "API_TOKEN"} & variables.keys()
+        assert found["Role"].endswith(f"role/{deployed.names.role(each.handler)}")
+        assert allowed_documents(deployed, each.handler) == [policies(deployed.names)[each.policy]]
+    reserved = function(deployed, "scheduled_extraction").get("Concurrency", {})
+    assert reserved.get("ReservedConcurrentExecutions") in (1, "1")
+
+
+def allowed_documents(deployed: Deployed, handler: str) -> list[Any]:
+    iam = deployed.aws.client("iam")
+    role = deployed.names.role(handler)
+    assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    return [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+
+
+def check_objects_and_the_schedule_reach_their_functions(deployed: Deployed) -> None:
+    told = deployed.aws.client("s3").get_bucket_notification_configuration(Bucket=deployed.names.bucket)
+    found = {
+        each["LambdaFunctionArn"].rpartition(":")[2]: {
+            rule["Name"].lower(): rule["Value"] for rule in each["Filter"]["Key"]["FilterRules"]
+        }
+        for each in told["LambdaFunctionConfigurations"]
+    }
+    assert found == {
+        "spotify-lake-dev-transform": {"prefix": "raw/spotify/", "suffix": ".gz"},
+        "spotify-lake-dev-transform_run": {"prefix": "raw/runs/", "suffix": ".json"},
+        "spotify-lake-dev-import_history": {"prefix": "raw/history/"},
+    }
+    events = deployed.aws.client("events")
+    rules = {rule["Name"]: rule for rule in events.list_rules()["Rules"]}
+    for handler in ("scheduled_extraction", "maintain"):
+        rule = rules[f"spotify-lake-dev-{handler}-event"]
+        assert rule["ScheduleExpression"] == "rate(1 hour)" and rule["State"] == "ENABLED"
+        (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        assert target["Arn"].endswith(f":{deployed.names.function(handler)}")
+
+
+def check_every_route_that_needs_it_has_the_authorizer(deployed: Deployed) -> None:
+    from chalicelib.routes import ROUTES
+
+    routes = deployed.api().routes()
+    assert {(route.method, route.path) for route in ROUTES} <= routes.keys()
+    for (verb, path), kind in routes.items():
+        if verb != "OPTIONS":
+            assert kind == ("NONE" if path in PUBLIC else "CUSTOM"), (verb, path)
+
+
+def check_failed_events_go_to_the_dead_letter_queue(deployed: Deployed) -> None:
+    client = deployed.aws.client("lambda")
+    for each in FUNCTIONS:
+        if each.asynchronous:
+            held = client.get_function_event_invoke_config(FunctionName=deployed.names.function(each.handler))
+            assert held["DestinationConfig"]["OnFailure"]["Destination"] == deployed.names.dead_letters_arn
+
+
+def check_every_resource_of_the_templates_is_really_there(deployed: Deployed) -> None:
+    names, client = deployed.names, deployed.aws.client
+    seen = set()
+    both = {**data_template(names, Options())["Resources"], **app_template(names, Options())["Resources"]}
+    for logical, resource in both.items():
+        assert exists(client, names, resource), logical
+        seen.add(resource["Type"])
+    assert len(seen) == 15
+    tables = client("glue").get_tables(DatabaseName=names.database)["TableList"]
+    described = {table["Name"]: table for table in tables}
+    assert PHYSICAL.keys() <= described.keys()
+    for name, table in PHYSICAL.items():
+        columns = described[name]["StorageDescriptor"]["Columns"]
+        assert [(c["Name"], c["Comment"]) for c in columns] == [
+            (column.name, column.description) for column in table.physical_columns
+        ]
+    views = [table for table in described.values() if table["TableType"] == "VIRTUAL_VIEW"]
+    assert {view["Name"] for view in views} == {name for name, _ in views_of_the_lake()}
+    group = client("athena").get_work_group(WorkGroup=names.workgroup)["WorkGroup"]["Configuration"]
+    assert group["EnforceWorkGroupConfiguration"] and group["BytesScannedCutoffPerQuery"] == 10**10
+    closed = client("s3").get_public_access_block(Bucket=names.bucket)["PublicAccessBlockConfiguration"]
+    assert all(closed.values())
+
+
+def exists(client: Any, names: Any, resource: dict[str, Any]) -> bool:
+    kind, p = resource["Type"], resource["Properties"]
+    look = {
+        "AWS::S3::Bucket": lambda: client("s3").get_bucket_versioning(Bucket=p["BucketName"])["Status"] == "Enabled"
+        and client("s3").get_bucket_encryption(Bucket=p["BucketName"])
+        and len(client("s3").get_bucket_lifecycle_configuration(Bucket=p["BucketName"])["Rules"]) == 8,
+        "AWS::S3::BucketPolicy": lambda: "SecureTransport" in client("s3").get_bucket_policy(Bucket=names.bucket)["Policy"],
+        "AWS::SecretsManager::Secret": lambda: client("secretsmanager").describe_secret(SecretId=p["Name"]),
+        "AWS::Glue::Database": lambda: client("glue").get_database(Name=p["DatabaseInput"]["Name"]),
+        "AWS::Glue::Table": lambda: client("glue").get_table(DatabaseName=p["DatabaseName"], Name=p["TableInput"]["Name"]),
+        "AWS::Glue::Crawler": lambda: client("glue").get_crawler(Name=p["Name"]),
+        "AWS::IAM::Role": lambda: client("iam").get_role_policy(RoleName=p["RoleName"], PolicyName="rights"),
+        "AWS::Athena::WorkGroup": lambda: client("athena").get_work_group(WorkGroup=p["Name"]),
+        "AWS::SQS::Queue": lambda: client("sqs").get_queue_url(QueueName=p["QueueName"]),
+        "AWS::SNS::Topic": lambda: client("sns").get_topic_attributes(TopicArn=names.topic_arn),
+        "AWS::SNS::TopicPolicy": lambda: "budgets"
+        in client("sns").get_topic_attributes(TopicArn=names.topic_arn)["Attributes"]["Policy"],
+        "AWS::CloudWatch::Alarm": lambda: client("cloudwatch").describe_alarms(AlarmNames=[p["AlarmName"]])["MetricAlarms"],
+        "AWS::CloudWatch::Dashboard": lambda: client("cloudwatch").get_dashboard(DashboardName=p["DashboardName"]),
+        "AWS::Logs::LogGroup": lambda: [
+            group["retentionInDays"]
+            for group in client("logs").describe_log_groups(logGroupNamePrefix=p["LogGroupName"])["logGroups"]
+        ][0] == p["RetentionInDays"],
+        "AWS::Budgets::Budget": lambda: client("budgets").describe_budget(
+            AccountId=names.account, BudgetName=p["Budget"]["BudgetName"]
+        ),
+    }  # fmt: skip
+    return bool(look[kind]())
+
+
+def check_sizes_stay_within_bounds(deployed: Deployed) -> None:
+    archive = max((PROJECT / "build/dev/.chalice/deployments").glob("*.zip"), key=lambda path: path.stat().st_mtime)
+    data = archive.read_bytes()
+    assert len(data) < MOST_ZIPPED == 15_000_000
+    with zipfile.ZipFile(archive) as zipped:
+        unzipped = sum(entry.file_size for entry in zipped.infolist())
+    digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    client = deployed.aws.client("lambda")
+    layers = {}
+    for each in FUNCTIONS:
+        found = function(deployed, each.handler)["Configuration"]
+        assert found["CodeSha256"] == digest
+        total = unzipped
+        for layer in found.get("Layers", []):
+            name, version = layer["Arn"].split(":")[6:8]
+            content = client.get_layer_version(LayerName=name, VersionNumber=int(version))["Content"]
+            layers[name] = content["CodeSize"]
+            total += unpacked_size(deployed, layer["Arn"])
+        assert total < MOST_UNZIPPED == 200_000_000 < LAMBDA_UNZIPPED
+    assert sum(layers.values()) < MOST_LAYERS_ZIPPED == 52_000_000
+
+
+def unpacked_size(deployed: Deployed, arn: str) -> int:
+    import io
+
+    from moto.awslambda.utils import get_backend
+
+    data = get_backend("123456789012", deployed.names.region).layers_versions_by_arn(arn).code_bytes
+    with zipfile.ZipFile(io.BytesIO(data)) as zipped:
+        return sum(entry.file_size for entry in zipped.infolist())
+
+
+def check_importing_the_app_is_quick(deployed: Deployed) -> None:
+    """From the deployed zip, without a bytecode cache of its own; the median of five."""
+    from bench.coldstart import milliseconds
+
+    for handler in ("api_handler", "bearer"):
+        assert milliseconds(deployed.aws, deployed.names.function(handler)) < 150
+
+
+def check_a_scheduled_run_becomes_rows(filled: Deployed) -> None:
+    runs = filled.aws.functions.runs
+    assert not [name for name, failed in runs if failed], newest_log(filled)
+    assert {"spotify-lake-dev-transform", "spotify-lake-dev-transform_run"} <= {name for name, _ in runs}
+    assert filled.aws.denied == []
+    token = filled.token("read")
+    expected = filled.sandbox.expected()
+    for table in ("tracks", "artists", "albums", "playlists", "saved_items", "plays"):
+        assert ask(filled, f"SELECT count(*) FROM {table}", token) == [[rows_of(expected[table])]], table
+    assert ask(filled, "SELECT count(*) FROM runs", token) == [[1]]
+
+
+def rows_of(told: Any) -> int:
+    return int(told["rows"] if isinstance(told, dict) and "rows" in told else told)
+
+
+def newest_log(deployed: Deployed) -> str:
+    return "\n".join(f"{name}: {lines[-1][-1500:]}" for name, lines in deployed.aws.functions.logs.items() if lines)
+
+
+def ask(deployed: Deployed, sql: str, token: str, parameters: list[Any] | None = None) -> Any:
+    api = deployed.api()
+    started = api("POST", "/queries", {"sql": sql, "parameters": parameters or []}, token)
+    assert started.status == 202, started.body
+    deadline = time.monotonic() + 60
+    while True:
+        query = api("GET", f"/queries/{started.json['query_id']}?wait=10", token=token)
+        assert query.status == 200, query.body
+        if query.json["state"] not in ("queued", "running") or time.monotonic() > deadline:
+            break
+    assert query.json["state"] == "succeeded", query.body
+    rows = api("GET", f"/queries/{started.json['query_id']}/rows", token=token)
+    assert rows.status == 200, rows.body
+    return rows.json["rows"]
+
+
+def check_the_api_answers_only_those_with_a_token(filled: Deployed) -> None:
+    api = filled.api()
+    assert api("GET", "/health").status == 200
+    assert api("GET", "/").status == 200
+    assert api("GET", "/runs").status == 401
+    assert api("GET", "/runs", token="lake_wrong").status == 401
+    reader, runner = filled.token("read"), filled.token("run")
+    listed = api("GET", "/runs", token=reader)
+    assert listed.status == 200 and len(listed.json["runs"]) == 1
+    assert api("POST", "/runs", {}, reader).status == 403
+    started = api("POST", "/runs", {"sources": ["recently_played"]}, runner)
+    assert started.status == 202, started.body
+    filled.aws.settle(120)
+    run = api("GET", f"/runs/{started.json['run_id']}", token=reader)
+    assert run.status == 200 and run.json["state"] in ("succeeded", "partial"), run.body
+
+
+def check_crawls_catalogue_parameters_reports_and_downloads(filled: Deployed) -> None:
+    import urllib.request
+
+    api, token = filled.api(), filled.token("run")
+    filled.aws.settle(60)
+    started = api("POST", "/crawls", token=token)
+    assert started.status == 202, started.body
+    filled.aws.settle(60)
+    assert api("GET", "/crawls/latest", token=token).json["state"] == "succeeded"
+    tables = api("GET", "/tables", token=token)
+    assert tables.status == 200 and {"plays", "tracks", "tracks_history"} <= {t["name"] for t in tables.json["tables"]}
+    table = api("GET", "/tables/tracks", token=token).json
+    assert table["partitions"] and table["bytes"] > 0
+    assert ask(filled, "SELECT ?, ?", token, ["O'Neill", 5]) == [["O'Neill", 5]]
+    report = api("GET", "/reports/top_tracks", token=token)
+    assert report.status in (200, 202), report.body
+    assert api("GET", "/reports", token=token).status == 200
+    query = api("POST", "/queries", {"sql": "SELECT name FROM artists ORDER BY name"}, token).json
+    api("GET", f"/queries/{query['query_id']}?wait=10", token=token)
+    assert api("GET", "/queries", token=token).json["queries"]
+    for kind, start in (("csv", b"name\r\n"), ("parquet", b"PAR1")):
+        answer = api("GET", f"/queries/{query['query_id']}/download?format={kind}", token=token)
+        assert answer.status == 302, answer.body
+        with urllib.request.urlopen(answer.headers["location"]) as found:
+            assert found.read().startswith(start)
+    assert api("DELETE", f"/queries/{query['query_id']}", token=token).status == 200
+    assert api("PUT", "/reports/mine", {"sql": "-- title: Mine\nSELECT 1 AS one"}, token).status in (200, 201, 400)
+
+
+def check_an_upload_link_takes_a_file_and_the_import_runs(filled: Deployed) -> None:
+    import urllib.request
+
+    api, token = filled.api(), filled.token("run")
+    listener = filled.sandbox.world.default_listener.id
+    announced = api("POST", "/imports", {"filename": "Streaming_History_Audio_2020.json", "user_id": listener}, token)
+    assert announced.status == 201, announced.body
+    row = {
+        "ts": "2020-01-02T03:04:05Z", "platform": "linux", "ms_played": 60000, "conn_country": "DE",
+        "master_metadata_track_name": "Song", "master_metadata_album_artist_name": "Band",
+        "master_metadata_album_album_name": "LP", "spotify_track_uri": "spotify:track:4uLU6hMCjMI75M1A2tKUQC",
+        "episode_name": None, "episode_show_name": None, "spotify_episode_uri": None, "reason_start": "trackdone",
+        "reason_end": "trackdone", "shuffle": False, "skipped": False, "offline": False, "offline_timestamp": None,
+        "incognito_mode": False,
+    }  # fmt: skip
+    request = urllib.request.Request(announced.json["upload"]["url"], json.dumps([row]).encode(), method="PUT")
+    urllib.request.urlopen(request).close()
+    filled.aws.settle(120)
+    assert not [name for name, failed in filled.aws.functions.runs if failed], newest_log(filled)
+    assert ask(filled, "SELECT count(*) FROM plays WHERE year(ended_at) = 2020", token) == [[1]]
+
+
+def check_maintenance_runs_and_tells_its_metrics(filled: Deployed) -> None:
+    from tests.deployed.conftest import scheduled_event
+
+    outcome = filled.aws.functions.call("spotify-lake-dev-maintain", scheduled_event())
+    assert not outcome.failed, outcome.payload.decode() + outcome.log
+    lines = [json.loads(line) for line in outcome.log.splitlines() if line.startswith('{"_aws"')]
+    assert lines and lines[-1]["Stage"] == "spotify-lake-dev" and lines[-1]["HoursSinceSuccess"] < 1
+    extraction = "\n".join(filled.aws.functions.logs["/aws/lambda/spotify-lake-dev-scheduled_extraction"])
+    assert '"SuccessfulRuns": 1' in extraction and '"AuthorizationDaysLeft"' in extraction
+
+
+def check_a_failing_event_is_retried_and_dead_lettered(filled: Deployed) -> None:
+    s3, sqs = filled.aws.client("s3"), filled.aws.client("sqs")
+    before = len(filled.aws.functions.runs)
+    s3.put_object(Bucket=filled.names.bucket, Key="raw/spotify/2026/11/20/x/odd-0001.jsonl.gz", Body=b"not ours")
+    filled.aws.settle(120)
+    tries = [failed for name, failed in filled.aws.functions.runs[before:] if name.endswith("transform")]
+    assert tries == [True, True, True]
+    url = sqs.get_queue_url(QueueName=filled.names.dead_letters)["QueueUrl"]
+    (message,) = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    told = json.loads(message["Body"])
+    assert told["responsePayload"]["errorType"] == "RawObjectInvalid" and "odd-0001" in json.dumps(told)
+    s3.delete_object(Bucket=filled.names.bucket, Key="raw/spotify/2026/11/20/x/odd-0001.jsonl.gz")
+    sqs.purge_queue(QueueUrl=url)
+
+
+@pytest.mark.parametrize(
+    ("handler", "method", "key"),
+    [
+        ("api_handler", "put_object", "raw/spotify/x.gz"),
+        ("api_handler", "put_object", "state/lock"),
+        ("api_handler", "put_object", "transformed/g1/plays_history/month=2026-11/x.parquet"),
+        ("api_handler", "put_object", "raw/history/x.parquet"),
+        ("api_handler", "put_object", "reports/x.parquet"),
+        ("api_handler", "delete_object", "transformed/g1/x"),
+        ("api_handler", "get_object", "raw/spotify/x.gz"),
+        ("scheduled_extraction", "put_object", "transformed/g1/x"),
+        ("scheduled_extraction", "delete_object", "raw/spotify/x.gz"),
+        ("scheduled_extraction", "put_object", "results/x"),
+        ("transform", "put_object", "raw/spotify/x.gz"),
+        ("transform", "delete_object", "raw/spotify/x.gz"),
+        ("bearer", "get_object", "state/x"),
+        ("result_file", "get_object", "transformed/g1/x"),
+    ],
+)
+def check_a_role_can_touch_only_its_own(deployed: Deployed, handler: str, method: str, key: str) -> None:
+    client = deployed.aws.client("s3", deployed.aws.credentials(deployed.names.role(handler)))
+    more = {"Body": b"x"} if method == "put_object" else {}
+    with pytest.raises(client.exceptions.ClientError, match=r"AccessDenied|403"):
+        getattr(client, method)(Bucket=deployed.names.bucket, Key=key, **more)
+
+
+@pytest.mark.parametrize("sql", ["CREATE TABLE t AS SELECT 1 AS a", "DROP TABLE tracks_history"])
+def check_a_hole_in_the_guard_could_change_nothing(deployed: Deployed, sql: str) -> None:
+    role = deployed.names.role("api_handler")
+    for action in ("glue:CreateTable", "glue:DeleteTable", "glue:UpdateTable", "glue:DeletePartition"):
+        for what in ("catalog", "database/spotify_lake_dev", "table/spotify_lake_dev/tracks_history"):
+            assert not allowed(deployed.aws, role, Need(action, deployed.aws.arn("glue", what)))
+
+
+def check_bearer_cannot_read_spotifys_credentials(deployed: Deployed) -> None:
+    client = deployed.aws.client("secretsmanager", deployed.aws.credentials(deployed.names.role("bearer")))
+    assert client.get_secret_value(SecretId="spotify-lake-dev/api")
+    with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
+        client.get_secret_value(SecretId="spotify-lake-dev/spotify")
+
+
+def check_no_policy_names_everything(deployed: Deployed) -> None:
+    for name, document in policies(deployed.names).items():
+        for statement in document["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+            assert all("*" not in action for action in actions), name
+            assert "*" not in resources, name
+
+
+def check_every_right_was_needed(filled: Deployed) -> None:
+    """Runs after the others: whatever right a policy gives, one of them has used."""
+    spare = []
+    for each in FUNCTIONS:
+        role = filled.names.role(each.handler)
+        for statement in policies(filled.names)[each.policy]["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            spare += [f"{each.handler}: {a}" for a in actions if (role, a) not in filled.aws.used]
+    assert set(spare) <= SPARE, sorted(set(spare) - SPARE)
+
+
+#: Rights of the ordinary way of things that these checks do not come by.
+SPARE: set[str] = set()
+
+
+def check_deploying_again_changes_nothing(filled: Deployed) -> None:
+    client = filled.aws.client("lambda")
+    before = {each["FunctionName"]: each["LastModified"] for each in client.list_functions()["Functions"]}
+    filled.lines.clear()
+    filled.aws.trace = []
+    filled.deployment().up()
+    changing = ("Create", "Update", "Put", "Delete", "Publish", "Start", "Import")
+    done = [call for call in filled.aws.trace if call.split(":")[1].startswith(changing)]
+    filled.aws.trace = None
+    assert done == []
+    assert {each["FunctionName"]: each["LastModified"] for each in client.list_functions()["Functions"]} == before
+    text = "\n".join(filled.lines)
+    assert "functions and API: unchanged" in text and "stack spotify-lake-dev: unchanged" in text
+
+
+def check_another_machine_does_not_make_a_second_api(filled: Deployed) -> None:
+    import shutil
+
+    shutil.rmtree("build/dev/.chalice/deployed")
+    filled.deployment(force=True).up()
+    assert len(filled.aws.client("apigateway").get_rest_apis()["items"]) == 1
+    rules = filled.aws.client("s3").get_bucket_notification_configuration(Bucket=filled.names.bucket)
+    assert len(rules["LambdaFunctionConfigurations"]) == 3
+
+
+def check_a_failure_is_named_and_running_again_mends_it(filled: Deployed) -> None:
+    from deploy.errors import DeployFailed
+
+    filled.lake.store.delete(["state/deploy/chalice.json"])  # as if the record had never been kept
+    filled.aws.inject("denied", "apigateway", "deployments", times=50)
+    with pytest.raises(DeployFailed, match="chalice deploy"):
+        filled.deployment(force=True).up()
+    filled.aws.faults.clear()
+    filled.deployment().up()
+    assert len(filled.aws.client("apigateway").get_rest_apis()["items"]) == 1
+    assert filled.api()("GET", "/health").status == 200
+
+
+def check_two_deployments_at_once_are_kept_apart(filled: Deployed) -> None:
+    from deploy.errors import DeployFailed
+    from deploy.record import deploying
+
+    with deploying(filled.deployment().store), pytest.raises(DeployFailed, match="is deploying this stage"):
+        filled.deployment().up()
+
+
+def check_destroying_keeps_the_data_unless_told_otherwise(filled: Deployed) -> None:
+    client = filled.aws.client
+    filled.deployment().down()
+    assert client("lambda").list_functions()["Functions"] == []
+    assert client("apigateway").get_rest_apis()["items"] == []
+    assert client("events").list_rules()["Rules"] == []
+    assert client("iam").list_roles()["Roles"] == []
+    assert client("lambda").list_layers()["Layers"] == []
+    assert client("glue").get_databases()["DatabaseList"] == []
+    assert client("logs").describe_log_groups()["logGroups"] == []
+    assert client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    assert any(info.key.startswith("raw/spotify/") for info in filled.lake.store.list("raw/"))
+    filled.deployment().down()  # nothing is left to do, and that is no error
+    filled.deployment().down(data=True)
+    assert client("s3").list_buckets()["Buckets"] == []
+    assert client("secretsmanager").list_secrets()["SecretList"] == []
+    assert client("sqs").list_queues().get("QueueUrls", []) == []

@@ -1,0 +1,119 @@
+"""One deployment for all checks: the emulation, a sandbox Spotify, and `python -m deploy up` of stage dev."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+
+from chalicelib.clock import now
+from chalicelib.lake import Lake
+from chalicelib.secrets import open_secrets
+from chalicelib.settings import Settings
+from chalicelib.spotify import auth
+from deploy.names import Names
+from deploy.steps import Choices, Deployment
+from sandbox.server import Sandbox
+from tests.emulator import REGION, Emulator
+from tests.emulator.gateway import Api
+
+
+@dataclass
+class Deployed:
+    aws: Emulator
+    sandbox: Sandbox
+    settings: Settings
+    session: Any
+    stage: str = "dev"
+    lines: list[str] = field(default_factory=list)
+
+    def deployment(self, stage: str = "dev", **choices: Any) -> Deployment:
+        return Deployment(
+            Choices(stage, **choices), self.session, self.settings, say=self.lines.append,
+            sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
+        )  # fmt: skip
+
+    @property
+    def names(self) -> Names:
+        return Names(self.stage, "123456789012", REGION)
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.deployment().store)
+
+    def api(self) -> Api:
+        record = json.loads(self.lake.store.read("state/deploy/chalice.json"))
+        return Api(self.aws, next(each["rest_api_id"] for each in record["resources"] if "rest_api_id" in each))
+
+    def owner(self) -> Settings:
+        """The settings that `up` prints, for the owner's own commands."""
+        return Settings(
+            lake_url=self.names.lake_url,
+            secrets_url=f"secretsmanager:{self.names.secret}",
+            athena_workgroup=self.names.workgroup,
+            glue_database=self.names.database,
+            glue_crawler=self.names.crawler,
+            spotipy_client_id=self.sandbox.client_id,
+            spotipy_client_secret=self.sandbox.client_secret,
+            spotify_api_url=self.sandbox.api_url.rstrip("/"),
+            spotify_accounts_url=self.sandbox.accounts_url,
+        )
+
+    def log_in(self) -> None:
+        listener = self.sandbox.world.default_listener
+        reply = {
+            "access_token": self.sandbox.access_token(listener.id),
+            "refresh_token": self.sandbox.refresh_token(listener.id, " ".join(auth.SCOPES)),
+            "scope": " ".join(auth.SCOPES),
+            "expires_in": 3600,
+        }
+        auth.remember(self.owner(), open_secrets(self.owner()), reply, now(), now)
+
+    def token(self, scope: str = "run") -> str:
+        from chalicelib.access import Access
+
+        return Access(self.owner(), open_secrets(self.owner())).add("check", scope)[1]
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Iterator[Deployed]:
+    with Emulator() as aws, aws.in_environment(), Sandbox(mode="development", scale="small") as sandbox:
+        settings = Settings(
+            spotipy_client_id=sandbox.client_id,
+            spotipy_client_secret=sandbox.client_secret,
+            spotify_api_url=sandbox.api_url.rstrip("/"),
+            spotify_accounts_url=sandbox.accounts_url,
+            calls_per_run=100_000,
+        )
+        made = Deployed(aws, sandbox, settings, boto3.session.Session(region_name=REGION))
+        made.deployment().up()
+        yield made
+
+
+@pytest.fixture(scope="session")
+def filled(deployed: Deployed) -> Deployed:
+    """After one scheduled run, and everything that it set going."""
+    deployed.log_in()
+    outcome = deployed.aws.functions.call("spotify-lake-dev-scheduled_extraction", scheduled_event())
+    assert not outcome.failed, outcome.payload.decode() + outcome.log
+    told = json.loads(outcome.payload)
+    assert told["state"] == "succeeded", told
+    deployed.aws.settle(300)
+    return deployed
+
+
+def scheduled_event() -> dict[str, Any]:
+    return {
+        "version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.events", "account": "123456789012",
+        "time": "2026-11-20T12:00:00Z", "region": REGION, "resources": ["arn:aws:events:…"], "detail": {},
+    }  # fmt: skip
+
+
+def pytest_sessionfinish() -> None:
+    os.environ.pop("AWS_ENDPOINT_URL", None)
