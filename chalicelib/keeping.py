@@ -131,7 +131,7 @@ def apply(state: State, entry: Entry, document: dict[str, Any] | None = None) ->
             take_refusal(state, entry.answer)
             return Taken()
         return take_in(state, entry.answer, document if document is not None else json.loads(entry.answer.body))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         state.walks.pop(entry.note.get("of", ""), None)
         logger.warning("an answer of %s is not understood: %r", entry.answer.endpoint if entry.answer else "", error)
         return None

@@ -94,7 +94,7 @@ class Run:
 
     def _work(self, pool: ThreadPoolExecutor) -> None:
         while True:
-            if self.keeper.full and not self.under_way:
+            if self.keeper.full and not self.under_way and self.fatal is None:
                 self._checkpoint()
             self._fill(pool)
             if not self.under_way:

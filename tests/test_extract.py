@@ -25,7 +25,7 @@ def part(record: RunRecord, source: str) -> SourceRecord:
     return next(one for one in record.sources if one.source == source)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["development", pytest.param("extended", marks=pytest.mark.soak)])
 def test_the_first_run_is_near_the_fewest_calls_and_the_next_asks_once_per_due_source(
     tmp_path: Path, mode: str
 ) -> None:
@@ -48,8 +48,8 @@ def test_the_first_run_is_near_the_fewest_calls_and_the_next_asks_once_per_due_s
 
 
 def test_a_day_later_every_due_ranking_and_listing_takes_one_call(tmp_path: Path) -> None:
-    with world(tmp_path, scale="medium") as made:
-        made.run(settings={"calls_per_run": 220})
+    with world(tmp_path) as made:
+        made.run()
         made.clock.advance(days=1)
         made.run(sources=["followed_artists", "new_albums", "top"])
         assert made.sandbox.calls.by_group == {"following": 1, "search": 1, "top": 6, "accounts": 2}

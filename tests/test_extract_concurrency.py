@@ -132,7 +132,7 @@ def rounds(made: World, count: int) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("mode", "scale", "count", "requests"),
     [
-        ("development", "small", 3, 450),
+        ("development", "small", 2, 300),
         pytest.param("development", "medium", 6, 10_000, marks=pytest.mark.soak),
         pytest.param("extended", "small", 180, 10_000, marks=pytest.mark.soak),
     ],

@@ -225,12 +225,25 @@ def test_a_refused_playlist_version_is_not_asked_for_again_and_the_next_one_is()
     assert outdated(state.playlists[A])
 
 
-def test_an_answer_that_is_not_understood_changes_no_listing_for_good() -> None:
+def test_an_answer_that_is_not_understood_lets_its_listing_begin_anew() -> None:
     state = State()
-    take_in(state, answer("me/tracks", None), saved("2026-05", "2026-04", total=5, more=True))
-    odd = {"items": [17], "total": "many", "next": "more"}
-    assert apply(state, Entry(answer("me/tracks", odd, params={"offset": 2}), {"of": "saved_tracks:u1"})) is None
+    items = {"items": [{"track": track(D)}] * 50, "total": 120, "next": "more"}
+    listing = {"of": f"playlist:{A}"}
+    assert apply(state, Entry(answer(f"playlists/{A}/items", items), listing))
+    assert state.walks[f"playlist:{A}"]["offset"] == 50
+    assert apply(state, Entry(answer(f"playlists/{A}/items", items, context={}), listing)) is None
     assert state.walks == {}
+
+
+def test_a_total_that_comes_and_goes_does_not_make_reading_endless() -> None:
+    state = State()
+    offsets = []
+    for turn in range(12):
+        walk = state.walks.get("saved_tracks:u1")
+        offsets.append(walk["offset"] if walk else 0)
+        page = saved("2026-05", "2026-04", total=0 if turn % 2 else 9, more=True)
+        take_in(state, answer("me/tracks", None, params={"offset": offsets[-1]}), page)
+    assert offsets[-1] >= 10
 
 
 def test_taking_the_same_entries_in_gives_the_same_state_after_a_journey_through_the_journal(tmp_path: Path) -> None:

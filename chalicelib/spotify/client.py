@@ -82,8 +82,8 @@ class Spotify:
         document: object = None
         try:
             document = getattr(self._spotipy, method)(**arguments)
-        except (SpotifyException, AttributeError):
-            if self._session.last is None:  # spotipy trips over an error that is a string; the answer is there
+        except (SpotifyException, AttributeError, RecursionError):
+            if self._session.last is None:  # else spotipy tripped over an odd answer, and the answer is there
                 raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise SpotifyUnavailable(f"Spotify did not answer {method}: {type(error).__name__}") from error
@@ -165,7 +165,7 @@ def read_whole(response: requests.Response, ends: float, monotonic: Callable[[],
 def json_or_none(body: bytes) -> object:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

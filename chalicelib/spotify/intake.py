@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from chalicelib.clock import parse_rfc3339, rfc3339
 from chalicelib.raw import Answer
 from chalicelib.spotify.library import FULL_FOLLOWED_EVERY, library_listing
-from chalicelib.spotify.reading import is_last
+from chalicelib.spotify.reading import count, is_last
 from chalicelib.state import WANTED, State, done_key
 from chalicelib.tables import ID_PATTERN
 
 RECENT_PLAYS = 50  # Spotify holds no more
+MOST_STEPS_BACK = 3  # in one listing that shrinks while it is read; then the next reading has to see
 ID = re.compile(ID_PATTERN)
 HOLDERS = ("artists", "album", "albums", "item", "track", "tracks", "items")  # what lies in other names is not for us
 Document = dict[str, Any]
@@ -82,7 +83,7 @@ def take_note(state: State, note: dict[str, Any]) -> None:
 
 def take_recently_played(state: State, answer: Answer, document: Document) -> Taken:
     user = str(answer.user_id)
-    ends = sorted(item["played_at"] for item in document["items"] if item and item.get("played_at"))
+    ends = sorted(str(item["played_at"]) for item in dicts(document["items"]) if item.get("played_at"))
     state.finished(answer.source, user, answer.received_at)
     newest = state.plays.get(user)
     if not ends:
@@ -109,12 +110,12 @@ def take_saved(state: State, answer: Answer, document: Document, what: str) -> T
     user = str(answer.user_id)
     listing = library_listing(f"saved_{what}", user)
     known = state.known.get(listing)
-    total = int(document.get("total") or 0)
+    total = count(document.get("total"))
     walk = state.walks.setdefault(listing, new_walk(answer, total, new=0, newest="", newest_ids=[], met=known is None))
     kind = what.removesuffix("s")
     new = 0
-    for item in document["items"]:
-        added, item_id = (item or {}).get("added_at") or "", ((item or {}).get(kind) or {}).get("id") or ""
+    for item in dicts(document["items"]):
+        added, item_id = str(item.get("added_at") or ""), str(child(item, kind).get("id") or "")
         if added > walk["newest"]:
             walk["newest"], walk["newest_ids"] = added, []
         if added == walk["newest"]:
@@ -140,11 +141,11 @@ def take_saved(state: State, answer: Answer, document: Document, what: str) -> T
 def take_playlists(state: State, answer: Answer, document: Document) -> Taken:
     user = str(answer.user_id)
     listing = library_listing("my_playlists", user)
-    total = int(document.get("total") or 0)
+    total = count(document.get("total"))
     walk = state.walks.setdefault(listing, new_walk(answer, total, ids=[]))
     new = 0
-    for playlist in document["items"]:
-        if playlist and playlist.get("id"):
+    for playlist in dicts(document["items"]):
+        if is_id(playlist.get("id")):
             walk["ids"].append(playlist["id"])
             new += note_playlist(state, playlist["id"], playlist, user)
     advance(walk, answer, document, total)
@@ -160,12 +161,12 @@ def take_playlists(state: State, answer: Answer, document: Document) -> Taken:
 
 def note_playlist(state: State, playlist_id: str, playlist: Document, user: str | None) -> bool:
     """Remember a playlist's version; True when it is another than before."""
-    owner = (playlist.get("owner") or {}).get("id")
-    page = playlist.get("items") or playlist.get("tracks") or {}
+    owner = child(playlist, "owner").get("id")
+    page = child(playlist, "items") or child(playlist, "tracks")
     one = state.playlists.setdefault(playlist_id, {"user": user})
     before = one.get("snapshot")
     one["user"] = one["user"] or user
-    one.update(snapshot=playlist.get("snapshot_id"), owner=owner, total=int(page.get("total") or 0))
+    one.update(snapshot=playlist.get("snapshot_id"), owner=owner, total=count(page.get("total")))
     one["collaborative"] = bool(playlist.get("collaborative"))
     if one["total"] == 0 and "total" in page:
         one["done"] = one["snapshot"]
@@ -178,13 +179,13 @@ def take_followed(state: State, answer: Answer, document: Document) -> Taken:
     listing = library_listing("followed_artists", user)
     page = document["artists"]
     known = state.known.get(listing)
-    total = int(page.get("total") or 0)
+    total = count(page.get("total"))
     walk = state.walks.setdefault(listing, new_walk(answer, total, ids=[], after=None))
-    ids = [artist["id"] for artist in page["items"] if artist and artist.get("id")]
+    ids = [artist["id"] for artist in dicts(page["items"]) if is_id(artist.get("id"))]
     before = set(state.followed.get(user, []))
     first = not walk["ids"]
     walk["ids"] += ids
-    walk["after"] = (page.get("cursors") or {}).get("after")
+    walk["after"] = child(page, "cursors").get("after")
     taken = Taken(len(page["items"]), len(set(ids) - before))
     if is_last(page) or walk["after"] is None:
         state.followed[user] = walk["ids"]
@@ -211,8 +212,8 @@ def take_playlist(state: State, answer: Answer, document: Document, playlist_id:
         state.finished(answer.source, playlist_id, answer.received_at)
     new = note_playlist(state, playlist_id, document, None)
     playlist = state.playlists[playlist_id]
-    page = document.get("items") or document.get("tracks")
-    if not isinstance(page, dict) or not page.get("items"):
+    page = child(document, "items") or child(document, "tracks")
+    if not isinstance(page.get("items"), list) or not page["items"]:
         playlist["apart"] = True  # its items have to be asked for
     elif playlist["snapshot"] != playlist.get("done"):
         read_on(state, answer, page, playlist_id, document["snapshot_id"])
@@ -223,7 +224,7 @@ def take_playlist(state: State, answer: Answer, document: Document, playlist_id:
 def read_on(state: State, answer: Answer, page: Document, playlist_id: str, snapshot: str) -> None:
     """Move on behind a page of a playlist's items. One that changes meanwhile has a new version to read anew."""
     listing = f"playlist:{playlist_id}"
-    total = int(page.get("total") or 0)
+    total = count(page.get("total"))
     walk = state.walks.get(listing)
     if walk is None or walk["snapshot"] != snapshot or not answer.params.get("offset"):
         walk = state.walks[listing] = new_walk(answer, total, snapshot=snapshot)
@@ -255,8 +256,8 @@ def take_first(state: State, answer: Answer, results: list[Document], listing: s
     """A page of the first results of something; when the first page is as it was, so are the rest."""
     offset = int(answer.params.get("offset") or 0)
     items = [item for page in results for item in page["items"]]
-    ids = [item["id"] for item in items if item and item.get("id")]
-    total = min(int(answer.context["first"]), max((int(page.get("total") or 0) for page in results), default=0))
+    ids = [item["id"] for item in dicts(items) if is_id(item.get("id"))]
+    total = min(int(answer.context["first"]), max((count(page.get("total")) for page in results), default=0))
     walk = state.walks.setdefault(listing, new_walk(answer, total))
     walk["total"], walk["offset"] = total, offset + int(answer.params.get("limit") or len(items))
     known = state.known.get(listing)
@@ -272,9 +273,9 @@ def take_discography(state: State, answer: Answer, document: Document, artist_id
     """A page of an artist's releases; when the first page and the total are as they were, so are the rest."""
     listing = f"discography:{artist_id}"
     known = state.known.get(listing)
-    total = int(document.get("total") or 0)
+    total = count(document.get("total"))
     walk = state.walks.setdefault(listing, new_walk(answer, total, first=[]))
-    ids = [album["id"] for album in document["items"] if album and album.get("id")]
+    ids = [album["id"] for album in dicts(document["items"]) if is_id(album.get("id"))]
     at_start = not answer.params.get("offset")
     if at_start:
         walk["first"] = ids
@@ -330,7 +331,7 @@ TAKERS: tuple[tuple[str, Callable[..., Taken]], ...] = (
 def new_walk(answer: Answer, total: int, **more: Any) -> dict[str, Any]:
     """A listing that this answer begins."""
     started_at = answer.context.get("listing", {}).get("started_at") or rfc3339(answer.requested_at)
-    return {"started_at": started_at, "offset": 0, "total": total, "first_total": total, **more}
+    return {"started_at": started_at, "offset": 0, "total": total, "first_total": total, "backs": 0, **more}
 
 
 def advance(walk: dict[str, Any], answer: Answer, page: Document, total: int) -> None:
@@ -338,12 +339,30 @@ def advance(walk: dict[str, Any], answer: Answer, page: Document, total: int) ->
     offset = int(answer.params.get("offset") or 0)
     lost = max(0, walk["total"] - total)
     walk["total"] = total
-    walk["offset"] = max(0, offset - lost) if lost and offset else offset + len(page["items"])
+    if lost and offset and walk["backs"] < MOST_STEPS_BACK:
+        walk["backs"] += 1
+        walk["offset"] = max(0, offset - lost)
+    else:
+        walk["offset"] = offset + len(page["items"])
 
 
 def end_walk(state: State, answer: Answer, listing: str, user: str | None = "") -> None:
     state.walks.pop(listing, None)
     state.done[done_key(answer.source, answer.user_id if user == "" else user)] = rfc3339(answer.received_at)
+
+
+# Odd values
+
+
+def dicts(items: list[Any]) -> Iterator[Document]:
+    """The JSON objects among ``items``; what else lies there (null for what was removed) is nothing to ask for."""
+    return (item for item in items if isinstance(item, dict))
+
+
+def child(item: Document, name: str) -> Document:
+    """The object at ``name``, an empty one where there is none."""
+    found = item.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 # What an answer shows besides
@@ -366,7 +385,7 @@ def look(document: Document) -> Seen:
     seen = Seen()
     for item in objects(document):
         kind, item_id = item.get("type"), item.get("id")
-        if not isinstance(item_id, str) or not ID.match(item_id):
+        if not is_id(item_id):
             continue
         if kind == "artist":
             seen.artists.append(item_id)
@@ -377,12 +396,17 @@ def look(document: Document) -> Seen:
             seen.albums.append(item_id)
             tracks = item.get("tracks")
             if isinstance(tracks, dict) and isinstance(tracks.get("items"), list):
-                total = int(tracks.get("total") or item.get("total_tracks") or 0)
+                total = count(tracks.get("total") or item.get("total_tracks"))
                 seen.full_albums.append((item_id, len(tracks["items"]), total))
                 show_mode(seen, "popularity" in item or "label" in item)
         elif kind == "track" and isinstance(item.get("album"), dict):
             show_mode(seen, "popularity" in item or "available_markets" in item)
     return seen
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether ``value`` can be asked for."""
+    return isinstance(value, str) and ID.match(value) is not None
 
 
 def show_mode(seen: Seen, extended: bool) -> None:

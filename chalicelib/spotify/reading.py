@@ -163,4 +163,9 @@ def is_last(page: Mapping[str, Any]) -> bool:
         return True
     if "next" in page:
         return page["next"] is None
-    return int(page.get("offset") or 0) + len(page["items"]) >= int(page.get("total") or 0)
+    return count(page.get("offset")) + len(page["items"]) >= count(page.get("total"))
+
+
+def count(value: object) -> int:
+    """A number of things; 0 where Spotify does not say one."""
+    return int(value) if isinstance(value, (int, float)) and 0 <= value < 10**9 else 0
