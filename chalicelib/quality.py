@@ -23,10 +23,9 @@ import pyarrow.compute as pc
 from chalicelib.columns import ORIGIN, Misfit
 from chalicelib.errors import Terminal
 from chalicelib.parquet import sort_columns
+from chalicelib.records import CONTENT_KEPT
 from chalicelib.tables import Check, Severity, Table
 from chalicelib.tabulate import ITEM_BITS
-
-LONGEST_CONTENT = 4096  # bytes of a rejected row or item that are kept
 
 
 class CheckFailed(Terminal):
@@ -277,8 +276,8 @@ def place_of(origin: int) -> tuple[int, int]:
 
 def shortened(content: bytes) -> str:
     """At most 4 kB of ``content`` as text; what is no UTF-8 is marked."""
-    text = content[:LONGEST_CONTENT].decode("utf-8", "replace")
-    return text.encode()[:LONGEST_CONTENT].decode("utf-8", "ignore")
+    text = content[:CONTENT_KEPT].decode("utf-8", "replace")
+    return text.encode()[:CONTENT_KEPT].decode("utf-8", "ignore")
 
 
 def reason(check: Any, value: Any) -> str:

@@ -22,6 +22,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 T = TypeVar("T")
 Whole = int | float | None
 ABSENT = Raw()
+CONTENT_KEPT = 4096  # bytes of what cannot be read
 
 
 class Record(Struct, gc=False):
@@ -370,7 +371,7 @@ def decode_by_item(known: Endpoint, body: bytes) -> tuple[list[Found], list[Faul
         try:
             pieces = pieces_of(part, body, [name for other in known.parts for name in other.pages])
         except UNREADABLE as error:
-            faults.append(Fault(part.table, -1, str(error), body))
+            faults.append(Fault(part.table, -1, str(error), body[:CONTENT_KEPT]))
             continue
         items, bad = read_each(part, pieces)
         found.append((part, items))
@@ -419,5 +420,6 @@ def read_each(part: Part, pieces: list[Raw]) -> tuple[list[Any], list[Fault]]:
             items.append(read(piece))
         except UNREADABLE as error:
             items.append(None)
-            faults.append(Fault(part.table, index if part.path else -1, str(error), bytes(piece)))
+            place = index if part.path else -1
+            faults.append(Fault(part.table, place, str(error), bytes(piece)[:CONTENT_KEPT]))
     return items, faults

@@ -24,6 +24,7 @@ from chalicelib.clock import epoch_ms, parse_rfc3339, rfc3339
 from chalicelib.raw import Answer
 from chalicelib.records import (
     ABSENT,
+    CONTENT_KEPT,
     UNREADABLE,
     Album,
     Artist,
@@ -148,7 +149,7 @@ class Batch:
         """Rows so far, of the tables that grow fastest."""
         kept = (self.artists, self.albums, self.tracks, self.entries, self.saved_tracks, self.saved_albums, self.plays)
         rare = (self.followed, self.episodes, self.top, self.playlists, self.faults, self.places)
-        return len(self.tracks) + sum(map(len, kept)) + sum(map(len, rare))
+        return len(self.tracks) + sum(len(rows) for rows in kept) + sum(len(some) for some in rare)
 
     def users(self, origins: Sequence[int]) -> list[str | None]:
         """The listeners whose answers rows came from."""
@@ -281,7 +282,7 @@ class Batch:
 
     def _fault(self, origin: int, table: str, error: Exception, content: msgspec.Raw) -> None:
         number, item = origin >> ITEM_BITS, (origin & ((1 << ITEM_BITS) - 1)) - 1
-        self.faults.append((number, Fault(table, item, str(error), bytes(content))))
+        self.faults.append((number, Fault(table, item, str(error), bytes(content)[:CONTENT_KEPT])))
 
     def _add_item(self, item: Item, origin: int, content: int | None = None) -> None:
         """Take a track or an episode; local files are neither. ``content`` is its hash where that is known."""
