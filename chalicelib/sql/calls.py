@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.sql.functions import Form, split_types
-from chalicelib.sql.types import TIMESTAMP, TIMESTAMPTZ, UNKNOWN, Type, coerces, common, declared
-from chalicelib.sql.values import CannotCast, Value, cast, coerce
+from chalicelib.sql.types import TIMESTAMP, TIMESTAMPTZ, UNKNOWN, Type, coerces, common
+from chalicelib.sql.values import Value, cast, coerce
 
 NUMBERS, WHOLE, ORDERED, COMPARED = "N", "I", "O", "E"
 
@@ -171,6 +171,3 @@ def rendered(form: Form, bound: dict[str, Type], arguments: list[Value]) -> Valu
         else form.template.format(*arguments, all=every),
         returns,
     )
-
-
-__all__ = ["Argument", "CannotCast", "Lambda", "NoForm", "choose", "coerced", "declared", "rendered"]

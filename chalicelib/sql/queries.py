@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from chalicelib.sql.expressions import Expressions, flat
+from chalicelib.sql.expressions import Expressions
 from chalicelib.sql.parsing import Statement
 from chalicelib.sql.scope import Col, Relation, Scope, Source, same
 from chalicelib.sql.types import BIGINT, UNKNOWN, Type, common, quote
@@ -559,6 +559,3 @@ def chain(node: exp.Expr) -> Iterator[exp.Expr]:
             break
         part = left
     return iter(reversed(branches))
-
-
-__all__ = ["Queries", "flat"]

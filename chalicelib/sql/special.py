@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import Decimal
 
 from chalicelib.sql.types import (
     BIGINT,
     BOOLEAN,
     DATE,
     DOUBLE,
-    INTERVAL_DAY,
     JSON,
     TIMESTAMP,
-    TIMESTAMPTZ,
     UNKNOWN,
     VARCHAR,
     Type,
@@ -287,8 +284,7 @@ def group_of(arguments: list[Value]) -> int:
 def regexp_extract(arguments: list[Value]) -> Value:
     want(arguments, 2, 3)
     value, pattern, group = require(arguments, 0, VARCHAR), pattern_of(arguments), group_of(arguments)
-    found = f"regexp_extract({value}, {pattern}, {group})"
-    return Value(f"CASE WHEN regexp_matches({value}, {pattern}) THEN {found} END", VARCHAR)
+    return Value(f"list_extract(regexp_extract_all({value}, {pattern}, {group}), 1)", VARCHAR)
 
 
 def regexp_extract_all(arguments: list[Value]) -> Value:
@@ -488,7 +484,9 @@ def round_to(value: Value, digits: Value) -> Value:
         step = 10**-digits.constant
         away = f"CASE WHEN {value} < 0 THEN -1 ELSE 1 END * {step // 2}"
         return Value(f"CAST((({value} + {away}) // {step}) * {step} AS {value.type.duckdb})", value.type)
-    return Value(f"CAST(round({value}, CAST({digits} AS INTEGER)) AS {value.type.duckdb})", value.type)
+    factor = f"power(10e0, {digits})"  # Trino rounds the product, and so 1.005 to 1.0
+    up = f"floor(abs({value}) * {factor} + 0.5e0) / {factor}"
+    return Value(f"CAST(CASE WHEN {value} < 0 THEN -({up}) ELSE {up} END AS {value.type.duckdb})", value.type)
 
 
 def mod(arguments: list[Value]) -> Value:
@@ -538,7 +536,7 @@ def divide(left: Value, right: Value, kind: Type) -> Value:
     below = digits_of(right, other)
     size = f"((2 * abs({above}) + abs({below})) // (2 * abs({below})))"
     made = f"CAST({size} * sign({above}) * sign({below}) AS HUGEINT)"
-    shown = f"lpad(CAST(abs({made}) AS VARCHAR), {kind.scale + 1}, '0')" if kind.scale else f"CAST({made} AS VARCHAR)"
+    shown = f"CAST({made} AS VARCHAR)"
     if kind.scale:
         long = f"greatest(length(CAST(abs({made}) AS VARCHAR)), {kind.scale + 1})"
         shown = f"lpad(CAST(abs({made}) AS VARCHAR), CAST({long} AS INTEGER), '0')"
@@ -554,10 +552,6 @@ def digits_of(value: Value, kind: Type) -> str:
     if kind.scale == 0:
         return f"CAST({value} AS HUGEINT)"
     return f"CAST(replace(CAST({value} AS VARCHAR), '.', '') AS HUGEINT)"
-
-
-def number_constant(literal: str) -> Decimal:
-    return Decimal(literal)
 
 
 SPECIAL: dict[str, Special] = {
@@ -598,4 +592,3 @@ SPECIAL: dict[str, Special] = {
     "floor": rounding("floor"),
     "mod": mod,
 }
-__all__ = ["INTERVAL_DAY", "SPECIAL", "TIMESTAMPTZ", "Refused", "Special"]
