@@ -24,7 +24,7 @@ export function lineChart({ labels, series, label, unit = number, tall }) {
   return canvasOf(label, tall, (palette) => ({
     type: "line",
     data: { labels, datasets: series.map((one, index) => lineOf(one, index, series, palette)) },
-    options: cartesian(palette, { unit, legend: series.length > 1, labels }),
+    options: cartesian(palette, { unit, legend: series.length > 1, whole: areWhole(series) }),
   }));
 }
 
@@ -43,7 +43,7 @@ export function barChart({ labels, series, label, unit = number, horizontal, tal
     return {
       type: "bar",
       data: { labels, datasets },
-      options: cartesian(palette, { unit, legend: series.length > 1, horizontal, stacked, labels }),
+      options: cartesian(palette, { unit, legend: series.length > 1, horizontal, stacked, whole: areWhole(series) }),
     };
   });
 }
@@ -127,10 +127,10 @@ function lineOf(one, index, series, palette) {
   };
 }
 
-function cartesian(palette, { unit, legend, horizontal, stacked }) {
+function cartesian(palette, { unit, legend, horizontal, stacked, whole }) {
   const values = {
     beginAtZero: true, stacked, border: { display: false }, grid: { color: palette.line, drawTicks: false },
-    ticks: { color: palette.muted, maxTicksLimit: 6, padding: 8, callback: (value) => short(value) },
+    ticks: { color: palette.muted, maxTicksLimit: 6, padding: 8, precision: whole ? 0 : undefined, callback: (value) => short(value) },
   };
   const names = {
     stacked, border: { color: palette.line }, grid: { display: false },
@@ -144,7 +144,7 @@ function cartesian(palette, { unit, legend, horizontal, stacked }) {
     scales: horizontal ? { x: values, y: names } : { x: names, y: values },
     plugins: {
       legend: {
-        display: Boolean(legend), align: "start",
+        display: Boolean(legend), position: "bottom", align: "start",
         labels: { color: palette.ink, boxWidth: 12, boxHeight: 12, useBorderRadius: true, borderRadius: 3, padding: 14 },
       },
       tooltip: tooltip(palette, {
@@ -152,6 +152,10 @@ function cartesian(palette, { unit, legend, horizontal, stacked }) {
       }),
     },
   };
+}
+
+function areWhole(series) {
+  return series.every(({ values }) => values.every((value) => value === null || Number.isInteger(value)));
 }
 
 function tooltip(palette, callbacks) {

@@ -2,6 +2,7 @@
 
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+const hundredth = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
 const fine = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 6 });
 const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
@@ -21,7 +22,9 @@ export function number(value) {
 }
 
 export function short(value) {
-  return isNumber(value) ? (Math.abs(value) < 10_000 ? tenth.format(value) : compact.format(value)) : NOTHING;
+  if (!isNumber(value)) return NOTHING;
+  const size = Math.abs(value);
+  return (size < 10 ? hundredth : size < 10_000 ? tenth : compact).format(value);
 }
 
 export function share(value) {

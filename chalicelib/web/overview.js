@@ -3,7 +3,7 @@
 import { heatMap, lineChart } from "./charts.js";
 import { h, replace } from "./dom.js";
 import { count, hours, share } from "./format.js";
-import { chartOf, faultBox, reportPanel, sqlDetails } from "./panel.js";
+import { chartOf, emptyState, faultBox, reportPanel, sqlDetails } from "./panel.js";
 import { rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
 import { listeners, selectors } from "./selectors.js";
@@ -40,7 +40,7 @@ function panels(signal) {
     reportPanel({
       report: "discovery", title: "Discovery", hint: "Artists new to you", wide: "third", signal, tall: 236,
       empty: "No artist was heard for the first time in this period.",
-      view: (result) => chartOf(result, { kind: "bar", x: "month", y: "new_artists" }, "Artists heard for the first time, by month"),
+      view: discovery,
     }),
     tops("top_artists", "Top artists", "artist", signal, {
       name: ({ artist }) => artist, args: ({ artist }) => [artist],
@@ -114,6 +114,11 @@ export function clock({ records }) {
     value: (x, y) => known.get(`${x} ${y + 1}`),
     describe: (hour, weekday, plays) => `${weekday} ${hour.padStart(2, "0")}:00 – ${count(plays)} plays`,
   });
+}
+
+function discovery(result) {
+  if (!result.records.some((row) => row.new_artists > 0)) return emptyState("No artist was heard for the first time in this period.");
+  return chartOf(result, { kind: "bar", x: "month", y: "new_artists" }, "Artists heard for the first time, by month");
 }
 
 function welcome() {
