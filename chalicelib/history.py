@@ -19,9 +19,9 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -284,18 +284,24 @@ def kept_rows(path: Path, folder: Path) -> Staged:
 def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: ImportSummary, fresh: Spool) -> None:
     """Write the observations that nobody has made yet, and the rejected rows. ``fresh`` gets those observations."""
     generation = lake.generation()
-    for month in staged.spool.months():
-        observed = observed_in(staged, month, user)
-        file = observed["file"].to_numpy()
-        there = known_ids(lake, generation, month)
-        again = pc.is_in(observed["play_id"], value_set=there).to_numpy(zero_copy_only=False)
-        again = again | pd.Series(observed["play_id"].to_pylist()).duplicated().to_numpy()
-        for number, count in enumerate(np.bincount(file[again], minlength=len(summary.files)).tolist()):
-            summary.files[number].known += count
-        new = observed.filter(pa.array(~again))
-        if new.num_rows:
-            fresh.add(month, new.select(FRESH.names))
-            write_observations(lake, staged, user, month, observed)
+    with ThreadPoolExecutor(plays.WRITERS) as writers:
+        writing: deque[Future[str]] = deque()
+        for month in staged.spool.months():
+            observed = observed_in(staged, month, user)
+            file = observed["file"].to_numpy()
+            there = known_ids(lake, generation, month)
+            again = pc.is_in(observed["play_id"], value_set=there).to_numpy(zero_copy_only=False)
+            again = again | pd.Series(observed["play_id"].to_pylist()).duplicated().to_numpy()
+            for number, count in enumerate(np.bincount(file[again], minlength=len(summary.files)).tolist()):
+                summary.files[number].known += count
+            new = observed.filter(pa.array(~again))
+            if new.num_rows:
+                fresh.add(month, new.select(FRESH.names))
+                writing.append(writers.submit(write_observations, lake, staged, user, month, observed))
+            while len(writing) > plays.WRITERS:
+                writing.popleft().result()
+        for written in writing:
+            written.result()
     if staged.newest:
         write_rejects(lake, staged, user, raw_key)
 

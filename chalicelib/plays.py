@@ -35,8 +35,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -55,8 +57,9 @@ if TYPE_CHECKING:
     from chalicelib.listens import Decided
 
 GRACE = timedelta(hours=1)  # a superseded resolution stays that long; queries take at most half an hour
-BATCH_ROWS = 50_000  # observations worked out together, about 80 MB
+BATCH_ROWS = 30_000  # observations worked out together, about 50 MB
 MOST_TRIES = 20  # times a month is worked out again because somebody else was faster
+WRITERS = 4  # files written at once: a write waits for the disk or the network
 MOST_WANTED = 50_000  # tracks
 WANTED_TRACKS = STATE + "wanted-tracks.json"
 COLUMNS = [column.name for column in PLAYS.columns]
@@ -95,15 +98,17 @@ def resolve(
     wanted = sorted(known if months is None else with_neighbours(months) & known)
     written: list[str] = []
     done = 0
-    for batch in batches(lake, generation, wanted):
-        if seen:
-            seen(batch)
-        for month in batch.months:
-            written += write_month(lake, generation, batch, month)
-            remove_superseded(lake, generation, month, clock())
-        done += len(batch.months)
-        if progress:
-            progress(done, len(wanted))
+    moment = clock()
+    with ThreadPoolExecutor(WRITERS) as writers:
+        for batch in batches(lake, generation, wanted):
+            if seen:
+                seen(batch)
+            write = partial(write_month, lake, generation, batch, moment)
+            for keys in writers.map(write, batch.months):
+                written += keys
+            done += len(batch.months)
+            if progress:
+                progress(done, len(wanted))
     return written
 
 
@@ -165,7 +170,7 @@ OBSERVED = arrow_schema(PLAYS)
 def read_parquet(lake: Lake, key: str, schema: pa.Schema = OBSERVED) -> pa.Table:
     """The columns of ``schema``; those that an old file lacks are null."""
     file = pq.ParquetFile(BytesIO(lake.store.read(key)))
-    table = file.read([name for name in schema.names if name in file.schema_arrow.names])
+    table = file.read([name for name in schema.names if name in file.schema_arrow.names], use_threads=False)
     columns = [
         table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
         for field in schema
@@ -176,8 +181,9 @@ def read_parquet(lake: Lake, key: str, schema: pa.Schema = OBSERVED) -> pa.Table
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def write_month(lake: Lake, generation: str, batch: Batch, month: str) -> list[str]:
+def write_month(lake: Lake, generation: str, batch: Batch, moment: datetime, month: str) -> list[str]:
     """Write the listens of a month unless they are what is there; work them out again when somebody was faster."""
+    remove_superseded(lake, generation, month, moment)
     for _ in range(MOST_TRIES):
         number = batch.highest[month]
         listens = batch.listens_of(month)
@@ -266,7 +272,7 @@ def write_wanted(lake: Lake, generation: str | None = None) -> int:
     generation = generation or lake.generation()
     counted = [NO_COUNTS]
     for key in files_in_force(lake, generation):
-        columns = pq.ParquetFile(BytesIO(lake.store.read(key))).read(["item_id", "item_type"])
+        columns = pq.ParquetFile(BytesIO(lake.store.read(key))).read(["item_id", "item_type"], use_threads=False)
         tracks = columns.filter(pc.equal(columns["item_type"], "track"))["item_id"].drop_null()
         counts = pc.value_counts(tracks)
         counted.append(pa.table([counts.field(0), counts.field(1)], schema=NO_COUNTS.schema))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,6 +58,7 @@ class Spool:
         self._rows = 0
         self._batches: dict[str, list[int]] = defaultdict(list)
         self._written = 0
+        self._reader: Any = None
         self._sink = pa.OSFile(str(path), "wb")
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         self._writer = pa.ipc.new_file(self._sink, schema, options=options)
@@ -89,9 +90,10 @@ class Spool:
         """The rows of a month, in the order in which they were added."""
         if month not in self._batches:
             return self._schema.empty_table()
-        with pa.OSFile(str(self._path), "rb") as source:
-            reader = pa.ipc.open_file(source)
-            return pa.Table.from_batches([reader.get_batch(number) for number in self._batches[month]], self._schema)
+        if self._reader is None:
+            self._reader = pa.ipc.open_file(pa.OSFile(str(self._path), "rb"))
+        numbers = self._batches[month]
+        return pa.Table.from_batches([self._reader.get_batch(number) for number in numbers], self._schema)
 
 
 @dataclass(slots=True)

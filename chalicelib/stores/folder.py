@@ -68,10 +68,11 @@ class FolderStore:
         path.unlink()
 
     def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
-        with self._lock(), self._scratch_file() as path:
-            self._require(key, if_match)
+        with self._scratch_file() as path:
             write_durably(path, data)
-            return self._publish(path, key)
+            with self._lock():
+                self._require(key, if_match)
+                return self._publish(path, key)
 
     def delete(self, keys: Iterable[str], *, if_match: str | None = None) -> None:
         if if_match is not None:
