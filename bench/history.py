@@ -187,6 +187,7 @@ def time_reports(work: Path) -> None:
     from chalicelib import reporting
     from chalicelib.engine import open_engine
     from chalicelib.lake import open_lake
+    from chalicelib.plays import files_in_force
     from chalicelib.settings import Settings
 
     settings = Settings(lake_url=str(work / "lake"), query_reuse=0.0)
@@ -194,13 +195,13 @@ def time_reports(work: Path) -> None:
     engine = open_engine(settings, lake)
     fill_details(lake)
     bare = duck()
-    parquet = f"read_parquet('{work}/lake/transformed/*/plays_resolved/*/*.parquet')"
+    in_force = [lake.store.location(key) for key in files_in_force(lake, lake.generation())]
+    parquet = f"read_parquet({in_force})"
     whole = "SELECT artist_name, count(*), sum(ms_played) FROM {} GROUP BY 1 ORDER BY 2 DESC LIMIT 20"
     by_hour = "SELECT hour(timezone('Europe/Berlin', timezone('UTC', ended_at))), count(*) FROM {} GROUP BY 1"
     for name, sql in (("artists", whole), ("hours", by_hour)):
-        print(
-            f"  {'bare DuckDB: ' + name:<34}{best(lambda sql=sql: bare.execute(sql.format(parquet)).fetchall()):>8.2f} s"
-        )  # type: ignore[misc]
+        seconds = best(partial(fetched, bare, sql.format(parquet)))
+        print(f"  {'bare DuckDB: ' + name:<34}{seconds:>10.2f}")
     print(f"  {'report, over all years, Berlin':<34}{'median s':>10}{'rows':>8}")
     values = {"period": "all", "timezone": "Europe/Berlin"}
     slow = []

@@ -437,7 +437,7 @@ rows = st.lists(damaged | times.map(lambda ts: {**GOOD[0], "ts": ts}) | values, 
 
 
 @given(rows)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_row_of_a_damaged_export_is_accounted_for(
     tmp_path_factory: pytest.TempPathFactory, content: list[Any]
 ) -> None:
@@ -452,7 +452,7 @@ def test_every_row_of_a_damaged_export_is_accounted_for(
 
 
 @given(st.binary(max_size=80), st.integers(0, 400))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_damage_to_the_bytes_is_refused_or_accounted_for(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int
 ) -> None:

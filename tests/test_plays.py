@@ -240,7 +240,7 @@ def histories(draw: st.DrawFn) -> tuple[Rows, Rows, list[Any]]:
 
 
 @given(histories(), st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_order_of_observations_does_not_matter(
     tmp_path: Path, history: tuple[Rows, Rows, list[Any]], shuffler: random.Random
 ) -> None:
@@ -256,7 +256,7 @@ def test_the_order_of_observations_does_not_matter(
 
 
 @given(histories())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_listen_is_lost_and_none_is_told_by_a_poorer_report_than_there_is(
     tmp_path: Path, history: tuple[Rows, Rows, list[Any]]
 ) -> None:
