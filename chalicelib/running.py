@@ -166,7 +166,7 @@ class Run:
         if outcome.entry is not None:
             self._take(place, request, outcome)
         if outcome.error is not None:
-            self._trouble(place, request, outcome.error)
+            self._trouble(place, request, outcome.error, answered=outcome.entry is not None)
         self._tell("call", place.record.source, request.call.template)
 
     def _take(self, place: Place, request: Request, outcome: Outcome) -> None:
@@ -184,8 +184,8 @@ class Run:
             self.record.holes.append(taken.hole)
             logger.warning("plays between %(after)s and %(before)s may be lost", taken.hole)
 
-    def _trouble(self, place: Place, request: Request, error: LakeError) -> None:
-        """What an error means for the rest of the run."""
+    def _trouble(self, place: Place, request: Request, error: LakeError, *, answered: bool) -> None:
+        """What an error means for the rest of the run; ``answered``: it is Spotify's lasting word on one thing."""
         self.view.given_up.add(request.listing)
         if isinstance(error, EndpointRemoved):
             logger.warning("%s", error.message)
@@ -194,19 +194,17 @@ class Run:
                 place.record.error = error.as_json()["error"]
         elif isinstance(error, WaitUntil):
             logger.warning("%s", error.message)
-        elif isinstance(error, AuthorizationEnded):
+        elif isinstance(error, AuthorizationEnded) and request.user is not None:
             self._lose_listener(request.user, error)
         elif isinstance(error, MissingCredentials):
             self.fatal = self.fatal or error
-        elif error.details.get("status") == 404 or (
-            error.details.get("status") == 403 and "/" in request.call.template
-        ):
-            logger.info("%s", error.message)  # one thing that is gone or not ours, not the source
+        elif answered:
+            logger.info("%s", error.message)
         else:
             place.record.error = error.as_json()["error"]
             logger.warning("%s", error.message)
 
-    def _lose_listener(self, user: str | None, error: AuthorizationEnded) -> None:
+    def _lose_listener(self, user: str, error: AuthorizationEnded) -> None:
         """Nothing more is asked for a listener whose authorisation has ended; one clear error says so."""
         if user not in self.view.listeners:
             return

@@ -204,6 +204,20 @@ def test_an_endpoint_that_is_taken_away_is_remembered_and_done_without(tmp_path:
         assert made.sandbox.calls.by_endpoint["GET /browse/new-releases"] == 0
 
 
+def test_an_app_that_is_refused_everything_for_a_while_takes_nothing_for_gone(tmp_path: Path) -> None:
+    with world(tmp_path, concurrency=1) as made:
+        fault = made.sandbox.faults.add("server_error", status=403)
+        record = made.run()
+        assert fault.struck == record.calls <= 3 * 8, "each group of endpoints is given up once"
+        assert record.state == "partial"
+        made.sandbox.faults.clear()
+        assert made.run().state == "succeeded"
+        everything = contents(made.lake)
+    with world(tmp_path / "alone", concurrency=1) as alone:
+        alone.run()
+        assert everything == contents(alone.lake)
+
+
 def test_a_hole_in_the_listening_history_is_recorded_with_its_times(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         first = made.run(sources=["recently_played"])

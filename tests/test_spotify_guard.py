@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import (
+    AuthorizationEnded,
     EndpointRemoved,
     QuotaExceeded,
     RateLimited,
@@ -143,7 +144,6 @@ def test_an_expired_token_is_rejected_and_one_that_is_only_missed_is_not() -> No
         ((404, {"error": "a text"}), 1),
         (error(401, "Valid user authentication required"), 3),
         (error(403, "Insufficient client scope"), 3),
-        (error(403, "Check settings on developer.spotify.com/dashboard, the user may not be registered."), 3),
     ],
 )
 def test_a_lasting_no_is_believed(refusal: Any, attempts: int) -> None:
@@ -153,6 +153,13 @@ def test_a_lasting_no_is_believed(refusal: Any, attempts: int) -> None:
     assert isinstance(refused.value.error, SpotifyRefused)
     assert refused.value.reply.status == refusal[0]
     assert spotify.calls == attempts
+
+
+def test_a_listener_whom_the_app_does_not_have_is_told_from_a_refused_thing() -> None:
+    said = "Check settings on developer.spotify.com/dashboard, the user may not be registered."
+    with pytest.raises(Refused) as refused:
+        gate(Time()).ask(Spotify([error(403, said)] * 10), ALBUM, Tally())
+    assert isinstance(refused.value.error, AuthorizationEnded)
 
 
 def test_an_endpoint_that_development_mode_lacks_is_believed_at_once() -> None:

@@ -132,7 +132,7 @@ def credentials(settings: Settings, secrets: SecretStore) -> Credentials:
 
 def listeners(secrets: SecretStore) -> list[Listener]:
     """Everybody who has logged in, in the order of their user ids."""
-    stored = (secrets.read(name) for name in secrets.names() if name.startswith(LISTENER))
+    stored = (secrets.read(name) for name in secrets.names(LISTENER))
     return sorted((Listener(**json.loads(text)) for text in stored if text), key=lambda listener: listener.user_id)
 
 

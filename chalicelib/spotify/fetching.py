@@ -14,8 +14,6 @@ from chalicelib.spotify.client import Reply
 from chalicelib.spotify.guard import Caller, Guard, Refused, Stopped, Tally, message_of
 from chalicelib.spotify.reading import SHORT_PAGE, Request
 
-LASTING = (400, 403, 404)  # refusals that are answers in themselves, where they are not about the listener
-
 
 @dataclass(slots=True)
 class Outcome:
@@ -29,6 +27,15 @@ class Outcome:
     document: dict[str, Any] | None = None
     error: LakeError | None = None
     stopped: str | None = None
+
+
+def lasting(request: Request, reply: Reply) -> bool:
+    """Whether a refusal is an answer in itself: one thing is gone or not ours. Any other is about the app, the
+    listener or our asking, and says nothing of what was asked for."""
+    one_thing = "{id}" in request.call.template
+    if reply.status == 403:
+        return request.call.template.startswith("playlists/") and message_of(reply) == "Forbidden"
+    return one_thing and reply.status in (400, 404)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,8 @@ class Fetcher:
             return self._taken_down(Outcome(tally, Entry(note=note), error=error))
         if message_of(reply) == "Invalid limit" and call.arguments.get("limit", 0) > SHORT_PAGE:
             return self._taken_down(Outcome(tally, Entry(note={"limits": {call.template: SHORT_PAGE}})))
-        if reply.status not in LASTING or call.template.startswith("me/"):
+        if not lasting(request, reply):
+            self.guard.unavailable.setdefault(call.group, error.message)
             return Outcome(tally, error=error)
         return self._taken_down(
             Outcome(tally, Entry(self._answer(request, reply), {"of": request.listing}), error=error)

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from chalicelib.clock import Clock, Sleep
 from chalicelib.errors import (
+    AuthorizationEnded,
     EndpointRemoved,
     LakeError,
     QuotaExceeded,
@@ -217,6 +218,11 @@ class Guard:
             return SpotifyUnavailable(f"Spotify answered {reply.status} to {call.template}")
         if reply.status == 403 and said == "Forbidden" and not call.template.startswith("playlists/"):
             return EndpointRemoved(f"Spotify does not offer {call.template} to this app", endpoint=call.template)
+        if reply.status == 403 and "not be registered" in said:
+            return AuthorizationEnded(
+                "Spotify does not count this listener among the app's users: add the account under User Management "
+                "at https://developer.spotify.com/dashboard"
+            )
         return SpotifyRefused(f"Spotify answered {reply.status} to {reply.endpoint}: {said}", status=reply.status)
 
     def _too_many(self, call: Call, reply: Reply) -> WaitUntil:
