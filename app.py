@@ -49,7 +49,7 @@ def run_extraction(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 @app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/spotify/", suffix=".gz")
 def transform(event: S3Event) -> dict[str, Any]:
-    return events.transform(service, event.key)
+    return events.transform(service, event.key, event.to_dict().get("generation"))
 
 
 @app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/runs/", suffix=".json")

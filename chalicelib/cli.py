@@ -146,6 +146,7 @@ def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None)
 def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: str | None) -> None:
     """Transform raw objects: those named, or those not transformed yet, or --all."""
     from chalicelib import pipeline
+    from chalicelib.remote import remote_transform
 
     if everything and keys:
         raise click.UsageError("name keys or say --all, not both")
@@ -155,7 +156,8 @@ def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: st
     with Progress("transform") as progress:
         if everything:
             with closing(service.engine()) as engine:
-                generation = pipeline.rebuild(service.lake, engine.publish, since, progress)
+                remote = remote_transform(service.settings)
+                generation = pipeline.rebuild(service.lake, engine.publish, since, progress, remote)
             click.echo(f"every table is rebuilt: generation {generation}")
         elif keys:
             for key in keys:

@@ -47,10 +47,14 @@ def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] |
     return {"run_id": record.run_id, "state": record.state}
 
 
-def transform(service: Service, event_key: str) -> dict[str, Any]:
-    """Turn one raw object into rows."""
+def transform(service: Service, event_key: str, generation: str | None = None) -> dict[str, Any]:
+    """Turn one raw object into rows; of another ``generation`` than the one in force when a rebuild asks for it."""
     from chalicelib.pipeline import transform_key
+    from chalicelib.transform import drive
 
+    if generation is not None:
+        drive(service.lake.in_generation(generation), lake_key(service.settings, event_key))
+        return {"key": event_key, "generation": generation}
     began = time.monotonic()
     with watching.watched(service.settings, service.lake):
         report = transform_key(service.lake, lake_key(service.settings, event_key))

@@ -43,9 +43,16 @@ def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None) -
 
 
 def rebuild(
-    lake: Lake, publish: Callable[[str], None], since: str | None = None, progress: Progress | None = None
+    lake: Lake,
+    publish: Callable[[str], None],
+    since: str | None = None,
+    progress: Progress | None = None,
+    remote: Callable[[str, str], None] | None = None,
 ) -> str:
-    """Build every table anew from raw, beside those in force, and ``publish`` them; answers the generation."""
+    """Build every table anew from raw, beside those in force, and ``publish`` them; answers the generation.
+
+    With ``remote`` each raw object is transformed by a call of it (see remote.py) instead of here.
+    """
     from chalicelib import history, transform
     from chalicelib.plays import resolve
 
@@ -53,7 +60,7 @@ def rebuild(
         history.rebuild(lake.in_generation(generation))
         publish(generation)
 
-    generation = transform.rebuild(lake, complete_and_publish, since, progress=progress)
+    generation = transform.rebuild(lake, complete_and_publish, since, progress=progress, remote=remote)
     resolve(lake)  # what arrived meanwhile
     return generation
 
