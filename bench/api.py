@@ -12,6 +12,7 @@ import argparse
 import http.client
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -237,6 +238,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended too
     with tempfile.TemporaryDirectory() as folder:
         fill(Path(folder))
         with LakeServer(Path(folder), {"REQUESTS_PER_MINUTE": "1000000"}) as server:
