@@ -34,6 +34,7 @@ from chalicelib.spotify.client import Reply
 
 MOST_ATTEMPTS = 8  # of one call; at 20 % faults one call in 400,000 stays unanswered
 MOST_DENIALS = 3  # 401 or 403 answers of one call before they are believed
+DENIALS = {"Forbidden": 2, "Access token missing": 5, "Premium required": 5}  # the last two come to good tokens, too
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 4.0  # s, between attempts
 DEFAULT_WAIT = 2.0  # s, when a 429 does not say how long
 RESERVE = 8.0  # s kept for packing, saving and ending the run; of a short run, a fifth
@@ -249,7 +250,7 @@ class Guard:
         """A good token gets the odd 401 or 403: ask again before believing it, with another token after a 401."""
         if isinstance(fault, EndpointRemoved) and fault.details["endpoint"] in NOT_IN_DEVELOPMENT:
             raise Refused(fault, reply)
-        if denials >= (2 if message_of(reply) == "Forbidden" else MOST_DENIALS):
+        if denials >= DENIALS.get(message_of(reply), MOST_DENIALS):
             raise Refused(fault, reply)
         if reply.status == 401 and (denials > 1 or message_of(reply) != "Access token missing"):
             caller.reject(reply.token)
