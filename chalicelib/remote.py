@@ -22,7 +22,8 @@ class RemoteTransform:
     to quarantine is no failure.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, functions: Any = None) -> None:
+        self._functions = functions  # a client of Lambda; the process's own by default
         self._function = settings.transform_function
         self._bucket, self._prefix = bucket_and_prefix(settings.lake_url)
 
@@ -32,7 +33,8 @@ class RemoteTransform:
         place = {"bucket": {"name": self._bucket}, "object": {"key": quote_plus(self._prefix + key, safe="/")}}
         event = {"Records": [{"s3": place}], "generation": generation}
         with lake_errors(f"call {self._function}", key=key):
-            answer = client("lambda").invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
+            functions = self._functions or client("lambda")
+            answer = functions.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
         said: Any = json.loads(answer["Payload"].read() or b"null")
         if answer.get("FunctionError"):
             raise StorageFailed(f"{self._function} failed on {key}: {said.get('errorMessage', said)}", key=key)
