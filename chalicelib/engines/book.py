@@ -25,6 +25,7 @@ from chalicelib.lake import RESULTS, Lake
 
 QUERY_ID = re.compile(r"\d{8}T\d{2}\d{10}Z-[0-9a-f]{16}")
 OWNERS = "owners"
+SCRATCH = ".spill"
 LEFT_BEHIND = {"code": "query_failed", "message": "the process that ran it ended; start it again", "details": {}}
 
 
@@ -138,9 +139,15 @@ class QueryBook:
         for name in list_names(self._folder / OWNERS):
             if name != self.owner and not self.alive(name):
                 (self._folder / OWNERS / name).unlink(missing_ok=True)
+                shutil.rmtree(self.scratch(name), ignore_errors=True)
+
+    def scratch(self, owner: str) -> Path:
+        """Where a process's queries spill what does not fit in memory."""
+        return self._folder / SCRATCH / owner
 
     def close(self) -> None:
         if self._lock:
+            shutil.rmtree(self.scratch(self.owner), ignore_errors=True)
             (self._folder / OWNERS / self.owner).unlink(missing_ok=True)
             self._lock.close()
             self._lock = None

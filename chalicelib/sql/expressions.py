@@ -547,8 +547,8 @@ class Expressions:
         try:
             return special.SPECIAL[name](arguments)
         except special.Refused as error:
-            place = node.expressions[error.at] if node.expressions else node
-            return self.statement.refuse(place if error.at else node, f"{name}: {error}")
+            place = node if error.at is None else node.expressions[error.at]
+            return self.statement.refuse(place, f"{name}: {error}")
 
     def formed(self, node: exp.Anonymous, name: str, known: list[Form], scope: Scope) -> tuple[Value, Form]:
         written, distinct, order = aggregate_parts(node)
@@ -702,7 +702,7 @@ def type_of_value(given: Any) -> Type | None:
     if isinstance(given, bool):
         return BOOLEAN
     if isinstance(given, int):
-        return INTEGER if abs(given) < 2**31 else BIGINT if abs(given) < 2**63 else None
+        return INTEGER if abs(given) < 2**31 else BIGINT if -(2**63) <= given < 2**63 else None
     if isinstance(given, float):
         return DOUBLE
     if isinstance(given, str):

@@ -33,9 +33,9 @@ TIMES = ("date", "timestamp", "timestamptz")
 
 
 class Refused(ValueError):
-    """What is wrong, and which argument it is."""
+    """What is wrong, and with which argument (None: with the call)."""
 
-    def __init__(self, message: str, at: int = 0) -> None:
+    def __init__(self, message: str, at: int | None = None) -> None:
         super().__init__(message)
         self.at = at
 
