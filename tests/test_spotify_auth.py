@@ -241,6 +241,12 @@ def test_login_asks_for_reading_only(made: World) -> None:
     assert len(query["state"][0]) >= 32
 
 
+@pytest.mark.parametrize("kind", ["server_error", "reset", "html", "unauthorized_once", "forbidden_once"])
+def test_a_passing_fault_does_not_spoil_a_login(made: World, kind: str) -> None:
+    made.sandbox.faults.add(kind, endpoint="/me", count=1)
+    assert login(made.settings, made.secrets, open_url=get, clock=made.clock)
+
+
 def test_a_listener_who_declines_changes_nothing(made: World) -> None:
     with pytest.raises(SpotifyRefused, match="access_denied"):
         login(made.settings, made.secrets, open_url=lambda url: get(url + "&deny=1"), clock=made.clock)

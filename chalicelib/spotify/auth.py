@@ -7,11 +7,13 @@ Spotify ends an authorisation six months after the listener gave it, whatever is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import secrets as randomness
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from chalicelib.clock import Clock, now, parse_rfc3339, rfc3339
+from chalicelib.clock import Clock, Sleep, now, parse_rfc3339, rfc3339
 from chalicelib.errors import (
     AuthorizationEnded,
     Conflict,
@@ -47,6 +49,7 @@ AUTHORIZATION_MONTHS = 6  # Spotify, all apps since 2026-07-20
 WARNING_DAYS = 30
 MOST_LISTENERS = 5  # users of a development-mode app
 EARLY = timedelta(seconds=60)  # a token is renewed this long before it expires
+WHO_ATTEMPTS = 4
 LOGIN_SECONDS = 300.0  # time a person has to agree
 LOGIN = "run `python -m chalicelib login`"
 
@@ -378,21 +381,24 @@ def remember(settings: Settings, secrets: SecretStore, reply: Mapping[str, Any],
     return user_id
 
 
-def who(settings: Settings, token: str, clock: Clock) -> dict[str, Any]:
+def who(settings: Settings, token: str, clock: Clock, sleep: Sleep = time.sleep) -> dict[str, Any]:
     """Spotify's ``/me`` for a token. Only the ids in it are kept: the rest is personal and nobody's business here."""
     from chalicelib.spotify.client import Session, Spotify
 
-    session = Session(1)
+    session, said = Session(1), "did not answer"
     try:
         spotify = Spotify(settings.spotify_api_url, FixedToken(token), session, clock)
-        for _ in range(4):  # a valid token now and then gets a 401 or 403
-            reply = spotify.call("me", {}, seconds=settings.call_timeout)
-            if reply.status == 200 and reply.document and reply.document.get("id"):
-                return reply.document
+        for attempt in range(WHO_ATTEMPTS):  # a valid token now and then gets a 401 or 403
+            sleep(attempt * 0.5)
+            with contextlib.suppress(SpotifyUnavailable):
+                reply = spotify.call("me", {}, seconds=settings.call_timeout)
+                if reply.status == 200 and reply.document and reply.document.get("id"):
+                    return reply.document
+                said = f"answered {reply.status}"
     finally:
         session.close()
     raise SpotifyRefused(
-        f"Spotify answered {reply.status} when asked who logged in; is this account among the app's users "
+        f"Spotify {said} when asked who logged in; is this account among the app's users "
         "(https://developer.spotify.com/dashboard, User Management)?"
     )
 
