@@ -29,6 +29,7 @@ from chalicelib.spotify.fetching import Fetcher
 from chalicelib.spotify.guard import RESERVE, Caller, Guard
 from chalicelib.spotify.readers import reader_of
 from chalicelib.spotify.reading import View
+from chalicelib.spotify.tokens import LOGIN, Credentials
 from chalicelib.state import wanted_tracks
 
 
@@ -117,7 +118,7 @@ def warnings_of(secrets: SecretStore, clock: Clock) -> list[str]:
 
 
 def not_logged_in() -> MissingCredentials:
-    return MissingCredentials(f"nobody has logged in, so no listener's own data is read: {auth.LOGIN}")
+    return MissingCredentials(f"nobody has logged in, so no listener's own data is read: {LOGIN}")
 
 
 def guard_of(
@@ -161,7 +162,7 @@ def places_of(declared: list[Source], view: View, record: RunRecord) -> list[Pla
 class Clients:
     """Spotify as the app and as each listener sees it, over one pool of connections."""
 
-    def __init__(self, settings: Settings, app: auth.Credentials, secrets: SecretStore, clock: Clock) -> None:
+    def __init__(self, settings: Settings, app: Credentials, secrets: SecretStore, clock: Clock) -> None:
         self._session = Session(settings.concurrency)
         api_url = settings.spotify_api_url
         self._app: Caller = Spotify(api_url, auth.AppTokens(settings, app, clock=clock), self._session, clock)

@@ -33,16 +33,15 @@ from chalicelib.settings import Settings
 from chalicelib.spotify import auth
 from chalicelib.spotify.auth import (
     AppTokens,
-    Credentials,
     Listener,
     ListenerTokens,
-    TokenReply,
     authorizations,
     credentials,
     listener_secret,
     login,
     months_later,
 )
+from chalicelib.spotify.tokens import Credentials, TokenReply
 from tests.extraction import World, get, world
 
 APP = Credentials("id", "secret")

@@ -18,22 +18,21 @@ import webbrowser
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 from chalicelib.clock import Clock, Sleep, now, parse_rfc3339, rfc3339
 from chalicelib.errors import (
     AuthorizationEnded,
     Conflict,
-    InvalidSetting,
     MissingCredentials,
-    RateLimited,
     SpotifyRefused,
     SpotifyUnavailable,
 )
 from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
+from chalicelib.spotify.callback import CallbackServer
+from chalicelib.spotify.tokens import LOGIN, Credentials, TokenPost, TokenService, lifetime
 
 SCOPES = (
     "playlist-read-collaborative",
@@ -51,27 +50,6 @@ MOST_LISTENERS = 5  # users of a development-mode app
 EARLY = timedelta(seconds=60)  # a token is renewed this long before it expires
 WHO_ATTEMPTS = 4
 LOGIN_SECONDS = 300.0  # time a person has to agree
-LOGIN = "run `python -m chalicelib login`"
-
-TokenPost = Callable[[str, Mapping[str, str], tuple[str, str], float], "TokenReply"]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenReply:
-    """The token service's answer; ``document`` is empty where the body is not a JSON object."""
-
-    status: int
-    headers: Mapping[str, str]
-    document: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    client_id: str
-    client_secret: str
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.client_id!r}, ***)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,66 +242,6 @@ class ListenerTokens:
         return Listener(**json.loads(text))
 
 
-class TokenService:
-    """Spotify's token endpoint."""
-
-    def __init__(self, settings: Settings, app: Credentials, post: TokenPost | None) -> None:
-        self._url = f"{settings.spotify_accounts_url}/api/token"
-        self._seconds = settings.call_timeout
-        self._app = app
-        self._post = post or post_form
-
-    def ask(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """The reply to a grant. Raises AuthorizationEnded (invalid_grant), MissingCredentials (invalid_client),
-
-        SpotifyUnavailable, RateLimited and SpotifyRefused.
-        """
-        reply = self._post(self._url, form, (self._app.client_id, self._app.client_secret), self._seconds)
-        if reply.status == 200 and isinstance(reply.document.get("access_token"), str):
-            return reply.document
-        error = str(reply.document.get("error", ""))
-        if reply.status == 429:
-            seconds = retry_after(reply.headers) or 1.0
-            raise RateLimited("Spotify's token service asks to wait", not_before=now() + timedelta(seconds=seconds))
-        if reply.status >= 500 or reply.status == 200:
-            raise SpotifyUnavailable(f"Spotify's token service answered {reply.status}")
-        if error == "invalid_grant":
-            raise AuthorizationEnded(f"Spotify no longer takes this authorisation: {LOGIN}")
-        if error == "invalid_client":
-            raise MissingCredentials(
-                "Spotify does not know this app: check SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET", error=error
-            )
-        raise SpotifyRefused(f"Spotify's token service answered {reply.status} {error}".strip(), error=error)
-
-
-def lifetime(reply: Mapping[str, Any]) -> timedelta:
-    return timedelta(seconds=float(reply.get("expires_in") or 3600))
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a ``Retry-After`` header (names in lower case), None where it is missing or not a number."""
-    text = headers.get("retry-after", "").strip()
-    return float(text) if re.fullmatch(r"\d{1,9}(\.\d+)?", text) else None
-
-
-def post_form(url: str, form: Mapping[str, str], basic: tuple[str, str], seconds: float) -> TokenReply:
-    """POST to the token service. Raises SpotifyUnavailable when no answer arrives."""
-    import requests
-
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
-            response = session.post(url, data=dict(form), auth=basic, timeout=seconds, allow_redirects=False)
-    except requests.RequestException as error:
-        raise SpotifyUnavailable(f"Spotify's token service did not answer: {type(error).__name__}") from error
-    try:
-        document = response.json()
-    except ValueError:
-        document = {}
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return TokenReply(response.status_code, headers, document if isinstance(document, dict) else {})
-
-
 def login(
     settings: Settings,
     secrets: SecretStore,
@@ -415,69 +333,3 @@ class FixedToken:
 
     def __repr__(self) -> str:
         return "FixedToken(***)"
-
-
-class CallbackServer:
-    """Listens on the redirect URI until Spotify sends the browser back with a code for our ``state``."""
-
-    def __init__(self, redirect_uri: str, state: str) -> None:
-        place = urlsplit(redirect_uri)
-        if place.scheme != "http" or place.hostname != "127.0.0.1" or not place.port:
-            raise InvalidSetting(
-                f"SPOTIPY_REDIRECT_URI={redirect_uri!r} must be http://127.0.0.1:PORT/PATH: Spotify does not take "
-                "localhost, and this command must listen there"
-            )
-        self._path, self._state = place.path or "/", state
-        self._arrived = threading.Event()
-        self._query: dict[str, str] = {}
-        try:
-            self._server = HTTPServer((place.hostname, place.port), self._handler())
-        except OSError as error:
-            raise InvalidSetting(
-                f"port {place.port} of SPOTIPY_REDIRECT_URI is in use ({error.strerror}): free it or choose another"
-            ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> CallbackServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def wait(self, seconds: float) -> str:
-        """The authorisation code. Raises SpotifyRefused when the listener declines or nobody comes back."""
-        if not self._arrived.wait(seconds):
-            raise SpotifyRefused(f"nobody came back from Spotify's login page within {seconds:.0f} s")
-        if "code" not in self._query:
-            raise SpotifyRefused(f"Spotify did not authorise this app: {self._query.get('error', 'no code')}")
-        return self._query["code"]
-
-    def _take(self, path: str) -> tuple[int, str]:
-        place = urlsplit(path)
-        query = {name: values[0] for name, values in parse_qs(place.query).items()}
-        if place.path != self._path or not randomness.compare_digest(query.get("state", ""), self._state):
-            return 400, "This is not the answer to the login that was started. Nothing was changed."
-        self._query = query
-        self._arrived.set()
-        return 200, "Thank you. You can close this window."
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        take = self._take
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, words = take(self.path)
-                body = words.encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "text/plain; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """The path holds the code: it goes to no log."""
-
-        return Handler

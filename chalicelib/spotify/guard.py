@@ -29,8 +29,8 @@ from chalicelib.errors import (
     SpotifyUnavailable,
     WaitUntil,
 )
-from chalicelib.spotify.auth import retry_after
 from chalicelib.spotify.client import Reply
+from chalicelib.spotify.tokens import retry_after
 
 MOST_ATTEMPTS = 8  # of one call; at 20 % faults one call in 400,000 stays unanswered
 MOST_DENIALS = 3  # 401 or 403 answers of one call before they are believed
