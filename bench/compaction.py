@@ -1,4 +1,4 @@
-"""What compaction spares a query: a listener's year, fetched and transformed every hour, before and after.
+"""What compaction spares a query, and what a rebuild takes: a listener's year, fetched and transformed every hour.
 
 ``python -m bench.compaction [--runs 8760]``
 
@@ -26,7 +26,7 @@ from chalicelib.compact import compact
 from chalicelib.lake import Lake, answers_key
 from chalicelib.raw import Answer, pack
 from chalicelib.stores.folder import FolderStore
-from chalicelib.transform import transform_object
+from chalicelib.transform import rebuild, transform_object
 from sandbox.clock import Clock, instant
 from sandbox.shapes import EVERYWHERE, Shapes
 from sandbox.world import World
@@ -68,6 +68,10 @@ def main() -> int:
         print(f"compacted     {fewer_files:7,} files {less / 1e6:9.2f} MB read by the report")
         print(f"{raw / less:,.0f} x fewer bytes than raw JSON (at least {LEAST_BYTES} x)")
         print(f"{files / fewer_files:,.0f} x fewer files than uncompacted (at least {LEAST_FILES} x)")
+        for workers in (1, 2):
+            started = time.perf_counter()
+            rebuild(lake, lake.publish_generation, workers=workers)
+            print(f"rebuilt from raw by {workers} processes in {time.perf_counter() - started:.1f} s")
         return int(raw / less < LEAST_BYTES or files / fewer_files < LEAST_FILES)
 
 

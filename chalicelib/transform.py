@@ -34,7 +34,7 @@ from chalicelib.trends import earlier_runs
 
 MOST_ATTEMPTS = 5  # drives of one raw object after which it goes to quarantine
 REMOTE_AT_ONCE = 16  # invocations under way in a rebuild on AWS
-WORTH_PROCESSES = 32  # objects from which on a rebuild starts a process per core
+WORTH_PROCESSES = 200  # objects from which on a rebuild starts a process per core: each takes a second to start
 
 Progress = Callable[[int, int, str], None]  # objects done, of how many, the one at hand
 Remote = Callable[[str, str], None]  # transforms one key into one generation, somewhere else
@@ -172,8 +172,9 @@ def rebuild(
 
 def transformed_apart(target: Lake, keys: list[str], workers: int | None, remote: Remote | None) -> Iterator[str]:
     """Each key once it is transformed, by processes or by calls of ``remote``."""
-    workers = workers or os.cpu_count() or 1
-    if remote is None and (workers == 1 or len(keys) < WORTH_PROCESSES):
+    if workers is None:
+        workers = (os.cpu_count() or 1) if len(keys) >= WORTH_PROCESSES else 1
+    if remote is None and workers == 1:
         for key in keys:
             drive(target, key)
             yield key

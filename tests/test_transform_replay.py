@@ -58,13 +58,13 @@ def test_from_raw_alone_come_the_same_tables(lake: Lake) -> None:
 
 
 def test_processes_share_a_rebuild(lake: Lake) -> None:
-    fill(lake, 40)
+    fill(lake, 12)
     transform_pending(lake)
     before = contents(lake)
     seen: list[tuple[int, int]] = []
     rebuild(lake, lake.publish_generation, workers=2, progress=lambda done, total, key: seen.append((done, total)))
     assert contents(lake) == before
-    assert seen == [(number, 40) for number in range(1, 41)]
+    assert seen == [(number, 12) for number in range(1, 13)]
 
 
 class Interrupted(Exception):
