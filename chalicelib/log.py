@@ -113,4 +113,5 @@ def set_up(
     target = logger or logging.getLogger()
     target.handlers[:] = [handler]
     target.setLevel(level)
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # tells at INFO where it found each endpoint
     return handler

@@ -35,8 +35,8 @@ class SecretStore(Protocol):
 
     def write(self, name: str, value: str) -> None: ...
 
-    def names(self) -> list[str]:
-        """The names of all secrets, sorted."""
+    def names(self, prefix: str = "") -> list[str]:
+        """The names of all secrets that start with ``prefix``, sorted."""
 
     def delete(self, name: str) -> None:
         """Delete; an absent secret is no error."""
@@ -92,10 +92,11 @@ class SecretFolder:
         except OSError as error:
             raise StorageFailed(f"cannot write secret {name} in {self.root}: {error.strerror}", name=name) from error
 
-    def names(self) -> list[str]:
+    def names(self, prefix: str = "") -> list[str]:
         if not self.root.is_dir():
             return []
-        return sorted(path.name for path in self.root.iterdir() if not path.name.startswith((SCRATCH, LOCK)))
+        found = (path.name for path in self.root.iterdir() if not path.name.startswith((SCRATCH, LOCK)))
+        return sorted(name for name in found if name.startswith(prefix))
 
     def delete(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)

@@ -67,8 +67,10 @@ class ManagedSecrets:
     def write(self, name: str, value: str) -> None:
         self._change(group_of(name), lambda document: document | {name: value})
 
-    def names(self) -> list[str]:
-        return sorted(name for group in (API, SPOTIFY) for name in self._load(group)[0])
+    def names(self, prefix: str = "") -> list[str]:
+        """With a ``prefix`` only the secret that holds such names is read, which is all that a function may."""
+        groups = [group_of(prefix)] if prefix else [API, SPOTIFY]
+        return sorted(name for group in groups for name in self._load(group)[0] if name.startswith(prefix))
 
     def delete(self, name: str) -> None:
         group = group_of(name)
@@ -143,10 +145,11 @@ class ParameterSecrets:
         with self._errors("write", name):
             self._ssm().put_parameter(Name=self._full(name), Value=value, Type="SecureString", Overwrite=True)
 
-    def names(self) -> list[str]:
+    def names(self, prefix: str = "") -> list[str]:
         with lake_errors(f"list parameters below {self.path}"):
             pages = self._ssm().get_paginator("get_parameters_by_path").paginate(Path=self.path)
-            return sorted(found["Name"].rpartition("/")[2] for page in pages for found in page["Parameters"])
+            found = [each["Name"].rpartition("/")[2] for page in pages for each in page["Parameters"]]
+        return sorted(name for name in found if name.startswith(prefix))
 
     def delete(self, name: str) -> None:
         try:

@@ -129,10 +129,12 @@ def exists(client: Any, names: Any, resource: dict[str, Any]) -> bool:
         "AWS::S3::Bucket": lambda: client("s3").get_bucket_versioning(Bucket=p["BucketName"])["Status"] == "Enabled"
         and client("s3").get_bucket_encryption(Bucket=p["BucketName"])
         and len(client("s3").get_bucket_lifecycle_configuration(Bucket=p["BucketName"])["Rules"]) == 8,
-        "AWS::S3::BucketPolicy": lambda: "SecureTransport" in client("s3").get_bucket_policy(Bucket=names.bucket)["Policy"],
+        "AWS::S3::BucketPolicy": lambda: "TlsOnly" in client("s3").get_bucket_policy(Bucket=names.bucket)["Policy"],
         "AWS::SecretsManager::Secret": lambda: client("secretsmanager").describe_secret(SecretId=p["Name"]),
         "AWS::Glue::Database": lambda: client("glue").get_database(Name=p["DatabaseInput"]["Name"]),
-        "AWS::Glue::Table": lambda: client("glue").get_table(DatabaseName=p["DatabaseName"], Name=p["TableInput"]["Name"]),
+        "AWS::Glue::Table": lambda: client("glue").get_table(
+            DatabaseName=p["DatabaseName"], Name=p["TableInput"]["Name"]
+        ),
         "AWS::Glue::Crawler": lambda: client("glue").get_crawler(Name=p["Name"]),
         "AWS::IAM::Role": lambda: client("iam").get_role_policy(RoleName=p["RoleName"], PolicyName="rights"),
         "AWS::Athena::WorkGroup": lambda: client("athena").get_work_group(WorkGroup=p["Name"]),
@@ -140,12 +142,14 @@ def exists(client: Any, names: Any, resource: dict[str, Any]) -> bool:
         "AWS::SNS::Topic": lambda: client("sns").get_topic_attributes(TopicArn=names.topic_arn),
         "AWS::SNS::TopicPolicy": lambda: "budgets"
         in client("sns").get_topic_attributes(TopicArn=names.topic_arn)["Attributes"]["Policy"],
-        "AWS::CloudWatch::Alarm": lambda: client("cloudwatch").describe_alarms(AlarmNames=[p["AlarmName"]])["MetricAlarms"],
+        "AWS::CloudWatch::Alarm": lambda: client("cloudwatch").describe_alarms(AlarmNames=[p["AlarmName"]])[
+            "MetricAlarms"
+        ],
         "AWS::CloudWatch::Dashboard": lambda: client("cloudwatch").get_dashboard(DashboardName=p["DashboardName"]),
-        "AWS::Logs::LogGroup": lambda: [
-            group["retentionInDays"]
-            for group in client("logs").describe_log_groups(logGroupNamePrefix=p["LogGroupName"])["logGroups"]
-        ][0] == p["RetentionInDays"],
+        "AWS::Logs::LogGroup": lambda: (
+            client("logs").describe_log_groups(logGroupNamePrefix=p["LogGroupName"])["logGroups"][0]["retentionInDays"]
+            == p["RetentionInDays"]
+        ),
         "AWS::Budgets::Budget": lambda: client("budgets").describe_budget(
             AccountId=names.account, BudgetName=p["Budget"]["BudgetName"]
         ),

@@ -49,7 +49,41 @@ def workgroup(client: Any, p: dict[str, Any]) -> Any:
 
 def secret(client: Any, p: dict[str, Any]) -> Any:
     client.create_secret(**p)
-    return lambda: client.delete_secret(SecretId=p["Name"], ForceDeleteWithoutRecovery=True)
+    return lambda: None  # kept: DeletionPolicy
+
+
+def bucket(client: Any, p: dict[str, Any]) -> Any:
+    from tests.emulator.server import REGION
+
+    name = p["BucketName"]
+    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration=p["VersioningConfiguration"])
+    rules = p["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    encryption = [{"ApplyServerSideEncryptionByDefault": each["ServerSideEncryptionByDefault"]} for each in rules]
+    client.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": encryption})
+    client.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=p["PublicAccessBlockConfiguration"])
+    client.put_bucket_ownership_controls(Bucket=name, OwnershipControls=p["OwnershipControls"])
+    lifecycle = {"Rules": [lifecycle_rule(each) for each in p["LifecycleConfiguration"]["Rules"]]}
+    client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration=lifecycle)
+    return lambda: None  # kept: DeletionPolicy
+
+
+def lifecycle_rule(told: dict[str, Any]) -> dict[str, Any]:
+    """A rule in CloudFormation's words as one in S3's."""
+    rule: dict[str, Any] = {"ID": told["Id"], "Status": told["Status"], "Filter": {"Prefix": told["Prefix"]}}
+    if "ExpirationInDays" in told:
+        rule["Expiration"] = {"Days": told["ExpirationInDays"]}
+    if told.get("ExpiredObjectDeleteMarker"):
+        rule["Expiration"] = {"ExpiredObjectDeleteMarker": True}
+    if "Transitions" in told:
+        rule["Transitions"] = [
+            {"StorageClass": each["StorageClass"], "Days": each["TransitionInDays"]} for each in told["Transitions"]
+        ]
+    if "NoncurrentVersionExpiration" in told:
+        rule["NoncurrentVersionExpiration"] = told["NoncurrentVersionExpiration"]
+    if "AbortIncompleteMultipartUpload" in told:
+        rule["AbortIncompleteMultipartUpload"] = told["AbortIncompleteMultipartUpload"]
+    return rule
 
 
 def bucket_policy(client: Any, p: dict[str, Any]) -> Any:
@@ -80,6 +114,7 @@ def budget(client: Any, p: dict[str, Any]) -> Any:
 
 
 KINDS: dict[str, tuple[str, Maker]] = {
+    "AWS::S3::Bucket": ("s3", bucket),
     "AWS::Glue::Database": ("glue", database),
     "AWS::Glue::Table": ("glue", table),
     "AWS::Glue::Crawler": ("glue", crawler),
@@ -145,7 +180,8 @@ def model_for(aws: Emulator, kind: str) -> Any:
             cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
         ) -> Any:
             properties = {k: v for k, v in cloudformation_json["Properties"].items() if k != "CatalogId"}
-            return cls(resource_name, kind, properties, make(aws.client(service), properties))
+            name = properties.get("BucketName", resource_name)
+            return cls(name, kind, properties, make(aws.client(service), properties))
 
         @classmethod
         def update_from_cloudformation_json(
@@ -156,7 +192,9 @@ def model_for(aws: Emulator, kind: str) -> Any:
             account_id: str,
             region_name: str,
         ) -> Any:
-            if kind not in ("AWS::Glue::Table",):
+            if kind == "AWS::S3::Bucket":
+                return original_resource
+            if kind != "AWS::Glue::Table":
                 original_resource.undo()
             return cls.create_from_cloudformation_json(
                 original_resource.physical_resource_id, cloudformation_json, account_id, region_name
