@@ -11,7 +11,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, expect
 
-from tests.browser import Visit, chromium, started
+from tests.browser import Visit, started
 from tests.dashboard import Filled, filled_lake
 from tests.server import LakeServer, eventually
 
@@ -35,7 +35,6 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
-    chromium()  # without a browser nothing needs to be filled
     with filled_lake(
         tmp_path_factory.mktemp("dashboard"), since="2024-06-01", until="2026-06-01", scale="small"
     ) as lake:
@@ -44,7 +43,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
-    chromium()
     with LakeServer(tmp_path_factory.mktemp("empty")) as server:
         yield server
 
@@ -517,7 +515,6 @@ def test_an_error_of_the_api_is_told_where_it_happened_and_can_be_tried_again(fi
 
 
 def test_a_server_that_went_away_is_told(look, tmp_path):
-    chromium()
     with LakeServer(tmp_path) as server:
         visit = look(server)
         visit.allow(r"ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET")

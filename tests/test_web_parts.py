@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser import Visit, chromium, started
+from tests.browser import Visit, started
 from tests.server import LakeServer
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    chromium()
     with LakeServer(tmp_path_factory.mktemp("parts")) as server, started() as browser:
         visit = Visit(browser, server.url, server.token)
         yield visit.open("#/reports")
