@@ -356,7 +356,7 @@ def ask_for(opened: Opened, client: int, seconds: float, wrong: list[str], done:
     """Ask questions whose answers only this client can be given."""
     until, number = time.monotonic() + seconds, 0
     while time.monotonic() < until:
-        marker = client * 1_000_000 + number
+        marker = client * 1_000_000 + number + 10_000  # no play is that long
         query = opened.engine.start_query(
             "SELECT ? AS mine, count(*) AS plays FROM plays WHERE ms_played <> ?", [marker, marker], client=str(client)
         )

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from chalicelib.sql import special
+from chalicelib.sql import numeric, special, temporal
+from chalicelib.sql.arguments import Refused, alike, want
 from chalicelib.sql.calls import Argument, Lambda, NoForm, choose, coerced, expanded, rendered
 from chalicelib.sql.functions import SAME_AS, VOLATILE, Form, forms, split_types
 from chalicelib.sql.parsing import Statement, length_limit, type_of
@@ -72,7 +73,7 @@ class Expressions:
             self.statement.refuse(node, f"{type(node).__name__} is not supported")
         try:
             return method(self, node, scope)
-        except (special.Refused, NoForm, CannotCast, TooComplex) as error:
+        except (Refused, NoForm, CannotCast, TooComplex) as error:
             return self.statement.refuse(node, describe(error))
 
     def boolean(self, node: exp.Expr, scope: Scope, what: str) -> Value:
@@ -183,17 +184,17 @@ class Expressions:
         left, right = self.value(node.left, scope), self.value(node.right, scope)
         sign = ARITHMETIC[type(node)]
         kinds = (left.type.name, right.type.name)
-        if any(name.startswith("interval") or name in special.TIMES for name in kinds):
+        if any(name.startswith("interval") or name in temporal.TIMES for name in kinds):
             return self.time_arithmetic(node, sign, left, right)
-        return special.arithmetic(sign, left, right)
+        return numeric.arithmetic(sign, left, right)
 
     def time_arithmetic(self, node: exp.Expr, sign: str, left: Value, right: Value) -> Value:
         first, second = left.type.name, right.type.name
-        if sign == "+" and first.startswith("interval") and second in special.TIMES:
+        if sign == "+" and first.startswith("interval") and second in temporal.TIMES:
             return self.time_arithmetic(node, sign, right, left)
-        if sign in "+-" and first in special.TIMES and second.startswith("interval"):
+        if sign in "+-" and first in temporal.TIMES and second.startswith("interval"):
             return moved(sign, left, right)
-        if sign == "-" and first in special.TIMES and second in special.TIMES:
+        if sign == "-" and first in temporal.TIMES and second in temporal.TIMES:
             kind = common(left.type, right.type) or left.type
             one, other = coerce(left, kind), coerce(right, kind)
             micros = f"epoch_us(CAST({one.compared} AS TIMESTAMP)) - epoch_us(CAST({other.compared} AS TIMESTAMP))"
@@ -331,7 +332,7 @@ class Expressions:
 
     def at_time_zone(self, node: exp.AtTimeZone, scope: Scope) -> Value:
         self.statement.only(node, "this", "zone")
-        return special.at_timezone([self.value(node.this, scope), self.value(node.args["zone"], scope)])
+        return temporal.at_timezone([self.value(node.this, scope), self.value(node.args["zone"], scope)])
 
     # Conditions
 
@@ -339,7 +340,7 @@ class Expressions:
         branches = [self.value(node.args["true"], scope)]
         otherwise = node.args.get("false")
         branches.append(self.value(otherwise, scope) if otherwise else Value("NULL", UNKNOWN, None))
-        kind = special.alike(branches)
+        kind = alike(branches)
         test = self.boolean(node.this, scope, "IF's condition")
         yes, no = (coerce(branch, kind) for branch in branches)
         return Value(f"CASE WHEN {test} THEN {yes} ELSE {no} END", kind)
@@ -349,7 +350,7 @@ class Expressions:
         results = [self.value(branch.args["true"], scope) for branch in node.args["ifs"]]
         default = node.args.get("default")
         results.append(self.value(default, scope) if default else Value("NULL", UNKNOWN, None))
-        kind = special.alike(results)
+        kind = alike(results)
         made = []
         for branch, result in zip(node.args["ifs"], results[:-1], strict=True):
             made.append(f"WHEN {self.case_test(node, branch, scope)} THEN {coerce(result, kind)}")
@@ -408,7 +409,7 @@ class Expressions:
         made = Value(f"TIMESTAMP {text(local)}", replace(TIMESTAMP, precision=len(match[6] or "")))
         if not match[7]:
             return made
-        return special.with_timezone([made, Value(text(match[7].strip()), VARCHAR, match[7].strip())])
+        return temporal.with_timezone([made, Value(text(match[7].strip()), VARCHAR, match[7].strip())])
 
     def parsed(self, node: exp.Expr, written: str, read: Callable[[], Any]) -> Any:
         try:
@@ -455,7 +456,7 @@ class Expressions:
     def current_timestamp(self, node: exp.Expr, _scope: Scope) -> Value:
         self.statement.only(node)
         self.statement.volatile = True
-        made = special.now([])
+        made = temporal.now([])
         return Value(made.utc, TIMESTAMP) if isinstance(node, exp.Localtimestamp) else made
 
     # Arrays, maps, rows
@@ -465,7 +466,7 @@ class Expressions:
         if not node.expressions:
             return Value("[]", array(UNKNOWN))
         items = [self.value(part, scope) for part in node.expressions]
-        kind = special.alike(items)
+        kind = alike(items)
         return Value(f"[{', '.join(str(coerce(item, kind)) for item in items)}]", array(kind))
 
     def tuple_literal(self, node: exp.Tuple, scope: Scope) -> Value:
@@ -546,7 +547,7 @@ class Expressions:
         arguments = [self.value(part, scope) for part in node.expressions]
         try:
             return special.SPECIAL[name](arguments)
-        except special.Refused as error:
+        except Refused as error:
             place = node if error.at is None else node.expressions[error.at]
             return self.statement.refuse(place, f"{name}: {error}")
 
@@ -748,13 +749,13 @@ def check_like(pattern: Value, escape: Value | None) -> None:
     if escape is None:
         return
     if pattern.constant is OPAQUE:
-        raise special.Refused("the value of the pattern is needed")
+        raise Refused("the value of the pattern is needed")
     if not isinstance(escape.constant, str) or len(escape.constant) != 1:
-        raise special.Refused("the escape of LIKE is one character")
+        raise Refused("the escape of LIKE is one character")
     if isinstance(pattern.constant, str):
         sign = re.escape(escape.constant)
         if re.search(rf"{sign}(?![%_]|{sign})", re.sub(f"{sign}{sign}", "", pattern.constant)):
-            raise special.Refused("an escape in LIKE must be followed by %, _ or the escape itself")
+            raise Refused("an escape in LIKE must be followed by %, _ or the escape itself")
 
 
 def aggregate_parts(node: exp.Anonymous) -> tuple[list[exp.Expr], bool, list[exp.Expr]]:
@@ -780,12 +781,12 @@ def describe(error: Exception) -> str:
 def approx_percentile(self: Expressions, node: exp.Anonymous, scope: Scope) -> tuple[Value, Form | None]:
     """The exact percentile, which is within the bound of the approximate one."""
     arguments = [self.value(part, scope) for part in node.expressions]
-    special.want(arguments, 2)
+    want(arguments, 2)
     value, share = arguments
     if not value.type.numeric or value.type.name == "decimal":
-        raise special.Refused(f"approx_percentile takes a number, not {value.type}")
+        raise Refused(f"approx_percentile takes a number, not {value.type}")
     if share.type.name == "array" or not share.is_constant or share.constant is OPAQUE:
-        raise special.Refused("the percentage of approx_percentile is one literal")
+        raise Refused("the percentage of approx_percentile is one literal")
     form = Form("approx_percentile", ("N", "double"), "N", "", kind="aggregate")
     return Value(f"quantile_disc({value}, {coerce(share, DOUBLE)})", value.type), form
 
@@ -809,19 +810,19 @@ def reduce(self: Expressions, node: exp.Anonymous, scope: Scope) -> tuple[Value,
     """``reduce(array, start, (s, x) -> …, s -> …)``."""
     parts = node.expressions
     if len(parts) != 4 or not all(isinstance(part, exp.Lambda) for part in parts[2:]):
-        raise special.Refused("reduce takes an array, a start, and two lambdas")
+        raise Refused("reduce takes an array, a start, and two lambdas")
     values, start = self.value(parts[0], scope), self.value(parts[1], scope)
     if values.type.name != "array" or [len(part.expressions) for part in parts[2:]] != [2, 1]:
-        raise special.Refused("reduce takes an array, a start, and lambdas of two arguments and one")
+        raise Refused("reduce takes an array, a start, and lambdas of two arguments and one")
     state = start.type
     merged, names = self.lambda_body(parts[2], [state, values.type.args[0]], scope)
     if merged.type != state:
         state = common(state, merged.type) or state
         merged, names = self.lambda_body(parts[2], [state, values.type.args[0]], scope)
     if merged.type != state:
-        raise special.Refused(f"reduce starts with {start.type} and goes on with {merged.type}")
+        raise Refused(f"reduce starts with {start.type} and goes on with {merged.type}")
     if state != values.type.args[0]:
-        raise special.Refused(f"reduce of {values.type} to {state} is not supported; transform the array first")
+        raise Refused(f"reduce of {values.type} to {state} is not supported; transform the array first")
     folded = Value(f"list_reduce({values}, lambda {', '.join(names)}: {merged}, {coerce(start, state)})", state)
     last, (name,) = self.lambda_body(parts[3], [state], scope)
     return Value(f"list_extract(list_transform([{folded}], lambda {name}: {last}), 1)", last.type), None
