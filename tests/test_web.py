@@ -540,6 +540,26 @@ def test_an_empty_lake_says_what_to_do_first(empty, look):
     expect(page.get_by_text("The query answered no rows.")).to_be_visible()
 
 
+def test_covers_are_shown_only_where_the_owner_wishes_it(filled, look, tmp_path):
+    assert not any("i.scdn.co" in request.url for request in covers_asked_for(look(filled.server)))
+    shared = {**filled.environ, "LAKE_URL": str(filled.server.lake), "SHOW_IMAGES": "true"}
+    with LakeServer(tmp_path, shared) as server:
+        visit = look(server)
+        visit.allow("request to another host: https://i.scdn.co/")
+        pixel = {"status": 200, "content_type": "image/svg+xml", "body": '<svg xmlns="http://www.w3.org/2000/svg"/>'}
+        visit.context.route("https://i.scdn.co/**", lambda route: route.fulfill(**pixel))
+        asked = [request.url for request in covers_asked_for(visit) if "i.scdn.co" in request.url]
+        assert asked
+        assert all(url.startswith("https://i.scdn.co/image/") for url in asked)
+        expect(visit.page.locator("img.cover").first).to_be_visible()
+
+
+def covers_asked_for(visit: Visit) -> list[Any]:
+    visit.open("#/overview?period=all&timezone=UTC")
+    visit.page.wait_for_load_state("networkidle")
+    return visit.requests
+
+
 def test_the_keyboard_suffices(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=all&timezone=UTC")
