@@ -7,6 +7,7 @@ tables beside the one in force and then swaps them; interrupted, it goes on wher
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -32,6 +33,7 @@ from chalicelib.quality import CheckFailed
 from chalicelib.raw import unpack
 from chalicelib.trends import earlier_runs
 
+LOG = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5  # drives of one raw object after which it goes to quarantine
 REMOTE_AT_ONCE = 16  # invocations under way in a rebuild on AWS
 WORTH_PROCESSES = 200  # objects from which on a rebuild starts a process per core: each takes a second to start
@@ -135,8 +137,9 @@ def drive(lake: Lake, key: str) -> TransformReport | None:
     write_json(lake, open_key(generation, key), {**note, "attempts": attempts})
     try:
         return transform_object(lake, key)
-    except (RawObjectInvalid, CheckFailed):
-        return None  # it lies in quarantine with the reason
+    except (RawObjectInvalid, CheckFailed) as error:
+        LOG.warning("%s lies in quarantine: %s", key, error.message)
+        return None
 
 
 # --- everything anew ----------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from chalicelib.clock import Clock, parse_rfc3339
 from chalicelib.engine import CatalogueTable, Crawl, TableColumn
 from chalicelib.engines.duck import Duck
 from chalicelib.engines.listing import File, Listing, TableFiles
-from chalicelib.errors import CrawlInProgress, LakeError, NotFound
+from chalicelib.errors import CrawlInProgress, LakeError, NotFound, StorageFailed
 from chalicelib.lake import STATE, Lake
 from chalicelib.sql.types import declared, of_duckdb, quote
 from chalicelib.tables import BY_NAME, PHYSICAL, Column
