@@ -33,7 +33,7 @@ from chalicelib.quality import CheckFailed
 from chalicelib.raw import unpack
 from chalicelib.trends import earlier_runs
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5  # drives of one raw object after which it goes to quarantine
 REMOTE_AT_ONCE = 16  # invocations under way in a rebuild on AWS
 WORTH_PROCESSES = 200  # objects from which on a rebuild starts a process per core: each takes a second to start
@@ -138,7 +138,7 @@ def drive(lake: Lake, key: str) -> TransformReport | None:
     try:
         return transform_object(lake, key)
     except (RawObjectInvalid, CheckFailed) as error:
-        LOG.warning("%s lies in quarantine: %s", key, error.message)
+        log.warning("%s lies in quarantine: %s", key, error.message)
         return None
 
 

@@ -139,8 +139,12 @@ class Catalogue:
 
     def _take_lock(self) -> TextIO:
         path = self._lock_path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("w")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = path.open("w")
+        except OSError as error:
+            remedy = "make it writable or choose another LAKE_URL"
+            raise StorageFailed(f"{path.parent} is not writable ({error.strerror}): {remedy}") from error
         deadline = time.monotonic() + LETTING_GO
         while True:
             try:
