@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from chalicelib.errors import LakeError, QueryRefused
 from chalicelib.sql import check, literal
-from chalicelib.sql.expressions import PROGRAMMED
 from chalicelib.sql.functions import SAME_AS, forms
+from chalicelib.sql.invocations import PROGRAMMED
 from chalicelib.sql.special import SPECIAL
 from chalicelib.tables import TABLES
 from chalicelib.views import physical_tables, user_tables, views

@@ -18,7 +18,7 @@ from sqlglot.tokenizer_core import Token
 
 from chalicelib.engine import ResultColumn
 from chalicelib.errors import QueryRefused
-from chalicelib.sql.expressions import PARAMETER, type_of_value
+from chalicelib.sql.constants import PARAMETER, type_of_value
 from chalicelib.sql.parsing import Statement, parse, refused_at, tokenize
 from chalicelib.sql.queries import Queries
 from chalicelib.sql.types import VARCHAR, Type, declared, text
