@@ -357,13 +357,20 @@ def fit(values: Sequence[Any], kind: pa.DataType) -> tuple[pa.Array, Sequence[in
     if kind == TIMESTAMP:
         return fit_times(values, kind)
     try:
-        if kind not in WHOLE or all(value.is_integer() for value in values if type(value) is float):
+        if kind not in WHOLE or not has_fractions(values):
             return pa.array(values, kind), ()
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         pass
     misfits = [row for row, value in enumerate(values) if not fits(value, kind)]
     wrong = set(misfits)
     return pa.array([None if row in wrong else value for row, value in enumerate(values)], kind), misfits
+
+
+def has_fractions(values: Sequence[Any]) -> bool:
+    """Whether some number is not whole: Arrow would cut it."""
+    if float not in set(map(type, values)):
+        return False
+    return not all(value.is_integer() for value in values if type(value) is float)
 
 
 def fits(value: Any, kind: pa.DataType) -> bool:

@@ -40,6 +40,7 @@ from chalicelib.records import (
 )
 
 ITEM_BITS = 32
+LARGEST_OFFSET = 1 << 30  # positions are 32-bit numbers
 IN_MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").fullmatch  # as Spotify writes played_at
 LISTED = {  # endpoints whose whole listing is the listener's library now: its table and item type
     "me/tracks": ("saved_items", "track"),
@@ -245,7 +246,7 @@ class Batch:
         place.playlist_id, place.snapshot_id = playlist.id, playlist.snapshot_id
         page = playlist.page
         if page:
-            place.offset = whole_number(page.offset)
+            place.offset = offset_of(page.offset)
             self.take_entries(page.items or (), origin, place)
 
     def take_entries(self, items: Sequence[Any], origin: int, _place: Place) -> None:
@@ -349,19 +350,20 @@ def place_of(answer: Answer) -> Place:
         source=answer.source,
         endpoint=answer.endpoint,
         user_id=answer.user_id,
-        offset=whole_number(params.get("offset")),
+        offset=offset_of(params.get("offset")),
         playlist_id=text_or_none(context.get("playlist_id")),
         snapshot_id=text_or_none(context.get("snapshot_id")),
         time_range=text_or_none(params.get("time_range")),
     )
 
 
-def whole_number(value: Any) -> int:
-    """A request's number; parameters may have been kept as text."""
+def offset_of(value: Any) -> int:
+    """An offset as asked for or answered; parameters may have been kept as text. 0 where it cannot be one."""
     try:
-        return int(value)
+        offset = int(value)
     except (TypeError, ValueError, OverflowError):
         return 0
+    return offset if 0 <= offset <= LARGEST_OFFSET else 0
 
 
 def text_or_none(value: Any) -> str | None:

@@ -143,6 +143,14 @@ def test_a_playlist_by_itself_brings_its_first_page(lake: Lake) -> None:
     assert (item["snapshot_id"], item["position"]) == ("S7", 1)
 
 
+@pytest.mark.parametrize("offset", [1e300, 2**70, -1, None])
+def test_an_offset_that_is_none_counts_from_the_start(lake: Lake, offset: Any) -> None:
+    page = {"items": [entry(track("t"))], "offset": offset, "total": 1}
+    body = {"id": PLAYLIST_ID, "name": "Mix", "snapshot_id": "S", "items": page}
+    transformed(lake, answer(f"playlists/{PLAYLIST_ID}", body))
+    assert [row["position"] for row in stored(lake, "playlist_items")] == [0]
+
+
 def test_a_playlist_without_its_items_is_known_without_their_number(lake: Lake) -> None:
     transformed(lake, answer(f"playlists/{PLAYLIST_ID}", {"id": PLAYLIST_ID, "name": "Mix"}))
     assert [row["total_items"] for row in stored(lake, "playlists")] == [None]
