@@ -158,7 +158,8 @@ CONTENDERS: dict[str, Callable[[Path], int]] = {
 def measured(name: str, work: Path) -> dict[str, Any]:
     """Run one contender in a fresh process."""
     command = [sys.executable, "-m", "bench.history", "--contender", name, "--work", str(work)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    as_the_command_does = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=as_the_command_does)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if "Error" in line]
         return {"failed": (said or ["?"])[-1][:90]}

@@ -129,6 +129,7 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
 @click.pass_obj
 def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None) -> None:
     """Import a Spotify privacy export: zip, folder or JSON files."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps twice what an import needs
     from chalicelib.history import import_export
 
     service = shared.service

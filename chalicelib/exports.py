@@ -227,7 +227,11 @@ def extended_columns(values: dict[str, Sequence[Any]], moments: pa.Array) -> pa.
     is_episode = pc.or_(pc.is_valid(episode_uri), pc.is_valid(episode))
     nothing = pa.scalar(None, pa.string())
 
+    only_tracks = not pc.any(pc.or_(is_book, is_episode)).as_py()
+
     def choose(book_value: Any, episode_value: Any, track_value: Any) -> pa.Array:
+        if only_tracks:
+            return track_value if isinstance(track_value, pa.Array) else pa.repeat(track_value, len(moments))
         return pc.if_else(is_book, book_value, pc.if_else(is_episode, episode_value, track_value))
 
     lengths = pa.array(values["ms_played"], pa.int64())
@@ -288,6 +292,8 @@ def account_columns(values: dict[str, Sequence[Any]], moments: pa.Array) -> pa.T
 def said(values: Sequence[Text]) -> pa.Array:
     """Texts with ``""`` as null."""
     column = pa.array(values, pa.string())
+    if column.null_count == len(column) or not pc.any(pc.equal(column, "")).as_py():
+        return column
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
 
 
@@ -321,6 +327,8 @@ def moment_of(text: str) -> datetime | None:
 def device_times(values: Sequence[Any], moments: pa.Array) -> pa.Array:
     """``offline_timestamp`` as a time: milliseconds or seconds since 1970 by era; null for 0 and other small numbers,
     and for a time after the one at which Spotify knew of the play."""
+    if not any(values):
+        return pa.nulls(len(values), TIMES)
     numbers = pa.array([value if value and 0 < value < 1e13 else None for value in values], pa.float64())
     millis = pc.if_else(pc.greater(numbers, 1e11), numbers, pc.multiply(numbers, 1000.0))
     device = pc.floor(millis).cast(pa.int64()).cast(TIMES)

@@ -179,8 +179,8 @@ def import_path(
         fresh = Spool(folder / "fresh.arrow", FRESH)
         publish(lake, staged, user, raw_key, summary, fresh)
         keeping.result()
-    fresh.finish()
-    sort_out(lake, staged, fresh, summary, clock)
+        fresh.finish()
+        sort_out(lake, staged, fresh, summary, clock)
     return summary
 
 

@@ -106,6 +106,7 @@ def resolve(
             write = partial(write_month, lake, generation, batch, moment)
             for keys in writers.map(write, batch.months):
                 written += keys
+            pa.default_memory_pool().release_unused()
             done += len(batch.months)
             if progress:
                 progress(done, len(wanted))
