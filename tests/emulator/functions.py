@@ -65,6 +65,7 @@ class Functions:
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.logs: dict[str, list[str]] = {}
         self.runs: list[tuple[str, bool]] = []
+        self.failures: list[str] = []
         self.environment: dict[str, str] = {}  # added to every function's own, to point it at a sandbox
         self.paused = False  # asynchronous events are dropped: a test calls the functions itself
         self.concurrency = 1000  # executions at once of the account; a new account has 10
@@ -106,6 +107,8 @@ class Functions:
             told = {"errorMessage": f"Task timed out after {timeout:.2f} seconds"}
             outcome = Outcome(json.dumps(told).encode(), True, (error.stderr or b"").decode(errors="replace"))
         self.runs.append((function.function_name, outcome.failed))
+        if outcome.failed:
+            self.failures.append(f"{function.function_name}: {outcome.payload.decode()[:2000]} {outcome.log[-1000:]}")
         role = function.role.rpartition("/")[2]
         group = f"/aws/lambda/{function.function_name}"
         if allowed(self.aws, role, Need("logs:PutLogEvents", self.aws.arn("logs", f"log-group:{group}:log-stream:x"))):

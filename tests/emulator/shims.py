@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus, unquote
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from tests.emulator.server import Emulator
@@ -76,8 +76,6 @@ def notifications(aws: Emulator) -> Iterator[None]:
         return original(self)
 
     def tell(_account: str, event: Any, arn: str, _region: str) -> None:
-        for record in event.get("Records", []):  # keys are URL-encoded in events
-            record["s3"]["object"]["key"] = quote_plus(record["s3"]["object"]["key"], safe="/")
         aws.functions.send(arn.rpartition(":")[2], event)
 
     with (
