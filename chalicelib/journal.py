@@ -67,6 +67,7 @@ class Journal:
 
     def __init__(self, store: ObjectStore, run_id: str) -> None:
         self._store = store
+        self._growing = store if isinstance(store, Appendable) else None
         self._run_id = run_id
         self._lock = threading.Lock()
         self._appender: Appender | None = None
@@ -76,10 +77,10 @@ class Journal:
     def append(self, entry: Entry) -> None:
         """Make ``entry`` durable; after this it is never lost."""
         data = entry.encode()
-        if isinstance(self._store, Appendable):
+        if self._growing is not None:
             with self._lock:
                 if self._appender is None:
-                    self._appender = self._store.appender(segment_key(self._run_id, self.segment))
+                    self._appender = self._growing.appender(segment_key(self._run_id, self.segment))
                 self.entries += 1
                 self._appender.append(data)
         else:

@@ -85,6 +85,31 @@ def test_a_compressed_answer_is_kept_uncompressed() -> None:
         assert spotify.call("me", {}, seconds=5).body == b'{"id": "a"}'
 
 
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"a": "\\ud83d"}', "\ud83d"),
+        (b'{"a": 63.0}', 63.0),
+        (b'{"a": 100000000000000000000000000000}', 10**29),
+        (b'{"a": 1, "a": 2}', 2),
+        (b'{"a": NaN}', None),
+    ],
+)
+def test_odd_json_is_json(body: bytes, value: Any) -> None:
+    with server(says(200, body)) as (url, _), client(url) as spotify:
+        reply = spotify.call("me", {}, seconds=5)
+    assert reply.body == body
+    assert reply.document is not None
+    if value is not None:
+        assert reply.document["a"] == value
+
+
+def test_json_nested_without_end_is_no_answer() -> None:
+    body = b'{"a":' * 200_000
+    with server(says(200, body)) as (url, _), client(url) as spotify:
+        assert spotify.call("me", {}, seconds=5).document is None
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_spotipy_neither_sleeps_nor_retries(status: int) -> None:
     with server(says(status, b"{}", Retry_After="30000")) as (url, asked), client(url) as spotify:

@@ -7,6 +7,7 @@ host. The exact bytes of each answer are kept: they are what the raw zone stores
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
@@ -17,6 +18,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 import requests
 import spotipy
 import urllib3
@@ -97,7 +99,8 @@ class Spotify:
         response = self._session.last
         assert response is not None
         if response.status_code != 200:
-            document = json_or_none(response.content)
+            with contextlib.suppress(ValueError):
+                document = read_json(response.content)
         sent = urlsplit(str(response.request.url))
         return Reply(
             endpoint=sent.path.removeprefix(urlsplit(self._prefix).path).strip("/"),
@@ -145,6 +148,7 @@ class Session(requests.Session):
         except BaseException:
             response.close()
             raise
+        response.json = lambda **_: read_json(response.content)  # type: ignore[method-assign]
         self._thread.last = response
         return response
 
@@ -162,11 +166,23 @@ def read_whole(response: requests.Response, ends: float, monotonic: Callable[[],
     response._content = bytes(body)
 
 
-def json_or_none(body: bytes) -> object:
+class Document(dict[str, Any]):
+    """A JSON object that is not spelled out in a log line: spotipy writes one of every answer, wanted or not."""
+
+    def __repr__(self) -> str:
+        return f"<JSON object of {len(self)} members>"
+
+
+def read_json(body: bytes) -> object:
+    """The value of a JSON text. ValueError where it is none."""
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+        value = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        try:
+            value = json.loads(body)  # slower, and takes more: a lone surrogate in a title, say
+        except RecursionError as error:
+            raise ValueError("JSON nested too deep") from error
+    return Document(value) if isinstance(value, dict) else value
 
 
 def silence_spotipy() -> None:
