@@ -134,7 +134,7 @@ def rounds(made: World, count: int) -> tuple[int, int]:
     [
         ("development", "small", 2, 300),
         pytest.param("development", "medium", 6, 10_000, marks=pytest.mark.soak),
-        pytest.param("extended", "small", 180, 10_000, marks=pytest.mark.soak),
+        pytest.param("extended", "small", 250, 10_000, marks=pytest.mark.soak),
     ],
 )
 def test_thousands_of_requests_with_a_fifth_of_them_failing_lose_and_double_nothing(
