@@ -249,10 +249,12 @@ class EmbeddedEngine:
             raise readable(error) from error
 
     def _open_session(self) -> Duck:
+        scratch = self._book.scratch(self._book.owner)
+        scratch.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes the last folder only
         bounds = Bounds(
             memory=max(64 * 10**6, size_in_bytes(self._settings.query_memory) // self._settings.query_slots),
             threads=max(1, min(4, os.cpu_count() or 1)),
-            scratch=self._book.scratch(self._book.owner),
+            scratch=scratch,
         )
         tables = Path(self._lake.store.location(TRANSFORMED)).absolute()
         return Duck(tables, bounds, self._listing, self._scans)
