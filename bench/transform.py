@@ -22,7 +22,7 @@ from typing import Any
 from bench.pages import write_lines, write_object
 
 FAST = ("bound", "ours", "without_checks", "duckdb_sql")
-SLOW = ("polars", "tutorial", "json_normalize", "dlt")
+SLOW = ("polars", "loop_of_dicts", "tutorial", "json_normalize", "dlt")
 BARS = {  # ours / contender in CPU time: what it must be at most
     "bound": 3.5,
     "duckdb_sql": 1.2,
