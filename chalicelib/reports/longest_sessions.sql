@@ -9,55 +9,63 @@
 -- limit = {type = "integer", default = 10, least = 1, most = 1000, help = "Rows"}
 WITH heard AS (
     SELECT
-        plays.play_id,
         plays.user_id,
-        plays.artist_name,
         plays.ended_at,
         coalesce(
             plays.started_at,
             date_add('millisecond', -coalesce(plays.ms_played, tracks.duration_ms, 0), plays.ended_at)
-        ) AS started_at,
-        coalesce(plays.ms_played, tracks.duration_ms, 0) AS ms
+        ) AS started_at
     FROM plays
     LEFT JOIN tracks ON tracks.track_id = plays.item_id AND plays.ms_played IS NULL
     WHERE plays.ended_at >= :from
         AND plays.ended_at < :to
         AND (:user = '' OR plays.user_id = :user)
 ),
-after_pause AS (
-    SELECT
-        *,
-        CASE
-            WHEN date_diff('second', lag(ended_at) OVER (PARTITION BY user_id ORDER BY ended_at, play_id), started_at)
-                <= 60 * :gap_minutes THEN 0
-            ELSE 1
-        END AS is_first
+placed AS (
+    SELECT *, lag(ended_at) OVER (PARTITION BY user_id ORDER BY ended_at, started_at) AS previous_end
     FROM heard
 ),
-numbered AS (
-    SELECT *, sum(is_first) OVER (PARTITION BY user_id ORDER BY ended_at, play_id ROWS UNBOUNDED PRECEDING) AS session
-    FROM after_pause
+firsts AS (
+    SELECT *
+    FROM placed
+    WHERE previous_end IS NULL OR date_diff('second', previous_end, started_at) > 60 * :gap_minutes
+),
+last_ends AS (
+    SELECT user_id, max(ended_at) AS last_end
+    FROM heard
+    GROUP BY 1
 ),
 sessions AS (
     SELECT
-        user_id,
-        session,
-        min(started_at) AS started_at,
-        max(ended_at) AS ended_at,
-        count(*) AS plays,
-        count(DISTINCT artist_name) AS artists,
-        sum(ms) AS ms
-    FROM numbered
-    GROUP BY 1, 2
+        firsts.user_id,
+        firsts.started_at,
+        firsts.ended_at AS first_end,
+        coalesce(
+            lead(firsts.previous_end) OVER (PARTITION BY firsts.user_id ORDER BY firsts.ended_at, firsts.started_at),
+            last_ends.last_end
+        ) AS ended_at
+    FROM firsts
+    JOIN last_ends ON last_ends.user_id = firsts.user_id
+),
+longest AS (
+    SELECT *
+    FROM sessions
+    ORDER BY date_diff('second', started_at, ended_at) DESC, started_at, user_id
+    LIMIT :limit
 )
 SELECT
-    CAST(at_timezone(with_timezone(started_at, 'UTC'), :timezone) AS timestamp) AS started_local,
-    CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp) AS ended_local,
-    round(CAST(date_diff('second', started_at, ended_at) AS double) / 60, 1) AS minutes,
-    round(CAST(ms AS double) / 60000, 1) AS minutes_heard,
-    plays,
-    artists,
-    user_id
-FROM sessions
-ORDER BY 3 DESC, 1
-LIMIT :limit
+    CAST(at_timezone(with_timezone(longest.started_at, 'UTC'), :timezone) AS timestamp) AS started_local,
+    CAST(at_timezone(with_timezone(longest.ended_at, 'UTC'), :timezone) AS timestamp) AS ended_local,
+    round(CAST(date_diff('second', longest.started_at, longest.ended_at) AS double) / 60, 1) AS minutes,
+    round(CAST(sum(coalesce(plays.ms_played, tracks.duration_ms, 0)) AS double) / 60000, 1) AS minutes_heard,
+    count(*) AS plays,
+    count(DISTINCT plays.artist_name) AS artists,
+    longest.user_id
+FROM longest
+JOIN plays
+    ON plays.user_id = longest.user_id
+    AND plays.ended_at >= longest.first_end
+    AND plays.ended_at <= longest.ended_at
+LEFT JOIN tracks ON tracks.track_id = plays.item_id AND plays.ms_played IS NULL
+GROUP BY longest.started_at, longest.ended_at, longest.user_id
+ORDER BY 3 DESC, 1, 7

@@ -5,39 +5,46 @@
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
-WITH heard AS (
+WITH items AS (
     SELECT
-        date_trunc('day', CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp)) AS day,
         item_type,
         artist_name,
         item_name,
         album_name,
         item_id,
-        ended_at >= :from AS is_now,
         count(*) AS plays,
         sum(ms_played) AS ms,
         count_if(ms_played IS NULL) AS unmeasured
     FROM plays
-    WHERE ended_at < :to
+    WHERE ended_at >= :from
+        AND ended_at < :to
         AND (:user = '' OR user_id = :user)
         AND (ms_played IS NULL OR ms_played >= 30000)
-    GROUP BY 1, 2, 3, 4, 5, 6, 7
+    GROUP BY 1, 2, 3, 4, 5
 ),
 period AS (
     SELECT
-        heard.day,
-        heard.item_type,
-        heard.artist_name,
-        heard.item_name,
-        heard.album_name,
-        heard.plays,
-        coalesce(heard.ms, 0) + heard.unmeasured * coalesce(tracks.duration_ms, 0) AS ms
-    FROM heard
-    LEFT JOIN tracks ON tracks.track_id = heard.item_id AND heard.unmeasured > 0
-    WHERE heard.is_now
+        items.item_type,
+        items.artist_name,
+        items.item_name,
+        items.album_name,
+        items.plays,
+        coalesce(items.ms, 0) + items.unmeasured * coalesce(tracks.duration_ms, 0) AS ms
+    FROM items
+    LEFT JOIN tracks ON tracks.track_id = items.item_id AND items.unmeasured > 0
 ),
 days AS (
-    SELECT day, sum(plays) AS plays, sum(ms) AS ms FROM period GROUP BY 1
+    SELECT
+        date_trunc('day', CAST(at_timezone(with_timezone(plays.ended_at, 'UTC'), :timezone) AS timestamp)) AS day,
+        count(*) AS plays,
+        sum(coalesce(plays.ms_played, tracks.duration_ms, 0)) AS ms
+    FROM plays
+    LEFT JOIN tracks ON tracks.track_id = plays.item_id AND plays.ms_played IS NULL
+    WHERE plays.ended_at >= :from
+        AND plays.ended_at < :to
+        AND (:user = '' OR plays.user_id = :user)
+        AND (plays.ms_played IS NULL OR plays.ms_played >= 30000)
+    GROUP BY 1
 ),
 artists_heard AS (
     SELECT artist_name, sum(plays) AS plays
@@ -64,7 +71,13 @@ shows_heard AS (
     GROUP BY 1
 ),
 artists_before AS (
-    SELECT DISTINCT artist_name FROM heard WHERE NOT is_now AND item_type = 'track' AND artist_name IS NOT NULL
+    SELECT DISTINCT artist_name
+    FROM plays
+    WHERE item_type = 'track'
+        AND artist_name IS NOT NULL
+        AND ended_at < :from
+        AND (:user = '' OR user_id = :user)
+        AND (ms_played IS NULL OR ms_played >= 30000)
 ),
 lines AS (
     SELECT 1 AS place, 'minutes' AS what, CAST(NULL AS varchar) AS name, CAST(round(CAST(sum(ms) AS double) / 60000) AS bigint) AS number
