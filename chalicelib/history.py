@@ -180,7 +180,7 @@ def import_path(
         publish(lake, staged, user, raw_key, summary, fresh)
         keeping.result()
         fresh.finish()
-        sort_out(lake, staged, fresh, summary, clock)
+        sort_out(lake, staged, fresh, summary, progress, clock)
     return summary
 
 
@@ -355,7 +355,9 @@ def known_ids(lake: Lake, generation: str, month: str) -> pa.Array:
     return plays.observations(lake, generation, month, ["play_id"])["play_id"].combine_chunks()
 
 
-def sort_out(lake: Lake, staged: Staged, fresh: Spool, summary: ImportSummary, clock: Clock) -> None:
+def sort_out(
+    lake: Lake, staged: Staged, fresh: Spool, summary: ImportSummary, progress: Progress | None, clock: Clock
+) -> None:
     """Work out the months of an export, and count which of its fresh rows are new listens."""
     ours = set(staged.spool.months())
 
@@ -377,8 +379,12 @@ def sort_out(lake: Lake, staged: Staged, fresh: Spool, summary: ImportSummary, c
             for number, found in enumerate(np.bincount(file[chosen], minlength=len(summary.files)).tolist()):
                 setattr(summary.files[number], name, getattr(summary.files[number], name) + found)
 
+    def tell(done: int, total: int) -> None:
+        if progress:
+            progress(done, total, "plays by month")
+
     if ours:
-        plays.resolve(lake, months=ours, seen=count, clock=clock)
+        plays.resolve(lake, months=ours, seen=count, progress=tell, clock=clock)
     if any(file.new for file in summary.files):
         plays.write_wanted(lake)
 
