@@ -44,7 +44,7 @@ class Stage:
 def make_stage(aws: Emulator, **settings: Any) -> Stage:
     names = Names(f"t{next(NUMBERS)}", ACCOUNT, REGION)
     s3 = aws.client("s3")
-    s3.create_bucket(Bucket=names.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    make_bucket(aws, names.bucket)
     resources = app_template(names, Options())["Resources"]
     crawler_role = resources["CrawlerRole"]["Properties"]
     make_role(aws, crawler_role["RoleName"], crawler_role["Policies"][0]["PolicyDocument"])
@@ -67,6 +67,10 @@ def make_stage(aws: Emulator, **settings: Any) -> Stage:
         **settings,
     )
     return Stage(names, Lake(BucketStore(names.bucket, s3=lambda: s3)), chosen)
+
+
+def make_bucket(aws: Emulator, name: str) -> None:
+    aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
 
 
 def make_role(aws: Emulator, name: str, document: dict[str, Any]) -> None:
