@@ -79,6 +79,7 @@ class Result:
     second: RunRecord
     playlists: int
     seconds: float
+    busy: float  # share of the threads' time spent waiting for Spotify
     latency: float  # s that a bare client waits for an answer
     ideal: float  # s
 
@@ -128,9 +129,19 @@ def measure(mode: str, options: argparse.Namespace) -> Result:
             second=second,
             playlists=next(one.items for one in first.sources if one.source == "my_playlists"),
             seconds=seconds,
+            busy=waited(lake, first.run_id) / (seconds * options.concurrency),
             latency=latency,
             ideal=first.calls * latency / options.concurrency,
         )
+
+
+def waited(lake: Lake, run_id: str) -> float:
+    """Seconds from request to answer, over all answers of a run."""
+    answers = (answer for info in lake.store.list(RAW_ANSWERS) for answer in unpack(lake.store.open(info.key)))
+    times = (
+        (answer.received_at - answer.requested_at).total_seconds() for answer in answers if answer.run_id == run_id
+    )
+    return sum(times)
 
 
 def bare_latency(settings: Settings, secrets: SecretFolder, lake: Lake) -> float:
@@ -184,6 +195,7 @@ def report(result: Result, options: argparse.Namespace) -> None:
     print(f"  wall time    {result.seconds:6.1f} s for {first.calls:,} calls, {options.concurrency} at once")
     print(f"               {result.time_ratio:.2f} x calls x latency / concurrency (bar {MOST_TIME})")
     print(f"               {nominal:.2f} x with the latency that is set")
+    print(f"  threads      {result.busy:6.0%} of their time waiting for Spotify")
     print(f"  answers      {first.bytes / 1e6:6.1f} MB, {first.items:,} items, {first.retries} retries")
     print(f"  bars         {'held' if result.holds else 'MISSED'}", flush=True)
 
