@@ -282,7 +282,7 @@ def kept_rows(path: Path, folder: Path) -> Staged:
 
 
 def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: ImportSummary, fresh: Spool) -> None:
-    """Write the observations that nobody has made yet, and the rejected rows. ``fresh`` gets those observations."""
+    """Write the observations and the rejected rows. ``fresh`` gets the observations that nobody had made yet."""
     generation = lake.generation()
     with ThreadPoolExecutor(plays.WRITERS) as writers:
         writing: deque[Future[str]] = deque()
@@ -297,7 +297,7 @@ def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: Import
             new = observed.filter(pa.array(~again))
             if new.num_rows:
                 fresh.add(month, new.select(FRESH.names))
-                writing.append(writers.submit(write_observations, lake, staged, user, month, observed))
+            writing.append(writers.submit(write_observations, lake, staged, user, month, observed))
             while len(writing) > plays.WRITERS:
                 writing.popleft().result()
         for written in writing:
@@ -314,10 +314,16 @@ def observed_in(staged: Staged, month: str, user: str) -> pa.Table:
 
 
 def write_observations(lake: Lake, staged: Staged, user: str, month: str, observed: pa.Table) -> str:
-    """All of an export's observations of one month, known ones too: the same export gives the same file."""
+    """All of an export's observations of one month, unless they are there.
+
+    Known ones too: exports of different years say different things of one row, and what the listen is told to be
+    must not depend on which came first.
+    """
+    key = f"{partition_prefix(lake.generation(), PLAYS.history, month)}{file_name(staged, user)}.parquet"
+    if lake.store.stat(key) is not None:
+        return key
     rows = observed.drop_columns(["file"]).combine_chunks()
     first = ~pd.Series(rows["play_id"].to_pylist()).duplicated().to_numpy()
-    key = f"{partition_prefix(lake.generation(), PLAYS.history, month)}{file_name(staged, user)}.parquet"
     data = parquet_bytes(PLAYS, rows.filter(pa.array(first)))
     lake.store.write(key, data, content_type="application/vnd.apache.parquet")
     return key
