@@ -210,7 +210,7 @@ def equal_to_previous(rows: pa.Table, names: Sequence[str]) -> pa.Array:
     """For each row: whether it says in ``names`` what the row before says; null is equal to null."""
     if rows.num_rows == 0:
         return pa.array([], pa.bool_())
-    same = pa.array([True] * (rows.num_rows - 1))
+    same = pa.array([True] * (rows.num_rows - 1), pa.bool_())
     for name in names:
         column = comparable(rows.column(name).combine_chunks())
         this, before = column.slice(1), column.slice(0, len(column) - 1)

@@ -95,6 +95,15 @@ def test_history_keeps_every_change_with_its_first_and_last_time(lake: Lake) -> 
     assert said == [(50, 0), (50, 2), (51, 3), (51, 4), (50, 5)]
 
 
+@pytest.mark.parametrize("objects", [2, 3])
+def test_what_is_said_again_word_for_word_is_stored_once(lake: Lake, objects: int) -> None:
+    for number in range(objects):
+        transform_object(lake, put(lake, [answer("artists", {"artists": [artist("a")]})], part=number))
+    compact(lake, grace=AT_ONCE)
+    compact(lake, grace=AT_ONCE)
+    assert len(stored(lake, "artists")) == 1
+
+
 def test_history_is_never_doubled_while_old_files_wait(lake: Lake) -> None:
     fill(lake, 6)
     compact(lake)
