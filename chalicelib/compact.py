@@ -17,7 +17,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -50,14 +50,17 @@ class Compaction:
     bytes_read: int = 0
     bytes_written: int = 0
     files_deleted: int = 0
+    left: list[str] = field(default_factory=list)  # partitions whose files do not fit together, and why
 
     def __str__(self) -> str:
+        return "; ".join([self._merged(), f"{self.files_deleted} replaced files deleted", *self.left])
+
+    def _merged(self) -> str:
         if not self.files_merged:
-            return f"nothing to merge; {self.files_deleted} replaced files deleted"
+            return "nothing to merge"
         return (
             f"merged {self.files_merged} files into {self.files_written} in {self.partitions} partitions "
-            f"({self.bytes_read:,} to {self.bytes_written:,} bytes, {self.rows_read:,} to {self.rows_written:,} rows); "
-            f"{self.files_deleted} replaced files deleted"
+            f"({self.bytes_read:,} to {self.bytes_written:,} bytes, {self.rows_read:,} to {self.rows_written:,} rows)"
         )
 
 
@@ -148,7 +151,11 @@ def merge(lake: Lake, partition: Partition, files: list[ObjectInfo], done: Compa
         parts = [read(lake, info) for info in files]
     except NotFound:
         return  # somebody else has merged them
-    rows = pa.concat_tables(as_declared(table, parts))
+    try:
+        rows = pa.concat_tables(as_declared(table, parts))
+    except pa.ArrowException as error:
+        done.left.append(f"{table.history} {partition.month}: {error}")
+        return
     kept = without_repeats(table, rows)
     content = parquet_of_sorted(table, kept)
     digest = hashlib.blake2b(json.dumps([[i.key, i.etag] for i in files]).encode(), digest_size=8).hexdigest()

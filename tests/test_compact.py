@@ -266,6 +266,18 @@ def test_files_of_earlier_declarations_are_merged_with_todays(lake: Lake) -> Non
     assert "sad" in {row["mood"] for row in stored(lake, "albums")}
 
 
+def test_files_that_do_not_fit_together_are_left_and_named(lake: Lake) -> None:
+    fill(lake, 2)
+    odd = next(key for key in files(lake) if "/artists_history/" in key)
+    with duckdb.connect() as connection:
+        path = lake.store.location(odd)
+        connection.execute(f"COPY (SELECT 'soon' AS observed_at, 'x' AS artist_id) TO '{path}' (FORMAT parquet)")
+    report = compact(lake)
+    assert "artists_history 2026-11" in str(report)
+    assert odd in files(lake)
+    assert report.files_written > 3
+
+
 def test_a_file_that_is_already_large_is_left_as_it_is(lake: Lake, tmp_path: Path) -> None:
     fill(lake, 3)
 
