@@ -177,23 +177,19 @@ def read(lake: Lake, info: ObjectInfo) -> pa.Table:
 
 def as_declared(table: Table, parts: Sequence[pa.Table]) -> list[pa.Table]:
     """Files of any earlier declaration with today's columns; columns that are declared no more are kept behind them."""
-    fields = {field.name: field for field in arrow_schema(table)}
+    columns = {column.name: column for column in arrow_schema(table)}
     for part in parts:
-        for field in part.schema:
-            fields.setdefault(field.name, field.with_nullable(True))
-    schema = pa.schema(list(fields.values()))
-    return [
-        pa.Table.from_arrays(
-            [
-                part.column(field.name).cast(field.type)
-                if field.name in part.column_names
-                else pa.chunked_array([pa.nulls(part.num_rows, field.type)])
-                for field in schema
-            ],
-            schema=schema,
-        )
-        for part in parts
-    ]
+        for column in part.schema:
+            columns.setdefault(column.name, column.with_nullable(True))
+    schema = pa.schema(list(columns.values()))
+    return [pa.Table.from_arrays([column_of(part, column) for column in schema], schema=schema) for part in parts]
+
+
+def column_of(part: pa.Table, column: pa.Field) -> pa.ChunkedArray:
+    """A column of a file as the type that is declared today; null where the file has none."""
+    if column.name not in part.column_names:
+        return pa.chunked_array([pa.nulls(part.num_rows, column.type)])
+    return part.column(column.name).cast(column.type)
 
 
 def without_repeats(table: Table, rows: pa.Table) -> pa.Table:
