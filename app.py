@@ -11,6 +11,7 @@ from typing import Any
 from chalice.app import AuthRequest, AuthResponse, Chalice, CloudWatchEvent, CORSConfig, Request, Response, S3Event
 
 from chalicelib import events, gateway
+from chalicelib.schedule import at_most_daily
 from chalicelib.service import Service
 
 SCHEDULE = os.environ.get("EXTRACT_SCHEDULE") or "rate(1 hour)"
@@ -62,7 +63,9 @@ def import_history(event: S3Event) -> dict[str, Any]:
     return events.import_history(service, event.key)
 
 
-@app.schedule(SCHEDULE, description="Drive what was left lying, merge small files, refresh the catalogue")
+@app.schedule(
+    at_most_daily(SCHEDULE), description="Drive what was left lying, merge small files, refresh the catalogue"
+)
 def maintain(_: CloudWatchEvent) -> dict[str, Any]:
     return events.maintain(service)
 

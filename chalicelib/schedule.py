@@ -8,6 +8,11 @@ from datetime import datetime, timedelta
 from chalicelib.errors import InvalidSetting
 
 
+def at_most_daily(expression: str) -> str:
+    """When to look after the lake: as often as it is filled, but at least once a day."""
+    return expression if re.fullmatch(r"rate\(\d+ (minute|hour)s?\)", expression) else "rate(1 day)"
+
+
 def next_time(expression: str, after: datetime) -> datetime:
     """The first firing after ``after``. Raises InvalidSetting for an expression EventBridge would not take."""
     rate = re.fullmatch(r"rate\(([1-9]\d*) (minute|hour|day)s?\)", expression)

@@ -9,11 +9,9 @@ other file systems, numpy's FFT and polynomials; symbols of shared libraries (bu
 from __future__ import annotations
 
 import base64
-import compileall
 import hashlib
 import json
 import os
-import py_compile
 import shutil
 import subprocess
 import sys
@@ -33,7 +31,7 @@ from deploy.names import Names
 
 PROJECT = Path(__file__).resolve().parent.parent
 BUILD = PROJECT / "build"
-RECIPE = 5  # raise when what is trimmed changes: caches are named by it
+RECIPE = 6  # raise when what is trimmed changes: caches are named by it
 DATE = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same content gives the same bytes
 CONTENTS = {PYARROW: ("pyarrow", "isal"), PANDAS: ("pandas", "numpy", "python-dateutil", "six")}
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
@@ -184,13 +182,22 @@ def forget_substrait(site: Path) -> None:
 
 def compile_away(site: Path) -> None:
     """Replace each module by its compiled form; what does not compile (templates) stays as it is."""
-    compileall.compile_dir(
-        site, quiet=2, legacy=True, stripdir=str(site), prependdir="/opt/python", workers=1,
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )  # fmt: skip
+    compile_folder(site, "/opt/python", legacy=True)
     for source in site.rglob("*.py"):
         if source.with_suffix(".pyc").exists() and not keeps_source(source):
             source.unlink()
+
+
+def compile_folder(folder: Path, shown_as: str, *, legacy: bool = False) -> None:
+    """Compile every module below ``folder``, the same way each time: the order of a set in it is else up to chance."""
+    options = {"quiet": 2, "legacy": legacy, "stripdir": str(folder), "prependdir": shown_as, "workers": 1}
+    code = (
+        "import compileall, py_compile\n"
+        f"compileall.compile_dir({str(folder)!r}, **{options!r},"
+        " invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
 
 
 def keeps_source(source: Path) -> bool:

@@ -9,12 +9,10 @@ the stage's. ``chalice --project-dir build/dev deploy --stage dev`` works there 
 from __future__ import annotations
 
 import ast
-import compileall
 import hashlib
 import importlib.util
 import json
 import os
-import py_compile
 import shutil
 import subprocess
 import sys
@@ -27,7 +25,7 @@ from typing import Any
 
 from deploy.errors import DeployFailed
 from deploy.functions import FUNCTIONS, Function
-from deploy.layers import BUILD, DATE, PROJECT, Layer, install, requirement_lines, trim
+from deploy.layers import BUILD, DATE, PROJECT, Layer, compile_folder, install, requirement_lines, trim
 from deploy.names import Names
 from deploy.policies import policies
 
@@ -116,10 +114,7 @@ def compile_all(folder: Path) -> None:
     for name in ("__init__.py", "app.py"):  # what Chalice itself puts into a zip
         shutil.copy(chalice / name, runtime / name)
     shutil.copy(folder / "app.py", folder / "vendor" / "app.py")
-    compileall.compile_dir(
-        folder, quiet=1, workers=1, stripdir=str(folder), prependdir="/var/task",
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )  # fmt: skip
+    compile_folder(folder, "/var/task")
     for source in (runtime / "__init__.py", runtime / "app.py", folder / "vendor" / "app.py"):
         source.unlink()  # Chalice adds them; their compiled forms stay
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from chalicelib.clock import now
 from chalicelib.lake import Lake
-from chalicelib.schedule import next_time
+from chalicelib.schedule import at_most_daily, next_time
 from chalicelib.settings import Settings
 from chalicelib.stores.s3 import BucketStore
 from deploy import costs, layers, package, record, stacks
@@ -203,19 +205,13 @@ class Deployment:
         )
         if not late:
             return options
-        period = self._period_hours()
+        schedule = self.settings.extract_schedule
         return replace(
             options,
-            late_hours=LATE * period,
-            watch_seconds=int(min(max(period, 1.0), 24.0) * 3600),
+            late_hours=LATE * period_hours(schedule),
+            watch_seconds=60 * math.ceil(max(period_hours(at_most_daily(schedule)), 1.0) * 60),
             generation=Lake(self.store).generation(),
         )
-
-    def _period_hours(self) -> float:
-        from chalicelib.clock import now
-
-        first = next_time(self.settings.extract_schedule, now())
-        return (next_time(self.settings.extract_schedule, first) - first).total_seconds() / 3600
 
     def _stack(self, name: str, template: dict[str, Any], **more: Any) -> None:
         names = self.account.names
@@ -420,6 +416,12 @@ class Deployment:
                 except manager.exceptions.ResourceNotFoundException:
                     continue
                 self.say(f"secret {names.secret}/{which}: removed")
+
+
+def period_hours(schedule: str) -> float:
+    """Hours between the next two firings."""
+    first = next_time(schedule, now())
+    return (next_time(schedule, first) - first).total_seconds() / 3600
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from deploy.functions import FUNCTIONS, PANDAS, PYARROW
 from deploy.package import LAMBDA_UNZIPPED, MOST_LAYERS_ZIPPED, MOST_UNZIPPED, MOST_ZIPPED
 from deploy.policies import policies
 from deploy.template import Options, app_template, data_template
-from tests.deployed.conftest import Deployed
+from tests.deployed.conftest import Deployed, scheduled_event
 from tests.emulator.rights import Need, allowed
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -293,13 +293,11 @@ def check_an_upload_link_takes_a_file_and_the_import_runs(filled: Deployed) -> N
     request = urllib.request.Request(announced.json["upload"]["url"], json.dumps([row]).encode(), method="PUT")
     urllib.request.urlopen(request).close()
     filled.aws.settle(120)
-    assert filled.aws.functions.failures == []
+    assert [each for each in filled.aws.functions.failures if "-bearer: " not in each] == []
     assert ask(filled, "SELECT count(*) FROM plays WHERE year(ended_at) = 2020", token) == [[1]]
 
 
 def check_maintenance_runs_and_tells_its_metrics(filled: Deployed) -> None:
-    from tests.deployed.conftest import scheduled_event
-
     outcome = filled.aws.functions.call("spotify-lake-dev-maintain", scheduled_event())
     assert not outcome.failed, outcome.payload.decode() + outcome.log
     lines = [json.loads(line) for line in outcome.log.splitlines() if line.startswith('{"_aws"')]
@@ -308,19 +306,41 @@ def check_maintenance_runs_and_tells_its_metrics(filled: Deployed) -> None:
     assert '"SuccessfulRuns": 1' in extraction and '"AuthorizationDaysLeft"' in extraction
 
 
-def check_a_failing_event_is_retried_and_dead_lettered(filled: Deployed) -> None:
-    s3, sqs = filled.aws.client("s3"), filled.aws.client("sqs")
+def check_a_failing_event_is_retried_then_dead_lettered_and_later_mended(filled: Deployed) -> None:
+    s3, sqs, bucket = filled.aws.client("s3"), filled.aws.client("sqs"), filled.names.bucket
+    known = next(info.key for info in filled.lake.store.list("raw/spotify/") if "saved_tracks" in info.key)
     before = len(filled.aws.functions.runs)
-    s3.put_object(Bucket=filled.names.bucket, Key="raw/spotify/2026/11/20/x/odd-0001.jsonl.gz", Body=b"not ours")
-    filled.aws.settle(120)
+    filled.aws.inject("denied", "s3", "^PUT .*/transformed/", times=1000)
+    s3.copy_object(Bucket=bucket, Key=known.replace("-0001", "-0009"), CopySource={"Bucket": bucket, "Key": known})
+    filled.aws.settle(200)
+    filled.aws.faults.clear()
     tries = [failed for name, failed in filled.aws.functions.runs[before:] if name.endswith("transform")]
     assert tries == [True, True, True]
     url = sqs.get_queue_url(QueueName=filled.names.dead_letters)["QueueUrl"]
     (message,) = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     told = json.loads(message["Body"])
-    assert told["responsePayload"]["errorType"] == "RawObjectInvalid" and "odd-0001" in json.dumps(told)
-    s3.delete_object(Bucket=filled.names.bucket, Key="raw/spotify/2026/11/20/x/odd-0001.jsonl.gz")
+    assert told["responsePayload"]["errorType"] == "StorageFailed"
+    assert "-0009" in json.dumps(told["requestPayload"]) and "transformed/" in told["responsePayload"]["errorMessage"]
     sqs.purge_queue(QueueUrl=url)
+    outcome = filled.aws.functions.call("spotify-lake-dev-maintain", scheduled_event())
+    assert not outcome.failed and json.loads(outcome.payload)["handled"] == 1, outcome.payload
+
+
+def check_what_is_not_ours_ends_in_quarantine(filled: Deployed) -> None:
+    key = "raw/spotify/2026/11/20/x/odd-0001.jsonl.gz"
+    filled.aws.client("s3").put_object(Bucket=filled.names.bucket, Key=key, Body=b"not ours")
+    filled.aws.settle(200)
+    assert any("odd-0001" in info.key for info in filled.lake.store.list("quarantine/"))
+
+
+def check_a_query_can_be_cancelled(filled: Deployed) -> None:
+    api, token = filled.api(), filled.token("read")
+    filled.aws.athena.gate.clear()
+    try:
+        query = api("POST", "/queries", {"sql": "SELECT 1"}, token).json
+        assert api("DELETE", f"/queries/{query['query_id']}", token=token).json["state"] == "cancelled"
+    finally:
+        filled.aws.athena.gate.set()
 
 
 @pytest.mark.parametrize(
@@ -381,11 +401,13 @@ def check_every_right_was_needed(filled: Deployed) -> None:
         for statement in policies(filled.names)[each.policy]["Statement"]:
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             spare += [f"{each.handler}: {a}" for a in actions if (role, a) not in filled.aws.used]
-    assert set(spare) <= SPARE, sorted(set(spare) - SPARE)
+    spare = [each for each in spare if each.partition(": ")[2] not in UNSEEN]
+    assert spare == [], "\n".join(spare)
 
 
-#: Rights of the ordinary way of things that these checks do not come by.
-SPARE: set[str] = set()
+#: What AWS asks for and the emulation does not: multipart uploads that break off, Athena's own look at the catalogue.
+UNSEEN = {"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetBucketLocation",
+          "glue:GetDatabase", "glue:GetPartition", "glue:BatchGetPartition", "logs:CreateLogStream"}  # fmt: skip
 
 
 def check_deploying_again_changes_nothing(filled: Deployed) -> None:
