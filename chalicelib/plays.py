@@ -271,16 +271,17 @@ def files_in_force(lake: Lake, generation: str) -> list[str]:
 def write_wanted(lake: Lake, generation: str | None = None) -> int:
     """Write ``state/wanted-tracks.json``: tracks played whose details are not known, most-played first."""
     generation = generation or lake.generation()
-    counted = [NO_COUNTS]
+    plays = NO_COUNTS
     for key in files_in_force(lake, generation):
         columns = pq.ParquetFile(BytesIO(lake.store.read(key))).read(["item_id", "item_type"], use_threads=False)
         tracks = columns.filter(pc.equal(columns["item_type"], "track"))["item_id"].drop_null()
         counts = pc.value_counts(tracks)
-        counted.append(pa.table([counts.field(0), counts.field(1)], schema=NO_COUNTS.schema))
-    plays = pa.concat_tables(counted).group_by("track").aggregate([("plays", "sum")])
+        month = pa.table([counts.field(0), counts.field(1)], schema=NO_COUNTS.schema)
+        together = pa.concat_tables([plays, month]).group_by("track", use_threads=False).aggregate([("plays", "sum")])
+        plays = together.rename_columns(NO_COUNTS.column_names)
     plays = plays.filter(pc.invert(pc.is_in(plays["track"], value_set=detailed_tracks(lake, generation))))
-    plays = plays.sort_by([("plays_sum", "descending"), ("track", "ascending")]).slice(0, MOST_WANTED)
-    wanted = list(zip(plays["track"].to_pylist(), plays["plays_sum"].to_pylist(), strict=True))
+    plays = plays.sort_by([("plays", "descending"), ("track", "ascending")]).slice(0, MOST_WANTED)
+    wanted = list(zip(plays["track"].to_pylist(), plays["plays"].to_pylist(), strict=True))
     lake.store.write(WANTED_TRACKS, json.dumps({"tracks": wanted}).encode(), content_type="application/json")
     return len(wanted)
 
