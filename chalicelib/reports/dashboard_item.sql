@@ -2,7 +2,7 @@
 -- description = "Listens to one artist, album or track: ever and in the period, the first and the last one, and the place among all. The names are the listens' own."
 -- chart = {kind = "table"}
 -- [parameters]
--- kind = {type = "choice", default = "artist", values = ["artist", "album", "track"]}
+-- kind = {type = "choice", default = "artist", values = ["artist", "album", "track"], help = "What it is"}
 -- artist = {type = "text", help = "Artist's name"}
 -- name = {type = "text", help = "Name of the album or track; empty for an artist"}
 -- period = {type = "period", default = "1y"}

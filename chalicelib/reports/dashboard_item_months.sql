@@ -2,7 +2,7 @@
 -- description = "Plays and minutes of one artist, album or track in each month since the first listen to it."
 -- chart = {kind = "line", x = "month", y = "plays"}
 -- [parameters]
--- kind = {type = "choice", default = "artist", values = ["artist", "album", "track"]}
+-- kind = {type = "choice", default = "artist", values = ["artist", "album", "track"], help = "What it is"}
 -- artist = {type = "text", help = "Artist's name"}
 -- name = {type = "text", help = "Name of the album or track; empty for an artist"}
 -- timezone = {type = "timezone"}

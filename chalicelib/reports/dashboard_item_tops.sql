@@ -2,7 +2,7 @@
 -- description = "Tracks of one artist or album, or albums of one artist, by plays in the period. For a track: the albums it was played from."
 -- chart = {kind = "bar", x = "item", y = "plays"}
 -- [parameters]
--- kind = {type = "choice", default = "artist", values = ["artist", "album", "track"]}
+-- kind = {type = "choice", default = "artist", values = ["artist", "album", "track"], help = "What it is"}
 -- artist = {type = "text", help = "Artist's name"}
 -- name = {type = "text", help = "Name of the album or track; empty for an artist"}
 -- items = {type = "choice", default = "tracks", values = ["tracks", "albums"], help = "What to list"}
