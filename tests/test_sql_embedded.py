@@ -107,9 +107,10 @@ def test_clients_take_turns_in_the_queue(tmp_path: Path) -> None:
 
 def test_a_full_queue_is_said_to_be_full_and_another_client_still_gets_in(tmp_path: Path) -> None:
     with embedded(tmp_path, query_slots=1, query_queue=4) as opened:
-        started = []
+        started = [opened.engine.start_query(LONG, [0], client="greedy")]
+        wait_for(lambda: opened.engine.query(started[0].query_id).state == QueryState.RUNNING)  # it left the queue
         with pytest.raises(EngineBusy):
-            started.extend(opened.engine.start_query(LONG, [number], client="greedy") for number in range(10))
+            started.extend(opened.engine.start_query(LONG, [number], client="greedy") for number in range(1, 10))
         assert len(started) == 5
         started.append(opened.engine.start_query("SELECT 1", client="other"))
         assert len(opened.engine.queries()[0]) == 6

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -47,6 +48,7 @@ class QueryBook:
         self._clock = clock
         self.owner = secrets.token_hex(8)
         self._lock: TextIO | None = None
+        self._claiming = threading.Lock()
 
     def new_id(self) -> str:
         """Sorts by time; the rest cannot be guessed."""
@@ -153,11 +155,15 @@ class QueryBook:
             self._lock = None
 
     def _claim(self) -> None:
-        folder = self._folder / OWNERS
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / self.owner).open("w")
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        self._lock = handle
+        """Hold this process's name, once, whichever thread comes first."""
+        with self._claiming:
+            if self._lock is not None:
+                return
+            folder = self._folder / OWNERS
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = (folder / self.owner).open("w")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._lock = handle
 
     def _hours(self) -> list[Path]:
         return [self._folder / name for name in list_names(self._folder) if re.fullmatch(r"\d{8}T\d{2}", name)]

@@ -2,7 +2,7 @@
 -- description = "What Spotify says of an album or track of this artist and name: length, release, label, codes. Null, and so left out, is what it did not say."
 -- chart = {kind = "table"}
 -- [parameters]
--- kind = {type = "choice", default = "album", values = ["album", "track"]}
+-- kind = {type = "choice", default = "album", values = ["album", "track"], help = "What it is"}
 -- artist = {type = "text", help = "Artist's name"}
 -- name = {type = "text", help = "Name of the album or track"}
 WITH wanted AS (
