@@ -421,6 +421,7 @@ UNSEEN = {"sqs:SendMessage", "s3:AbortMultipartUpload", "s3:ListMultipartUploadP
 
 
 def check_deploying_again_changes_nothing(filled: Deployed) -> None:
+    filled.deployment().up()  # brings whatever was edited while these checks ran
     client = filled.aws.client("lambda")
     before = {each["FunctionName"]: each["LastModified"] for each in client.list_functions()["Functions"]}
     filled.lines.clear()
