@@ -109,7 +109,8 @@ class Visit:
         return self.page
 
     def settle(self) -> None:
-        """Wait until nothing is loading."""
+        """Wait until nothing is loading. A new address is shown by an event of its own: that comes first."""
+        self.page.evaluate("() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => done()), 50))")
         expect(self.page.locator("h1").first).to_be_attached()
         expect(self.page.locator(BUSY)).to_have_count(0, timeout=WAITS)
 
@@ -119,7 +120,9 @@ class Visit:
     def figure(self, name: str) -> str:
         """The number shown under a name."""
         figure = self.page.locator(".figure", has=self.page.locator("dt", has_text=re.compile(f"^{name}$")))
-        return str(figure.locator("dd").first.inner_text())
+        shown = figure.locator("dd").first
+        expect(shown).to_have_text(re.compile(r"\d"), timeout=WAITS)
+        return str(shown.inner_text())
 
     def drop(self, path: Path, kind: str = "application/zip") -> None:
         """Drag a file from the desktop onto the page."""
