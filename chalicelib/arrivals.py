@@ -155,8 +155,7 @@ def watched_folder(lake: Lake, sources: Sequence[S3EventConfig]) -> Path:
         for source in sources:
             (folder / (source.prefix or "").removeprefix(RAW)).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        remedy = "make it writable or choose another LAKE_URL"
-        raise StorageFailed(f"the lake folder {folder} is not writable ({error.strerror}): {remedy}") from error
+        raise StorageFailed.not_writable(f"the lake folder {folder}", error) from error
     return folder
 
 

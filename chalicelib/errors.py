@@ -163,6 +163,11 @@ class SpotifyRefused(Terminal):
 class StorageFailed(Terminal):
     code, status, exit_status = "storage_failed", 500, 73
 
+    @classmethod
+    def not_writable(cls, what: str, error: OSError) -> StorageFailed:
+        """A folder of the lake that cannot be made or written, and what to do about it."""
+        return cls(f"{what} is not writable ({error.strerror}): make it writable or choose another LAKE_URL")
+
 
 class SpotifyUnavailable(Retryable):
     code = "spotify_unavailable"

@@ -106,8 +106,7 @@ class QueryBook:
         try:
             self.path(query_id, "json").parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            remedy = "make it writable or choose another LAKE_URL"
-            raise StorageFailed(f"{self._folder} is not writable ({error.strerror}): {remedy}") from error
+            raise StorageFailed.not_writable(str(self._folder), error) from error
 
     def ask_to_cancel(self, query_id: str) -> None:
         """Leave word for the process that runs the query."""

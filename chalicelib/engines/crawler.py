@@ -143,8 +143,7 @@ class Catalogue:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = path.open("w")
         except OSError as error:
-            remedy = "make it writable or choose another LAKE_URL"
-            raise StorageFailed(f"{path.parent} is not writable ({error.strerror}): {remedy}") from error
+            raise StorageFailed.not_writable(str(path.parent), error) from error
         deadline = time.monotonic() + LETTING_GO
         while True:
             try:

@@ -139,8 +139,7 @@ class FolderStore:
             if not os.access(folder, os.W_OK):
                 raise PermissionError(13, "permission denied")
         except OSError as error:
-            remedy = "make it writable or choose another LAKE_URL"
-            raise StorageFailed(f"the lake folder {self.root} is not writable ({error.strerror}): {remedy}") from error
+            raise StorageFailed.not_writable(f"the lake folder {self.root}", error) from error
         return folder
 
 
