@@ -10,7 +10,8 @@ from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, Chalice, CloudWatchEvent, CORSConfig, Request, Response, S3Event
 
-from chalicelib import events, gateway
+from chalicelib import events
+from chalicelib.rest import gateway
 from chalicelib.schedule import at_most_daily
 from chalicelib.service import Service
 

@@ -39,7 +39,7 @@ import sys
 from chalice import Chalice
 from chalice.config import Config
 from chalice.local import LocalDevServer
-from chalicelib.httpserver import Handler, Server
+from chalicelib.local.httpserver import Handler, Server
 app = Chalice("empty", configure_logs=False)
 @app.route("/")
 def empty():

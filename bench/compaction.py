@@ -22,11 +22,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from chalicelib.clock import rfc3339
-from chalicelib.compact import compact
 from chalicelib.lake import Lake, answers_key
 from chalicelib.raw import Answer, pack
 from chalicelib.stores.folder import FolderStore
-from chalicelib.transform import rebuild, transform_object
+from chalicelib.transformation.compact import compact
+from chalicelib.transformation.transform import rebuild, transform_object
 from sandbox.clock import Clock, instant
 from sandbox.shapes import EVERYWHERE, Shapes
 from sandbox.world import World

@@ -69,10 +69,10 @@ def one_core() -> None:
 
 
 def ours(raw: Path, lines: Path, output: Path, checks: bool = True) -> Work:
-    from chalicelib import build
     from chalicelib.lake import Lake
     from chalicelib.stores.folder import FolderStore
-    from chalicelib.transform import transform_object
+    from chalicelib.transformation import build
+    from chalicelib.transformation.transform import transform_object
 
     one_core()
     lake = Lake(FolderStore(output))
@@ -81,7 +81,7 @@ def ours(raw: Path, lines: Path, output: Path, checks: bool = True) -> Work:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.hardlink_to(raw)
     if not checks:
-        from chalicelib.quality import sort_rows
+        from chalicelib.transformation.quality import sort_rows
 
         build.check_rows = lambda table, rows, misfits, findings: sort_rows(table, rows)
         build.check_references = lambda published, findings: None

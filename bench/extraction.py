@@ -29,7 +29,7 @@ from typing import Any
 import requests
 
 from chalicelib.clock import now
-from chalicelib.extract import run_extraction
+from chalicelib.extraction.extract import run_extraction
 from chalicelib.lake import RAW_ANSWERS, Lake, open_lake
 from chalicelib.raw import unpack
 from chalicelib.runs import RunRecord

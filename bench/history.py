@@ -74,8 +74,8 @@ def row(moment: datetime, track: int, ids: list[str], rng: Random) -> str:
 
 
 def ours(work: Path) -> int:
-    from chalicelib.history import import_export
     from chalicelib.lake import open_lake
+    from chalicelib.listening.history import import_export
     from chalicelib.settings import Settings
 
     settings = Settings(lake_url=str(work / "lake"), secrets_url=str(work / "secrets"))
@@ -89,7 +89,7 @@ def ours(work: Path) -> int:
 
 
 def ours_reading(work: Path) -> int:
-    from chalicelib.exports import read_export
+    from chalicelib.listening.exports import read_export
 
     found = 0
     for path in files(work):
@@ -199,7 +199,7 @@ def time_reports(work: Path) -> None:
     from chalicelib import reporting
     from chalicelib.engine import open_engine
     from chalicelib.lake import open_lake
-    from chalicelib.plays import files_in_force
+    from chalicelib.listening.plays import files_in_force
     from chalicelib.settings import Settings
 
     settings = Settings(lake_url=str(work / "lake"), query_reuse=0.0)

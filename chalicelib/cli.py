@@ -83,7 +83,7 @@ def main(context: click.Context, debug: bool) -> None:
 @click.pass_obj
 def serve(shared: Shared, port: int, host: str) -> None:
     """Serve the API and the dashboard; the schedule fires and new raw objects are transformed."""
-    from chalicelib.serve import serve as serve_app
+    from chalicelib.local.serve import serve as serve_app
 
     logging.getLogger("chalicelib").setLevel(shared.service.settings.log_level)
     serve_app(shared.service.settings, host, port, say=lambda text: click.echo(text))
@@ -99,7 +99,7 @@ def serve(shared: Shared, port: int, host: str) -> None:
 @click.pass_obj
 def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigger: str) -> None:
     """Extract what is due from Spotify into the raw zone: one run, now."""
-    from chalicelib.extract import run_extraction
+    from chalicelib.extraction.extract import run_extraction
 
     service = shared.service
     with Progress("extract") as progress:
@@ -130,7 +130,7 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
 def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None) -> None:
     """Import a Spotify privacy export: zip, folder or JSON files."""
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps twice what an import needs
-    from chalicelib.history import import_export
+    from chalicelib.listening.history import import_export
 
     service = shared.service
     for path in paths:
@@ -174,7 +174,7 @@ def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: st
 @click.pass_obj
 def compact(shared: Shared, tables: tuple[str, ...]) -> None:
     """Merge small Parquet files."""
-    from chalicelib.compact import compact as merge
+    from chalicelib.transformation.compact import compact as merge
 
     with Progress("compact") as progress:
         merged = merge(shared.service.lake, list(tables) or None, progress=progress)

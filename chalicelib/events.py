@@ -28,7 +28,7 @@ def bucket_and_prefix(lake_url: str) -> tuple[str, str]:
 
 def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] | None = None) -> dict[str, Any]:
     """One extraction run within the time the function has left."""
-    from chalicelib.extract import run_extraction
+    from chalicelib.extraction.extract import run_extraction
 
     told = told or {}
     try:
@@ -50,7 +50,7 @@ def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] |
 def transform(service: Service, event_key: str, generation: str | None = None) -> dict[str, Any]:
     """Turn one raw object into rows; of another ``generation`` than the one in force when a rebuild asks for it."""
     from chalicelib.pipeline import transform_key
-    from chalicelib.transform import drive
+    from chalicelib.transformation.transform import drive
 
     if generation is not None:
         drive(service.lake.in_generation(generation), lake_key(service.settings, event_key))
@@ -82,8 +82,8 @@ def result_file(service: Service, told: dict[str, Any]) -> dict[str, Any]:
 
 def maintain(service: Service) -> dict[str, Any]:
     """Drive what was left lying, then merge the files of partitions that have too many."""
-    from chalicelib.compact import compact
     from chalicelib.pipeline import catch_up
+    from chalicelib.transformation.compact import compact
 
     with watching.watched(service.settings, service.lake, everything=True):
         handled = catch_up(service.lake, service.settings)

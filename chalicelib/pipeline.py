@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from chalicelib.dropped import unimported
 from chalicelib.lake import Lake
+from chalicelib.listening.dropped import unimported
 
 if TYPE_CHECKING:
-    from chalicelib.history import ImportSummary
+    from chalicelib.listening.history import ImportSummary
     from chalicelib.settings import Settings
-    from chalicelib.transform import TransformReport
+    from chalicelib.transformation.transform import TransformReport
 
 Progress = Callable[[int, int, str], None]  # done, of how many, the one at hand
 
 
 def transform_key(lake: Lake, key: str, *, again: bool = False) -> TransformReport:
     """Turn one raw object into rows, and decide which listens its plays are."""
-    from chalicelib.plays import resolve_keys
-    from chalicelib.transform import transform_object
+    from chalicelib.listening.plays import resolve_keys
+    from chalicelib.transformation.transform import transform_object
 
     report = transform_object(lake, key, again=again)
     resolve_keys(lake, report.files)
@@ -31,8 +31,8 @@ def transform_key(lake: Lake, key: str, *, again: bool = False) -> TransformRepo
 
 def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None) -> int:
     """Do what was left lying; answers how many raw objects that were."""
-    from chalicelib.plays import resolve_keys
-    from chalicelib.transform import transform_pending
+    from chalicelib.listening.plays import resolve_keys
+    from chalicelib.transformation.transform import transform_pending
 
     reports = transform_pending(lake, progress)
     resolve_keys(lake, [name for report in reports for name in report.files])
@@ -53,8 +53,9 @@ def rebuild(
 
     With ``remote`` each raw object is transformed by a call of it (see remote.py) instead of here.
     """
-    from chalicelib import history, transform
-    from chalicelib.plays import resolve
+    from chalicelib.listening import history
+    from chalicelib.listening.plays import resolve
+    from chalicelib.transformation import transform
 
     def complete_and_publish(generation: str) -> None:
         history.rebuild(lake.in_generation(generation))
@@ -67,14 +68,14 @@ def rebuild(
 
 def import_key(lake: Lake, settings: Settings, key: str) -> ImportSummary | None:
     """Import a privacy export that was put into the raw zone; None when an import itself has put it there."""
-    from chalicelib.history import import_export
+    from chalicelib.listening.history import import_export
 
     return import_export(lake, settings, key)
 
 
 def unhandled(lake: Lake) -> Iterator[str]:
     """Keys of raw objects whose event was never handled, answers first."""
-    from chalicelib.transform import pending
+    from chalicelib.transformation.transform import pending
 
     yield from pending(lake)
     yield from unimported(lake)

@@ -52,7 +52,7 @@ def save_download(engine: Engine, done: Query, output: Path) -> None:
 
 
 def write_csv(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
-    from chalicelib.rendering import csv_lines
+    from chalicelib.rest.rendering import csv_lines
 
     for place, page in enumerate(pages):
         header = [[column.name for column in page.columns]] if place == 0 else []
@@ -61,7 +61,7 @@ def write_csv(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None
 
 def write_json(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
     """A JSON array of objects, a row a line."""
-    from chalicelib.rendering import plain
+    from chalicelib.rest.rendering import plain
 
     stream.write("[")
     comma = "\n"
@@ -75,7 +75,7 @@ def write_json(pages: Iterable[RowPage], stream: Any, _title: str | None) -> Non
 
 
 def write_table(pages: Iterable[RowPage], stream: Any, title: str | None) -> None:
-    from chalicelib.rendering import csv_text
+    from chalicelib.rest.rendering import csv_text
 
     names: list[str] = []
     rows: list[list[str]] = []

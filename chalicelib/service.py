@@ -12,10 +12,10 @@ from chalicelib.log import set_up
 from chalicelib.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
-    from chalicelib.access import Access
-    from chalicelib.api import Api
     from chalicelib.engine import Engine
     from chalicelib.lake import Lake
+    from chalicelib.rest.access import Access
+    from chalicelib.rest.api import Api
     from chalicelib.secrets import SecretStore
     from chalicelib.worker import Worker
 
@@ -49,13 +49,13 @@ class Service:
 
     @property
     def access(self) -> Access:
-        from chalicelib.access import Access
+        from chalicelib.rest.access import Access
 
         return self._once("access", lambda: Access(self.settings, self.secrets))
 
     @property
     def api(self) -> Api:
-        from chalicelib.api import Api
+        from chalicelib.rest.api import Api
 
         return self._once("api", lambda: Api(self.settings, self.lake, self.engine, self.worker))
 

@@ -13,9 +13,9 @@ from chalicelib.metrics import emit
 from chalicelib.runs import FAILED, RunRecord, load_run, run_ids
 
 if TYPE_CHECKING:
-    from chalicelib.build import Built
     from chalicelib.lake import Lake
     from chalicelib.settings import Settings
+    from chalicelib.transformation.build import Built
 
 DAY, HOUR = 86_400.0, 3_600.0  # s
 LOOKED_AT = 100  # runs, newest first, among which a successful one is looked for

@@ -26,31 +26,39 @@ class Function:
 
 
 SERVICE = ("chalicelib.service", "chalicelib.lake", "chalicelib.stores.s3")
-EXTRACTION = ("chalicelib.extract", "chalicelib.stores.secrets_aws", *SERVICE)
-TRANSFORM = ("chalicelib.pipeline", "chalicelib.transform", "chalicelib.plays", "chalicelib.engines.glue", *SERVICE)
+EXTRACTION = ("chalicelib.extraction.extract", "chalicelib.stores.secrets_aws", *SERVICE)
+TRANSFORM = (
+    "chalicelib.pipeline",
+    "chalicelib.transformation.transform",
+    "chalicelib.listening.plays",
+    "chalicelib.engines.glue",
+    *SERVICE,
+)
+RESOLVE = ("chalicelib.listening.listens", *TRANSFORM)
+IMPORT = ("chalicelib.listening.history", *RESOLVE)
 
 NO_RESULT_FILE = ("chalicelib.engines.resultfile",)  # another function makes it, see Settings.result_function
-NO_PLAYS = ("chalicelib.listens", "chalicelib.history")  # a run's record holds no plays
+NO_PLAYS = ("chalicelib.listening.listens", "chalicelib.listening.history")  # a run's record holds no plays
 
 FUNCTIONS = (
     Function(
         API_HANDLER,
-        ("chalicelib.api", "chalicelib.gateway", "chalicelib.engines.aws", "chalicelib.worker", *SERVICE),
+        ("chalicelib.rest.api", "chalicelib.rest.gateway", "chalicelib.engines.aws", "chalicelib.worker", *SERVICE),
         asynchronous=False,
         never=NO_RESULT_FILE,
     ),
     Function(
         "bearer",
-        ("chalicelib.access", "chalicelib.gateway", "chalicelib.stores.secrets_aws"),
+        ("chalicelib.rest.access", "chalicelib.rest.gateway", "chalicelib.stores.secrets_aws"),
         asynchronous=False,
         never=NO_RESULT_FILE,
     ),
     Function("scheduled_extraction", EXTRACTION, never=NO_RESULT_FILE),
     Function("run_extraction", EXTRACTION, never=NO_RESULT_FILE),
-    Function("transform", ("chalicelib.listens", *TRANSFORM), (PYARROW, PANDAS)),
+    Function("transform", RESOLVE, (PYARROW, PANDAS)),
     Function("transform_run", TRANSFORM, (PYARROW,), never=NO_PLAYS),
-    Function("import_history", ("chalicelib.history", "chalicelib.listens", *TRANSFORM), (PYARROW, PANDAS)),
-    Function("maintain", ("chalicelib.history", "chalicelib.listens", *TRANSFORM), (PYARROW, PANDAS)),
+    Function("import_history", IMPORT, (PYARROW, PANDAS)),
+    Function("maintain", IMPORT, (PYARROW, PANDAS)),
     Function("result_file", ("chalicelib.engines.resultfile", *SERVICE), (PYARROW,), asynchronous=False),
 )
 BY_HANDLER = {function.handler: function for function in FUNCTIONS}

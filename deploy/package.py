@@ -40,7 +40,7 @@ EPOCH = 315_619_200  # 1980-01-02 UTC as a file time: the same content is to mak
 LAPTOP_ONLY = frozenset(
     f"chalicelib.{name}"
     for name in (
-        "__main__", "arrivals", "cli", "doctor", "httpserver", "serve", "ticker",
+        "__main__", "cli", "doctor", "local.arrivals", "local.httpserver", "local.serve", "local.ticker",
         "engines.book", "engines.crawler", "engines.duck", "engines.embedded", "engines.listing", "engines.paging",
         "engines.slots",
     )

@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 from chalicelib.clock import parse_rfc3339
-from chalicelib.extract import run_extraction
+from chalicelib.extraction.extract import run_extraction
 from chalicelib.lake import RAW_ANSWERS, Lake, open_lake
 from chalicelib.raw import Answer, unpack
 from chalicelib.runs import RunRecord

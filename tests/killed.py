@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from chalicelib.extract import run_extraction
+from chalicelib.extraction.extract import run_extraction
 from chalicelib.lake import Lake
 from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings

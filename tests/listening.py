@@ -11,13 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chalicelib import plays
 from chalicelib.lake import Lake
+from chalicelib.listening import plays
 from chalicelib.parquet import arrow_schema, write_table
 from chalicelib.settings import Settings
 from chalicelib.stores.folder import FolderStore
 from chalicelib.tables import PLAYS
-from chalicelib.tabulate import play_id
+from chalicelib.transformation.tabulate import play_id
 from sandbox.history import Listen
 
 USER = "listener"

@@ -8,7 +8,7 @@ import duckdb
 
 from chalicelib.lake import Lake
 from chalicelib.tables import TABLES
-from chalicelib.transform import transform_pending
+from chalicelib.transformation.transform import transform_pending
 
 NOT_COMPARED = {"runs", "quality_results", "rejected_rows", "listings"}  # about runs and times, not about Spotify
 TIMES = {"observed_at", "raw_key", "run_id"}  # columns that say when and by whom something was seen

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.access import Access
 from chalicelib.errors import InvalidRequest, InvalidSetting, NotFound, TooManyRequests, Unauthorized
-from chalicelib.limits import RateLimit
-from chalicelib.rendering import csv_lines, plain
+from chalicelib.rest.access import Access
+from chalicelib.rest.limits import RateLimit
+from chalicelib.rest.rendering import csv_lines, plain
+from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole, check_body, check_query, refuse
 from chalicelib.schedule import next_time
-from chalicelib.schema import Field, ListOf, Number, Scalar, Text, Whole, check_body, check_query, refuse
 from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings
 

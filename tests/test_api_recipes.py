@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.routes import ROUTES
+from chalicelib.rest.routes import ROUTES
 from tests.server import PROJECT, LakeServer, eventually, filled, sandboxed
 
 PAGE = (PROJECT / "docs" / "api.md").read_text()

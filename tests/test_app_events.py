@@ -14,9 +14,9 @@ import pytest
 import requests
 from chalice.app import Chalice, CloudWatchEvent, S3Event
 
-from chalicelib.arrivals import Arrivals
+from chalicelib.local.arrivals import Arrivals
+from chalicelib.local.ticker import Ticker
 from chalicelib.service import Service
-from chalicelib.ticker import Ticker
 from sandbox import export
 from sandbox.world import World
 from tests.server import PROJECT, LakeServer, environment, eventually, free_port, sandboxed

@@ -12,10 +12,10 @@ from chalice.app import ScheduledEventConfig
 from chalice.deploy.validate import validate_route_content_types, validate_routes
 
 import app as wired
-from chalicelib import assets
-from chalicelib.api import Api
-from chalicelib.openapi import document
-from chalicelib.routes import BY_ADDRESS, ROUTES
+from chalicelib.rest import assets
+from chalicelib.rest.api import Api
+from chalicelib.rest.openapi import document
+from chalicelib.rest.routes import BY_ADDRESS, ROUTES
 
 PROJECT = Path(__file__).resolve().parent.parent
 HEAVY = ("pandas", "pyarrow", "spotipy", "sqlglot", "duckdb", "boto3", "botocore", "requests", "msgspec", "click")

@@ -18,7 +18,7 @@ from chalicelib.errors import LakeError, RunInProgress
 from chalicelib.lake import Lake, table_prefix
 from chalicelib.runs import load_run, run_ids
 from chalicelib.stores.s3 import BucketStore
-from chalicelib.transform import transform_pending
+from chalicelib.transformation.transform import transform_pending
 from tests.emulator import Emulator, Fault, shared
 from tests.emulator.stage import make_bucket
 from tests.extraction import World, contents, world

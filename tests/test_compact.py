@@ -13,14 +13,14 @@ import pytest
 
 from chalicelib import views
 from chalicelib.clock import now
-from chalicelib.compact import compact
 from chalicelib.engine import open_engine
 from chalicelib.errors import InvalidRequest
 from chalicelib.lake import Lake, ObjectInfo
 from chalicelib.settings import Settings
 from chalicelib.stores.folder import FolderStore
 from chalicelib.tables import TABLES
-from chalicelib.transform import transform_object
+from chalicelib.transformation.compact import compact
+from chalicelib.transformation.transform import transform_object
 from tests.raw_objects import answer, artist, entry, files, folder_lake, play, playlist_page, put, stored, track
 
 AT_ONCE = timedelta(0)  # old files need not wait for queries under way

@@ -12,10 +12,10 @@ import pytest
 
 from chalicelib.clock import parse_rfc3339, rfc3339
 from chalicelib.errors import InvalidSetting, MissingCredentials
+from chalicelib.extraction.state import StateFile
 from chalicelib.lake import STATE
 from chalicelib.runs import RunRecord, SourceRecord, load_run
 from chalicelib.settings import Settings
-from chalicelib.state import StateFile
 from tests.extraction import World, contents, world
 
 MODES = ("development", "extended")

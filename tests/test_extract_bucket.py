@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import RunInProgress, StorageFailed
-from chalicelib.extract import running
-from chalicelib.journal import JOURNAL
+from chalicelib.extraction.extract import running
+from chalicelib.extraction.journal import JOURNAL
+from chalicelib.extraction.lock import RunLock
 from chalicelib.lake import Lake
-from chalicelib.lock import RunLock
 from chalicelib.runs import load_run
 from chalicelib.stores.s3 import BucketStore
 from tests.emulator import REGION, Emulator

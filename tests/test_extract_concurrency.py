@@ -13,8 +13,8 @@ import pytest
 
 from chalicelib.clock import now
 from chalicelib.errors import RunInProgress, WriteConflict
-from chalicelib.extract import run_extraction, running
-from chalicelib.lock import LEASE, RENEWED_EVERY, RunLock
+from chalicelib.extraction.extract import run_extraction, running
+from chalicelib.extraction.lock import LEASE, RENEWED_EVERY, RunLock
 from chalicelib.runs import RunRecord
 from tests.extraction import Clock, World, contents, world
 from tests.tables import differences, transformed

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.journal import JOURNAL
+from chalicelib.extraction.journal import JOURNAL
 from chalicelib.runs import PARTIAL, SUCCEEDED, load_run, run_ids
 from tests.extraction import World, contents, world
 from tests.tables import differences, transformed

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.journal import Entry
-from chalicelib.keeping import apply
+from chalicelib.extraction.journal import Entry
+from chalicelib.extraction.keeping import apply
+from chalicelib.extraction.state import STORED, State
 from chalicelib.raw import Answer
 from chalicelib.settings import Settings
 from chalicelib.sources import load_sources
 from chalicelib.spotify.guard import holds
 from chalicelib.spotify.readers import reader_of
 from chalicelib.spotify.reading import Reader, Request, View
-from chalicelib.state import STORED, State
 
 MOMENT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 IDS = st.sampled_from(["A" * 22, "B" * 22, "C" * 22, "not an id"])

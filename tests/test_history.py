@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib import dropped, history, plays
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
-from chalicelib.history import ImportSummary, import_export
 from chalicelib.lake import Lake
+from chalicelib.listening import dropped, history, plays
+from chalicelib.listening.history import ImportSummary, import_export
 from sandbox import export as sandbox
 from sandbox.clock import Clock, instant
 from sandbox.world import World

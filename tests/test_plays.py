@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib import plays
-from chalicelib.exportfiles import export_files
-from chalicelib.exports import ACCOUNT, EXTENDED
-from chalicelib.listens import decide
-from chalicelib.observations import observe
+from chalicelib.listening import plays
+from chalicelib.listening.exportfiles import export_files
+from chalicelib.listening.exports import ACCOUNT, EXTENDED
+from chalicelib.listening.listens import decide
+from chalicelib.listening.observations import observe
+from chalicelib.listening.staging import stage
 from chalicelib.parquet import write_table
-from chalicelib.staging import stage
 from chalicelib.tables import PLAYS
 from tests.listening import (
     USER,

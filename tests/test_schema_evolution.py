@@ -17,7 +17,7 @@ from chalicelib.lake import Lake
 from chalicelib.parquet import arrow_schema, write_table
 from chalicelib.settings import Settings
 from chalicelib.tables import ALBUMS, Column, Table
-from chalicelib.transform import transform_object
+from chalicelib.transformation.transform import transform_object
 from tests.raw_objects import album, answer, folder_lake, put, spotify_id
 
 # Albums as an earlier version might have declared them: no upc yet, total_tracks wider, a mood that is no more.

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.journal import Entry, Journal, decode, segments
-from chalicelib.keeping import apply
+from chalicelib.extraction.journal import Entry, Journal, decode, segments
+from chalicelib.extraction.keeping import apply
+from chalicelib.extraction.state import State
 from chalicelib.raw import Answer
 from chalicelib.spotify.intake import look, take_in
-from chalicelib.state import State
 from chalicelib.stores.folder import FolderStore
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "shared" / "spotify" / "samples"

@@ -23,7 +23,7 @@ from chalicelib.engines.csvfile import csv_bytes
 from chalicelib.engines.embedded import EmbeddedEngine, size_in_bytes
 from chalicelib.errors import EngineBusy, InvalidRequest, NotFound, QueryFailed
 from chalicelib.lake import open_lake
-from chalicelib.rendering import csv_lines
+from chalicelib.rest.rendering import csv_lines
 from chalicelib.settings import Settings
 from tests.engines import Opened, embedded, fill, on
 

@@ -13,7 +13,14 @@ import pytest
 from chalicelib.errors import InvalidRequest, NotFound, RawObjectInvalid
 from chalicelib.lake import Lake, run_key
 from chalicelib.raw import pack
-from chalicelib.transform import MOST_ATTEMPTS, drive, pending, transform_object, transform_pending, untransformed
+from chalicelib.transformation.transform import (
+    MOST_ATTEMPTS,
+    drive,
+    pending,
+    transform_object,
+    transform_pending,
+    untransformed,
+)
 from tests.raw_objects import (
     PLAYLIST_ID,
     RUN,

@@ -18,7 +18,7 @@ from chalicelib.errors import RawObjectInvalid
 from chalicelib.lake import Lake
 from chalicelib.raw import Answer
 from chalicelib.tables import TABLES, Check, Table
-from chalicelib.transform import transform_object
+from chalicelib.transformation.transform import transform_object
 from tests.raw_objects import (
     PLAYLIST_ID,
     album,

@@ -65,7 +65,7 @@ def test_everything_together_weighs_little():
 
 
 def test_the_policy_lets_in_the_lakes_bucket_and_covers_only_where_they_are_the_owners_wish():
-    from chalicelib.assets import page_policy
+    from chalicelib.rest.assets import page_policy
 
     at_home = page_policy(show_images=False)
     assert "connect-src 'self';" in at_home

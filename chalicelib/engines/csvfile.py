@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from chalicelib.engine import ResultColumn
 from chalicelib.engines.paging import values
-from chalicelib.rendering import csv_field, csv_lines
+from chalicelib.rest.rendering import csv_field, csv_lines
 
 NEEDS_QUOTES = '[",\r\n]|^$'
 

@@ -22,7 +22,7 @@ from chalicelib.engines.athena_files import records
 from chalicelib.engines.athena_values import reader, split_type
 from chalicelib.errors import InvalidRequest
 from chalicelib.lake import RESULTS, Lake
-from chalicelib.rendering import csv_lines
+from chalicelib.rest.rendering import csv_lines
 
 BATCH = 16_384  # rows
 FOLDER = f"{RESULTS}athena/"

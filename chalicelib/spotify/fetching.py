@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.clock import rfc3339
 from chalicelib.errors import EndpointRemoved, LakeError, WaitUntil
-from chalicelib.journal import Entry
+from chalicelib.extraction.journal import Entry
 from chalicelib.raw import Answer
 from chalicelib.spotify.client import Reply
 from chalicelib.spotify.guard import Caller, Guard, Refused, Stopped, Tally, message_of

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from chalicelib.clock import parse_rfc3339, rfc3339
+from chalicelib.extraction.state import State
 from chalicelib.sources import Source
 from chalicelib.spotify.guard import Call
-from chalicelib.state import State
 
 PAGE = 50  # items; Spotify's most but where said otherwise
 SHORT_PAGE = 10  # items; its most for search and, in development mode, discographies

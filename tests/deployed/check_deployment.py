@@ -82,7 +82,7 @@ def check_objects_and_the_schedule_reach_their_functions(deployed: Deployed) -> 
 
 
 def check_every_route_that_needs_it_has_the_authorizer(deployed: Deployed) -> None:
-    from chalicelib.routes import ROUTES
+    from chalicelib.rest.routes import ROUTES
 
     routes = deployed.api().routes()
     assert {(route.method, route.path) for route in ROUTES} <= routes.keys()

@@ -76,7 +76,7 @@ class Deployed:
         auth.remember(self.owner(), open_secrets(self.owner()), reply, now(), now)
 
     def token(self, scope: str = "run") -> str:
-        from chalicelib.access import Access
+        from chalicelib.rest.access import Access
 
         return Access(self.owner(), open_secrets(self.owner())).add("check", scope)[1]
 

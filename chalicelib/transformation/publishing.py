@@ -17,9 +17,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from chalicelib.build import Built
 from chalicelib.errors import LakeError, NotFound
 from chalicelib.lake import QUARANTINE, RAW, STATE, Lake, transformed_note
+from chalicelib.transformation.build import Built
 
 PARQUET = "application/vnd.apache.parquet"
 WRITES_AT_ONCE = 8

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chalicelib.errors import NotFound
 
-FOLDER = Path(__file__).parent / "web"
+FOLDER = Path(__file__).parent.parent / "web"
 #: Text only: API Gateway passes text through untouched, whatever a browser says it accepts.
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",

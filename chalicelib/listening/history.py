@@ -35,16 +35,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from chalicelib import plays
 from chalicelib.clock import Clock, now
-from chalicelib.dropped import KEPT, kept_exports, listeners_kept, note_outcome
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
-from chalicelib.exportfiles import ZIP, ExportFile, export_files, is_history
 from chalicelib.lake import QUARANTINE, RAW_HISTORY, Lake, partition_prefix
-from chalicelib.observations import observe
+from chalicelib.listening import plays
+from chalicelib.listening.dropped import KEPT, kept_exports, listeners_kept, note_outcome
+from chalicelib.listening.exportfiles import ZIP, ExportFile, export_files, is_history
+from chalicelib.listening.observations import observe
+from chalicelib.listening.staging import STAGED, Progress, Spool, Staged, StagedFile, stage
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
 from chalicelib.settings import Settings
-from chalicelib.staging import STAGED, Progress, Spool, Staged, StagedFile, stage
 from chalicelib.tables import PLAYS, REJECTED_ROWS
 
 COPY_BLOCK = 4 * 1024 * 1024  # bytes
@@ -409,7 +409,8 @@ def month_number(month: str) -> int:
 def transform_export(lake: Lake, key: str, progress: Progress | None = None) -> set[str]:
     """Write the observations of a kept export into the generation that ``lake`` works on; answers their months.
 
-    Who calls it works the months out afterwards (:func:`chalicelib.plays.resolve`). Raises ImportRefused, NotFound.
+    Who calls it works the months out afterwards (:func:`chalicelib.listening.plays.resolve`). Raises ImportRefused,
+    NotFound.
     """
     match = KEPT.fullmatch(key)
     if not match:

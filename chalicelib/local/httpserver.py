@@ -24,7 +24,7 @@ from chalice.app import CORSConfig
 from chalice.local import ChaliceRequestHandler, LocalGatewayException, RouteMatcher, ThreadedHTTPServer
 
 from chalicelib import __version__
-from chalicelib.gateway import MappedFile, SpooledBody
+from chalicelib.rest.gateway import MappedFile, SpooledBody
 
 LARGEST_REQUEST = 10_000_000  # bytes: API Gateway's own limit; uploads of exports have none
 LONGEST_LINE = 65_536  # bytes of a chunk's header

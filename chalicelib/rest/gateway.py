@@ -15,7 +15,7 @@ from chalice.app import Request as ChaliceRequest
 from chalicelib.errors import LakeError, Unauthorized
 
 if TYPE_CHECKING:
-    from chalicelib.messages import Reply, Request
+    from chalicelib.rest.messages import Reply, Request
     from chalicelib.service import Service
 
 
@@ -30,7 +30,7 @@ def answer(service: Service, request: ChaliceRequest | None, path: dict[str, str
 
 
 def from_chalice(request: ChaliceRequest, path: dict[str, str]) -> Request:
-    from chalicelib.messages import Request
+    from chalicelib.rest.messages import Request
 
     event = request.to_original_event()
     authorizer = request.context.get("authorizer") or {}
@@ -90,7 +90,7 @@ def refusal(error: Unauthorized) -> Exception:
         from chalice.local import NotAuthorizedError
     except ImportError:  # the deployed function has Chalice's runtime only
         return RuntimeError("Unauthorized")
-    from chalicelib.messages import error_reply, json_text
+    from chalicelib.rest.messages import error_reply, json_text
 
     reply = error_reply(error)
     return NotAuthorizedError({"Content-Type": reply.content_type, **reply.headers}, json_text(reply.content).encode())

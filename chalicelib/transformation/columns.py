@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
 from chalicelib.parquet import ARROW_TYPES
-from chalicelib.records import Image, Item
 from chalicelib.tables import Table
-from chalicelib.tabulate import ITEM_BITS, Batch, Listing, Place, Rows, digest, is_local, play_id
+from chalicelib.transformation.records import Image, Item
+from chalicelib.transformation.tabulate import ITEM_BITS, Batch, Listing, Place, Rows, digest, is_local, play_id
 
 CHUNK_ROWS = 8_192  # rows turned into arrays at once: a call costs as much as a hundred cells
 TIMESTAMP = ARROW_TYPES["timestamp"]

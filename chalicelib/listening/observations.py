@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chalicelib.exports import ACCOUNT, EXTENDED
-from chalicelib.listens import flags, joined, normalised, normalised_codes, numbers
+from chalicelib.listening.exports import ACCOUNT, EXTENDED
+from chalicelib.listening.listens import flags, joined, normalised, normalised_codes, numbers
 from chalicelib.parquet import arrow_schema
 from chalicelib.tables import PLAYS
 

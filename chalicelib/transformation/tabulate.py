@@ -22,7 +22,7 @@ from msgspec import UNSET
 
 from chalicelib.clock import epoch_ms, parse_rfc3339, rfc3339
 from chalicelib.raw import Answer
-from chalicelib.records import (
+from chalicelib.transformation.records import (
     ABSENT,
     CONTENT_KEPT,
     UNREADABLE,

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 
 from chalicelib.clock import Clock, Sleep, now, parse_duration
 from chalicelib.errors import InvalidSetting, MissingCredentials
-from chalicelib.keeping import Keeper
+from chalicelib.extraction.keeping import Keeper
+from chalicelib.extraction.lock import RunLock, holder_of
+from chalicelib.extraction.running import Place, Run
+from chalicelib.extraction.state import wanted_tracks
 from chalicelib.lake import Lake
-from chalicelib.lock import RunLock, holder_of
 from chalicelib.log import Progress, run_id_in_force
-from chalicelib.running import Place, Run
 from chalicelib.runs import FAILED, UNAVAILABLE, RunRecord, SourceRecord, new_run_id, save_run, start_record
 from chalicelib.secrets import SecretStore, open_secrets
 from chalicelib.settings import Settings
@@ -30,7 +31,6 @@ from chalicelib.spotify.guard import RESERVE, Caller, Guard
 from chalicelib.spotify.readers import reader_of
 from chalicelib.spotify.reading import View
 from chalicelib.spotify.tokens import LOGIN, Credentials
-from chalicelib.state import wanted_tracks
 
 
 def run_extraction(

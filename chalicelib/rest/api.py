@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from chalicelib import assets, imports, worker
+from chalicelib import worker
 from chalicelib.clock import Clock, now
 from chalicelib.engine import Engine, Query, QueryState, RowPage
 from chalicelib.errors import (
@@ -26,11 +26,13 @@ from chalicelib.errors import (
     QueryFailed,
     RunInProgress,
 )
-from chalicelib.health import Health
+from chalicelib.extraction.lock import holder_of
 from chalicelib.lake import REPORTS, Lake, transformed_note
-from chalicelib.limits import RateLimit
-from chalicelib.lock import holder_of
-from chalicelib.messages import (
+from chalicelib.listening import imports
+from chalicelib.rest import assets
+from chalicelib.rest.health import Health
+from chalicelib.rest.limits import RateLimit
+from chalicelib.rest.messages import (
     SOON,
     Asked,
     Reply,
@@ -44,7 +46,7 @@ from chalicelib.messages import (
     single_values,
     wanted_type,
 )
-from chalicelib.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
+from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
 from chalicelib.runs import load_run, new_run_id, run_ids
 from chalicelib.settings import Settings
 from chalicelib.worker import Worker
@@ -114,7 +116,7 @@ class Api:
         return Reply(200, self._health.report())
 
     def openapi(self, _: Asked) -> Reply:
-        from chalicelib.openapi import document
+        from chalicelib.rest.openapi import document
 
         return cached(Reply(200, document()), "public, max-age=300")
 
@@ -330,7 +332,7 @@ def require_result(query: Query) -> Query:
 
 
 def rows_json(page: RowPage) -> dict[str, Any]:
-    from chalicelib.rendering import plain_rows
+    from chalicelib.rest.rendering import plain_rows
 
     return {
         "columns": [{"name": column.name, "type": column.type} for column in page.columns],
@@ -343,7 +345,7 @@ def rows_json(page: RowPage) -> dict[str, Any]:
 def page_text(page: RowPage, wanted: str, *, first: bool) -> str:
     if wanted == JSON:
         return json.dumps(rows_json(page), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    from chalicelib.rendering import csv_lines
+    from chalicelib.rest.rendering import csv_lines
 
     header = [[column.name for column in page.columns]] if first else []
     return csv_lines([*header, *page.rows])

@@ -17,12 +17,12 @@ from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import LocalChalice, LocalDevServer
 
-from chalicelib.arrivals import Arrivals
 from chalicelib.errors import Conflict
-from chalicelib.httpserver import Handler, Server
+from chalicelib.local.arrivals import Arrivals
+from chalicelib.local.httpserver import Handler, Server
+from chalicelib.local.ticker import Ticker
 from chalicelib.service import Service
 from chalicelib.settings import Settings
-from chalicelib.ticker import Ticker
 
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Callable[[str], None] = print) -> None:

@@ -17,16 +17,16 @@ import pyarrow as pa
 
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
-from chalicelib.columns import ORIGIN, Gathered, cells
 from chalicelib.errors import RawObjectInvalid
 from chalicelib.parquet import TableFiles, arrow_schema, sort_rows
-from chalicelib.quality import Findings, Rejection, Result, check_references, check_rows, shortened
 from chalicelib.raw import Answer
-from chalicelib.records import Fault
 from chalicelib.runs import RunRecord
 from chalicelib.tables import Table
-from chalicelib.tabulate import Batch, Place, Said
-from chalicelib.trends import trends
+from chalicelib.transformation.columns import ORIGIN, Gathered, cells
+from chalicelib.transformation.quality import Findings, Rejection, Result, check_references, check_rows, shortened
+from chalicelib.transformation.records import Fault
+from chalicelib.transformation.tabulate import Batch, Place, Said
+from chalicelib.transformation.trends import trends
 
 BATCH_ROWS = 250  # rows read off their records at once: small enough for the processor's cache
 WINDOW_ROWS = 150_000  # rows of all tables that are checked and written at once: bounds memory

@@ -19,9 +19,9 @@ from chalicelib.errors import (
     WaitUntil,
     WriteConflict,
 )
-from chalicelib.keeping import Keeper, source_record
+from chalicelib.extraction.keeping import Keeper, source_record
+from chalicelib.extraction.lock import RunLock
 from chalicelib.lake import Lake
-from chalicelib.lock import RunLock
 from chalicelib.log import Progress, ProgressEvent
 from chalicelib.runs import (
     FAILED,

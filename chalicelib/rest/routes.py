@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.access import READ, RUN
-from chalicelib.schema import Field, ListOf, Number, Scalar, Text, Whole
+from chalicelib.rest.access import READ, RUN
+from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 MOST_ROWS = 10_000  # rows of one page

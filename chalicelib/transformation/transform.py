@@ -14,11 +14,12 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from chalicelib.build import Built, build_answers, build_run
 from chalicelib.errors import InvalidRequest, NotFound, RawObjectInvalid
 from chalicelib.lake import RAW, RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake
 from chalicelib.parquet import TableFiles
-from chalicelib.publishing import (
+from chalicelib.raw import unpack
+from chalicelib.transformation.build import Built, build_answers, build_run
+from chalicelib.transformation.publishing import (
     done_key,
     noted_done,
     object_name,
@@ -29,9 +30,8 @@ from chalicelib.publishing import (
     remember,
     write_json,
 )
-from chalicelib.quality import CheckFailed
-from chalicelib.raw import unpack
-from chalicelib.trends import earlier_runs
+from chalicelib.transformation.quality import CheckFailed
+from chalicelib.transformation.trends import earlier_runs
 
 log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5  # drives of one raw object after which it goes to quarantine

@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from chalicelib import __version__
 from chalicelib.engine import CatalogueTable, Crawl, Query, ResultColumn, TableColumn
-from chalicelib.routes import CSV, JSON, NAME, ROUTES, Answer, Route
+from chalicelib.rest.routes import CSV, JSON, NAME, ROUTES, Answer, Route
 from chalicelib.runs import RunRecord, SourceRecord
 
 Schema = dict[str, Any]

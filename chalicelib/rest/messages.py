@@ -16,11 +16,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from chalicelib.access import RUN
 from chalicelib.clock import rfc3339
 from chalicelib.errors import Forbidden, InvalidRequest, LakeError, NotFound, Unauthorized, WaitUntil
-from chalicelib.routes import JSON, NAME, Route
-from chalicelib.schema import Fault, check_body, check_query, fault, refuse
+from chalicelib.rest.access import RUN
+from chalicelib.rest.routes import JSON, NAME, Route
+from chalicelib.rest.schema import Fault, check_body, check_query, fault, refuse
 
 SOON = "1"  # s after which a client may ask again for what goes on
 CURL_DEFAULT = "application/x-www-form-urlencoded"  # what curl -d says when nobody says otherwise

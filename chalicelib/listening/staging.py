@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.errors import ImportRefused
-from chalicelib.exportfiles import ExportFile, damage_is_refused
-from chalicelib.exports import ROWS, SHOWN_REJECTS, NotAnExport, Reject, read_export
-from chalicelib.json_array import NotAnArray
+from chalicelib.listening.exportfiles import ExportFile, damage_is_refused
+from chalicelib.listening.exports import ROWS, SHOWN_REJECTS, NotAnExport, Reject, read_export
+from chalicelib.listening.json_array import NotAnArray
 from chalicelib.parquet import by_month
 
 HELD_ROWS = 65_536  # rows held in memory before they go to disk

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from chalicelib.clock import parse_rfc3339
 from chalicelib.lake import RAW_RUNS, Lake
-from chalicelib.quality import Result
 from chalicelib.runs import SUCCEEDED, RunRecord, SourceRecord
+from chalicelib.transformation.quality import Result
 
 RUNS_COMPARED = 8
 DAYS_LOOKED_BACK = 14

@@ -20,12 +20,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chalicelib.columns import ORIGIN, Misfit
 from chalicelib.errors import Terminal
 from chalicelib.parquet import sort_columns
-from chalicelib.records import CONTENT_KEPT
 from chalicelib.tables import Check, Severity, Table
-from chalicelib.tabulate import ITEM_BITS
+from chalicelib.transformation.columns import ORIGIN, Misfit
+from chalicelib.transformation.records import CONTENT_KEPT
+from chalicelib.transformation.tabulate import ITEM_BITS
 
 
 class CheckFailed(Terminal):

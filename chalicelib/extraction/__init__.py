@@ -1,0 +1,1 @@
+"""What to ask of Spotify, and keeping every answer: plan, run, journal, state, lock."""

@@ -1,0 +1,1 @@
+"""The listening history: privacy exports, and which observations are one listen."""

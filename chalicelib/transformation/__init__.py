@@ -1,0 +1,1 @@
+"""From raw answers to checked tables: records, columns, checks, files, compaction."""
