@@ -88,6 +88,14 @@ def test_each_kind_tells_right_from_wrong(check: Check, right: Any, wrong: Any) 
     assert findings.results["artists", check.name].failures == 1
 
 
+@pytest.mark.parametrize("value", [2**53 + 1, 2**63 - 1, -(2**63)])
+def test_numbers_that_no_float_holds_are_out_of_range_like_others(value: int) -> None:
+    track = {"track_id": spotify_id("t"), "name": "T", "duration_ms": 1}
+    kept, findings = checked(TRACKS, track, {**track, "track_id": spotify_id("u"), "duration_ms": value})
+    assert kept["duration_ms"].to_pylist() == [1]
+    assert findings.results["tracks", "range:duration_ms"].failures == 1
+
+
 @pytest.mark.parametrize("column", ["popularity", "image_url"])
 def test_what_spotify_did_not_say_passes_every_check(column: str) -> None:
     kind = "range" if column == "popularity" else "one_of"

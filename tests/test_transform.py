@@ -382,6 +382,14 @@ def test_every_check_leaves_a_result(lake: Lake) -> None:
     assert results["playlist_items", "readable"]["rows_checked"] == 2
 
 
+def test_what_was_rejected_as_a_contradiction_counts_when_it_is_said_again_later(lake: Lake) -> None:
+    first = answer("me/following", {"artists": {"items": [artist("a"), artist("a", name="Renamed")]}})
+    later = answer("me/following", {"artists": {"items": [artist("a", name="Renamed")]}}, second=5)
+    transformed(lake, first, later)
+    said = sorted((row["observed_at"], row["name"]) for row in stored(lake, "artists"))
+    assert [name for _, name in said] == ["Artist a", "Renamed"]
+
+
 # --- objects that are not ours ------------------------------------------------------------------------------------
 
 

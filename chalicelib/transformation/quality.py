@@ -159,11 +159,16 @@ def out_of_range(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:
         return None
     bad = None
     if check.low is not None and least < check.low:
-        bad = pc.less(column, check.low)
+        bad = pc.less(column, limit(column, check.low))
     if check.high is not None and most > check.high:
-        above = pc.greater(column, check.high)
+        above = pc.greater(column, limit(column, check.high))
         bad = above if bad is None else pc.or_(bad, above)
     return None if bad is None else pc.fill_null(bad, False)
+
+
+def limit(column: pa.ChunkedArray, value: float) -> pa.Scalar:
+    """A bound as the column's type: whole numbers beyond 2 ** 53 compare with no float."""
+    return pa.scalar(int(value) if pa.types.is_integer(column.type) else value, column.type)
 
 
 def foreign_values(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:

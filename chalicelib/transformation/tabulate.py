@@ -40,6 +40,7 @@ from chalicelib.transformation.records import (
 )
 
 ITEM_BITS = 32
+UNSAID = -1  # the hash of nothing: hash() never answers it
 LARGEST_OFFSET = 1 << 30  # positions are 32-bit numbers
 IN_MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").fullmatch  # as Spotify writes played_at
 LISTED = {  # endpoints whose whole listing is the listener's library now: its table and item type
@@ -95,15 +96,36 @@ class Rows:
 class Said:
     """What was last said of each artist, album, track and episode, as a hash; short and full forms apart."""
 
-    __slots__ = ("albums", "artists", "episodes", "short_artists", "short_tracks", "tracks")
+    __slots__ = ("albums", "artists", "at_once", "episodes", "moment", "short_artists", "short_tracks", "tracks")
 
     def __init__(self) -> None:
+        self.moment = 0  # when what is being read was observed
+        self.at_once: set[str] = set()  # ids of which something new was said at that moment
         self.artists: dict[str | None, int] = {}
         self.short_artists: dict[str | None, int] = {}
         self.albums: dict[str | None, int] = {}
         self.tracks: dict[str | None, int] = {}
         self.short_tracks: dict[str | None, int] = {}
         self.episodes: dict[str | None, int] = {}
+
+    def begin(self, moment: int) -> None:
+        """An answer that was observed at ``moment`` is read next."""
+        if moment != self.moment:
+            self.moment = moment
+            self.at_once.clear()
+
+    def is_news(self, said: dict[str | None, int], key: str | None, content: int) -> bool:
+        """Whether something else was last said of ``key``; notes what is said now. What has no id is always news.
+
+        Of two things said of it at once one may be rejected: whatever is said next is news then.
+        """
+        if key is None:
+            return True
+        if said.get(key) == content:
+            return False
+        said[key] = UNSAID if key in self.at_once else content
+        self.at_once.add(key)
+        return True
 
 
 class Batch:
@@ -127,6 +149,7 @@ class Batch:
         number = self.first + len(self.places)
         place = place_of(answer)
         self.places.append(place)
+        self.said.begin(place.observed_ms)
         if answer.status != 200:
             return place
         found = find_endpoint(answer.endpoint)
@@ -295,7 +318,7 @@ class Batch:
 
     def _add_track(self, track: Item, origin: int, album_id: str | None, content: int | None = None) -> None:
         said = self.said.tracks if track.album is not None else self.said.short_tracks
-        if is_news(said, track.id, hash(track) if content is None else content):
+        if self.said.is_news(said, track.id, hash(track) if content is None else content):
             self.tracks.add(track, origin)
             self.track_albums.append(album_id)
             if track.album is not None:
@@ -304,7 +327,7 @@ class Batch:
                 self._add_artists(track.artists, origin)
 
     def _add_album(self, album: Album, origin: int) -> None:
-        if is_news(self.said.albums, album.id, hash(album)):
+        if self.said.is_news(self.said.albums, album.id, hash(album)):
             self.albums.add(album, origin)
             if album.artists:
                 self._add_artists(album.artists, origin)
@@ -316,11 +339,11 @@ class Batch:
     def _add_artists(self, artists: Sequence[Artist], origin: int) -> None:
         for artist in artists:
             said = self.said.short_artists if artist.genres is None else self.said.artists
-            if is_news(said, artist.id, hash(artist)):
+            if self.said.is_news(said, artist.id, hash(artist)):
                 self.artists.add(artist, origin)
 
     def _add_episode(self, episode: Item, origin: int, show: Show | None) -> None:
-        if is_news(self.said.episodes, episode.id, hash(episode)):
+        if self.said.is_news(self.said.episodes, episode.id, hash(episode)):
             self.episodes.add((episode, show), origin)
 
 
@@ -376,14 +399,6 @@ def is_local(uri: str | None) -> bool:
 
 def is_episode(item: Item) -> bool:
     return item.type == "episode" or (item.type is None and (item.uri or "").startswith("spotify:episode:"))
-
-
-def is_news(said: dict[str | None, int], key: str | None, content: int) -> bool:
-    """Whether something else was last said of ``key``; notes what is said now. What has no id is always news."""
-    if key is not None and said.get(key) == content:
-        return False
-    said[key] = content
-    return True
 
 
 def play_id(user_id: str | None, uri: str | None, played_at: str | None) -> str | None:
