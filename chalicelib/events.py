@@ -86,7 +86,7 @@ def maintain(service: Service) -> dict[str, Any]:
     from chalicelib.transformation.compact import compact
 
     with watching.watched(service.settings, service.lake, everything=True):
-        handled = catch_up(service.lake, service.settings)
+        handled = catch_up(service.lake, service.settings, lately=True)
         merged = compact(service.lake, min_files=service.settings.compact_files + 1)
     watching.looked_over(service.settings, service.lake, handled)
     return {"handled": handled, "merged": merged.files_merged}

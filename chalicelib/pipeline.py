@@ -29,12 +29,15 @@ def transform_key(lake: Lake, key: str, *, again: bool = False) -> TransformRepo
     return report
 
 
-def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None) -> int:
-    """Do what was left lying; answers how many raw objects that were."""
-    from chalicelib.listening.plays import resolve_keys
-    from chalicelib.transformation.transform import transform_pending
+def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *, lately: bool = False) -> int:
+    """Do what was left lying; answers how many raw objects that were.
 
-    reports = transform_pending(lake, progress)
+    ``lately``: while it is not long since everything was looked at, look only at what can have come since.
+    """
+    from chalicelib.listening.plays import resolve_keys
+    from chalicelib.transformation.transform import transform_lately_pending, transform_pending
+
+    reports = transform_lately_pending(lake) if lately else transform_pending(lake, progress)
     resolve_keys(lake, [name for report in reports for name in report.files])
     dropped = list(unimported(lake))
     for key in dropped:
@@ -75,7 +78,15 @@ def import_key(lake: Lake, settings: Settings, key: str) -> ImportSummary | None
 
 def unhandled(lake: Lake) -> Iterator[str]:
     """Keys of raw objects whose event was never handled, answers first."""
-    from chalicelib.transformation.transform import pending
+    from chalicelib.transformation.pending import pending
 
     yield from pending(lake)
+    yield from unimported(lake)
+
+
+def lately_unhandled(lake: Lake) -> Iterator[str]:
+    """As :func:`unhandled`, of what can have come since everything was last looked at."""
+    from chalicelib.transformation.pending import pending_lately
+
+    yield from pending_lately(lake)
     yield from unimported(lake)

@@ -13,14 +13,8 @@ import pytest
 from chalicelib.errors import InvalidRequest, NotFound, RawObjectInvalid
 from chalicelib.lake import Lake, run_key
 from chalicelib.raw import pack
-from chalicelib.transformation.transform import (
-    MOST_ATTEMPTS,
-    drive,
-    pending,
-    transform_object,
-    transform_pending,
-    untransformed,
-)
+from chalicelib.transformation.pending import pending, untransformed
+from chalicelib.transformation.transform import MOST_ATTEMPTS, drive, transform_object, transform_pending
 from tests.raw_objects import (
     PLAYLIST_ID,
     RUN,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +17,7 @@ from chalicelib.lake import Lake
 from chalicelib.raw import Answer
 from chalicelib.tables import TABLES, Check, Table
 from chalicelib.transformation.transform import transform_object
+from tests.memory import MemoryStore
 from tests.raw_objects import (
     PLAYLIST_ID,
     album,
@@ -27,7 +26,6 @@ from tests.raw_objects import (
     entry,
     episode,
     files,
-    folder_lake,
     local_track,
     play,
     put,
@@ -36,8 +34,8 @@ from tests.raw_objects import (
     track,
 )
 
-SMALL = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-LARGE = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SMALL = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LARGE = settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -194,18 +192,17 @@ def is_local(item: dict[str, Any]) -> bool:
 
 
 def assert_nothing_lost(said: list[tuple[Answer, list[Any]]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        lake = folder_lake(Path(folder))
-        transform_object(lake, put(lake, [one for one, _ in said]))
-        assert_checked(lake)
-        rejected = rejected_items(lake)
-        # what is said again word for word is not read again: its rejection stands for both
-        words = [held[at] for number, (_, held) in enumerate(said) for at in rejected.get(number, ()) if at >= 0]
-        for number, (one, held) in enumerate(said):
-            of_this = rejected.get(number, set())
-            for index, item in enumerate(held):
-                if names_an_item(item) and not {index, -1} & of_this and item not in words:
-                    assert shows(lake, one.endpoint, item, index), (one.endpoint, item)
+    lake = Lake(MemoryStore())
+    transform_object(lake, put(lake, [one for one, _ in said]))
+    assert_checked(lake)
+    rejected = rejected_items(lake)
+    # what is said again word for word is not read again: its rejection stands for both
+    words = [held[at] for number, (_, held) in enumerate(said) for at in rejected.get(number, ()) if at >= 0]
+    for number, (one, held) in enumerate(said):
+        of_this = rejected.get(number, set())
+        for index, item in enumerate(held):
+            if names_an_item(item) and not {index, -1} & of_this and item not in words:
+                assert shows(lake, one.endpoint, item, index), (one.endpoint, item)
 
 
 @SMALL
@@ -267,13 +264,12 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
 
 
 def assert_survives(said: list[tuple[str, bytes]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        lake = folder_lake(Path(folder))
-        made = [answer(endpoint, body, second=number) for number, (endpoint, body) in enumerate(said)]
-        report = transform_object(lake, put(lake, made))
-        assert report.state == "done"
-        assert report.built.answers == len(said)
-        assert_checked(lake)
+    lake = Lake(MemoryStore())
+    made = [answer(endpoint, body, second=number) for number, (endpoint, body) in enumerate(said)]
+    report = transform_object(lake, put(lake, made))
+    assert report.state == "done"
+    assert report.built.answers == len(said)
+    assert_checked(lake)
 
 
 @SMALL
@@ -296,13 +292,12 @@ def test_damaged_answers_never_crash_at_length(said: list[tuple[str, bytes]]) ->
 @SMALL
 @given(st.binary(max_size=200), st.integers(0, 2000))
 def test_damaged_objects_are_quarantined_or_whole(noise: bytes, at: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        lake = folder_lake(Path(folder))
-        key = put(lake, [answer("me/tracks", {"items": [{"added_at": "2026-01-01T00:00:00Z", "track": track("t")}]})])
-        whole = lake.store.read(key)
-        lake.store.write(key, whole[: at % len(whole)] + noise)
-        try:
-            transform_object(lake, key)
-        except RawObjectInvalid:
-            assert files(lake) == {}
-            assert lake.store.stat(f"quarantine/{key.removeprefix('raw/')}.reason.json")
+    lake = Lake(MemoryStore())
+    key = put(lake, [answer("me/tracks", {"items": [{"added_at": "2026-01-01T00:00:00Z", "track": track("t")}]})])
+    whole = lake.store.read(key)
+    lake.store.write(key, whole[: at % len(whole)] + noise)
+    try:
+        transform_object(lake, key)
+    except RawObjectInvalid:
+        assert files(lake) == {}
+        assert lake.store.stat(f"quarantine/{key.removeprefix('raw/')}.reason.json")

@@ -9,7 +9,8 @@ import pytest
 
 from chalicelib.lake import Lake
 from chalicelib.transformation.compact import compact
-from chalicelib.transformation.transform import pending, rebuild, transform_object, transform_pending
+from chalicelib.transformation.pending import pending
+from chalicelib.transformation.transform import rebuild, transform_object, transform_pending
 from tests.raw_objects import RUN, answer, artist, entry, files, folder_lake, playlist_page, put, track
 
 FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)

@@ -21,7 +21,7 @@ from chalicelib.clock import now, rfc3339
 from chalicelib.errors import LakeError, StorageFailed
 from chalicelib.events import LOCAL_BUCKET
 from chalicelib.lake import RAW, Lake, ObjectInfo
-from chalicelib.pipeline import unhandled
+from chalicelib.pipeline import lately_unhandled, unhandled
 from chalicelib.service import Service
 
 LOOK_EVERY = 300  # ms between two looks at files that may still grow
@@ -41,12 +41,13 @@ class Arrivals(threading.Thread):
         service: Service,
         monotonic: Callable[[], float] = time.monotonic,
         catch_up: Callable[[Lake], Iterable[str]] = unhandled,
+        catch_up_again: Callable[[Lake], Iterable[str]] = lately_unhandled,
     ) -> None:
         super().__init__(name="arrivals", daemon=True)
         self._app = app
         self._service = service
         self._monotonic = monotonic
-        self._left = catch_up
+        self._left, self._left_lately = catch_up, catch_up_again
         self._stopped = threading.Event()
         self._sources = [source for source in app.event_sources if isinstance(source, S3EventConfig)]
         self._folder = watched_folder(service.lake, self._sources)
@@ -59,6 +60,7 @@ class Arrivals(threading.Thread):
         for changed in self._changes(self._folder):  # by now the folder is watched: nothing falls between
             if self._monotonic() >= self._look_again:
                 self._catch_up()
+                self._left = self._left_lately  # from now on this folder is watched
                 self._look_again = self._monotonic() + LOOK_AT_ALL
             for path in (*changed, *self._young_folders()):
                 self._note(self._folder, path)

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 
+from chalicelib.clock import Clock, now
 from chalicelib.errors import InvalidRequest, NotFound, RawObjectInvalid
-from chalicelib.lake import RAW, RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake
+from chalicelib.lake import RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake
 from chalicelib.parquet import TableFiles
 from chalicelib.raw import unpack
 from chalicelib.transformation.build import Built, build_answers, build_run
+from chalicelib.transformation.pending import note_sweep, pending, raw_keys, since_sweep
 from chalicelib.transformation.publishing import (
-    done_key,
     noted_done,
     object_name,
     open_key,
@@ -87,33 +88,21 @@ def build(lake: Lake, key: str, files: TableFiles) -> Built:
 # --- what is left to do -------------------------------------------------------------------------------------------
 
 
-def pending(lake: Lake) -> Iterator[str]:
-    """Raw keys that the generation in force does not have yet, oldest first."""
-    generation = lake.generation()
-    prefix = done_key(generation, RAW).removesuffix(".json")
-    done = {info.key.removeprefix(prefix).removesuffix(".json") for info in lake.store.list(prefix)}
-    for key in raw_keys(lake):
-        if key.removeprefix(RAW) not in done:
-            yield key
-
-
-def untransformed(lake: Lake, keys: Iterable[str]) -> list[str]:
-    """Those of ``keys`` that the generation in force does not have yet."""
-    generation = lake.generation()
-    return [key for key in keys if lake.store.stat(done_key(generation, key)) is None]
-
-
-def raw_keys(lake: Lake, since: str | None = None) -> Iterator[str]:
-    """Every raw object that transforms, answers before runs; ``since`` (YYYY-MM-DD) leaves out earlier days."""
-    for prefix in (RAW_ANSWERS, RAW_RUNS):
-        start = prefix + since.replace("-", "/") if since else ""
-        for info in lake.store.list(prefix, start_after=start):
-            yield info.key
-
-
-def transform_pending(lake: Lake, progress: Progress | None = None) -> list[TransformReport]:
+def transform_pending(lake: Lake, progress: Progress | None = None, clock: Clock = now) -> list[TransformReport]:
     """Transform what was never transformed or was interrupted; what failed too often goes to quarantine."""
-    keys = list(pending(lake))
+    begun_at = clock()
+    reports = transform_keys(lake, list(pending(lake)), progress)
+    note_sweep(lake, begun_at)
+    return reports
+
+
+def transform_lately_pending(lake: Lake, clock: Clock = now) -> list[TransformReport]:
+    """As :func:`transform_pending`, but while the last sweep is young only what can have come since is looked at."""
+    since = since_sweep(lake, clock())
+    return transform_keys(lake, list(pending(lake, since))) if since else transform_pending(lake, clock=clock)
+
+
+def transform_keys(lake: Lake, keys: list[str], progress: Progress | None = None) -> list[TransformReport]:
     reports = []
     for number, key in enumerate(keys):
         if progress:
@@ -136,10 +125,13 @@ def drive(lake: Lake, key: str) -> TransformReport | None:
         return None
     write_json(lake, open_key(generation, key), {**note, "attempts": attempts})
     try:
-        return transform_object(lake, key)
+        report = transform_object(lake, key, again=bool(note["files"]))  # files: publishing them was begun
     except (RawObjectInvalid, CheckFailed) as error:
         log.warning("%s lies in quarantine: %s", key, error.message)
         return None
+    if report.state == "unchanged":  # somebody else has done it meanwhile
+        lake.store.delete([open_key(generation, key)])
+    return report
 
 
 # --- everything anew ----------------------------------------------------------------------------------------------

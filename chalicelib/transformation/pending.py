@@ -1,0 +1,100 @@
+"""Which raw objects are left to transform: of all there are, or of the days that can have changed since a sweep.
+
+A *sweep* looks at every raw object and every note, and when all that it found has been driven it is noted
+(``state/transforms/<generation>/swept.json``). From then on a look at the days since suffices: an object lies under
+the day on which its run began. What was begun and failed has an open note and is found whatever its age. What turns
+up under an older day without an event (an object copied in by hand, the answers of a run that died days ago) waits
+for the next sweep, for at most :data:`SWEEP_EVERY`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from chalicelib.clock import Clock, now, parse_rfc3339, rfc3339
+from chalicelib.lake import RAW, RAW_ANSWERS, RAW_RUNS, STATE, Lake
+from chalicelib.transformation.publishing import done_key, open_key, read_json, write_json
+
+SWEEP_EVERY = timedelta(days=1)
+LONGEST_RUN = timedelta(days=1)  # RUN_SECONDS allows no more; its objects lie under the day on which it began
+
+
+def pending(lake: Lake, since: str = "") -> Iterator[str]:
+    """Raw keys that the generation in force does not have yet, oldest first; ``since`` (YYYY-MM-DD) leaves out those
+    of earlier days that were never begun."""
+    generation = lake.generation()
+    begun = begun_keys(lake, generation)
+    yield from sorted(key for key in begun if since and key < first_key(key, since))
+    for prefix in (RAW_ANSWERS, RAW_RUNS):
+        done = done_keys(lake, generation, prefix, since)
+        for key in raw_keys_of(lake, prefix, since):
+            if key in begun or key not in done:
+                yield key
+
+
+def pending_lately(lake: Lake, clock: Clock = now) -> Iterator[str]:
+    """As :func:`pending`, but looks no further back than the last sweep makes necessary."""
+    return pending(lake, since_sweep(lake, clock()))
+
+
+def since_sweep(lake: Lake, moment: datetime) -> str:
+    """The first day (YYYY-MM-DD) that can hold what the last sweep did not see; empty when a sweep is due."""
+    swept = last_sweep(lake)
+    if swept is None or not timedelta() <= moment - swept < SWEEP_EVERY:
+        return ""
+    return f"{swept - LONGEST_RUN:%Y-%m-%d}"
+
+
+def last_sweep(lake: Lake) -> datetime | None:
+    note = read_json(lake, sweep_key(lake.generation()))
+    return parse_rfc3339(note["begun_at"]) if note else None
+
+
+def note_sweep(lake: Lake, begun_at: datetime) -> None:
+    """Note that everything that was there at ``begun_at`` is done, in quarantine or noted as begun."""
+    write_json(lake, sweep_key(lake.generation()), {"begun_at": rfc3339(begun_at)})
+
+
+def sweep_key(generation: str) -> str:
+    return f"{STATE}transforms/{generation}/swept.json"
+
+
+def begun_keys(lake: Lake, generation: str) -> set[str]:
+    """Raw keys whose transform was begun and not ended, as far as their objects are still there."""
+    prefix = open_key(generation, RAW).removesuffix(".json")
+    noted = [RAW + info.key.removeprefix(prefix).removesuffix(".json") for info in lake.store.list(prefix)]
+    return {key for key in noted if lake.store.stat(key)}
+
+
+def done_keys(lake: Lake, generation: str, prefix: str, since: str) -> set[str]:
+    """Raw keys below ``prefix`` that are noted as done."""
+    notes = done_key(generation, prefix).removesuffix(".json")
+    found = lake.store.list(notes, start_after=notes + path_of(since))
+    return {prefix + info.key.removeprefix(notes).removesuffix(".json") for info in found}
+
+
+def untransformed(lake: Lake, keys: Iterable[str]) -> list[str]:
+    """Those of ``keys`` that the generation in force does not have yet."""
+    generation = lake.generation()
+    return [key for key in keys if lake.store.stat(done_key(generation, key)) is None]
+
+
+def raw_keys(lake: Lake, since: str = "") -> Iterator[str]:
+    """Every raw object that transforms, answers before runs; ``since`` (YYYY-MM-DD) leaves out earlier days."""
+    for prefix in (RAW_ANSWERS, RAW_RUNS):
+        yield from raw_keys_of(lake, prefix, since)
+
+
+def raw_keys_of(lake: Lake, prefix: str, since: str) -> Iterator[str]:
+    return (info.key for info in lake.store.list(prefix, start_after=prefix + path_of(since) if since else ""))
+
+
+def first_key(key: str, since: str) -> str:
+    """What every key of ``since`` and later sorts after, among those of ``key``'s kind."""
+    return (RAW_RUNS if key.startswith(RAW_RUNS) else RAW_ANSWERS) + path_of(since)
+
+
+def path_of(day: str) -> str:
+    """``2026/11/20`` of ``2026-11-20``."""
+    return day.replace("-", "/")
