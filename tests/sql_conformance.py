@@ -520,6 +520,8 @@ CASES: dict[str, list[tuple[str, Any]]] = {
         ("SELECT array_agg(x ORDER BY x DESC) FROM (VALUES 1, NULL, 2) AS t(x)", Rows([([2, 1, None],)])),
         ("SELECT count(DISTINCT x), sum(DISTINCT x) FROM (VALUES 1, 1, 2) AS t(x)", Rows([(2, 3)])),
         ("SELECT count(*) FILTER (WHERE x > 1), count_if(x > 1) FROM (VALUES 1, 2, 3) AS t(x)", Rows([(2, 2)])),
+        ("SELECT count_if(x > 1), count_if(DISTINCT x > 1) FROM (VALUES 1, 2, 3) AS t(x) WHERE x > 3", Rows([(0, 0)])),
+        ("SELECT x, count_if(x > 1) OVER (ORDER BY x) FROM (VALUES 1, 2, NULL) AS t(x) ORDER BY 1", Rows([(1, 0), (2, 1), (None, 1)])),
         ("SELECT max_by(a, b), min_by(a, b) FROM (VALUES ('x', 1), (NULL, 2), ('z', 0)) AS t(a, b)", Rows([(None, "z")])),
         ("SELECT max_by(a, b) FILTER (WHERE a IS NOT NULL) FROM (VALUES ('x', 1), (NULL, 2)) AS t(a, b)", Rows([("x",)])),
         ("SELECT bool_and(x), bool_or(x), every(x) FROM (VALUES true, false, NULL) AS t(x)", Rows([(False, True, False)])),
