@@ -35,7 +35,7 @@ from tests.raw_objects import (
 )
 
 SMALL = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-LARGE = settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LARGE = settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # --- answers ------------------------------------------------------------------------------------------------------
 

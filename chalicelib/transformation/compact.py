@@ -99,28 +99,31 @@ def chosen(names: Sequence[str] | None) -> list[Table]:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One month of one physical table, and its files when it was listed."""
+    """One month of one physical table: its files when it was listed, and the merges noted right after."""
 
     generation: str
     table: Table
     month: str
     files: list[ObjectInfo]
+    merges: list[Merge]
 
 
 def partitions(lake: Lake, generation: str, tables: Sequence[Table]) -> Iterator[Partition]:
     for table in tables:
         prefix = table_prefix(generation, table.history)
         infos = [info for info in lake.store.list(prefix) if info.key.endswith(".parquet")]
+        known = merges(lake, generation, table.history)
         for folder, files in groupby(infos, key=lambda info: info.key.rpartition("/")[0]):
             match = re.fullmatch(r"month=(\d{4}-\d\d)", folder.removeprefix(prefix))
             if match:
-                yield Partition(generation, table, match[1], list(files))
+                month = [merge for merge in known if merge.merged.startswith(f"{folder}/")]
+                yield Partition(generation, table, match[1], list(files), month)
 
 
 def compact_partition(
     lake: Lake, partition: Partition, min_files: int, replaced_before: datetime, done: Compaction
 ) -> None:
-    known = merges(lake, partition.generation, partition.table.history, partition.month)
+    known = partition.merges
     done.files_deleted += delete_replaced(lake, known, partition.files, replaced_before)
     gone = replaced(known, {info.key: info.size for info in partition.files})
     live = [info for info in partition.files if info.key not in gone and info.size <= LARGEST_MERGE]

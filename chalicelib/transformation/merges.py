@@ -34,10 +34,10 @@ def notes_prefix(generation: str, physical: str) -> str:
     return f"{STATE}compactions/{generation}/{physical}/"
 
 
-def merges(lake: Lake, generation: str, physical: str, month: str = "") -> list[Merge]:
-    """The merges of a physical table (of one month, or of all) whose old files have not been deleted yet."""
+def merges(lake: Lake, generation: str, physical: str) -> list[Merge]:
+    """The merges of a physical table whose old files have not been deleted yet."""
     found = []
-    for info in lake.store.list(notes_prefix(generation, physical) + month):
+    for info in lake.store.list(notes_prefix(generation, physical)):
         try:
             said = json.loads(lake.store.read(info.key))
         except NotFound:
