@@ -31,6 +31,7 @@ from deploy.names import Names
 
 PROJECT = Path(__file__).resolve().parent.parent
 BUILD = PROJECT / "build"
+CACHE = BUILD / "cache"  # what is the same for every stage, named by what it is made of
 RECIPE = 6  # raise when what is trimmed changes: caches are named by it
 DATE = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same content gives the same bytes
 CONTENTS = {PYARROW: ("pyarrow", "isal"), PANDAS: ("pandas", "numpy", "python-dateutil", "six")}
@@ -100,7 +101,7 @@ class Layer:
         return folder
 
 
-def build_layers(folder: Path = BUILD / "layers") -> dict[str, Layer]:
+def build_layers(folder: Path = CACHE) -> dict[str, Layer]:
     """Both layers for the running Python's version, from the cache where the recipe is the same."""
     layers = {kind: folder / f"{kind}-{fingerprint(kind)}.zip" for kind in CONTENTS}
     missing = [kind for kind, path in layers.items() if not path.exists()]

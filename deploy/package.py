@@ -19,13 +19,14 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployFailed
 from deploy.functions import FUNCTIONS, Function
-from deploy.layers import BUILD, DATE, PROJECT, Layer, compile_folder, install, requirement_lines, trim
+from deploy.layers import BUILD, CACHE, DATE, PROJECT, Layer, compile_folder, install, requirement_lines, trim
 from deploy.names import Names
 from deploy.policies import policies
 
@@ -51,7 +52,8 @@ GUARDED = frozenset({"dotenv", "pyawscron", "chalice.local"})  # imported only o
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A staged project and what its zip weighs, in bytes; ``digest`` changes with anything that is deployed."""
+    """A staged project and what its zip weighs, in bytes; ``digest`` changes with anything that is deployed, and is
+    empty while there is no configuration."""
 
     folder: Path
     archive: Path
@@ -62,15 +64,31 @@ class Package:
 
 def build(names: Names, environment: Mapping[str, str], layers: Mapping[str, str], **choices: Any) -> Package:
     """Stage the project with its configuration. ``layers`` are ARNs by kind; ``choices`` are configure()'s."""
+    return configured(stage_code(names), names, environment, layers, **choices)
+
+
+def stage_code(names: Names) -> Package:
+    """Stage what does not depend on the configuration, and weigh it."""
     folder = BUILD / names.stage
     clear(folder)
     copy_app(folder)
     shutil.copytree(vendor(), folder / "vendor", symlinks=True)
-    compile_all(folder)
-    configure(folder, names, environment, layers, **choices)
+    compile_app(folder)
+    (folder / "requirements.txt").write_text("# installed into vendor/ already\n")
     for path in folder.rglob("*"):
         os.utime(path, (EPOCH, EPOCH))
     return weigh(folder)
+
+
+def configured(
+    staged: Package, names: Names, environment: Mapping[str, str], layers: Mapping[str, str], **choices: Any
+) -> Package:
+    """The staged project with a configuration; its digest tells code and configuration."""
+    configure(staged.folder, names, environment, layers, **choices)
+    digest = hashlib.sha256(staged.archive.read_bytes())
+    for path in sorted((staged.folder / ".chalice").glob("*.json")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return replace(staged, digest=digest.hexdigest())
 
 
 def clear(folder: Path) -> None:
@@ -92,31 +110,50 @@ def copy_app(folder: Path) -> None:
 
 
 def vendor() -> Path:
-    """The requirements, installed for Lambda; once per requirements file and Python."""
+    """The requirements, installed for Lambda and compiled, with Chalice's runtime compiled beside them; once per
+    requirements file, Chalice and Python."""
     requirements = requirement_lines("requirements.txt")
-    key = hashlib.sha256("\n".join([*requirements, sys.implementation.cache_tag or ""]).encode()).hexdigest()[:16]
-    target = BUILD / f"vendor-{key}"
+    parts = [*requirements, sys.implementation.cache_tag or "", *(path.read_text() for path in chalice_runtime())]
+    target = CACHE / f"vendor-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
     if not target.is_dir():
-        BUILD.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
             site = Path(scratch) / "site"
             install(requirements, site)
             trim(site)
-            site.rename(target)
+            (site / "chalice").mkdir()
+            for source in chalice_runtime():
+                shutil.copy(source, site / "chalice" / source.name)
+            compile_folder(site, "/var/task")
+            for source in chalice_runtime():
+                (site / "chalice" / source.name).unlink()  # Chalice adds them; their compiled forms stay
+            keep_first(site, target)
     return target
 
 
-def compile_all(folder: Path) -> None:
-    """Compiled files are trusted as they are: in a zip their times say nothing."""
+def keep_first(made: Path, target: Path) -> None:
+    """Put a folder where it is kept, unless somebody else was quicker."""
+    try:
+        made.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def chalice_runtime() -> list[Path]:
+    """What Chalice itself puts into a zip."""
     chalice = Path(importlib.util.find_spec("chalice").origin).parent  # type: ignore[union-attr, arg-type]
-    (folder / "vendor" / "chalice").mkdir()
-    runtime = folder / "vendor" / "chalice"
-    for name in ("__init__.py", "app.py"):  # what Chalice itself puts into a zip
-        shutil.copy(chalice / name, runtime / name)
-    shutil.copy(folder / "app.py", folder / "vendor" / "app.py")
-    compile_folder(folder, "/var/task")
-    for source in (runtime / "__init__.py", runtime / "app.py", folder / "vendor" / "app.py"):
-        source.unlink()  # Chalice adds them; their compiled forms stay
+    return [chalice / "__init__.py", chalice / "app.py"]
+
+
+def compile_app(folder: Path) -> None:
+    """Compiled files are trusted as they are: in a zip their times say nothing. Chalice adds app.py, not what else lies
+    beside it, so its compiled form goes with the requirements."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        shutil.copy(folder / "app.py", Path(scratch) / "app.py")
+        compile_folder(Path(scratch), "/var/task")
+        shutil.copytree(Path(scratch) / "__pycache__", folder / "vendor" / "__pycache__", dirs_exist_ok=True)
+    compile_folder(folder / "chalicelib", "/var/task/chalicelib")
 
 
 def configure(
@@ -148,7 +185,6 @@ def configure(
     write(folder / ".chalice" / "config.json", {**config, "app_name": names.app, "stages": {names.stage: stage}})
     for name, document in policies(names, tracing=tracing).items():
         write(folder / ".chalice" / name, document)
-    (folder / "requirements.txt").write_text("# installed into vendor/ already\n")
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
@@ -162,8 +198,7 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
 def weigh(folder: Path) -> Package:
     """Zip the staged project as Chalice will."""
     archive = BUILD / f"{folder.name}.zip"
-    chalice = Path(importlib.util.find_spec("chalice").origin).parent  # type: ignore[union-attr, arg-type]
-    entries = {f"chalice/{name}": chalice / name for name in ("__init__.py", "app.py")}
+    entries = {f"chalice/{path.name}": path for path in chalice_runtime()}
     entries |= {str(path.relative_to(folder / "vendor")): path for path in files_in(folder / "vendor")}
     entries |= {str(path.relative_to(folder)): path for path in files_in(folder / "chalicelib")}
     entries["app.py"] = folder / "app.py"
@@ -173,11 +208,8 @@ def weigh(folder: Path) -> Package:
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             target.writestr(entry, path.read_bytes())
-    digest = hashlib.sha256(archive.read_bytes())
-    for path in sorted((folder / ".chalice").glob("*.json")):
-        digest.update(path.name.encode() + path.read_bytes())
     unzipped = sum(path.stat().st_size for path in entries.values())
-    return Package(folder, archive, archive.stat().st_size, unzipped, digest.hexdigest())
+    return Package(folder, archive, archive.stat().st_size, unzipped, "")
 
 
 def files_in(folder: Path) -> Iterator[Path]:
@@ -265,7 +297,7 @@ def missing_imports(function: Function, task: Path, sites: list[Path]) -> set[st
         if module in reached or path is None:
             continue
         reached.add(module)
-        for found in imports_of(path):
+        for found in named_in(path):
             (waiting.append(found) if found.startswith("chalicelib") else named.add(found))
     outside = {name for name in named if name not in GUARDED and name.partition(".")[0] != "chalice"}
     return {name for name in outside if not available(name.partition(".")[0], sites)}
@@ -277,6 +309,12 @@ def module_path(task: Path, module: str) -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+@cache
+def named_in(path: Path) -> tuple[str, ...]:
+    """As :func:`imports_of`; the functions share most of their modules."""
+    return tuple(imports_of(path))
 
 
 def imports_of(path: Path) -> Iterator[str]:

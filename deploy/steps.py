@@ -225,9 +225,13 @@ class Deployment:
         self.store.write(key, body, content_type="application/json")
         return f"https://{names.bucket}.s3.{names.region}.amazonaws.com/{key}"
 
+    @cached_property
+    def _staged(self) -> package.Package:
+        return package.stage_code(self.account.names)
+
     def _build(self, arns: dict[str, str]) -> package.Package:
-        built = package.build(
-            self.account.names, self._environment(), arns,
+        built = package.configured(
+            self._staged, self.account.names, self._environment(), arns,
             reserve=self.account.can_reserve, tracing=self.choices.tracing,
         )  # fmt: skip
         ours = {kind: layer for kind, layer in self._layers.items() if not self._foreign(kind)}

@@ -1,6 +1,7 @@
 """The deployment, whole and for real against the emulation, under a Python that can deploy (3.12 or 3.13).
 
-The checks themselves lie in tests/deployed/. They share one deployment, so they run in one process of their own.
+The checks themselves lie in tests/deployed/. They share one deployment, so they run in one process of their own, from
+a copy that holds only what is tracked: what is deployed is what a clone has.
 """
 
 from __future__ import annotations
@@ -20,19 +21,34 @@ PROJECT = Path(__file__).resolve().parent.parent
 INSTALLED = ".installed"
 
 
+@pytest.mark.first
 @pytest.mark.timeout(1800)
-def test_a_deployment_works_from_nothing_to_a_first_query_and_leaves_nothing() -> None:
+def test_a_deployment_works_from_nothing_to_a_first_query_and_leaves_nothing(tmp_path: Path) -> None:
     python = able_python()
     if python is None:
         reason = "deploying needs Python 3.12 or 3.13, and neither is installed here"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+    copy = clean_copy(tmp_path / "clone")
     command = [str(python), "-m", "pytest", "tests/deployed", "-o", "python_files=check_*.py",
                "-o", "python_functions=check_*", "-q", "--timeout", "600"]  # fmt: skip
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-15_000:] + done.stderr[-2_000:]
+
+
+def clean_copy(folder: Path) -> Path:
+    """The tracked files as they are now. Layers and requirements once built are shared: they are named by content."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (PROJECT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, folder / name)
+    for shared in (PROJECT / "build" / "cache", folder / "build"):
+        shared.mkdir(parents=True, exist_ok=True)
+    (folder / "build" / "cache").symlink_to(PROJECT / "build" / "cache")
+    return folder
 
 
 def able_python() -> Path | None:

@@ -1,5 +1,9 @@
 """Lambda as it is deployed: the zip and its layers, unpacked, in an interpreter that sees nothing else, under the
-function's own role; events retried twice and then sent to the failure destination."""
+function's own role; events retried twice and then sent to the failure destination.
+
+As in Lambda an interpreter that has answered stays warm for the function's next call, until its code or its
+configuration changes; each function answers a few calls at once, and events beyond that wait.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,30 +30,31 @@ if TYPE_CHECKING:
 
 RETRIES = 2  # of an asynchronous event, Lambda's default
 LONGEST = 110.0  # s, whatever the function's own timeout: tests must end
+AT_ONCE = 2  # events that one function works on side by side
 
 BOOT = r"""
 import sys, json, os, time, traceback
-task, layers, runtime, handler, timeout, name, memory, request_id = json.loads(sys.argv[1])
+task, layers, runtime, handler, timeout, name, memory = json.loads(sys.argv[1])
 sys.path[:0] = [task, *(f"{each}/python" for each in layers)]
 sys.path.append(runtime)
 os.chdir(task)
 class Context:
-    function_name, function_version, memory_limit_in_mb, aws_request_id = name, "$LATEST", memory, request_id
+    function_name, function_version, memory_limit_in_mb = name, "$LATEST", memory
     invoked_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:" + name
     log_group_name, log_stream_name, identity, client_context = "/aws/lambda/" + name, "x", None, None
-    end = time.time() + timeout
+    def __init__(self, request_id): self.aws_request_id, self.end = request_id, time.time() + timeout
     def get_remaining_time_in_millis(self): return int((self.end - time.time()) * 1000)
 answer = os.fdopen(os.dup(1), "w"); os.dup2(2, 1)
-event = json.loads(sys.stdin.read())
-try:
-    module, _, function = handler.rpartition(".")
-    value = getattr(__import__(module), function)(event, Context())
-    answer.write(json.dumps(value)); code = 0
-except BaseException as error:
-    told = {"errorMessage": str(error), "errorType": type(error).__name__,
-            "stackTrace": traceback.format_tb(error.__traceback__)}
-    answer.write(json.dumps(told)); code = 1
-answer.flush(); sys.stdout.flush(); sys.stderr.flush(); os._exit(code)
+for line in sys.stdin:
+    event, request_id = json.loads(line)
+    try:
+        module, _, function = handler.rpartition(".")
+        told = [False, json.dumps(getattr(__import__(module), function)(event, Context(request_id)))]
+    except BaseException as error:
+        told = [True, json.dumps({"errorMessage": str(error), "errorType": type(error).__name__,
+                                  "stackTrace": traceback.format_tb(error.__traceback__)})]
+    sys.stdout.flush(); sys.stderr.flush()
+    answer.write(json.dumps(told) + "\n"); answer.flush()
 """
 
 
@@ -56,6 +63,49 @@ class Outcome:
     payload: bytes
     failed: bool
     log: str
+
+
+class Warm:
+    """One interpreter of a function. Answers one event at a time; ends with its first timeout."""
+
+    def __init__(self, asked: list[Any], environment: dict[str, str], log: Path) -> None:
+        self._log = log.open("w+b")
+        command = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-c", BOOT, json.dumps(asked)]
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+        )
+
+    def call(self, event: Any, request_id: str, timeout: float) -> Outcome:
+        assert self._process.stdin and self._process.stdout
+        before = self._log.seek(0, os.SEEK_END)
+        late = threading.Timer(timeout, self._process.kill)
+        late.start()
+        try:
+            self._process.stdin.write(json.dumps([event, request_id]).encode() + b"\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        finally:
+            late.cancel()
+        self._log.seek(before)
+        log = self._log.read().decode(errors="replace")
+        if not line:
+            self.close()
+            told = {"errorMessage": f"Task timed out after {timeout:.2f} seconds, or its interpreter died"}
+            return Outcome(json.dumps(told).encode(), True, log)
+        failed, payload = json.loads(line)
+        return Outcome(payload.encode(), failed, log)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            if stream:
+                stream.close()
 
 
 class Functions:
@@ -69,10 +119,24 @@ class Functions:
         self.environment: dict[str, str] = {}  # added to every function's own, to point it at a sandbox
         self.paused = False  # asynchronous events are dropped: a test calls the functions itself
         self.concurrency = 1000  # executions at once of the account; a new account has 10
+        self.cold_starts = 0
         self._number = 0
+        self._lock = threading.Lock()
+        self._digests: dict[int, tuple[bytes, str]] = {}  # by id(); holds the bytes, so that no id is given twice
+        self._idle: dict[str, list[tuple[str, Warm]]] = defaultdict(list)
+        self._slots: dict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(AT_ONCE))
 
     def close(self) -> None:
+        self.cool_down()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def cool_down(self) -> None:
+        """End every warm interpreter, so that the next call of each function starts cold."""
+        with self._lock:
+            idle = [warm for each in self._idle.values() for _, warm in each]
+            self._idle.clear()
+        for warm in idle:
+            warm.close()
 
     def get(self, name: str) -> Any:
         from moto.awslambda.utils import get_backend
@@ -84,8 +148,23 @@ class Functions:
     def call(self, name: str, event: Any) -> Outcome:
         """Run a function once and wait for it."""
         function = self.get(name)
-        self._number += 1
         timeout = min(float(function.timeout), LONGEST)
+        configured, warm, request_id = self._take(function, timeout)
+        outcome = warm.call(event, request_id, timeout)
+        with self._lock:
+            if warm.alive:
+                self._idle[function.function_name].append((configured, warm))
+            self.runs.append((function.function_name, outcome.failed))
+        if outcome.failed:
+            self.failures.append(f"{function.function_name}: {outcome.payload.decode()[:2000]} {outcome.log[-1000:]}")
+        role = function.role.rpartition("/")[2]
+        group = f"/aws/lambda/{function.function_name}"
+        if allowed(self.aws, role, Need("logs:PutLogEvents", self.aws.arn("logs", f"log-group:{group}:log-stream:x"))):
+            self.logs.setdefault(group, []).append(outcome.log)
+        return outcome
+
+    def _take(self, function: Any, timeout: float) -> tuple[str, Warm, str]:
+        """An interpreter with the function's code and configuration as they are now, warm if there is one."""
         asked = [
             str(self.unpacked(function.code_bytes)),
             [str(self.layer(layer["Arn"])) for layer in function.layers],
@@ -94,26 +173,21 @@ class Functions:
             timeout,
             function.function_name,
             function.memory_size,
-            f"request-{self._number}",
         ]
-        command = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-c", BOOT, json.dumps(asked)]
-        try:
-            done = subprocess.run(
-                command, input=json.dumps(event).encode(), env=self._environment(function), capture_output=True,
-                timeout=timeout, check=False,
-            )  # fmt: skip
-            outcome = Outcome(done.stdout, done.returncode != 0, done.stderr.decode(errors="replace"))
-        except subprocess.TimeoutExpired as error:
-            told = {"errorMessage": f"Task timed out after {timeout:.2f} seconds"}
-            outcome = Outcome(json.dumps(told).encode(), True, (error.stderr or b"").decode(errors="replace"))
-        self.runs.append((function.function_name, outcome.failed))
-        if outcome.failed:
-            self.failures.append(f"{function.function_name}: {outcome.payload.decode()[:2000]} {outcome.log[-1000:]}")
-        role = function.role.rpartition("/")[2]
-        group = f"/aws/lambda/{function.function_name}"
-        if allowed(self.aws, role, Need("logs:PutLogEvents", self.aws.arn("logs", f"log-group:{group}:log-stream:x"))):
-            self.logs.setdefault(group, []).append(outcome.log)
-        return outcome
+        environment = self._environment(function)
+        configured = json.dumps([asked, environment], sort_keys=True)
+        with self._lock:
+            self._number += 1
+            idle = self._idle[function.function_name]
+            old = [warm for known, warm in idle if known != configured or not warm.alive]
+            fit = [each for each in idle if each[1] not in old]
+            warm = fit.pop()[1] if fit else None
+            self._idle[function.function_name] = fit
+            number = self._number
+            self.cold_starts += warm is None
+        for each in old:
+            each.close()
+        return configured, warm or Warm(asked, environment, self.folder / f"log-{number}"), f"request-{number}"
 
     def send(self, name: str, event: Any) -> None:
         """An asynchronous event: in the background, tried again, and dead-lettered."""
@@ -124,10 +198,11 @@ class Functions:
         function = self.get(name)
         config = function.event_invoke_config[-1].response() if function.event_invoke_config else {}
         attempts = 1 + int(config.get("MaximumRetryAttempts", RETRIES))
-        outcome = self.call(name, event)
-        while outcome.failed and attempts > 1:
-            attempts -= 1
+        with self._slots[function.function_name]:
             outcome = self.call(name, event)
+            while outcome.failed and attempts > 1:
+                attempts -= 1
+                outcome = self.call(name, event)
         target = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
         role = function.role.rpartition("/")[2]
         if outcome.failed and target and allowed(self.aws, role, Need("sqs:SendMessage", target)):
@@ -166,7 +241,9 @@ class Functions:
         return self.unpacked(get_backend(ACCOUNT, REGION).layers_versions_by_arn(arn).code_bytes)
 
     def unpacked(self, data: bytes) -> Path:
-        target = self.folder / hashlib.sha256(data).hexdigest()[:24]
+        with self._lock:
+            known = self._digests.setdefault(id(data), (data, hashlib.sha256(data).hexdigest()[:24]))
+        target = self.folder / known[1]
         if not target.is_dir():
             scratch = Path(tempfile.mkdtemp(dir=self.folder))
             zipfile.ZipFile(io.BytesIO(data)).extractall(scratch)
