@@ -2,9 +2,10 @@
 
 ``python -m bench.compaction [--runs 8760]``
 
-Each simulated run brings the last 50 plays, most of them seen before. The lake is compacted as the schedule does it,
-and a typical report's bytes and files are counted for the raw JSON, the uncompacted and the compacted tables. Exit
-status 1 when a bar is missed.
+Each simulated run brings the last 50 plays, most of them seen before. Once a simulated day the lake is compacted as
+the schedule does it (partitions of more than COMPACT_FILES files), and a typical report's bytes and files are counted:
+of the raw JSON, of every file as it was transformed, and of what is there in the end. Then every table is rebuilt from
+raw, by one process and by two. Exit status 1 when a bar is missed. A year takes ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +26,7 @@ import pyarrow.parquet as pq
 from chalicelib.clock import rfc3339
 from chalicelib.lake import Lake, answers_key
 from chalicelib.raw import Answer, pack
+from chalicelib.settings import Settings
 from chalicelib.stores.folder import FolderStore
 from chalicelib.transformation.compact import compact
 from chalicelib.transformation.transform import rebuild, transform_object
@@ -57,35 +60,53 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         lake = Lake(UnsyncedFolder(Path(folder)))
-        raw = fill(lake, options.runs)
-        files, size = read_by_report(lake)
-        print(f"{options.runs:,} runs: {raw / 1e6:,.0f} MB of raw JSON")
-        print(f"uncompacted   {files:7,} files {size / 1e6:9.2f} MB read by the report")
-        started = time.perf_counter()
-        print(compact(lake))
-        print(compact(lake, grace=timedelta(0)), f"({time.perf_counter() - started:.1f} s)")
-        fewer_files, less = read_by_report(lake)
-        print(f"compacted     {fewer_files:7,} files {less / 1e6:9.2f} MB read by the report")
-        print(f"{raw / less:,.0f} x fewer bytes than raw JSON (at least {LEAST_BYTES} x)")
-        print(f"{files / fewer_files:,.0f} x fewer files than uncompacted (at least {LEAST_FILES} x)")
+        year = fill(lake, options.runs)
+        print(f"{options.runs:,} runs: {year.raw / 1e6:,.0f} MB of raw JSON")
+        print(f"transformed in {year.transforming:.1f} s, compacted in {year.compacting:.1f} s in all")
+        print(f"uncompacted   {year.files:7,} files {year.size / 1e6:9.2f} MB read by the report")
+        files, size = read_by_report(lake, (info.key for info in lake.store.list("transformed/")))
+        print(f"compacted     {files:7,} files {size / 1e6:9.2f} MB read by the report")
+        print(f"{year.raw / size:,.0f} x fewer bytes than raw JSON (at least {LEAST_BYTES} x)")
+        print(f"{year.files / files:,.0f} x fewer files than uncompacted (at least {LEAST_FILES} x)", flush=True)
         for workers in (1, 2):
             started = time.perf_counter()
             rebuild(lake, lake.publish_generation, workers=workers)
-            print(f"rebuilt from raw by {workers} processes in {time.perf_counter() - started:.1f} s")
-        return int(raw / less < LEAST_BYTES or files / fewer_files < LEAST_FILES)
+            print(f"rebuilt from raw by {workers} processes in {time.perf_counter() - started:.1f} s", flush=True)
+        return int(year.raw / size < LEAST_BYTES or year.files / files < LEAST_FILES)
 
 
-def fill(lake: Lake, runs: int) -> int:
-    """Transform the raw objects of so many hourly runs; answers the bytes of JSON in them."""
-    size = 0
+@dataclass(slots=True)
+class Year:
+    """What so many runs brought: bytes of raw JSON, and what the report would read of the files as transformed."""
+
+    raw: int = 0
+    files: int = 0
+    size: int = 0
+    transforming: float = 0.0  # s
+    compacting: float = 0.0  # s
+
+
+def fill(lake: Lake, runs: int) -> Year:
+    """Transform the raw objects of so many hourly runs, and look after the lake once a day."""
+    year = Year()
+    most_files = Settings().compact_files
     for number, (run_id, answer) in enumerate(hours(runs)):
         key = answers_key(run_id, answer.source, 1)
         lake.store.write(key, pack([answer]))
-        transform_object(lake, key)
-        size += len(answer.body)
-        if sys.stderr.isatty() and number % 100 == 0:
-            print(f"\r{number:,}", end="", file=sys.stderr)
-    return size
+        began = time.perf_counter()
+        report = transform_object(lake, key)
+        year.transforming += time.perf_counter() - began
+        year.raw += len(answer.body)
+        files, size = read_by_report(lake, report.files)
+        year.files, year.size = year.files + files, year.size + size
+        if number % 24 == 23:
+            began = time.perf_counter()
+            compact(lake, min_files=most_files + 1, grace=timedelta(0))
+            year.compacting += time.perf_counter() - began
+            if sys.stderr.isatty():
+                print(f"\r{number + 1:,}", end="", file=sys.stderr)
+    compact(lake, min_files=most_files + 1, grace=timedelta(0))  # what the last merges replaced
+    return year
 
 
 def hours(runs: int) -> Iterator[tuple[str, Answer]]:
@@ -107,12 +128,13 @@ def said(run_id: str, moment: datetime, endpoint: str, items: list[object]) -> A
     return Answer(run_id, "recently_played", endpoint, {"limit": 50}, "u1", moment, moment, 200, body)
 
 
-def read_by_report(lake: Lake) -> tuple[int, int]:
-    """Files opened and bytes read (the needed columns and the footers) by the report."""
+def read_by_report(lake: Lake, keys: Iterable[str]) -> tuple[int, int]:
+    """Of these files: how many the report opens, and the bytes it reads (the needed columns and the footers)."""
     files = size = 0
-    for physical, columns in REPORT.items():
-        for info in lake.store.list(f"transformed/{lake.generation()}/{physical}/"):
-            footer = pq.ParquetFile(lake.store.location(info.key)).metadata
+    for key in keys:
+        columns = REPORT.get(key.split("/")[2])
+        if columns:
+            footer = pq.ParquetFile(lake.store.location(key)).metadata
             files += 1
             size += footer.serialized_size
             for group in range(footer.num_row_groups):
