@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("extraction", "transform", "compaction", "history", "sql", "api", "coldstart")
+BENCHMARKS = ("extraction", "transform", "compaction", "history", "sql", "api", "dashboard", "coldstart")
 
 
 def main(names: list[str]) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from chalicelib.lake import Lake
 from chalicelib.settings import Settings
@@ -146,6 +146,14 @@ class Engine(Protocol):
         """Answer from another generation of the tables from now on."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Warming(Protocol):
+    """An engine whose first query takes longer than the next, unless it is told what will be asked for."""
+
+    def warm_up(self, tables: Sequence[str]) -> None:
+        """Get ready, in the background, to read ``tables``."""
 
 
 def open_engine(settings: Settings, lake: Lake) -> Engine:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chalicelib.worker import Worker
 
 T = TypeVar("T")
+FIRST_PAGE = ("plays", "tracks")  # the tables that it reads
 
 
 class Service:
@@ -29,7 +30,8 @@ class Service:
         self._environ = environ
         self._env_file = env_file
         self._made: dict[str, Any] = {}
-        self._lock = threading.RLock()
+        self._locks: dict[str, threading.RLock] = {}  # one each: who needs the lake does not wait for the engine
+        self._lock = threading.Lock()
 
     @property
     def settings(self) -> Settings:
@@ -69,10 +71,21 @@ class Service:
 
         return self._once("worker", lambda: open_worker(self.settings, self.lake))
 
+    def warm_up(self) -> None:
+        """Make what the dashboard's first page waits for, before anybody opens it."""
+        from chalicelib.engine import Warming
+        from chalicelib.reporting import reports
+
+        _ = self.api
+        reports(self.lake)
+        engine = self.engine()
+        if isinstance(engine, Warming):
+            engine.warm_up(FIRST_PAGE)
+
     def close(self) -> None:
         """End what goes on in the background."""
-        with self._lock:
-            for name in ("worker", "engine"):
+        for name in ("worker", "engine"):
+            with self._lock_of(name):
                 if name in self._made:
                     self._made.pop(name).close()
 
@@ -84,8 +97,12 @@ class Service:
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
         if name not in self._made:
-            with self._lock:
+            with self._lock_of(name):
                 if name not in self._made:
                     self._made[name] = make()
         made: T = self._made[name]
         return made
+
+    def _lock_of(self, name: str) -> threading.RLock:
+        with self._lock:
+            return self._locks.setdefault(name, threading.RLock())

@@ -284,6 +284,20 @@ def test_a_file_that_is_no_parquet_is_named(opened: Opened) -> None:
     assert opened.ask("SELECT count(*) FROM plays") == [(3,)]
 
 
+def test_warming_up_reads_the_footers_and_what_is_broken_is_logged(
+    opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = threading.active_count()
+    opened.engine.warm_up(["plays"])  # type: ignore[attr-defined]
+    wait_for(lambda: threading.active_count() > before)
+    assert opened.engine.queries() == ([], None)
+    assert opened.ask("SELECT count(*) FROM plays") == [(3,)]
+    (folder,) = Path(opened.lake.store.location("transformed/g1/tracks_history")).iterdir()
+    (folder / "broken.parquet").write_bytes(b"x" * 100)
+    opened.engine.warm_up(["tracks"])  # type: ignore[attr-defined]
+    wait_for(lambda: "broken.parquet" in caplog.text)
+
+
 def test_files_that_are_replaced_while_they_are_read_do_no_harm(opened: Opened) -> None:
     stop = threading.Event()
     folder = Path(opened.lake.store.location("transformed/g1/tracks_history/month=2026-11"))

@@ -6,6 +6,7 @@ written as rows come, read a page at a time; every process that opens the lake s
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -21,7 +22,6 @@ from chalicelib.clock import Clock, now
 from chalicelib.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
 from chalicelib.engines.book import Entry, QueryBook
 from chalicelib.engines.crawler import Catalogue
-from chalicelib.engines.csvfile import write_csv
 from chalicelib.engines.duck import Bounds, Duck
 from chalicelib.engines.ledger import Ledger
 from chalicelib.engines.listing import Listing
@@ -49,6 +49,7 @@ SIZES = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**2
 SWEEP_EVERY = 300.0  # s between two looks for expired results
 LONGEST_SLEEP = 0.1  # s between two looks at a query of another process
 MEMORY_AROUND = 1_000_000_000  # bytes that the process may hold besides twice QUERY_MEMORY
+log = logging.getLogger(__name__)
 LOST_FILES = 5  # times a query is begun again because a compaction took its files away
 
 
@@ -197,8 +198,21 @@ class EmbeddedEngine:
             raise InvalidRequest(f"a result is downloaded as csv or parquet, not {format}")
         target = self._book.path(query_id, "csv")
         if not target.exists():
+            from chalicelib.engines.csvfile import write_csv  # Arrow's functions: a tenth of a second, once
+
             write_csv(path, target, entry.query.columns)
         return Download("text/csv; charset=utf-8", f"{query_id}.csv", path=target)
+
+    def warm_up(self, tables: Sequence[str]) -> None:
+        """Open a session and let it read the footers of the tables' files; the first query would wait for both."""
+        job = Job(
+            "warm-up",
+            "",
+            run=partial(self._look_at, tables=tables),
+            fail=lambda error: log.warning("the engine could not be warmed up: %s", error),
+            seconds=self._settings.query_seconds,
+        )
+        self._slots.submit(job)
 
     def close(self) -> None:
         """Interrupt what runs and end the threads. The engine must not be used afterwards."""
@@ -207,6 +221,9 @@ class EmbeddedEngine:
             self._end(query_id, QueryState.CANCELLED)
         self._catalogue.close()
         self._book.close()
+
+    def _look_at(self, _job: Job, session: Duck, *, tables: Sequence[str]) -> None:
+        session.refresh(tables)
 
     # How a query runs
 

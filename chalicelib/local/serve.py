@@ -8,6 +8,7 @@ bodies streamed to disk, files sent from disk, gzip, one packet an answer, no to
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import threading
@@ -17,12 +18,14 @@ from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import LocalChalice, LocalDevServer
 
-from chalicelib.errors import Conflict
+from chalicelib.errors import Conflict, LakeError
 from chalicelib.local.arrivals import Arrivals
 from chalicelib.local.httpserver import Handler, Server
 from chalicelib.local.ticker import Ticker
 from chalicelib.service import Service
 from chalicelib.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Callable[[str], None] = print) -> None:
@@ -33,6 +36,8 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
         signal.signal(number, lambda *_: stop.set())
     background: list[Ticker | Arrivals] = [] if settings.on_aws else [Ticker(app, service), Arrivals(app, service)]
     server = listen(app, host, port)
+    warming = threading.Thread(target=warm_up, args=(service,), name="warm-up", daemon=True)
+    warming.start()
     serving = threading.Thread(target=server.server.serve_forever, name="http", daemon=True)
     serving.start()
     for thread in background:
@@ -44,8 +49,17 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
         server.shutdown()
         for thread in background:
             thread.stop()
+        warming.join()
         service.close()
         server.server.server_close()
+
+
+def warm_up(service: Service) -> None:
+    """What fails here fails again, in words, for whoever asks for it."""
+    try:
+        service.warm_up()
+    except LakeError as error:
+        log.warning("%s", error.message)
 
 
 def load_app(settings: Settings) -> tuple[Chalice, Service]:

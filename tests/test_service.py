@@ -1,0 +1,68 @@
+"""What the handlers share: made once, when first needed, and by nobody else's waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from chalicelib import reporting
+from chalicelib.engine import Engine
+from chalicelib.service import Service
+
+
+def environ(folder: Path) -> dict[str, str]:
+    return {"LAKE_URL": str(folder / "lake"), "SECRETS_URL": str(folder / "secrets")}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    made = Service(environ(tmp_path), None)
+    yield made
+    made.close()
+
+
+def test_everybody_who_asks_at_once_gets_the_same(service: Service) -> None:
+    together = threading.Barrier(8)
+
+    def ask(name: str) -> object:
+        together.wait(10)
+        return service.engine() if name == "engine" else getattr(service, name)
+
+    for name in ("settings", "lake", "secrets", "access", "api", "engine"):
+        with ThreadPoolExecutor(8) as threads:
+            assert len(set(map(id, threads.map(ask, [name] * 8)))) == 1
+
+
+def test_who_does_not_need_the_engine_does_not_wait_for_it(tmp_path: Path) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    class Slow(Service):
+        def engine(self) -> Engine:
+            return self._once("engine", self.opened)
+
+        def opened(self) -> Engine:
+            asked.set()
+            assert go_on.wait(10)
+            return super().engine()
+
+    service = Slow(environ(tmp_path), None)
+    with ThreadPoolExecutor(2) as threads:
+        opening = threads.submit(service.engine)
+        assert asked.wait(10)
+        assert threads.submit(lambda: service.api).result(10)
+        assert not opening.done()
+        go_on.set()
+        opening.result(10)
+    service.close()
+
+
+def test_warming_up_runs_no_query_and_leaves_an_engine_that_answers(service: Service) -> None:
+    service.warm_up()
+    assert service.engine().queries() == ([], None)
+    done = reporting.run(service.engine(), reporting.report("dashboard_listeners"))
+    assert done.page is not None
+    assert done.page.rows == []
