@@ -44,18 +44,21 @@ class Column:
 class Check:
     """A quality check: ``kind`` is one of quality.py's; not-null, key and type checks follow from the columns."""
 
-    kind: Literal["pattern", "range", "one_of", "not_after_observed", "references"]
-    column: str
+    kind: Literal[
+        "pattern", "range", "one_of", "not_after_observed", "references", "mostly_rejected", "observed_in_run"
+    ]
+    column: str = ""
     severity: Severity = "reject"
     pattern: str | None = None
     low: float | None = None
     high: float | None = None
     values: tuple[str, ...] = ()
     table: str | None = None
+    fewest: int = 0  # rows of one raw object from which on they are judged together
 
     @property
     def name(self) -> str:
-        return f"{self.kind}:{self.column}"
+        return f"{self.kind}:{self.column}" if self.column else self.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,12 @@ def identifier(column: str) -> Check:
 def at_least(column: str, low: float, high: float | None = None, severity: Severity = "reject") -> Check:
     return Check("range", column, severity, low=low, high=high)
 
+
+# Of an answer of which most is wrong the rest is not to be believed either, and of the listener's library, playlists,
+# rankings and plays a missing row says something: that it was removed, or never was. Then nothing is published.
+MOSTLY_REJECTED = Check("mostly_rejected", severity="fail", high=0.5, fewest=10)
+# The newest observation wins: one that bears a time from the future would hide all that come before that time.
+OBJECT_CHECKS = (Check("observed_in_run", "observed_at", "fail"),)  # of a raw object as a whole
 
 OBSERVED_AT = Column("observed_at", "timestamp", "When Spotify said this, UTC")
 POPULARITY = Column("popularity", "int", "0 to 100; null in development mode", nullable=True)
@@ -266,6 +275,7 @@ PLAYLIST_ITEMS = Table(
         Check("one_of", "item_type", values=("track", "episode", "local")),
         at_least("position", 0),
         Check("not_after_observed", "added_at", "warn"),
+        MOSTLY_REJECTED,
     ),
 )
 
@@ -286,6 +296,7 @@ SAVED_ITEMS = Table(
         identifier("item_id"),
         Check("one_of", "item_type", values=("track", "album")),
         Check("not_after_observed", "added_at", "warn"),
+        MOSTLY_REJECTED,
     ),
 )
 
@@ -296,7 +307,7 @@ FOLLOWED_ARTISTS = Table(
     key=("user_id", "artist_id"),
     current="listed",
     set_of=("user_id",),
-    checks=(identifier("artist_id"), Check("references", "artist_id", "warn", table="artists")),
+    checks=(identifier("artist_id"), Check("references", "artist_id", "warn", table="artists"), MOSTLY_REJECTED),
 )
 
 TOP_ITEMS = Table(
@@ -317,6 +328,7 @@ TOP_ITEMS = Table(
         Check("one_of", "item_type", values=("artist", "track")),
         Check("one_of", "time_range", values=("short_term", "medium_term", "long_term")),
         at_least("rank", 1),
+        MOSTLY_REJECTED,
     ),
     history_columns=(OBSERVED_AT,),
 )
@@ -372,6 +384,7 @@ PLAYS = Table(
         Check("one_of", "origin", values=("api", "extended_history", "account_data")),
         at_least("ms_played", 0, LONGEST_TRACK * 7),
         Check("not_after_observed", "ended_at", "warn"),
+        MOSTLY_REJECTED,
     ),
     history_columns=(
         OBSERVED_AT,

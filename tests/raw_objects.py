@@ -137,11 +137,14 @@ def play(item: Any, played_at: str, **more: Any) -> dict[str, Any]:
     return {"track": item, "played_at": played_at, "context": None, **more}
 
 
-def playlist_page(entries: list[Any], *, offset: int = 0, second: int = 0, snapshot: str = "S1") -> Answer:
+def playlist_page(
+    entries: list[Any], *, offset: int = 0, second: int = 0, snapshot: str = "S1", run_id: str = RUN
+) -> Answer:
     return answer(
         f"playlists/{PLAYLIST_ID}/items",
         {"items": entries, "offset": offset},
         second=second,
         params={"offset": offset},
         context={"playlist_id": PLAYLIST_ID, "snapshot_id": snapshot},
+        run_id=run_id,
     )

@@ -580,8 +580,9 @@ def test_recorded_errors_feed_nothing(lake: Lake) -> None:
 
 
 def test_the_day_of_a_run_does_not_decide_where_its_rows_go(lake: Lake) -> None:
-    new_year = datetime(2027, 1, 1, tzinfo=UTC) - START
-    late = playlist_page([entry(track("t"))], second=int(new_year.total_seconds()))
-    transformed(lake, playlist_page([entry(track("u"))]), late)
+    new_year = int((datetime(2027, 1, 1, tzinfo=UTC) - START).total_seconds())
+    run_id = "20261231T233000Z-1a2b3c"
+    pages = [playlist_page([entry(track("t"))], second=new_year + moved, run_id=run_id) for moved in (-60, 60)]
+    transform_object(lake, put(lake, pages, run_id=run_id))
     months = {key.split("month=")[1][:7] for key in files(lake) if "/playlist_items_history/" in key}
-    assert months == {"2026-11", "2027-01"}
+    assert months == {"2026-12", "2027-01"}

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -159,13 +160,20 @@ class Api:
             if accepted is None:
                 raise
             return Reply(200, accepted, headers={"Retry-After": SOON})
-        record["to_transform"] = self._to_transform(record)
+        keys = [key for source in record["sources"] for key in source["raw_keys"]]
+        notes = self._transformed(keys)
+        record["to_transform"] = [key for key in keys if key not in notes]
+        record["quarantined"] = [note["quarantined"] for note in notes.values() if note.get("quarantined")]
         return Reply(200, record)
 
-    def _to_transform(self, record: dict[str, Any]) -> list[str]:
+    def _transformed(self, keys: list[str]) -> dict[str, dict[str, Any]]:
+        """What is noted of those of ``keys`` that the tables in force have, or that lie in quarantine."""
         generation = self._lake.generation()
-        keys = [key for source in record["sources"] for key in source["raw_keys"]]
-        return [key for key in keys if self._lake.store.stat(transformed_note(generation, key)) is None]
+        found = {}
+        for key in keys:
+            with suppress(NotFound):
+                found[key] = json.loads(self._lake.store.read(transformed_note(generation, key)))
+        return found
 
     # --- catalogue ------------------------------------------------------------------------------------------------
 

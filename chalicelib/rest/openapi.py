@@ -240,6 +240,13 @@ def run_schema(*, listed: bool) -> Schema:
     schema["required"] = ["run_id", "state", "trigger", "started_at"]
     if not listed:
         schema["properties"]["to_transform"] = many(TEXT) | {"description": "Raw keys that are not in the tables yet"}
+        told = {
+            "type": "object",
+            "properties": {**dict.fromkeys(("raw_key", "code", "message"), TEXT), "details": ANYTHING},
+        }
+        schema["properties"]["quarantined"] = many(told) | {
+            "description": "Raw objects that cannot be published, and why"
+        }
     return schema
 
 

@@ -23,7 +23,17 @@ from chalicelib.raw import Answer
 from chalicelib.runs import RunRecord
 from chalicelib.tables import Table
 from chalicelib.transformation.columns import ORIGIN, Gathered, cells
-from chalicelib.transformation.quality import Findings, Rejection, Result, check_references, check_rows, shortened
+from chalicelib.transformation.quality import (
+    CheckFailed,
+    Findings,
+    Rejection,
+    Result,
+    check_references,
+    check_rows,
+    check_times,
+    check_whole,
+    shortened,
+)
 from chalicelib.transformation.records import Fault
 from chalicelib.transformation.tabulate import Batch, Place, Said
 from chalicelib.transformation.trends import trends
@@ -51,14 +61,19 @@ def build_answers(key: str, answers: Iterable[Answer], files: TableFiles) -> Bui
     """
     built, findings = Built(), Findings()
     window, last = Window(0), None
-    with collector_paused():
-        for answer in answers:
-            last = window.add(answer)
-            built.answers += 1
-            if window.rows >= WINDOW_ROWS:
-                flush(key, window, findings, files, built)
-                window = Window(built.answers)
-        flush(key, window, findings, files, built)
+    try:
+        with collector_paused():
+            for answer in answers:
+                last = window.add(answer)
+                built.answers += 1
+                if window.rows >= WINDOW_ROWS:
+                    flush(key, window, findings, files, built)
+                    window = Window(built.answers)
+            flush(key, window, findings, files, built)
+        check_whole(findings)
+    except CheckFailed as failed:
+        failed.results = result_rows(key, findings, last) if last else None
+        raise
     if last is None:
         raise RawObjectInvalid(f"{key} holds no answer", key=key)
     files.add(declared.QUALITY_RESULTS, result_rows(key, findings, last))
@@ -103,6 +118,7 @@ class Window:
 def flush(key: str, window: Window, findings: Findings, files: TableFiles, built: Built) -> None:
     """Check a window's rows and add them to ``files``."""
     window.settle()
+    check_times([(place.run_id, place.observed_ms) for place in window.places], findings)
     published: dict[str, tuple[Table, pa.Table]] = {}
     for gathered in window.tables.values():
         rows = gathered.rows(window.places, window.first)

@@ -2,7 +2,7 @@
 
 What is about to be published is written down first (``state/transforms/<generation>/open/``), that it is done last
 (``.../done/``): whatever is interrupted is found and driven again, and files that an earlier transform of the same
-object left are removed. A raw object that cannot be published lies in ``quarantine/`` beside the reason.
+object left are removed. A raw object that cannot be published lies in ``quarantine/`` beside the reason until it can.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.errors import LakeError, NotFound
-from chalicelib.lake import QUARANTINE, RAW, STATE, Lake, transformed_note
+from chalicelib.lake import QUARANTINE, RAW, RAW_ANSWERS, RAW_RUNS, STATE, Lake, transformed_note
 from chalicelib.transformation.build import Built
 
+REASON = ".reason.json"
 PARQUET = "application/vnd.apache.parquet"
 WRITES_AT_ONCE = 8
 TRANSFORM_VERSION = 1  # raised when the same raw object gives other rows than before
@@ -36,12 +37,14 @@ def noted_done(lake: Lake, generation: str, key: str, etag: str) -> tuple[list[s
 
 def publish(lake: Lake, generation: str, key: str, etag: str, built: Built, files: dict[str, bytes]) -> list[str]:
     """Make the files of one raw object visible, and those of an earlier transform of it disappear."""
-    stale = files_of(lake, generation, key) - files.keys()
-    noted = read_json(lake, open_key(generation, key)) or {}
-    plan = {**noted, "raw_key": key, "files": sorted(files.keys() | stale)}
+    done, begun = notes_of(lake, generation, key)
+    stale = {*done.get("files", ()), *begun.get("files", ())} - files.keys()
+    plan = {**begun, "raw_key": key, "files": sorted(files.keys() | stale)}
     write_json(lake, open_key(generation, key), plan)
     write_all(lake, files)
     lake.store.delete(sorted(stale))
+    if done.get("quarantined"):
+        release(lake, key)
     remember(lake, generation, key, etag, sorted(files), built)
     return sorted(files)
 
@@ -57,26 +60,49 @@ def write_all(lake: Lake, files: dict[str, bytes]) -> None:
             written.result()
 
 
-def remember(lake: Lake, generation: str, key: str, etag: str, files: list[str], built: Built) -> None:
+def remember(lake: Lake, generation: str, key: str, etag: str, files: list[str], built: Built, **more: Any) -> None:
     """Note that an object is done. Written last: until then the object counts as not transformed."""
     note = {"raw_key": key, "etag": etag, "version": TRANSFORM_VERSION, "files": files, "built": asdict(built)}
-    write_json(lake, done_key(generation, key), note)
+    write_json(lake, done_key(generation, key), {**note, **more})
     lake.store.delete([open_key(generation, key)])
 
 
-def files_of(lake: Lake, generation: str, key: str) -> set[str]:
-    """Files that earlier transforms of a raw object wrote or were about to write."""
-    notes = (read_json(lake, done_key(generation, key)), read_json(lake, open_key(generation, key)))
-    return {name for note in notes if note for name in note.get("files", [])}
+def notes_of(lake: Lake, generation: str, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The notes of an object's last transform and of one that was begun since; empty where there is none."""
+    return read_json(lake, done_key(generation, key)) or {}, read_json(lake, open_key(generation, key)) or {}
 
 
-def quarantine(lake: Lake, generation: str, key: str, etag: str, error: LakeError) -> None:
-    """Put a copy of an unreadable object and the reason aside, and take back what it had published."""
+def quarantine(
+    lake: Lake, generation: str, key: str, etag: str, error: LakeError, files: dict[str, bytes] | None = None
+) -> None:
+    """Put a copy of an object that cannot be published and the reason aside, and take back what it had published.
+
+    ``files`` tell what its checks have found.
+    """
+    files = files or {}
     reason = {"raw_key": key, "code": error.code, "message": error.message, "details": error.details}
     copy(lake, key, QUARANTINE + key.removeprefix(RAW))
     write_json(lake, reason_key(key), reason)
-    lake.store.delete(sorted(files_of(lake, generation, key)))
-    remember(lake, generation, key, etag, [], Built(failures={error.code: 1}))
+    done, begun = notes_of(lake, generation, key)
+    write_all(lake, files)
+    lake.store.delete(sorted({*done.get("files", ()), *begun.get("files", ())} - files.keys()))
+    remember(lake, generation, key, etag, sorted(files), Built(failures={error.code: 1}), quarantined=reason)
+
+
+def release(lake: Lake, key: str) -> None:
+    """Take an object out of quarantine."""
+    lake.store.delete([QUARANTINE + key.removeprefix(RAW), reason_key(key)])
+
+
+def release_mended(lake: Lake) -> None:
+    """Take out of quarantine what the generation in force has published."""
+    generation = lake.generation()
+    for prefix in (RAW_ANSWERS, RAW_RUNS):
+        for info in lake.store.list(QUARANTINE + prefix.removeprefix(RAW)):
+            key = RAW + info.key.removeprefix(QUARANTINE).removesuffix(REASON)
+            note = read_json(lake, done_key(generation, key)) if info.key.endswith(REASON) else None
+            if note and not note.get("quarantined"):
+                release(lake, key)
 
 
 def copy(lake: Lake, key: str, to: str) -> None:
@@ -107,7 +133,7 @@ def open_key(generation: str, key: str) -> str:
 
 
 def reason_key(key: str) -> str:
-    return f"{QUARANTINE}{key.removeprefix(RAW)}.reason.json"
+    return f"{QUARANTINE}{key.removeprefix(RAW)}{REASON}"
 
 
 def read_json(lake: Lake, key: str) -> dict[str, Any] | None:

@@ -2,36 +2,47 @@
 
 Follows from the columns: ``type:<column>`` (columns.py finds those), ``not_null:<column>`` and ``unique`` (one row
 per key and time of observation). Declared: ``pattern``, ``range``, ``one_of``, ``not_after_observed`` and
-``references`` (the row's track, album or artist was published from the same raw object).
+``references`` (the row's track, album or artist was published from the same raw object); of the object as a whole
+``mostly_rejected`` (how many of a table's rows were) and ``observed_in_run`` (answers bear times of their own run).
 
 Rows that fail a check of severity ``reject`` are handed back apart, those of severity ``warn`` stay; a failed check
-of severity ``fail`` raises :class:`CheckFailed`, and nothing of the object may be published. Arrow's own functions
-do the checking; on 100,000 rows they take half of what pandas or pandera take, and a function that transforms need
-not import either.
+of severity ``fail`` raises :class:`CheckFailed`, and nothing of the object may be published but what was found.
+Arrow's own functions do the checking; on 100,000 rows they take half of what pandas or pandera take, and a function
+that transforms need not import either.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chalicelib.clock import epoch_ms, rfc3339
 from chalicelib.errors import Terminal
 from chalicelib.parquet import sort_columns
-from chalicelib.tables import Check, Severity, Table
+from chalicelib.tables import OBJECT_CHECKS, TABLES, Check, Severity, Table
 from chalicelib.transformation.columns import ORIGIN, Misfit
 from chalicelib.transformation.records import CONTENT_KEPT
 from chalicelib.transformation.tabulate import ITEM_BITS
 
+HOUR_MS = 3_600_000
+EARLY_MS, LATE_MS = -HOUR_MS, 48 * HOUR_MS  # since a run began: clocks may be set right, a run may take a day
+
 
 class CheckFailed(Terminal):
-    """A check of severity ``fail`` found something: the raw object belongs in quarantine."""
+    """A check of severity ``fail`` found something: the raw object belongs in quarantine.
+
+    ``results`` are rows of ``quality_results``: what was found until then.
+    """
 
     code = "quality_check_failed"
+    results: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,8 @@ class Findings:
     results: dict[tuple[str, str], Result] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     rejected: int = 0
+    rows: dict[str, int] = field(default_factory=dict)  # by table: rows met
+    lost: dict[str, int] = field(default_factory=dict)  # by table: those of them that are not published
 
     def note(self, table: str, check: str, severity: Severity, rows: int, failures: int, detail: str = "") -> None:
         result = self.results.setdefault((table, check), Result(table, check, severity))
@@ -73,11 +86,17 @@ class Findings:
         if failures and detail and result.detail is None:
             result.detail = detail
         if failures and severity == "fail":
-            raise CheckFailed(f"{table}: check {check} failed on {failures} of {rows} rows: {detail}", check=check)
+            raise CheckFailed(
+                f"{table or 'answers'}: check {check} failed on {failures} of {rows} rows: {detail}", check=check
+            )
 
     def reject(self, rejection: Rejection) -> None:
         self.rejections.append(rejection)
         self.rejected += 1
+
+    def count(self, table: str, rows: int, lost: int) -> None:
+        self.rows[table] = self.rows.get(table, 0) + rows
+        self.lost[table] = self.lost.get(table, 0) + lost
 
     def take_rejections(self) -> list[Rejection]:
         """The rejections since the last call."""
@@ -89,7 +108,7 @@ def check_rows(table: Table, rows: pa.Table, misfits: Iterable[Misfit], findings
     """The rows of ``table`` (with their ``_origin``) that may be published, sorted as they are stored."""
     checked = rows.num_rows
     keep: pa.ChunkedArray | None = None
-    report_misfits(table, checked, misfits, findings)
+    unfit = report_misfits(table, checked, misfits, findings)
     for check in implied(table):
         bad = BAD[check.kind](check, rows)
         failures = pc.sum(bad).as_py() or 0 if bad is not None else 0
@@ -102,6 +121,7 @@ def check_rows(table: Table, rows: pa.Table, misfits: Iterable[Misfit], findings
             keep = good if keep is None else pc.and_(keep, good)
     if keep is not None:
         rows = rows.filter(keep)
+    findings.count(table.name, checked + unfit, checked + unfit - rows.num_rows)
     return unique_rows(table, sort_rows(table, rows), findings)
 
 
@@ -119,6 +139,48 @@ def check_references(published: dict[str, tuple[Table, pa.Table]], findings: Fin
             found = pc.is_in(rows.column(check.column), value_set=known.combine_chunks())
             missing = rows.num_rows - (pc.sum(found).as_py() or 0)
             findings.note(table.name, check.name, check.severity, rows.num_rows, missing)
+
+
+def check_whole(findings: Findings) -> None:
+    """Once all rows of an object are checked: whether too many of some table were rejected."""
+    for table in TABLES:
+        for check in table.checks:
+            if check.kind == "mostly_rejected":
+                judge_share(table, check, findings)
+
+
+def judge_share(table: Table, check: Check, findings: Findings) -> None:
+    readable = findings.results.get((table.name, "readable"))
+    unreadable = readable.failures if readable else 0
+    rows, lost = findings.rows.get(table.name, 0) + unreadable, findings.lost.get(table.name, 0) + unreadable
+    if rows and check.high is not None:
+        failed = rows >= check.fewest and lost > check.high * rows
+        why = next(
+            (each.detail for each in findings.results.values() if each.table_name == table.name and each.detail), ""
+        )
+        findings.note(table.name, check.name, check.severity, rows, lost if failed else 0, why)
+
+
+def check_times(times: Sequence[tuple[str, int]], findings: Findings) -> None:
+    """Whether answers (their run's id and their time in ms since 1970) were received during their run."""
+    for check in OBJECT_CHECKS:
+        failures, detail = 0, ""
+        for run_id, observed_ms in times:
+            began = start_of(run_id)
+            if began is not None and not EARLY_MS <= observed_ms - began < LATE_MS:
+                failures += 1
+                moment = datetime.fromtimestamp(observed_ms / 1000, UTC)
+                detail = detail or f"an answer of run {run_id} bears the time {rfc3339(moment)}"
+        findings.note("", check.name, check.severity, len(times), failures, detail)
+
+
+@lru_cache(maxsize=64)
+def start_of(run_id: str) -> int | None:
+    """When a run began, in ms since 1970; None for what is no run's id."""
+    try:
+        return epoch_ms(datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +201,7 @@ def implied(table: Table) -> Iterator[Any]:
     for column in table.physical_columns:
         if not column.nullable:
             yield NotNull(column.name)
-    yield from (check for check in table.checks if check.kind != "references")
+    yield from (check for check in table.checks if check.kind in BAD)
 
 
 def nulls(check: NotNull, rows: pa.Table) -> pa.ChunkedArray | None:
@@ -214,6 +276,7 @@ def unique_rows(table: Table, rows: pa.Table, findings: Findings) -> pa.Table:
     if same is not None:
         rows, failures = settle_repeats(table, rows, same, findings)
     findings.note(table.name, "unique", "reject", rows.num_rows + failures, failures, "the same key said differently")
+    findings.count(table.name, 0, failures)
     return rows
 
 
@@ -260,12 +323,16 @@ def contradicts(known: dict[str, Any], new: dict[str, Any]) -> bool:
     )
 
 
-def report_misfits(table: Table, kept: int, misfits: Iterable[Misfit], findings: Findings) -> None:
+def report_misfits(table: Table, kept: int, misfits: Iterable[Misfit], findings: Findings) -> int:
+    """Reject rows with a cell that does not fit; answers how many those are."""
+    unfit = 0
     for misfit in misfits:
+        unfit += 1
         name = f"type:{misfit.column}"
         findings.note(table.name, name, "reject", kept, 1, misfit.reason)
         answer, item = place_of(misfit.origin)
         findings.reject(Rejection(answer, item, table.name, name, misfit.reason, ""))
+    return unfit
 
 
 def rejection(table: Table, check: str, why: str, row: dict[str, Any]) -> Rejection:

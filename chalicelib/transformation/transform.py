@@ -19,6 +19,7 @@ from chalicelib.errors import InvalidRequest, NotFound, RawObjectInvalid
 from chalicelib.lake import RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake
 from chalicelib.parquet import TableFiles
 from chalicelib.raw import unpack
+from chalicelib.tables import QUALITY_RESULTS
 from chalicelib.transformation.build import Built, build_answers, build_run
 from chalicelib.transformation.pending import note_sweep, pending, raw_keys, since_sweep
 from chalicelib.transformation.publishing import (
@@ -28,6 +29,7 @@ from chalicelib.transformation.publishing import (
     publish,
     quarantine,
     read_json,
+    release_mended,
     remember,
     write_json,
 )
@@ -57,7 +59,8 @@ def transform_object(lake: Lake, key: str, *, again: bool = False) -> TransformR
     """Transform one object of ``raw/spotify/`` or ``raw/runs/`` into the tables of the generation in force.
 
     An object that is done already is left alone unless ``again``. Raises RawObjectInvalid or CheckFailed when it
-    cannot be published; then it lies in quarantine with the reason, and nothing of it is in the tables.
+    cannot be published; then it lies in quarantine with the reason, and nothing of it is in the tables but, in
+    ``quality_results``, what its checks found.
     """
     info = lake.store.stat(key)
     if info is None:
@@ -69,11 +72,22 @@ def transform_object(lake: Lake, key: str, *, again: bool = False) -> TransformR
     files = TableFiles(generation, object_name(key))
     try:
         built = build(lake, key, files)
-    except (RawObjectInvalid, CheckFailed) as error:
+    except RawObjectInvalid as error:
         quarantine(lake, generation, key, info.etag, error)
+        raise
+    except CheckFailed as error:
+        quarantine(lake, generation, key, info.etag, error, findings_of(error, generation, key))
         raise
     written = publish(lake, generation, key, info.etag, built, files.finish())
     return TransformReport(key, "done", written, built)
+
+
+def findings_of(error: CheckFailed, generation: str, key: str) -> dict[str, bytes]:
+    """The file of what the checks found before one failed: alone of all tables it is published."""
+    found = TableFiles(generation, object_name(key))
+    if error.results is not None:
+        found.add(QUALITY_RESULTS, error.results)
+    return found.finish()
 
 
 def build(lake: Lake, key: str, files: TableFiles) -> Built:
@@ -161,6 +175,7 @@ def rebuild(
             progress(done, len(keys), key)
     publish(target.generation())
     transform_pending(target)  # what arrived meanwhile
+    release_mended(target)
     remove_generations_before(lake, target.generation())
     return target.generation()
 
