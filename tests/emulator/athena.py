@@ -48,10 +48,14 @@ class Refused(Exception):
     """What fails a query: Athena's reason."""
 
 
+WIDENINGS = {("int", "bigint"), ("float", "double")}
+
+
 class Athena:
     def __init__(self, aws: Emulator) -> None:
         self.aws = aws
         self.executions: dict[str, Execution] = {}
+        self.asked: dict[str, str] = {}  # ClientRequestToken -> id
         self.gate = threading.Event()
         self.gate.set()  # cleared: queries stay queued
         self.statistics = True
@@ -247,8 +251,10 @@ class Athena:
     def _fetch(self, execution: Execution, name: str) -> Iterator[Path]:
         """Local copies of the files of the partitions that the catalogue names."""
         glue, s3 = self.aws.client("glue"), self.aws.client("s3")
+        table = glue.get_table(DatabaseName=execution.database, Name=name)["Table"]
         pages = glue.get_paginator("get_partitions").paginate(DatabaseName=execution.database, TableName=name)
         for partition in (each for page in pages for each in page["Partitions"]):
+            require_compatible(table, partition)
             location = partition["StorageDescriptor"]["Location"].rstrip("/") + "/"
             bucket, _, prefix = location.removeprefix("s3://").partition("/")
             self._need(execution.role, "s3:ListBucket", f"s3://{bucket}", prefix=prefix)
@@ -282,6 +288,21 @@ class Athena:
             resource = self.aws.arn("glue", what)
             if execution.role is not None and not allowed(self.aws, execution.role, Need(action, resource)):
                 raise Refused(f"PERMISSION_DENIED: not authorized to perform {action} on {resource}")
+
+
+def require_compatible(table: dict[str, Any], partition: dict[str, Any]) -> None:
+    """Athena compares a Parquet partition's columns with its table's by name; a type may only become wider.
+
+    Source: Athena's guide, "Updates in tables with partitions".
+    """
+    declared = {each["Name"]: each["Type"] for each in table["StorageDescriptor"]["Columns"]}
+    for each in partition["StorageDescriptor"]["Columns"]:
+        name, kind = each["Name"], each["Type"]
+        if declared.get(name, kind) != kind and (kind, declared[name]) not in WIDENINGS:
+            raise Refused(
+                f"HIVE_PARTITION_SCHEMA_MISMATCH: The column '{name}' in table '{table['Name']}' is declared as type "
+                f"'{declared[name]}', but partition 'month={partition['Values'][0]}' declared it as type '{kind}'"
+            )
 
 
 def snake(operation: str) -> str:

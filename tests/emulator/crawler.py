@@ -1,4 +1,5 @@
-"""Glue's crawler over catalogue targets: it looks at the declared tables and adds partitions that it finds."""
+"""Glue's crawler over catalogue targets: it looks at the declared tables, adds partitions that it finds, and
+gives those that are there the table's columns (``InheritFromTable``)."""
 
 from __future__ import annotations
 
@@ -42,17 +43,36 @@ class Crawlers:
         time.sleep(self.seconds)
         role = crawler["Role"].rpartition("/")[2]
         added: list[str] = []
+        changed: list[str] = []
         try:
             for target in crawler["Targets"]["CatalogTargets"]:
                 for table in target["Tables"]:
+                    changed += self._inherit(role, target["DatabaseName"], table)
                     added += self._look(role, target["DatabaseName"], table)
             crawl["State"] = "COMPLETED"
         except PermissionError as error:
             crawl["State"], crawl["ErrorMessage"] = "FAILED", str(error)
-        details = json.dumps({"names": added})
-        partitions = json.dumps({"ADD": {"Count": len(added), "Details": details}}) if added else "{}"
-        crawl["Summary"] = json.dumps({"PARTITION": partitions})
+        found = {deed: names for deed, names in (("ADD", added), ("UPDATE", changed)) if names}
+        told = {deed: {"Count": len(names), "Details": json.dumps({"names": names})} for deed, names in found.items()}
+        crawl["Summary"] = json.dumps({"PARTITION": json.dumps(told)})
         crawl["EndTime"] = time.time()
+
+    def _inherit(self, role: str, database: str, name: str) -> list[str]:
+        """Give partitions that have other columns than their table the table's."""
+        glue = self.aws.client("glue")
+        columns = glue.get_table(DatabaseName=database, Name=name)["Table"]["StorageDescriptor"]["Columns"]
+        pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
+        other = [
+            each for page in pages for each in page["Partitions"] if each["StorageDescriptor"]["Columns"] != columns
+        ]
+        for each in other:
+            self._need(role, "glue:UpdatePartition", self.aws.arn("glue", f"table/{database}/{name}"))
+            storage = {**each["StorageDescriptor"], "Columns": columns}
+            told = {"Values": each["Values"], "StorageDescriptor": storage}
+            glue.update_partition(
+                DatabaseName=database, TableName=name, PartitionValueList=each["Values"], PartitionInput=told
+            )
+        return [f"{database}.{name}.{each['Values'][0]}" for each in other]
 
     def _look(self, role: str, database: str, name: str) -> list[str]:
         glue, s3 = self.aws.client("glue"), self.aws.client("s3")
