@@ -8,10 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import watching
-from chalicelib.errors import RunInProgress
+from chalicelib.clock import now, rfc3339
+from chalicelib.errors import ImportRefused, InvalidRequest, LakeError, NotFound, RawObjectInvalid, RunInProgress
+from chalicelib.runs import FAILED, load_run, new_run_id, save_run, start_record
 from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
+    from chalicelib.lake import Lake
     from chalicelib.service import Service
 
 LOCAL_BUCKET = "lake"  # what a lake in a folder is called in events
@@ -31,11 +34,12 @@ def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] |
     from chalicelib.extraction.extract import run_extraction
 
     told = told or {}
+    run_id = told.get("run_id") or new_run_id(now())
     try:
         record = run_extraction(
             service.settings,
             service.lake,
-            run_id=told.get("run_id"),
+            run_id=run_id,
             trigger=trigger,
             sources=told.get("sources"),
             remaining_seconds=time_left(context),
@@ -43,32 +47,70 @@ def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] |
     except RunInProgress as error:
         log.warning("no run: %s", error.message)
         return {"run_id": None, "state": "refused", "reason": error.message}
+    except LakeError as error:
+        note_never_begun(service.lake, run_id, trigger, error)
+        raise
     watching.run_ended(service.settings, record)
     return {"run_id": record.run_id, "state": record.state}
 
 
+def note_never_begun(lake: Lake, run_id: str, trigger: str, error: LakeError) -> None:
+    """The record of a run that failed before it could write its own (no secret, no lock). Where the lake cannot be
+    written either, the event's dead letter is all that tells."""
+    try:
+        load_run(lake, run_id)
+    except NotFound:
+        record = start_record(run_id, trigger, now())
+        record.state, record.ended_at, record.error = FAILED, rfc3339(now()), error.as_json()["error"]
+        try:
+            save_run(lake, record)
+        except LakeError as second:
+            log.error("the record of run %s cannot be written: %s", run_id, second.message)
+    except LakeError as second:
+        log.error("the record of run %s cannot be read: %s", run_id, second.message)
+
+
 def transform(service: Service, event_key: str, generation: str | None = None) -> dict[str, Any]:
-    """Turn one raw object into rows; of another ``generation`` than the one in force when a rebuild asks for it."""
+    """Turn one raw object into rows; of another ``generation`` than the one in force when a rebuild asks for it.
+
+    An object that cannot be read lies in quarantine with the reason. That is no failure of the function: calling it
+    again would change nothing, and the object is kept. The log, a metric and its alarm tell of it.
+    """
     from chalicelib.pipeline import transform_key
+    from chalicelib.transformation.quality import CheckFailed
     from chalicelib.transformation.transform import drive
 
     if generation is not None:
         drive(service.lake.in_generation(generation), lake_key(service.settings, event_key))
         return {"key": event_key, "generation": generation}
     began = time.monotonic()
-    with watching.watched(service.settings, service.lake):
-        report = transform_key(service.lake, lake_key(service.settings, event_key))
+    try:
+        with watching.watched(service.settings, service.lake):
+            report = transform_key(service.lake, lake_key(service.settings, event_key))
+    except (RawObjectInvalid, CheckFailed) as error:
+        return quarantined(service, event_key, error)
+    if report.state == "unchanged":  # called again: what the first call wrote may not be registered yet
+        watching.register_all(service.settings, service.lake)
     watching.transformed(service.settings, report.raw_key, report.built, began)
     return {"key": report.raw_key, "state": report.state, "rows": sum(report.built.rows.values())}
 
 
+def quarantined(service: Service, event_key: str, error: LakeError) -> dict[str, Any]:
+    log.error("%s lies in quarantine: %s", event_key, error.message)
+    watching.quarantined(service.settings, 1, raw_key=event_key)
+    return {"key": event_key, "state": "quarantined", "reason": error.message}
+
+
 def import_history(service: Service, event_key: str) -> dict[str, Any]:
-    """Import one privacy export."""
+    """Import one privacy export; one that is refused lies in quarantine, as in :func:`transform`."""
     from chalicelib.pipeline import import_key
 
     key = lake_key(service.settings, event_key)
-    with watching.watched(service.settings, service.lake):
-        summary = import_key(service.lake, service.settings, key)
+    try:
+        with watching.watched(service.settings, service.lake):
+            summary = import_key(service.lake, service.settings, key)
+    except (ImportRefused, InvalidRequest) as error:
+        return quarantined(service, event_key, error)
     return {"key": key, "rows": summary.total("read") if summary else None}
 
 
@@ -85,10 +127,12 @@ def maintain(service: Service) -> dict[str, Any]:
     from chalicelib.pipeline import catch_up
     from chalicelib.transformation.compact import compact
 
+    before = watching.in_quarantine(service.lake)
     with watching.watched(service.settings, service.lake, everything=True):
         handled = catch_up(service.lake, service.settings, lately=True)
         merged = compact(service.lake, min_files=service.settings.compact_files + 1)
     watching.looked_over(service.settings, service.lake, handled)
+    watching.quarantined(service.settings, len(watching.in_quarantine(service.lake) - before))
     return {"handled": handled, "merged": merged.files_merged}
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chalicelib.clock import Clock, now, parse_rfc3339
+from chalicelib.lake import QUARANTINE
 from chalicelib.metrics import emit
 from chalicelib.runs import FAILED, RunRecord, load_run, run_ids
 
@@ -31,6 +32,12 @@ def watched(settings: Settings, lake: Lake, *, everything: bool = False) -> Iter
 
     with registering(settings, lake, everything=everything):
         yield
+
+
+def register_all(settings: Settings, lake: Lake) -> None:
+    """Register with Glue every partition that has files."""
+    with watched(settings, lake, everything=True):
+        pass
 
 
 def run_ended(settings: Settings, record: RunRecord, clock: Clock = now) -> None:
@@ -78,6 +85,16 @@ def looked_over(settings: Settings, lake: Lake, handled: int, clock: Clock = now
     if newest:
         values["FreshnessHours"] = (clock() - newest).total_seconds() / HOUR
     emit(settings.lake_stage, values, clock=clock)
+
+
+def quarantined(settings: Settings, objects: int, raw_key: str = "") -> None:
+    """How many raw objects were found unreadable just now; an alarm of its own tells of them."""
+    if settings.lake_stage and objects:
+        emit(settings.lake_stage, {"Quarantined": objects}, raw_key=raw_key)
+
+
+def in_quarantine(lake: Lake) -> set[str]:
+    return {info.key for info in lake.store.list(QUARANTINE) if info.key.endswith(".json")}
 
 
 def last_success(lake: Lake) -> datetime | None:

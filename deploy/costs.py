@@ -45,7 +45,7 @@ def runs_a_month(schedule: str) -> float:
     return HOURS / hours
 
 
-def estimate(use: Use, *, secrets: int = 2, alarm_metrics: int = 21, metrics: int = 14) -> dict[str, float]:
+def estimate(use: Use, *, secrets: int = 2, alarm_metrics: int = 22, metrics: int = 15) -> dict[str, float]:
     """Service and USD a month."""
     functions = use.runs * (0.5 * use.run_seconds + 1.77 * use.objects * use.transform_seconds + 1.77 * 6)
     requests = use.runs * (2 + use.objects) + 3 * use.queries

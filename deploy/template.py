@@ -324,10 +324,12 @@ def alarms(names: Names, options: Options) -> dict[str, Resource]:
     visible = metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue, "Maximum", 300)
     age = metric(NAMESPACE, "HoursSinceSuccess", ours, "Minimum", options.watch_seconds)
     days = metric(NAMESPACE, "AuthorizationDaysLeft", ours, "Minimum", options.watch_seconds)
+    unread = metric(NAMESPACE, "Quarantined", ours, "Sum", 300)
     described = {
         "Errors": ("Functions failed", summed(names, "Errors"), 1, "notBreaching", 1),
         "Throttles": ("Functions were throttled", summed(names, "Throttles"), 1, "notBreaching", 1),
         "DeadLetters": ("An event was given up after its retries", visible, 1, "notBreaching", 1),
+        "Quarantine": ("A raw object or an export cannot be read and lies in quarantine", unread, 1, "notBreaching", 1),
         "LateRun": (f"No successful run for {options.late_hours:g} hours", age, options.late_hours, "breaching", 2),
         "Authorization": ("A listener must log in again within 30 days", days, 30, "ignore", 1),
     }
@@ -427,7 +429,7 @@ def dashboard(names: Names) -> Resource:
         ("Hours since the last successful run", own("HoursSinceSuccess"), "Maximum"),
         ("Rows written and rejected", own("RowsWritten", "RowsRejected"), "Sum"),
         ("Freshness of the newest play (h)", own("FreshnessHours"), "Minimum"),
-        ("Raw objects still to transform", own("Untransformed"), "Maximum"),
+        ("Raw objects still to transform", own("Untransformed", "Quarantined"), "Maximum"),
         ("Errors", of_functions("Errors"), "Sum"),
         ("Throttles", of_functions("Throttles"), "Sum"),
         ("Duration (ms)", of_functions("Duration"), "p95"),

@@ -1,133 +1,316 @@
-"""A fault at each S3 call of a run and its transform: retried, or one clear error; nothing is lost."""
+"""A fault at each AWS call of a scheduled run and of all that it sets going, of maintenance, and of the API.
+
+Faults are real HTTP answers (or broken connections) in front of the emulation, met by the functions' own clients. A
+fault that passes is retried by the client and nobody notices; one that a client does not retry fails the function,
+which Lambda calls again; one that lasts ends as one error in the run's record and one dead letter, and whatever was
+left undone is done once it is over. Nothing is lost and nothing is doubled.
+"""
 
 from __future__ import annotations
 
-import itertools
 import json
+import traceback
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-from chalicelib.errors import LakeError, RunInProgress
-from chalicelib.lake import Lake, table_prefix
-from chalicelib.runs import load_run, run_ids
-from chalicelib.stores.s3 import BucketStore
-from chalicelib.transformation.transform import transform_pending
-from tests.emulator import Emulator, Fault, shared
-from tests.emulator.stage import make_bucket
-from tests.extraction import World, contents, world
+from chalicelib import aws as clients
+from chalicelib.rest.messages import Reply
+from chalicelib.runs import FAILED, RUNNING, SUCCEEDED
+from tests.faults import RUN, SCHEDULED, Faulty, faulty
 
-KINDS = ("throttle", "error", "reset", "lost", "denied", "missing", "conflict")
-RETRIED = ("throttle", "error", "reset", "lost")  # once each: botocore's second attempt gets through
-SOURCES = ["recently_played", "saved_albums"]
-NUMBERS = itertools.count()
+PASSING = ("throttle", "error", "reset", "lost")  # once each: the client's second attempt gets through
+REFUSED = ("denied", "missing", "conflict")
+KINDS = PASSING + REFUSED
+LASTING = 10**6  # calls
+QUERY = "SELECT count(*) AS plays FROM plays"
+ERRORS = {"StorageFailed", "StorageUnavailable", "NotFound", "WriteConflict"}
+UNRECORDED = {  # where the record itself cannot be read or written
+    "s3:HEAD state/runs/#.json", "s3:PUT state/runs/#.json", "s3:HEAD raw/runs/#.json", "s3:PUT raw/runs/#.json",
+}  # fmt: skip
+REFUSALS = {"storage_failed", "storage_unavailable", "engine_busy", "conflict", "not_found", "write_conflict",
+            "crawl_in_progress", "run_in_progress", "query_failed", "query_refused"}  # fmt: skip
 
 
 @dataclass
-class Case:
-    aws: Emulator
-    world: World
-    lake: Lake
+class Calm:
+    """What comes of a run that nothing goes wrong in, and the calls it makes."""
 
-    def run(self) -> None:
-        """A run and what it sets going, as the deployed functions do them."""
-        self.world.run(sources=SOURCES)
-        transform_pending(self.lake)
-
-
-@contextmanager
-def case(folder: Path) -> Iterator[Case]:
-    aws = shared()
-    aws.faults.clear()
-    bucket = f"faults-{next(NUMBERS)}"
-    make_bucket(aws, bucket)
-    client = aws.client("s3", attempts=2)
-    with world(folder) as made:
-        made.lake = Lake(BucketStore(bucket, s3=lambda: client, sleep=lambda _: None))
-        try:
-            yield Case(aws, made, made.lake)
-        finally:
-            aws.faults.clear()
-
-
-def rows(lake: Lake) -> Counter[str]:
-    """What the tables hold, whichever run brought it."""
-    found: Counter[str] = Counter()
-    for table in ("plays_history", "albums_history", "saved_items_history"):
-        for info in lake.store.list(table_prefix("g1", table)):
-            for row in pq.read_table(lake.store.open(info.key)).to_pylist():
-                kept = {name: value for name, value in row.items() if name not in ("observed_at", "month")}
-                found[json.dumps([table, kept], default=str, sort_keys=True)] += 1
-    return found
+    answers: Counter[Any]
+    rows: set[str]
+    plays: list[str]
+    calls: list[str]
+    objects: dict[str, bytes]  # of a lake in which something is left to transform and to merge
+    maintenance: list[str]
+    requests: list[str]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Counter[Any], set[str], int]:
-    """The raw answers, the rows and the number of S3 calls of a run that nothing goes wrong in."""
-    with case(tmp_path_factory.mktemp("undisturbed")) as calm:
-        before = sum(count for name, count in calm.aws.calls.items() if name.startswith("s3:"))
-        calm.run()
-        calls = sum(count for name, count in calm.aws.calls.items() if name.startswith("s3:")) - before
-        return contents(calm.lake), set(rows(calm.lake)), calls
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+    with faulty(tmp_path_factory.mktemp("secrets")) as made:
+        yield made
 
 
-def disturbed(folder: Path, kind: str, skip: int, undisturbed: tuple[Counter[Any], set[str], int]) -> bool:
-    """One fault after ``skip`` calls, then a normal run; True if the fault was seen through."""
-    answers, wanted, _ = undisturbed
-    with case(folder) as run:
-        fault = Fault(kind, "s3", skip=skip)
-        run.aws.faults.append(fault)
-        try:
-            run.run()
-            survived = True
-        except LakeError as error:
-            survived = False
-            assert "s3://" in error.message or error.details, error
-            ended = [load_run(run.lake, run_id) for run_id in run_ids(run.lake)]
-            assert all(record.state != "running" or record.ended_at is None for record in ended)
-        assert fault.hits > skip, "the fault came too late to be met"
-        run.aws.faults.clear()
-        try:
-            run.run()
-            assert answers.keys() == contents(run.lake).keys(), "an answer was lost"
-        except RunInProgress:  # the fault met the lock's release
-            run.world.advance(hours=2)
-            run.run()
-        assert wanted <= set(rows(run.lake)), "a row was lost"
-    return survived
+@pytest.fixture(scope="module")
+def calm(lab: Faulty) -> Calm:
+    lab.reset()
+    with lab.tracing() as calls:
+        assert lab.schedule() and lab.failed() == []
+    calm = Calm(lab.answers(), set(lab.rows()), lab.plays(), calls, left_over(lab), [], [])
+    assert len(calm.plays) == len(set(calm.plays)) > 10 and lab.partitions() == lab.partitions_with_files()
+    with lab.tracing() as calm.maintenance:
+        assert lab.maintain() and lab.failed() == []
+    assert lab.plays() == calm.plays and set(lab.rows()) == calm.rows
+    with lab.tracing() as calm.requests:
+        assert all(is_fine(reply) for reply in ask_everything(lab))
+    return calm
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_fault_at_some_calls_loses_nothing(
-    kind: str, tmp_path: Path, undisturbed: tuple[Counter[Any], set[str], int]
-) -> None:
-    calls = undisturbed[2]
-    assert calls > 20
-    for number, share in enumerate((0.1, 0.55)):
-        survived = disturbed(tmp_path / str(number), kind, int(calls * share), undisturbed)
-        assert survived or kind not in RETRIED
+def left_over(lab: Faulty) -> dict[str, bytes]:
+    """Two runs later, the last one's events lost: maintenance has both to transform and to merge."""
+    lab.schedule()
+    lab.aws.functions.see_through(lab.name(SCHEDULED), {"sources": ["recently_played"]})
+    assert lab.aws.functions.held
+    lab.aws.functions.held = []
+    return lab.snapshot()
+
+
+@cache
+def firsts(calls: tuple[str, ...]) -> dict[str, int]:
+    """The place of the first call of each sort."""
+    return {sort: calls.index(sort) for sort in dict.fromkeys(calls)}
+
+
+# --- a fault that happens once ------------------------------------------------------------------------------------
+
+
+def run_with_one_fault(lab: Faulty, calm: Calm, kind: str, place: int, seconds: float = 0.0) -> None:
+    lab.reset()
+    fault = lab.inject(kind, place, seconds=seconds)
+    lab.schedule()
+    assert fault.hits > place, "the fault came too late to be met"
+    lab.aws.faults.clear()
+    records, failed = lab.records(), lab.failed()
+    if kind not in REFUSED:
+        assert failed == [] and [(record.state, record.error) for record in records] == [(SUCCEEDED, None)]
+    assert len(failed) <= 1, "Lambda's second call gets through"
+    assert lab.dead_letters() == []
+    if not any(record.state == SUCCEEDED for record in records):
+        assert failed == [SCHEDULED]
+        lab.lease_over()
+        assert lab.schedule()
+    assert_all_is_well(lab, calm)
+
+
+def assert_all_is_well(lab: Faulty, calm: Calm) -> None:
+    """Every answer and row there, each listen once, every run accounted for, every partition known to Athena."""
+    records = lab.records()
+    assert max(records, key=lambda record: record.ended_at or "").state == SUCCEEDED
+    for record in records:
+        assert record.state != RUNNING and record.ended_at, record
+        assert record.state == SUCCEEDED or told(record.error), record
+    assert lab.answers().keys() == calm.answers.keys()
+    assert set(lab.rows()) == calm.rows
+    assert lab.plays() == calm.plays
+    assert lab.partitions() == lab.partitions_with_files()
+    assert not list(lab.lake.store.list("state/journal/")) and not list(lab.lake.store.list("quarantine/"))
+
+
+def told(error: dict[str, Any] | None) -> bool:
+    """Whether it says what went wrong, on one line."""
+    return bool(error and error["code"] != "internal_error" and error["message"] and "\n" not in error["message"])
+
+
+def maintenance_with_one_fault(lab: Faulty, calm: Calm, kind: str, place: int) -> None:
+    lab.reset()
+    lab.fill(calm.objects)
+    fault = lab.inject(kind, place)
+    assert lab.maintain(), lab.aws.functions.failures[-1]
+    assert fault.hits > place
+    lab.aws.faults.clear()
+    assert lab.failed() == [] or kind in REFUSED
+    assert lab.dead_letters() == []
+    if kind == "missing":  # what it was told is not there, the next look finds
+        assert lab.maintain()
+    assert set(lab.rows()) == calm.rows and lab.plays() == calm.plays
+    assert lab.partitions() == lab.partitions_with_files()
+    assert any("/compact-" in info.key for info in lab.lake.store.list("transformed/g1/")), "nothing was merged"
+
+
+def requests_with_one_fault(lab: Faulty, calm: Calm, kind: str, place: int) -> None:
+    lab.reset()
+    lab.fill(calm.objects)
+    queries = len(lab.aws.athena.executions)
+    fault = lab.inject(kind, place)
+    replies = list(ask_everything(lab))
+    assert fault.hits > place
+    lab.aws.faults.clear()
+    refused = [reply for reply in replies if not is_fine(reply)]
+    assert len(refused) <= 2 and all(is_refusal(reply) for reply in refused), refused
+    if kind in PASSING and not calm.requests[place].startswith("lambda:"):  # a call of a function is not repeated
+        assert not refused
+    assert len(lab.aws.athena.executions) - queries <= 1, "the query ran twice"
+    runs = [event for name, event in lab.aws.functions.held or [] if name == lab.name(RUN)]
+    assert len(runs) <= 1, "the run was started twice"
+    if any(reply.status == 202 and "run_id" in document(reply) for reply in replies):
+        assert len(runs) == 1, "the run was lost"
+    lab.aws.functions.held = []
+    lab.lake.store.delete([info.key for info in lab.lake.store.list("results/runs/")])
+    assert all(is_fine(reply) for reply in ask_everything(lab)), "and once it is over all is well"
+
+
+# --- a fault that lasts -------------------------------------------------------------------------------------------
+
+
+def run_with_a_lasting_fault(lab: Faulty, calm: Calm, kind: str, sort: str) -> None:
+    lab.reset()
+    lab.inject(kind, times=LASTING, when=lambda name: lab.sort_of(name) == sort)
+    lab.schedule()
+    lab.aws.faults.clear()
+    lost = {name: count // 3 for name, count in Counter(lab.failed()).items()}  # each event is tried three times
+    assert Counter(lab.failed()) == {name: 3 * count for name, count in lost.items()}
+    letters = lab.dead_letters()
+    assert Counter(letter["requestContext"]["functionArn"] for letter in letters) == Counter(
+        {lab.name(name): count for name, count in lost.items()}
+    )
+    for letter in letters:
+        said = letter["responsePayload"]
+        assert said["errorType"] in ERRORS and told({"code": said["errorType"], "message": said["errorMessage"]}), said
+        assert letter["requestPayload"]
+    if SCHEDULED in lost and sort not in UNRECORDED:
+        assert any(record.state == FAILED and told(record.error) for record in lab.records())
+    lab.lease_over()
+    assert lab.schedule() and lab.maintain()
+    assert_all_is_well(lab, calm)
+
+
+def ask_everything(lab: Faulty) -> Iterator[Reply]:
+    """A crawl, the catalogue, a query with its rows and its file, and a run; each as a client asks for it."""
+    yield lab.ask("POST", "/crawls")
+    lab.aws.settle()
+    yield lab.ask("GET", "/crawls/latest")
+    yield lab.ask("GET", "/tables")
+    started = lab.ask("POST", "/queries", {"sql": QUERY})
+    yield started
+    if started.status == 202:
+        lab.aws.settle()
+        query_id = document(started)["query_id"]
+        yield lab.ask("GET", "/queries/{query_id}", query_id=query_id)
+        yield lab.ask("GET", "/queries/{query_id}/rows", query_id=query_id)
+        yield lab.ask("GET", "/queries/{query_id}/download", query_id=query_id)
+    yield lab.ask("GET", "/queries")
+    run = lab.ask("POST", "/runs", {})
+    yield run
+    yield lab.ask("GET", "/runs")
+
+
+def document(reply: Reply) -> Any:
+    return json.loads(reply.content)
+
+
+def is_fine(reply: Reply) -> bool:
+    return reply.status in (200, 202, 302)
+
+
+def is_refusal(reply: Reply) -> bool:
+    error = document(reply)["error"]
+    return reply.status in (404, 409, 422, 500, 503) and error["code"] in REFUSALS and told(error)
+
+
+# --- a sample, and everything -------------------------------------------------------------------------------------
+
+
+def spread(calls: list[str], number: int, of: int) -> int:
+    """The place of a first call of its sort, so that ``of`` numbers cover the sorts evenly."""
+    places = list(firsts(tuple(calls)).values())
+    return places[number * len(places) // of]
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_fault_at_a_call_of_a_run_loses_and_doubles_nothing(number: int, lab: Faulty, calm: Calm) -> None:
+    run_with_one_fault(lab, calm, KINDS[number % len(KINDS)], spread(calm.calls, number, 10))
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_a_fault_at_a_call_of_maintenance_loses_and_doubles_nothing(number: int, lab: Faulty, calm: Calm) -> None:
+    maintenance_with_one_fault(lab, calm, ("lost", "denied")[number], spread(calm.maintenance, number + 1, 4))
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_fault_at_a_call_of_the_api_is_retried_or_one_clear_error(number: int, lab: Faulty, calm: Calm) -> None:
+    kind = ("error", "lost", "denied")[number]
+    requests_with_one_fault(lab, calm, kind, spread(calm.requests, number, 3))
+
+
+@pytest.mark.parametrize("sort", ["secretsmanager:GetSecretValue", "glue:BatchCreatePartition"])
+def test_a_fault_that_lasts_ends_in_the_record_and_one_dead_letter(sort: str, lab: Faulty, calm: Calm) -> None:
+    run_with_a_lasting_fault(lab, calm, "denied", sort)
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3000)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fault_at_every_call_loses_nothing(
-    kind: str, tmp_path: Path, undisturbed: tuple[Counter[Any], set[str], int]
-) -> None:
-    for skip in range(undisturbed[2] - 1):
-        survived = disturbed(tmp_path / str(skip), kind, skip, undisturbed)
-        assert survived or kind not in RETRIED, skip
+def test_a_fault_at_every_call_of_a_run_loses_and_doubles_nothing(kind: str, lab: Faulty, calm: Calm) -> None:
+    places = enumerate(calm.calls)
+    assert [fault for place, call in places for fault in tried(run_with_one_fault, lab, calm, kind, place, call)] == []
 
 
-def test_access_denied_is_one_clear_error_naming_the_right(tmp_path: Path) -> None:
-    with case(tmp_path) as run:
-        run.aws.faults.append(Fault("denied", "s3", "^PUT .*raw/", times=1000))
-        with pytest.raises(LakeError) as caught:
-            run.run()
-        assert "raw/" in caught.value.message and "AccessDenied" in json.dumps(caught.value.details)
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_at_every_call_of_the_api_is_retried_or_one_clear_error(kind: str, lab: Faulty, calm: Calm) -> None:
+    broken = []
+    for place, call in enumerate(calm.requests):
+        broken += tried(requests_with_one_fault, lab, calm, kind, place, call)
+    assert broken == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_at_every_sort_of_call_of_maintenance_loses_nothing(kind: str, lab: Faulty, calm: Calm) -> None:
+    broken = []
+    for sort, place in firsts(tuple(calm.maintenance)).items():
+        broken += tried(maintenance_with_one_fault, lab, calm, kind, place, sort)
+    assert broken == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_a_timeout_at_every_sort_of_call_is_retried(lab: Faulty, calm: Calm) -> None:
+    seconds = clients.READ_TIMEOUT + 0.5
+    places = firsts(tuple(calm.calls)).items()
+    broken = [
+        fault
+        for sort, place in places
+        for fault in tried(run_with_one_fault, lab, calm, "timeout", place, sort, seconds)
+    ]
+    assert broken == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("kind", ["denied", "error"])
+def test_a_lasting_fault_at_every_sort_of_call_is_told_and_mended(kind: str, lab: Faulty, calm: Calm) -> None:
+    broken = []
+    for sort in firsts(tuple(calm.calls)):
+        broken += tried(run_with_a_lasting_fault, lab, calm, kind, sort, sort)
+    assert broken == []
+
+
+def tried(trial: Callable[..., None], lab: Faulty, calm: Calm, kind: str, at: Any, call: str, *more: Any) -> list[str]:
+    """What went wrong, for a soak tells of every fault at once."""
+    try:
+        trial(lab, calm, kind, at, *more)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1].lineno
+        said = f"{trial.__name__} {kind} at {at} ({call}), line {where}: {type(error).__name__} {str(error)[:600]}"
+        print(said, flush=True)
+        return [said]
+    finally:
+        lab.aws.faults.clear()
+    return []

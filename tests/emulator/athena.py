@@ -71,6 +71,9 @@ class Athena:
     def on_start_query_execution(self, call: Call) -> tuple[int, dict[str, Any]]:
         group = call.body.get("WorkGroup", "primary")
         sql = call.body["QueryString"]
+        asked = call.body["ClientRequestToken"]
+        if asked in self.asked:  # the same request again, its answer having been lost
+            return 200, {"QueryExecutionId": self.asked[asked]}
         settings = self.aws.client("athena").get_work_group(WorkGroup=group)["WorkGroup"]["Configuration"]
         location = settings["ResultConfiguration"]["OutputLocation"]
         parameters = call.body.get("ExecutionParameters", [])
@@ -80,6 +83,7 @@ class Athena:
         plan = re.match(r"\s*EXPLAIN\b", sql, re.IGNORECASE)
         execution.location = f"{location}{execution.id}.{'txt' if plan or VIEW.match(sql) else 'csv'}"
         self.executions[execution.id] = execution
+        self.asked[asked] = execution.id
         self.aws.in_background(lambda: self._run(execution))
         return 200, {"QueryExecutionId": execution.id}
 

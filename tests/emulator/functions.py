@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 import zipfile
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +65,21 @@ class Outcome:
     payload: bytes
     failed: bool
     log: str
+
+
+@dataclass
+class Inline:
+    """A function that runs in this process, for tests that need no zip. ``dead_letters``: a queue's ARN."""
+
+    handler: Callable[[Any], Any]
+    dead_letters: str = ""
+
+    def call(self, event: Any) -> Outcome:
+        try:
+            return Outcome(json.dumps(self.handler(event)).encode(), False, "")
+        except Exception as error:
+            told = {"errorMessage": str(error), "errorType": type(error).__name__}
+            return Outcome(json.dumps(told).encode(), True, traceback.format_exc())
 
 
 class Warm:
@@ -120,6 +137,8 @@ class Functions:
         self.paused = False  # asynchronous events are dropped: a test calls the functions itself
         self.concurrency = 1000  # executions at once of the account; a new account has 10
         self.cold_starts = 0
+        self.inline: dict[str, Inline] = {}
+        self.held: list[tuple[str, Any]] | None = None  # when a list: events wait here for deliver()
         self._number = 0
         self._lock = threading.Lock()
         self._digests: dict[int, tuple[bytes, str]] = {}  # by id(); holds the bytes, so that no id is given twice
@@ -147,6 +166,8 @@ class Functions:
 
     def call(self, name: str, event: Any) -> Outcome:
         """Run a function once and wait for it."""
+        if name in self.inline:
+            return self._note(name, self.inline[name].call(event))
         function = self.get(name)
         timeout = min(float(function.timeout), LONGEST)
         configured, warm, request_id = self._take(function, timeout)
@@ -154,13 +175,18 @@ class Functions:
         with self._lock:
             if warm.alive:
                 self._idle[function.function_name].append((configured, warm))
-            self.runs.append((function.function_name, outcome.failed))
-        if outcome.failed:
-            self.failures.append(f"{function.function_name}: {outcome.payload.decode()[:2000]} {outcome.log[-1000:]}")
+        self._note(function.function_name, outcome)
         role = function.role.rpartition("/")[2]
         group = f"/aws/lambda/{function.function_name}"
         if allowed(self.aws, role, Need("logs:PutLogEvents", self.aws.arn("logs", f"log-group:{group}:log-stream:x"))):
             self.logs.setdefault(group, []).append(outcome.log)
+        return outcome
+
+    def _note(self, name: str, outcome: Outcome) -> Outcome:
+        with self._lock:
+            self.runs.append((name, outcome.failed))
+            if outcome.failed:
+                self.failures.append(f"{name}: {outcome.payload.decode()[:2000]} {outcome.log[-1000:]}")
         return outcome
 
     def _take(self, function: Any, timeout: float) -> tuple[str, Warm, str]:
@@ -191,29 +217,43 @@ class Functions:
 
     def send(self, name: str, event: Any) -> None:
         """An asynchronous event: in the background, tried again, and dead-lettered."""
-        if not self.paused:
-            self.aws.in_background(lambda: self._see_through(name, event))
+        if self.held is not None:
+            self.held.append((name, event))
+        elif not self.paused:
+            self.aws.in_background(lambda: self.see_through(name, event))
 
-    def _see_through(self, name: str, event: Any) -> None:
-        function = self.get(name)
-        config = function.event_invoke_config[-1].response() if function.event_invoke_config else {}
-        attempts = 1 + int(config.get("MaximumRetryAttempts", RETRIES))
-        with self._slots[function.function_name]:
+    def deliver(self) -> None:
+        """See the held events through, one after another, and those that they cause."""
+        while self.held:
+            self.see_through(*self.held.pop(0))
+
+    def see_through(self, name: str, event: Any) -> Outcome:
+        """One asynchronous event as Lambda treats it: up to three calls, then the failure destination."""
+        attempts, target, role = self._fate(name)
+        with self._slots[name]:
             outcome = self.call(name, event)
             while outcome.failed and attempts > 1:
                 attempts -= 1
                 outcome = self.call(name, event)
-        target = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
-        role = function.role.rpartition("/")[2]
-        if outcome.failed and target and allowed(self.aws, role, Need("sqs:SendMessage", target)):
+        if outcome.failed and target and (role is None or allowed(self.aws, role, Need("sqs:SendMessage", target))):
             told = {
-                "requestContext": {"condition": "RetriesExhausted", "functionArn": function.function_arn},
+                "requestContext": {"condition": "RetriesExhausted", "functionArn": name},
                 "requestPayload": event,
                 "responsePayload": json.loads(outcome.payload or b"{}"),
             }
             sqs = self.aws.client("sqs")
             url = sqs.get_queue_url(QueueName=target.rpartition(":")[2])["QueueUrl"]
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(told))
+        return outcome
+
+    def _fate(self, name: str) -> tuple[int, str, str | None]:
+        """How often an event is tried, where it goes then, and whose right that is."""
+        if name in self.inline:
+            return 1 + RETRIES, self.inline[name].dead_letters, None
+        function = self.get(name)
+        config = function.event_invoke_config[-1].response() if function.event_invoke_config else {}
+        target = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", "")
+        return 1 + int(config.get("MaximumRetryAttempts", RETRIES)), target, function.role.rpartition("/")[2]
 
     def _environment(self, function: Any) -> dict[str, str]:
         role = function.role.rpartition("/")[2]

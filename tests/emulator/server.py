@@ -43,6 +43,8 @@ class Fault:
     times: int = 1
     skip: int = 0
     seconds: float = 0.0  # of a timeout
+    key: str = ""  # an access key whose calls alone are met; empty: anybody's
+    when: Callable[[str], bool] | None = None  # asked of "service:operation", where a pattern does not say it
     hits: int = field(default=0, init=False)
 
 
@@ -58,6 +60,7 @@ class Call:
     headers: dict[str, str]
     role: str | None
     data: bytes = b""
+    key: str = ""  # the caller's access key
 
     @property
     def text(self) -> str:
@@ -76,6 +79,7 @@ class Emulator:
         self.faults: list[Fault] = []
         self.calls: Counter[str] = Counter()
         self.trace: list[str] | None = None  # when a list: every call's name, in order
+        self.traced_key = ""  # an access key whose calls alone are traced; empty: everybody's
         self.background: list[threading.Thread] = []
         self.roles: dict[str, str] = {}  # access key -> role
         self.denied: list[str] = []
@@ -181,9 +185,9 @@ class Emulator:
         call = self._read(environ)
         service, name = call.service, call.operation if call.service != "s3" else f"{call.method} {call.path}"
         self.calls[f"{service}:{name.partition(' ')[0] if service == 's3' else name}"] += 1
-        if self.trace is not None:
+        if self.trace is not None and self.traced_key in ("", call.key):
             self.trace.append(f"{service}:{name}")
-        fault = self._due(service, name)
+        fault = self._due(call, name)
         if fault and fault.kind != "lost":
             return self._fail(fault, start_response, service)
         answer = self._denied(call, start_response) or self._ours(call, start_response)
@@ -204,7 +208,7 @@ class Emulator:
         query = dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
         headers = {n[5:].lower().replace("_", "-"): v for n, v in environ.items() if n.startswith("HTTP_")}
         path = urllib.parse.quote(environ["PATH_INFO"].encode("latin-1"))
-        return Call(service, operation, environ["REQUEST_METHOD"], path, query, headers, self.roles.get(key), data)
+        return Call(service, operation, environ["REQUEST_METHOD"], path, query, headers, self.roles.get(key), data, key)
 
     def _denied(self, call: Call, start_response: Any) -> list[bytes] | None:
         from tests.emulator.rights import allowed, needs
@@ -244,9 +248,11 @@ class Emulator:
         failed = [("X-Amz-Function-Error", "Unhandled")] if outcome.failed else []
         return plain(start_response, 200, outcome.payload.decode(), "application/json", failed)
 
-    def _due(self, service: str, name: str) -> Fault | None:
+    def _due(self, call: Call, name: str) -> Fault | None:
         for fault in self.faults:
-            if fault.service and fault.service != service:
+            if (fault.service and fault.service != call.service) or (fault.key and fault.key != call.key):
+                continue
+            if fault.when and not fault.when(f"{call.service}:{name}"):
                 continue
             if not re.search(fault.operation, name) or fault.hits >= fault.times + fault.skip:
                 continue
