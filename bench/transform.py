@@ -1,10 +1,15 @@
 """How fast raw objects become tables, against the usual ways and against what cannot be avoided.
 
 ``python -m bench.transform [--items 100000] [--mode development|extended|both] [--runs 5] [--only NAME]...``
+``python -m bench.transform --sizes [--mode ...] [--runs 3]``
 
 Makes raw data with the sandbox's generator, runs each contender on it in turn, each in a fresh process, checks that
 their tables have the same rows, and prints medians over interleaved runs and ratios. Slow contenders run once. What
 it compares with is in bench/requirements.txt; ``--python`` names an interpreter that has it.
+
+With ``--sizes`` ours runs on 1,000, 10,000, 100,000 and 1,000,000 items (DuckDB and the lower bound too, where they
+have the memory), which shows whether time is linear, how much memory the largest object takes, and what a call of a
+warm function takes for 1,000 items. That is 20 minutes on one core.
 """
 
 from __future__ import annotations
@@ -29,6 +34,13 @@ BARS = {  # ours / contender in CPU time: what it must be at most
     "tutorial": 1 / 30,
     "dlt": 1 / 18,
 }
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+SIZED = ("bound", "ours", "duckdb_sql")
+LARGEST_OF_OTHERS = 100_000  # items; the lower bound holds the whole object in memory
+LEAST_LINEAR = 10_000  # items; below it what a transform costs at all outweighs its items
+MOST_GROWTH = 1.15  # time per item, of the largest object and of LEAST_LINEAR
+MOST_MEMORY = 300  # MiB
+MOST_WARM = 0.060  # s for 1,000 items
 Outcome = dict[str, Any]
 
 
@@ -36,13 +48,15 @@ def main() -> int:
     options = arguments()
     modes = ("development", "extended") if options.mode == "both" else (options.mode,)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        return max(compare(options, mode, Path(folder)) for mode in modes)
+        work = sizes if options.sizes else compare
+        return max(work(options, mode, Path(folder)) for mode in modes)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--mode", choices=("development", "extended", "both"), default="both")
+    parser.add_argument("--sizes", action="store_true", help="1,000 to 1,000,000 items instead of --items")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", action="append", choices=(*FAST, *SLOW))
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has bench/requirements.txt")
@@ -63,6 +77,51 @@ def compare(options: argparse.Namespace, mode: str, folder: Path) -> int:
     return report(options.items, size, outcomes)
 
 
+def sizes(options: argparse.Namespace, mode: str, folder: Path) -> int:
+    """Ours at every size; answers 1 when a bar is missed."""
+    print(f"\n{mode}", flush=True)
+    ours: dict[int, Outcome] = {}
+    warm: Outcome = {}
+    missed = 0
+    for items in SIZES:
+        raw, lines = folder / f"{mode}-{items}.jsonl.gz", folder / f"{mode}-{items}-lines"
+        size = write_object(raw, items, mode)
+        chosen = SIZED if items <= LARGEST_OF_OTHERS else ("ours",)
+        if len(chosen) > 1:
+            write_lines(raw, lines)
+        outcomes: dict[str, list[Outcome]] = {name: [] for name in chosen}
+        for _ in range(options.runs):
+            for name in chosen:
+                outcomes[name].append(run(options.python, name, raw, lines, folder / "output"))
+        print(f"{items:,} items: {size / 1e6:,.0f} MB of JSON, {raw.stat().st_size / 1e6:,.0f} MB gzip")
+        missed |= report(items, size, outcomes, judged=items == LARGEST_OF_OTHERS)
+        ours[items] = medians(outcomes["ours"])
+        if items == SIZES[0]:
+            warm = run(options.python, "warm", raw, lines, folder / "output")
+        raw.unlink()
+        shutil.rmtree(lines, ignore_errors=True)
+    return missed | judge_sizes(ours, warm)
+
+
+def judge_sizes(ours: dict[int, Outcome], warm: Outcome) -> int:
+    largest = max(ours)
+    growth = (ours[largest]["cpu"] / largest) / (ours[LEAST_LINEAR]["cpu"] / LEAST_LINEAR)
+    peak = max(one["peak_mib"] for one in ours.values())
+    bars = (
+        (f"an item of {largest:,} takes {growth:.2f} x the time of one of {LEAST_LINEAR:,}", growth, MOST_GROWTH, "x"),
+        (f"peak memory at any size {peak} MiB", peak, MOST_MEMORY, "MiB"),
+        (
+            f"{SIZES[0]:,} items in a warm function {warm['wall'] * 1000:.0f} ms",
+            warm["wall"] * 1000,
+            MOST_WARM * 1000,
+            "ms",
+        ),
+    )
+    for told, found, most, unit in bars:
+        print(f"  {told}, at most {most:g} {unit}: {'missed' if found > most else 'held'}", flush=True)
+    return int(any(found > most for _, found, most, _ in bars))
+
+
 def run(python: str, name: str, raw: Path, lines: Path, output: Path) -> Outcome:
     """One contender in a fresh process."""
     output.mkdir()
@@ -77,7 +136,7 @@ def run(python: str, name: str, raw: Path, lines: Path, output: Path) -> Outcome
         shutil.rmtree(output)
 
 
-def report(items: int, size: int, outcomes: dict[str, list[Outcome]]) -> int:
+def report(items: int, size: int, outcomes: dict[str, list[Outcome]], *, judged: bool = True) -> int:
     print(f"{'':16}{'CPU s':>9}{'wall s':>9}{'items/s':>10}{'MB/s':>8}{'peak MiB':>10}{'x bound':>9}{'x ours':>9}")
     median = {name: medians(runs) for name, runs in outcomes.items()}
     for name, one in median.items():
@@ -94,7 +153,7 @@ def report(items: int, size: int, outcomes: dict[str, list[Outcome]]) -> int:
         )
     differences = different_rows(median)
     print("same rows everywhere" if not differences else "rows differ: " + "; ".join(differences))
-    return max(int(bool(differences)), judge(median))
+    return max(int(bool(differences)), judge(median) if judged else 0)
 
 
 def has(median: dict[str, Outcome], name: str) -> bool:
