@@ -6,7 +6,7 @@ import base64
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,41 @@ class Visit:
         shown = figure.locator("dd").first
         expect(shown).to_have_text(re.compile(r"\d"), timeout=WAITS)
         return str(shown.inner_text())
+
+    def drawn(self, title: str) -> Any:
+        """The values that a panel's chart draws: of its first series; of a heat map (column, row, value)."""
+        values = self._chart(title, "chart.data.datasets[0].data")
+        return [(cell["x"], cell["y"], cell["v"]) if isinstance(cell, dict) else cell for cell in values]
+
+    def labels(self, title: str) -> Any:
+        """What stands below a panel's chart."""
+        return self._chart(title, "chart.data.labels")
+
+    def _chart(self, title: str, part: str) -> Any:
+        return (
+            self.panel(title)
+            .locator("canvas")
+            .evaluate(
+                f"""async (canvas) => {{
+                const {{ Chart }} = await import(new URL("static/vendor/chart.js", location.href.split(/[?#]/)[0]));
+                while (!Chart.getChart(canvas)) await new Promise(requestAnimationFrame);
+                const chart = Chart.getChart(canvas);
+                return {part};
+            }}"""
+            )
+        )
+
+    def dates(self, days: Iterable[str], grain: str) -> Any:
+        """Days as the browser writes them; with ``grain`` month without the day."""
+        return self.page.evaluate(
+            """([days, style]) => days.map((day) => new Date(`${day}T00:00:00Z`)
+                .toLocaleDateString(undefined, { timeZone: "UTC", month: "short", year: "numeric", ...style }))""",
+            [list(days), {} if grain == "month" else {"day": "numeric"}],
+        )
+
+    def offered(self, selector: str) -> list[str]:
+        """The choices of a select element."""
+        return self.page.locator(f"{selector} option").all_inner_texts()
 
     def drop(self, path: Path, kind: str = "application/zip") -> None:
         """Drag a file from the desktop onto the page."""

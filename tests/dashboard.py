@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,9 +17,19 @@ import requests
 
 from sandbox import export
 from sandbox.server import Sandbox
+from sandbox.world import World
 from tests.server import PROJECT, LakeServer, environment, eventually, free_port
 
 BEHIND = timedelta(hours=8)  # the sandbox's time starts before ours, so that it can advance within the past
+GUEST, GUEST_SEED = "guest", 11  # a second listener of other taste, of the last year only
+BETWEEN = "\x1e"
+COMMANDS = f"""
+import json, sys
+from chalicelib.cli import main
+for words in json.load(sys.stdin):
+    main.main(words, standalone_mode=False)
+    print({BETWEEN!r}, end="", flush=True)
+"""
 
 
 @dataclass
@@ -48,6 +58,21 @@ class Filled:
         given = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
         return rows_of(json.loads(self.command("report", name, *given, "--format", "json")))
 
+    def reports(self, asked: Sequence[tuple[str, Mapping[str, object]]]) -> list[list[dict[str, Any]]]:
+        """The rows of several reports by the command line, in one process that runs one command after another."""
+        given = [[part for key, value in values.items() for part in ("--set", f"{key}={value}")] for _, values in asked]
+        commands = [["report", name, *parts, "--format", "json"] for (name, _), parts in zip(asked, given, strict=True)]
+        done = subprocess.run(
+            [sys.executable, "-c", COMMANDS],
+            env=environment(self.folder, self.environ),
+            cwd=PROJECT,
+            input=json.dumps(commands),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [json.loads(part) for part in done.stdout.split(BETWEEN)[:-1]]
+
     def number(self, sql: str) -> int:
         return int(self.server.rows(sql)[0][0])
 
@@ -61,14 +86,15 @@ class Filled:
         run = self.server.get(f"/runs/{run_id}").json()
         return run["state"] not in ("queued", "running") and not run.get("to_transform")
 
-    def export(self, **period: str) -> Path:
-        """A privacy export of the sandbox's listener."""
+    def export(self, world: World | None = None, **period: str) -> Path:
+        """A privacy export of the sandbox's listener, or of another world's."""
         folder = self.folder / f"export-{time.monotonic_ns()}"
         folder.mkdir()
-        return export.write(folder, self.sandbox.world, "extended-2025", **period).path  # type: ignore[arg-type]
+        return export.write(folder, world or self.sandbox.world, "extended-2025", **period).path  # type: ignore[arg-type]
 
-    def import_file(self, path: Path) -> None:
-        announced = self.server.post("/imports", json={"filename": path.name}).json()
+    def import_file(self, path: Path, listener: str | None = None) -> None:
+        body = {"filename": path.name} | ({"user_id": listener} if listener else {})
+        announced = self.server.post("/imports", json=body).json()
         sent = self.server.put(f"/imports/{announced['import_id']}", data=path.read_bytes())
         assert sent.status_code == 202, sent.text
         state = lambda: self.server.get(f"/imports/{announced['import_id']}").json()  # noqa: E731
@@ -90,6 +116,8 @@ def filled_lake(folder: Path, *, since: str, until: str, **options: Any) -> Iter
     with Sandbox(now=behind, **options) as sandbox, served(folder, sandbox) as filled:
         filled.run_to_end()
         filled.import_file(filled.export(since=since, until=until))
+        other = World(seed=GUEST_SEED, scale="small")
+        filled.import_file(filled.export(other, since=f"{until[:4]}-01-01", until=until), GUEST)
         assert filled.server.post("/crawls", json={}).status_code == 202
         yield filled
 

@@ -65,21 +65,21 @@ async function showTotals(place, signal) {
   const result = await runReport("dashboard_totals", {}, signal);
   const { records: [row], values } = result;
   const comparable = values.previous_from !== values.from;
-  const figure = (name, value, now, before) => h("div.figure", null, h("dt", null, name), h("dd", null, value),
-    h("dd.change", null, comparable ? changeOf(now, before) : "over all time"));
+  const figure = (name, show, now, before) => h("div.figure", null, h("dt", null, name), h("dd", null, show(now)),
+    h("dd.change", null, comparable ? changeOf(now, before, show) : "over all time"));
   replace(place,
-    figure("Plays", count(row.plays), row.plays, row.plays_before),
-    figure("Listening time", hours(row.hours), row.hours, row.hours_before),
-    figure("Artists", count(row.artists), row.artists, row.artists_before),
-    figure("New artists", count(row.new_artists), row.new_artists, row.new_artists_before));
+    figure("Plays", count, row.plays, row.plays_before),
+    figure("Listening time", hours, row.hours, row.hours_before),
+    figure("Artists", count, row.artists, row.artists_before),
+    figure("New artists", count, row.new_artists, row.new_artists_before));
   place.after(sqlDetails(result));
 }
 
-function changeOf(now, before) {
+function changeOf(now, before, show) {
   if (!before) return now ? "nothing in the period before" : "as in the period before";
   const part = (now - before) / before;
   if (Math.abs(part) < 0.005) return "as in the period before";
-  return [h("span", { class: part > 0 ? "up" : "down" }, h("span", { "aria-hidden": "true" }, part > 0 ? "▲ " : "▼ "), h("span.visually-hidden", null, part > 0 ? "up " : "down "), share(Math.abs(part))), ` against ${count(before)} before`];
+  return [h("span", { class: part > 0 ? "up" : "down" }, h("span", { "aria-hidden": "true" }, part > 0 ? "▲ " : "▼ "), h("span.visually-hidden", null, part > 0 ? "up " : "down "), share(Math.abs(part))), ` against ${show(before)} before`];
 }
 
 const MEASURES = { plays: "Plays", hours: "Hours" };
