@@ -42,10 +42,10 @@ class SecretStore(Protocol):
         """Delete; an absent secret is no error."""
 
     def exclusive(self, name: str) -> AbstractContextManager[None]:
-        """Held while a secret is read, changed and written back, so that two processes do not do so at once.
+        """Held while a secret is read, changed and written back, so that no change undoes another.
 
-        A store without locks may answer ``contextlib.nullcontext()``: on AWS the lake's run lock already keeps
-        two extractions apart.
+        A store without locks refuses a write inside whose secret has changed since it was read there, with
+        StorageUnavailable.
         """
 
 

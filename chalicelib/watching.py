@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from chalicelib.clock import Clock, now, parse_rfc3339
 from chalicelib.lake import QUARANTINE
 from chalicelib.metrics import emit
-from chalicelib.runs import FAILED, RunRecord, load_run, run_ids
+from chalicelib.runs import FAILED, SKIPPED, SUCCEEDED, RunRecord, load_run, run_ids
 
 if TYPE_CHECKING:
     from chalicelib.lake import Lake
@@ -51,8 +51,8 @@ def run_ended(settings: Settings, record: RunRecord, clock: Clock = now) -> None
         "AnswerBytes": record.bytes,
         "WaitedSeconds": record.waited_seconds,
         "RunSeconds": (ended - parse_rfc3339(record.started_at)).total_seconds(),
-        "SuccessfulRuns": int(record.state != FAILED),
-        "FailedRuns": int(record.state == FAILED),
+        "SuccessfulRuns": int(successful(record)),
+        "FailedRuns": int(not successful(record)),
         "Holes": len(record.holes),
     }
     if record.authorizations:
@@ -100,9 +100,16 @@ def in_quarantine(lake: Lake) -> set[str]:
 def last_success(lake: Lake) -> datetime | None:
     for run_id in run_ids(lake)[:LOOKED_AT]:
         record = load_run(lake, run_id)
-        if record.state != FAILED and record.ended_at:
+        if successful(record) and record.ended_at:
             return parse_rfc3339(record.ended_at)
     return None
+
+
+def successful(record: RunRecord) -> bool:
+    """Whether a run brought something or found that nothing was due: one whose every source failed did not."""
+    if record.state in (FAILED, SUCCEEDED):
+        return record.state == SUCCEEDED
+    return any(one.items or one.state in (SUCCEEDED, SKIPPED) for one in record.sources)
 
 
 def plays_prefix(lake: Lake) -> str:

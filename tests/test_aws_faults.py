@@ -20,7 +20,7 @@ import pytest
 
 from chalicelib import aws as clients
 from chalicelib.rest.messages import Reply
-from chalicelib.runs import FAILED, RUNNING, SUCCEEDED
+from chalicelib.runs import FAILED, PARTIAL, RUNNING, SUCCEEDED
 from tests.faults import RUN, SCHEDULED, Faulty, faulty
 
 PASSING = ("throttle", "error", "reset", "lost")  # once each: the client's second attempt gets through
@@ -100,7 +100,7 @@ def run_with_one_fault(lab: Faulty, calm: Calm, kind: str, place: int, seconds: 
     assert len(failed) <= 1, "Lambda's second call gets through"
     assert lab.dead_letters() == []
     if not any(record.state == SUCCEEDED for record in records):
-        assert failed == [SCHEDULED]
+        assert failed == [SCHEDULED] or records[0].state == PARTIAL  # the next run takes it up
         lab.lease_over()
         assert lab.schedule()
     assert_all_is_well(lab, calm)
@@ -112,7 +112,9 @@ def assert_all_is_well(lab: Faulty, calm: Calm) -> None:
     assert max(records, key=lambda record: record.ended_at or "").state == SUCCEEDED
     for record in records:
         assert record.state != RUNNING and record.ended_at, record
-        assert record.state == SUCCEEDED or told(record.error), record
+        assert record.state == SUCCEEDED or any(map(told, [record.error, *(one.error for one in record.sources)])), (
+            record
+        )
     assert lab.answers().keys() == calm.answers.keys()
     assert set(lab.rows()) == calm.rows
     assert lab.plays() == calm.plays

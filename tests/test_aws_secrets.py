@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import InvalidSetting, LakeError, StorageFailed, StorageUnavailable
+from chalicelib.rest.access import Access
 from chalicelib.secrets import SecretFolder, SecretStore, open_secrets
 from chalicelib.settings import Settings
 from chalicelib.stores.secrets_aws import ManagedSecrets, ParameterSecrets, open_aws_secrets
@@ -85,6 +86,48 @@ def test_writers_at_once_undo_nothing(managed: ManagedSecrets) -> None:
     for thread in threads:
         thread.join()
     assert {name: managed.read(name) for name in managed.names()} == {f"listener-{n}": str(n) for n in range(4)}
+
+
+@pytest.mark.parametrize("kind", ["managed", "parameters"])
+def test_a_change_on_the_way_is_not_undone_by_another_one(kind: str, request: pytest.FixtureRequest) -> None:
+    ours: ManagedSecrets | ParameterSecrets = request.getfixturevalue(kind)
+    client = shared().client("secretsmanager" if kind == "managed" else "ssm")
+    theirs: ManagedSecrets | ParameterSecrets = (
+        ManagedSecrets(ours.name, manager=lambda: client)
+        if isinstance(ours, ManagedSecrets)
+        else ParameterSecrets(ours.path, ssm=lambda: client)
+    )
+    ours.write("api-tokens", "[]")
+    with ours.exclusive("api-tokens"):
+        assert ours.read("api-tokens") == "[]"
+        theirs.write("api-tokens", "[theirs]")
+        with pytest.raises(StorageUnavailable, match="somebody else"):
+            ours.write("api-tokens", "[ours]")
+    assert ours.read("api-tokens") == "[theirs]"
+    with ours.exclusive("api-tokens"):  # afterwards, and twice within one
+        assert ours.read("api-tokens") == "[theirs]"
+        ours.write("api-tokens", "[theirs, ours]")
+        ours.write("api-tokens", "[theirs, ours, more]")
+    ours.write("api-tokens", "without having looked")
+    assert theirs.read("api-tokens") == "without having looked"
+
+
+def test_tokens_made_at_once_are_all_kept_or_refused(managed: ManagedSecrets) -> None:
+    made, refused = [], []
+
+    def add(number: int) -> None:
+        try:
+            made.append(Access(Settings(), managed).add(f"n{number}", "read")[0].token_id)
+        except StorageUnavailable:
+            refused.append(number)
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made and len(made) + len(refused) == 6
+    assert {token.token_id for token in Access(Settings(), managed).tokens()} == set(made)
 
 
 def test_no_label_is_left_on_a_version(aws: Emulator, managed: ManagedSecrets) -> None:

@@ -6,6 +6,10 @@ holds one JSON object of name and value. Secrets Manager has no conditional writ
 only from the version that is said to hold it: that is the condition here, so that no writer undoes another's.
 
 ``ssm:/NAME`` is one SecureString parameter a secret, ``/NAME/api-tokens``…; free of charge, at most 4 kB each.
+
+Neither has locks. Inside ``exclusive`` a write is refused instead when the value is no longer the one that was read
+there, so that of two changes at once the later one fails and says so. SSM has no condition either: there the value is
+looked at right before it is written.
 """
 
 from __future__ import annotations
@@ -13,9 +17,10 @@ from __future__ import annotations
 import json
 import re
 import secrets as randomness
+import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from chalicelib.aws import client, code_of, lake_errors
@@ -50,6 +55,37 @@ def group_of(name: str) -> str:
     return API if name.startswith("api-") else SPOTIFY
 
 
+class FirstReads(threading.local):
+    """What each secret held when it was first read inside ``exclusive``; for each thread its own."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str | None] = {}  # only of secrets that were read
+        self.within: set[str] = set()
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        group_of(name)
+        self.within.add(name)
+        try:
+            yield
+        finally:
+            self.within.discard(name)
+            self.values.pop(name, None)
+
+    def note(self, name: str, value: str | None) -> None:
+        if name in self.within:
+            self.values.setdefault(name, value)
+
+    def require(self, name: str, value: str | None) -> None:
+        """Raises StorageUnavailable when ``value`` is not what was read."""
+        if name in self.values and self.values[name] != value:
+            raise StorageUnavailable(f"secret {name} was changed by somebody else meanwhile: try again", name=name)
+
+    def replaced(self, name: str, value: str | None) -> None:
+        if name in self.values:
+            self.values[name] = value
+
+
 class ManagedSecrets:
     """Secrets Manager. Reading costs one call, writing five."""
 
@@ -59,13 +95,20 @@ class ManagedSecrets:
         self.name = name
         self._manager = manager
         self._sleep = sleep
+        self._first = FirstReads()
 
     def read(self, name: str) -> str | None:
         document, _ = self._load(group_of(name))
+        self._first.note(name, document.get(name))
         return document.get(name)
 
     def write(self, name: str, value: str) -> None:
-        self._change(group_of(name), lambda document: document | {name: value})
+        def change(document: dict[str, str]) -> dict[str, str]:
+            self._first.require(name, document.get(name))
+            return document | {name: value}
+
+        self._change(group_of(name), change)
+        self._first.replaced(name, value)
 
     def names(self, prefix: str = "") -> list[str]:
         """With a ``prefix`` only the secret that holds such names is read, which is all that a function may."""
@@ -78,8 +121,7 @@ class ManagedSecrets:
             self._change(group, lambda document: {key: kept for key, kept in document.items() if key != name})
 
     def exclusive(self, name: str) -> AbstractContextManager[None]:
-        group_of(name)
-        return nullcontext()
+        return self._first.exclusive(name)
 
     def _change(self, group: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
         for attempt in range(1, WRITE_ATTEMPTS + 1):
@@ -132,8 +174,14 @@ class ParameterSecrets:
     def __init__(self, path: str, *, ssm: Callable[[], Any] = lambda: client("ssm")) -> None:
         self.path = path
         self._ssm = ssm
+        self._first = FirstReads()
 
     def read(self, name: str) -> str | None:
+        value = self._value(name)
+        self._first.note(name, value)
+        return value
+
+    def _value(self, name: str) -> str | None:
         try:
             with self._errors("read", name):
                 answer = self._ssm().get_parameter(Name=self._full(name), WithDecryption=True)
@@ -142,6 +190,12 @@ class ParameterSecrets:
         return str(answer["Parameter"]["Value"])
 
     def write(self, name: str, value: str) -> None:
+        if name in self._first.values:
+            self._first.require(name, self._value(name))
+        self._put(name, value)
+        self._first.replaced(name, value)
+
+    def _put(self, name: str, value: str) -> None:
         with self._errors("write", name):
             self._ssm().put_parameter(Name=self._full(name), Value=value, Type="SecureString", Overwrite=True)
 
@@ -159,8 +213,7 @@ class ParameterSecrets:
             return
 
     def exclusive(self, name: str) -> AbstractContextManager[None]:
-        group_of(name)
-        return nullcontext()
+        return self._first.exclusive(name)
 
     def _errors(self, doing: str, name: str) -> AbstractContextManager[None]:
         return lake_errors(f"{doing} parameter {self.path}/{name}", missing=ABSENT, parameter=f"{self.path}/{name}")
