@@ -26,7 +26,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from chalicelib.errors import WriteConflict
+from chalicelib.errors import NotFound, WriteConflict
 from chalicelib.settings import Settings
 
 RAW = "raw/"
@@ -113,9 +113,11 @@ class Lake:
         """The generation of the tables in force, or the one that this lake is pinned to."""
         if self.pinned is not None:
             return self.pinned
-        if self.store.stat(GENERATION_KEY) is None:
+        try:
+            named = self.store.read(GENERATION_KEY)
+        except NotFound:
             return FIRST_GENERATION
-        return str(json.loads(self.store.read(GENERATION_KEY))["generation"])
+        return str(json.loads(named)["generation"])
 
     def in_generation(self, generation: str) -> Lake:
         """The same lake, working on another generation of the tables."""

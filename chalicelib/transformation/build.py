@@ -158,7 +158,7 @@ def rejected_rows(key: str, window: Window, rejections: list[Rejection]) -> pa.T
 
 def result_rows(key: str, findings: Findings, place: Place) -> pa.Table:
     shared = {"raw_key": key, "run_id": place.run_id, "source": place.source, "observed_at": place.observed_ms}
-    return sorted_table(declared.QUALITY_RESULTS, [{**asdict(each), **shared} for each in findings.results.values()])
+    return sorted_table(declared.QUALITY_RESULTS, [{**each.as_row(), **shared} for each in findings.results.values()])
 
 
 def sorted_table(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
@@ -251,7 +251,7 @@ def trend_row(key: str, record: RunRecord, result: Result) -> dict[str, Any]:
         "source": source,
         "observed_at": milliseconds(str(record.ended_at)),
     }
-    return {**asdict(result), **told}
+    return {**result.as_row(), **told}
 
 
 def milliseconds(text: str) -> int:

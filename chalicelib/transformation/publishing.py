@@ -12,8 +12,9 @@ import json
 import re
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,16 @@ def write_all(lake: Lake, files: dict[str, bytes]) -> None:
     def write(name: str) -> None:
         lake.store.write(name, files[name], content_type=PARQUET)
 
-    with ThreadPoolExecutor(WRITES_AT_ONCE) as pool:
-        for written in [pool.submit(write, name) for name in files]:
-            written.result()
+    writing = [writers().submit(write, name) for name in files]
+    wait(writing)
+    for written in writing:
+        written.result()
+
+
+@cache
+def writers() -> ThreadPoolExecutor:
+    """Threads that stay: starting them for each object would take longer than some objects do."""
+    return ThreadPoolExecutor(WRITES_AT_ONCE, thread_name_prefix="write")
 
 
 def remember(lake: Lake, generation: str, key: str, etag: str, files: list[str], built: Built, **more: Any) -> None:
