@@ -231,6 +231,40 @@ def test_every_item_is_in_a_table_or_rejected_at_length(said: list[tuple[Answer,
     assert_nothing_lost(said)
 
 
+# What is said of two artists, answer by answer: a name and a popularity, which is right up to 100.
+descriptions = st.tuples(st.sampled_from("ab"), st.sampled_from(["Old", "New"]), st.sampled_from([50, 101]))
+
+
+def assert_the_last_word_counts(said: list[list[tuple[str, str, int]]]) -> None:
+    lake = Lake(MemoryStore())
+    expected: dict[str, set[str]] = {}
+    answers = []
+    for second, told in enumerate(said):
+        body = {"artists": [artist(letter, name=name, popularity=rank) for letter, name, rank in told]}
+        answers.append(answer("artists", body, second=second))
+        right = [(letter, name) for letter, name, rank in told if rank <= 100]
+        # where an answer contradicts itself, either counts
+        expected |= {spotify_id(letter): {name for same, name in right if same == letter} for letter, _ in right}
+    transform_object(lake, put(lake, answers))
+    rows = sorted(rows_of(lake, "artists"), key=lambda row: row["observed_at"])
+    found = {row["artist_id"]: row["name"] for row in rows}
+    assert found.keys() == expected.keys()
+    assert all(name in expected[key] for key, name in found.items()), (found, expected)
+
+
+@SMALL
+@given(st.lists(st.lists(descriptions, max_size=4), min_size=1, max_size=4))
+def test_the_last_thing_said_that_is_right_is_what_the_tables_say(said: list[list[tuple[str, str, int]]]) -> None:
+    assert_the_last_word_counts(said)
+
+
+@pytest.mark.soak
+@LARGE
+@given(st.lists(st.lists(descriptions, max_size=6), min_size=1, max_size=8))
+def test_the_last_thing_said_is_what_the_tables_say_at_length(said: list[list[tuple[str, str, int]]]) -> None:
+    assert_the_last_word_counts(said)
+
+
 single = {
     f"albums/{spotify_id('a')}": albums,
     f"tracks/{spotify_id('a')}": tracks,
