@@ -21,6 +21,7 @@ from chalicelib.stores.folder import FolderStore
 from chalicelib.tables import TABLES
 from chalicelib.transformation.compact import compact
 from chalicelib.transformation.transform import transform_object
+from tests.memory import MemoryStore
 from tests.raw_objects import answer, artist, entry, files, folder_lake, play, playlist_page, put, stored, track
 
 AT_ONCE = timedelta(0)  # old files need not wait for queries under way
@@ -150,6 +151,21 @@ def test_an_object_transformed_again_after_a_merge_is_not_lost(lake: Lake) -> No
     compact(lake, grace=AT_ONCE)
     artists = tables_of(lake)["artists"]
     assert len(artists) == len(before["artists"]) + 1
+
+
+def test_a_look_at_many_years_asks_no_more_than_a_look_at_one(lake: Lake) -> None:
+    fill(lake, 1)
+    asked = []
+    for years in (1, 10):
+        store = MemoryStore()
+        for key, content in files(lake).items():
+            for month in range(12 * years):
+                store.objects[key.replace("month=2026-11", f"month={2026 - month // 12}-{month % 12 + 1:02d}")] = (
+                    content
+                )
+        compact(Lake(store), min_files=25)
+        asked.append(store.requests.total())
+    assert asked[0] == asked[1] <= 2 * len(TABLES)
 
 
 class Killed(BaseException):
