@@ -50,7 +50,7 @@ def figures(totals: Row, *, comparable: bool) -> list[Figure]:
 
 def change(now: float, before: float, words: Any) -> str:
     if not before:
-        return "nothing in the period before" if now else "as in the period before"
+        return "none in the period before" if now else "as in the period before"
     part = (now - before) / before
     if abs(part) < 0.005:
         return "as in the period before"

@@ -632,6 +632,41 @@ def test_the_keyboard_suffices(filled, look):
     expect(visit.panel("Listening over time").locator("tbody tr").first).to_be_visible()
 
 
+def test_a_choice_made_by_keyboard_leaves_the_keyboard_where_it_was(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    page.locator("#select-period").focus()
+    page.keyboard.press("ArrowUp")
+    page.wait_for_url("**period=2024**")
+    visit.settle()
+    expect(page.locator("#select-period")).to_be_focused()
+    visit.open("#/reports/top_artists?period=all&timezone=UTC")
+    page.get_by_label("Limit").fill("4")
+    page.keyboard.press("Shift+Tab")
+    page.wait_for_url("**p_limit=4**")
+    visit.settle()
+    assert page.evaluate("document.activeElement.id") == "parameter-min_seconds"
+
+
+@pytest.mark.parametrize("width", [360, 830, 1280])
+def test_a_large_number_stays_on_one_line(filled, look, width):
+    visit = look(filled.server, viewport={"width": width, "height": 800})
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    page.get_by_role("link").and_(page.locator(".ranked a")).first.click()
+    visit.settle()
+    lines = page.locator(".figure dd:nth-of-type(1)").evaluate_all(
+        """(places) => places.map((place) => {
+            if (!place.querySelector(".date")) place.textContent = "12,345,678";
+            const text = document.createRange();
+            text.selectNodeContents(place);
+            const fits = place.scrollWidth <= place.clientWidth;
+            return new Set([...text.getClientRects()].map(({ top }) => Math.round(top / 12))).size === 1 && fits;
+        })"""
+    )
+    assert lines == [True] * len(lines)
+    assert len(lines) >= 5
+
+
 def test_the_reader_chooses_dark_or_light_and_it_stays(filled, look):
     visit = look(filled.server, color_scheme="light")
     page = visit.open("#/library")

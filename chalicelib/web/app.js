@@ -43,7 +43,11 @@ async function show() {
       throw new Unreachable();
     });
     if (signal.aborted) return;
-    await render(main, { ...here, signal });
+    const held = sameAgain ? document.activeElement?.id : null;
+    const shown = render(main, { ...here, signal });
+    holdFocus(held);
+    await shown;
+    holdFocus(held);
     if (!sameAgain) {
       announce(`${document.title.split(" · ")[0]}, page loaded`);
       scrollTo(0, 0);
@@ -52,6 +56,11 @@ async function show() {
     if (fault.name === "AbortError" || fault.status === 401) return;
     replace(main, h("h1", null, page.title), faultBox(fault, show));
   }
+}
+
+/** A page drawn anew keeps the keyboard where it was, unless it has gone elsewhere. */
+function holdFocus(id) {
+  if (id && document.activeElement === document.body) document.getElementById(id)?.focus();
 }
 
 function markNavigation(current) {

@@ -20,17 +20,17 @@ const MOST_POINTS = 5000; // drawn points; more says nothing on a screen
 const drawn = new Map(); // canvas -> {chart, configure}
 
 /** Lines, filled when there is one: `series` is [{name, values, quiet?}]. */
-export function lineChart({ labels, series, label, unit = number, tall }) {
+export function lineChart({ labels, series, label, unit = number, tall, valueName }) {
   return canvasOf(label, tall, (palette) => ({
     type: "line",
     data: { labels, datasets: series.map((one, index) => lineOf(one, index, series, palette)) },
-    options: cartesian(palette, { unit, legend: series.length > 1, whole: areWhole(series) }),
+    options: cartesian(palette, { unit, legend: series.length > 1, whole: areWhole(series), valueName }),
   }));
 }
 
 /** Vertical bars, or horizontal ones for names; several series stand stacked. */
-export function barChart({ labels, series, label, unit = number, horizontal, tall, stacked }) {
-  return canvasOf(label, tall ?? (horizontal ? Math.max(160, labels.length * 26 + 50) : undefined), (palette) => {
+export function barChart({ labels, series, label, unit = number, horizontal, tall, stacked, valueName }) {
+  return canvasOf(label, tall ?? (horizontal ? Math.max(160, labels.length * 26 + 50 + (valueName ? 22 : 0)) : undefined), (palette) => {
     const datasets = series.map((one, index) => ({
       label: one.name,
       data: one.values,
@@ -43,7 +43,7 @@ export function barChart({ labels, series, label, unit = number, horizontal, tal
     return {
       type: "bar",
       data: { labels, datasets },
-      options: cartesian(palette, { unit, legend: series.length > 1, horizontal, stacked, whole: areWhole(series) }),
+      options: cartesian(palette, { unit, legend: series.length > 1, horizontal, stacked, whole: areWhole(series), valueName }),
     };
   });
 }
@@ -127,10 +127,11 @@ function lineOf(one, index, series, palette) {
   };
 }
 
-function cartesian(palette, { unit, legend, horizontal, stacked, whole }) {
+function cartesian(palette, { unit, legend, horizontal, stacked, whole, valueName }) {
   const values = {
     beginAtZero: true, stacked, border: { display: false }, grid: { color: palette.line, drawTicks: false },
     ticks: { color: palette.muted, maxTicksLimit: 6, padding: 8, precision: whole ? 0 : undefined, callback: (value) => short(value) },
+    title: valueName ? titleOf(valueName, palette) : undefined,
   };
   const names = {
     stacked, border: { color: palette.line }, grid: { display: false },

@@ -4,7 +4,7 @@ import { lineChart } from "./charts.js";
 import { cover, fillCovers } from "./covers.js";
 import { h, icon, replace } from "./dom.js";
 import { count, hours, moment, share } from "./format.js";
-import { faultBox, reportPanel, sqlDetails } from "./panel.js";
+import { emptyState, faultBox, reportPanel, sqlDetails } from "./panel.js";
 import { plainTable } from "./table.js";
 import { rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
@@ -42,7 +42,7 @@ function parts(kind, about, signal) {
     empty: "Not heard in the chosen period. Choose a longer one.",
   });
   const history = reportPanel({
-    report: "dashboard_item_months", values: about, title: "History", hint: "Plays by month, since the first listen", signal, tall: 250,
+    report: "dashboard_item_months", values: about, title: "History", hint: "Plays by month, since the first listen", signal, tall: 250, empty: "Not heard yet.",
     view: ({ records }) => {
       const rows = filled(records, "month", { by: "month", values: ["plays"] });
       return lineChart({ labels: rows.map(({ label }) => label), series: [{ name: "Plays", values: rows.map(({ plays }) => plays) }], label: `Plays of ${name || artist} by month`, tall: 250 });
@@ -58,7 +58,10 @@ function parts(kind, about, signal) {
 async function showFigures(place, about, { picture, out, signal }) {
   const result = await runReport("dashboard_item", about, signal);
   const [row] = result.records;
-  if (!row) return place.replaceWith(h("div.state", null, h("strong", null, "No listens"), h("p", null, "Nothing of this name was heard by this listener.")));
+  if (!row) {
+    const nobody = selection().user ? "This listener has not" : "Nobody here has";
+    return place.replaceWith(emptyState(["No listens", `${nobody} listened to anything of this name.`]));
+  }
   const { timezone } = selection();
   const figure = (title, value, more) => h("div.figure", null, h("dt", null, title), h("dd", null, value), more && h("dd.change", null, more));
   replace(place,

@@ -5,6 +5,7 @@ import { h, replace } from "./dom.js";
 import { count, day, moment, month, words } from "./format.js";
 import { reportPanel } from "./panel.js";
 import { selectors } from "./selectors.js";
+import { stepsBetween } from "./spans.js";
 import { change, href, route, selection } from "./state.js";
 import { plainTable } from "./table.js";
 
@@ -38,12 +39,12 @@ export async function render(main, { signal, query }) {
       }),
       reportPanel({
         report: "saved_never_played", title: "Saved, never played", hint: "Longest saved first", viewName: "List", signal, tall: 200,
-        view: neverPlayed, empty: "Everything that is saved has been played.",
+        view: neverPlayed, empty: "Nothing is saved, or all of it has been played.",
       })));
 }
 
 function growth({ records }) {
-  const months = [...new Set(records.map(({ month }) => String(month).slice(0, 10)))].sort();
+  const months = stepsBetween(records.map(({ month }) => String(month).slice(0, 10)), "month");
   const kinds = [...new Set(records.map(({ item_type: kind }) => kind))].sort().reverse();
   const known = new Map(records.map((row) => [`${String(row.month).slice(0, 10)} ${row.item_type}`, Number(row.saved)]));
   const series = kinds.map((kind) => {

@@ -76,7 +76,7 @@ async function showTotals(place, signal) {
 }
 
 function changeOf(now, before, show) {
-  if (!before) return now ? "nothing in the period before" : "as in the period before";
+  if (!before) return now ? "none in the period before" : "as in the period before";
   const part = (now - before) / before;
   if (Math.abs(part) < 0.005) return "as in the period before";
   return [h("span", { class: part > 0 ? "up" : "down" }, h("span", { "aria-hidden": "true" }, part > 0 ? "▲ " : "▼ "), h("span.visually-hidden", null, part > 0 ? "up " : "down "), share(Math.abs(part))), ` against ${show(before)} before`];
@@ -98,7 +98,7 @@ function overTimePanel(grain, signal) {
     draw();
   } }, Object.entries(MEASURES).map(([value, text]) => h("option", { value }, text)));
   return reportPanel({
-    report: "listening_over_time", values: { unit: grain }, title: "Listening over time", hint: `By ${grain}`, signal, tall: 250, tools: choice,
+    report: "listening_over_time", values: { unit: grain }, title: "Listening over time", hint: grain === "day" ? "By day" : `By ${grain}; the first and the last may be incomplete`, signal, tall: 250, tools: choice,
     view: ({ records }) => {
       rows = filled(records, grain, { by: "start", values: ["plays", "minutes"] });
       draw();

@@ -68,9 +68,10 @@ export function loading(tall) {
   return h("div.skeleton", { style: tall ? { "--chart-height": `${tall}px` } : {}, "aria-hidden": "true" });
 }
 
-export function emptyState(what) {
-  if (what instanceof Node) return what;
-  return h("div.state", null, h("strong", null, "Nothing here"), h("p", null, what ?? "There are no listens in this selection. Choose a longer period."));
+/** What stands where there are no rows: words, or [heading, words]. */
+export function emptyState(what = "There are no listens in this selection. Choose a longer period.") {
+  const [heading, text] = Array.isArray(what) ? what : ["Nothing here", what];
+  return h("div.state", null, h("strong", null, heading), h("p", null, text));
 }
 
 /** The SQL behind figures that stand in no panel. */
@@ -100,8 +101,8 @@ export function sqlView({ sql, values = {} }) {
   );
 }
 
-/** The chart that a report's hint (or the reader) asks for. */
-export function chartOf(result, hint, label) {
+/** The chart that a report's hint (or the reader) asks for; `titled` writes what the values are beside their axis. */
+export function chartOf(result, hint, label, { titled = false } = {}) {
   const { columns, records } = result;
   const numeric = columns.filter(({ type }) => isNumeric(type)).map(({ name }) => name);
   const x = hint.x ?? columns.find(({ name }) => !numeric.includes(name))?.name ?? columns[0]?.name;
@@ -117,11 +118,12 @@ export function chartOf(result, hint, label) {
   const raw = split?.labels ?? records.map((row) => labelOf(row[x]));
   const labels = raw.map(dateLabels(raw));
   const series = split?.series ?? ys.map((name) => ({ name: words(name), values: records.map((row) => numberOrNull(row[name])) }));
-  if (hint.kind === "line") return lineChart({ labels, series, label });
+  const valueName = titled && series.length === 1 ? series[0].name : undefined;
+  if (hint.kind === "line") return lineChart({ labels, series, label, valueName });
   const named = !isNumeric(columns.find(({ name }) => name === x)?.type) && !/^\d{4}/.test(raw[0] ?? "");
   const many = 40;
   return barChart({
-    labels: named ? labels.slice(0, many) : labels, label, stacked: Boolean(split),
+    labels: named ? labels.slice(0, many) : labels, label, stacked: Boolean(split), valueName,
     series: named ? series.map((one) => ({ ...one, values: one.values.slice(0, many) })) : series,
     horizontal: named && labels.length > 4,
   });

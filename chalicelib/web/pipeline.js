@@ -35,15 +35,15 @@ class Pipeline {
     });
     this.quality = reportPanel({
       report: "dashboard_quality", title: "Quality checks", hint: "Checks that found something, worst first", viewName: "Table", signal,
-      view: qualityTable, empty: "Every check passed on everything that came in.",
+      view: qualityTable, empty: ["All is well", "Every check passed on everything that came in."],
     });
     this.holes = reportPanel({
       report: "dashboard_holes", title: "Holes", hint: "Times between which plays may have been lost: more than 50 plays between two runs", viewName: "Table", signal,
-      view: holesTable, empty: "No play was lost between two runs.",
+      view: holesTable, empty: ["None", "No play was lost between two runs."],
     });
     this.rejected = reportPanel({
       report: "dashboard_rejected", title: "Rejected rows", hint: "What was not published, and why", viewName: "Table", signal,
-      view: rejectedTable, empty: "Nothing was rejected.",
+      view: rejectedTable, empty: ["None", "Nothing was rejected."],
     });
     this.element = h("div", null,
       h("div.page-head", null,
@@ -115,7 +115,7 @@ class Pipeline {
     replace(this.figures,
       figure("Last run", last ? ago(last.ended_at) : "none yet", last && [h("span.badge", { class: STATE_KINDS[last.state] }, last.state)]),
       figure("Brought by it", last ? count(last.items) : "–", last && `items with ${count(last.calls)} calls, ${bytes(last.bytes)}`),
-      figure("Left to fetch", left.length ? `${left.length} ${left.length === 1 ? "source" : "sources"}` : "nothing", left.map((source) => `${words(source.source)}: ${source.left}`).join("; ")),
+      figure("Left to fetch", left.length ? `${left.length} ${left.length === 1 ? "source" : "sources"}` : "nothing", left.map((source) => `${words(source.source)}: ${grouped(source.left)}`).join("; ")),
       figure("Spotify asks to wait", until ? `until ${moment(until, selection().timezone).split(", ").at(-1)}` : "no", waits.map((source) => words(source.source)).join(", ")),
       figure("Authorisation", authorised ? `${ago(authorised.authorized_at).replace(" ago", "")} old` : newest ? "none" : "–",
         authorised ? `ends ${moment(authorised.ends_at, selection().timezone, { dateStyle: "medium" })}` : newest && "log in with python -m chalicelib login"));
@@ -133,11 +133,17 @@ class Pipeline {
       return replace(this.runs, h("div.state", null, h("strong", null, "Nothing has run yet"),
         h("p", null, "Start a run to fetch what Spotify knows of you now. If nobody has logged in yet, do that first: ", h("code", null, "python -m chalicelib login"), ".")));
     }
+    const told = JSON.stringify(runs);
+    if (told === this.told && !this.busy) return this.runs; // opened rows and the keyboard's place stay
+    this.told = told;
+    const held = document.activeElement?.closest("[data-run]")?.dataset.run;
     const { timezone } = selection();
     const heads = ["Started", "State", "Took", "Calls", "Items", "New", "Waited", "Holes", "Left"];
-    return replace(this.runs, h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": "Runs" }, h("table.runs", null,
+    replace(this.runs, h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": "Runs" }, h("table.runs", null,
       h("thead", null, h("tr", null, heads.map((text, index) => h("th", { scope: "col", class: index > 1 && index < 8 ? "right" : "" }, text)))),
       h("tbody", null, runs.map((run) => this.runRows(run, timezone))))));
+    if (held) this.runs.querySelector(`[data-run="${held}"] button`)?.focus();
+    return this.runs;
   }
 
   runRows(run, timezone) {
@@ -180,7 +186,7 @@ class Pipeline {
           h("td", null, h("span.badge", { class: STATE_KINDS[source.state] ?? "" }, source.state)),
           [count(source.calls), count(source.items), count(source.new_items), source.waited_seconds ? duration(source.waited_seconds) : ""].map((text) => h("td.right", null, text)),
           h("td", null, source.not_before ? moment(source.not_before, timezone) : ""),
-          h("td.wide", null, source.left ?? ""),
+          h("td.wide", null, grouped(source.left ?? "")),
           h("td.wide", null, source.error?.message ?? ""))))),
       more));
   }
@@ -272,6 +278,11 @@ function half(section) {
 
 function figure(name, value, more) {
   return h("div.figure", null, h("dt", null, name), h("dd.text", null, value), more && h("dd.change", { class: "small" }, more));
+}
+
+/** The numbers within a text as all others are written. */
+function grouped(text) {
+  return String(text).replace(/\d{4,}/g, (digits) => count(digits));
 }
 
 function tablesResult({ tables }) {

@@ -7,6 +7,9 @@ import { chartOf, panel } from "./panel.js";
 import { forgetReports, reports, runReport } from "./reports.js";
 import { change, href, localTimeZone, route, selection, valuesFor } from "./state.js";
 
+const LABELS = { timezone: "Time zone", user: "Listener" };
+const PERIODS = ["7d", "4w", "3m", "6m", "1y", String(new Date().getFullYear() - 1), "all"];
+
 export async function render(main, { args: [name], signal }) {
   const known = await reports();
   if (!name) return showList(main, known);
@@ -41,7 +44,7 @@ function showReport(main, report, signal) {
   const shown = panel({
     title: "Result", signal, tall: 320, viewName: report.chart?.kind === "table" ? "Table" : "Chart",
     load: (stop) => runReport(report.name, values(), stop),
-    view: (result) => h("div.stack", null, chartOf(result, report.chart, report.title), h("p.muted.small", null, `${count(result.rows.length)} rows${result.next_page_token ? " on the first page" : ""}`)),
+    view: (result) => h("div.stack", null, chartOf(result, report.chart, report.title, { titled: true }), h("p.muted.small", null, `${count(result.rows.length)} rows${result.next_page_token ? " on the first page" : ""}`)),
     tools: button("CSV", { icon: "download", quiet: true, "aria-label": "Download as CSV", onclick: () => download(report) }),
     empty: "The report answers no rows with these parameters.",
   });
@@ -72,13 +75,13 @@ function field(parameter) {
   const values = { ...selection(), ...Object.fromEntries(Object.entries(route().query).filter(([key]) => key.startsWith("p_")).map(([key, value]) => [key.slice(2), value])) };
   const value = values[name] ?? parameter.default ?? "";
   const set = (event) => change(shared ? { [name]: event.target.value, ...(name === "period" ? { from: "", to: "" } : {}) } : { [`p_${name}`]: event.target.value });
-  const common = { name, onchange: set, title: parameter.help || null };
+  const common = { id: `parameter-${name}`, name, onchange: set, title: parameter.help || null };
   const control = {
     choice: () => h("select", common, parameter.values.map((one) => h("option", { value: one, selected: one === value }, one))),
     integer: () => h("input", { ...common, type: "number", value: String(value), min: parameter.least, max: parameter.most, step: "1" }),
     timezone: () => h("select", common, [...new Set(["UTC", localTimeZone(), value, ...(Intl.supportedValuesOf?.("timeZone") ?? [])])].map((zone) => h("option", { value: zone, selected: zone === value }, zone))),
-  }[type] ?? (() => h("input", { ...common, type: "text", value: String(value), placeholder: type === "user" ? "everybody" : "", autocomplete: "off" }));
-  return h("label.field", null, words(name), control());
+  }[type] ?? (() => h("input", { ...common, type: "text", value: String(value), placeholder: type === "user" ? "everybody" : "", list: type === "period" ? "periods" : null, autocomplete: "off" }));
+  return h("label.field", null, LABELS[name] ?? words(name), control(), type === "period" && h("datalist", { id: "periods" }, PERIODS.map((one) => h("option", { value: one }))));
 }
 
 async function download(report) {

@@ -12,7 +12,11 @@ export function selectors({ signal, period = true, found: asked = listeners(sign
   const element = h("div.selectors", null, period && periodField(chosen, []), zoneField(chosen));
   asked.then((found) => {
     if (signal?.aborted) return;
-    if (period) element.replaceChild(periodField(chosen, yearsOf(found)), element.firstChild);
+    if (period) {
+      const held = element.firstChild.contains(document.activeElement);
+      element.replaceChild(periodField(chosen, yearsOf(found)), element.firstChild);
+      if (held) element.querySelector("select").focus();
+    }
     if (found.length > 1 || chosen.user) element.append(userField(chosen, found));
   }, () => {});
   return element;

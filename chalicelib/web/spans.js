@@ -2,6 +2,7 @@
 
 import { day, month } from "./format.js";
 
+const MOST_STEPS = 5000;
 const DAYS = { d: 1, w: 7, m: 30.4, y: 365.25 };
 
 /** day, week or month: what suits the selected period. */
@@ -18,15 +19,19 @@ function daysOf(period) {
 
 /** Rows for every step between the first and the last; those missing hold zeros. `by` names the date column. */
 export function filled(records, grain, { by, values }) {
-  if (!records.length) return [];
   const known = new Map(records.map((record) => [String(record[by]).slice(0, 10), record]));
-  const keys = [...known.keys()].sort();
-  const rows = [];
-  for (let key = keys[0]; key <= keys.at(-1) && rows.length < 5000; key = following(key, grain)) {
+  return stepsBetween([...known.keys()], grain).map((key) => {
     const row = known.get(key);
-    rows.push({ key, label: labelOf(key, grain), ...Object.fromEntries(values.map((name) => [name, Number(row?.[name] ?? 0)])) });
-  }
-  return rows;
+    return { key, label: labelOf(key, grain), ...Object.fromEntries(values.map((name) => [name, Number(row?.[name] ?? 0)])) };
+  });
+}
+
+/** Every day, week, month or year from the first to the last of `keys` (YYYY-MM-DD), at most MOST_STEPS. */
+export function stepsBetween(keys, grain) {
+  const sorted = [...keys].sort();
+  const steps = [];
+  for (let key = sorted[0]; key <= sorted.at(-1) && steps.length < MOST_STEPS; key = following(key, grain)) steps.push(key);
+  return steps;
 }
 
 function following(key, grain) {

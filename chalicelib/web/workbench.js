@@ -38,7 +38,7 @@ class Workbench {
     this.cancelButton = button("Cancel", { icon: "stop", danger: true, onclick: () => this.cancel() });
     this.cancelButton.hidden = true;
     this.facts = h("div.result-facts", { role: "status" });
-    this.result = h("div.stack", null, emptyState("Run the query with Ctrl+Enter. Tables and columns complete as you type."));
+    this.result = h("div.stack", null, emptyState(["No result yet", "Run the query with Ctrl+Enter. Tables and columns complete as you type."]));
     this.catalogue = h("aside.panel.catalogue", { "aria-label": "Tables" }, h("h2", null, "Tables"), loading(120));
     this.history = h("div", null);
     this.element = h("div", null,
@@ -51,7 +51,7 @@ class Workbench {
               h("div.row", null, this.runButton, this.cancelButton,
                 button("Save as report", { icon: "save", onclick: () => this.save() }),
                 button("Copy", { icon: "copy", quiet: true, onclick: () => copyText(this.editor.text()) })),
-              h("span.muted.small", null, h("kbd", null, "Ctrl"), " ", h("kbd", null, "Enter"), " runs"))),
+              h("span.muted.small.for-keyboards", null, h("kbd", null, "Ctrl"), " ", h("kbd", null, "Enter"), " runs"))),
           h("section.panel", { "aria-label": "Result" }, this.facts, this.result),
           h("section.panel", { "aria-labelledby": "history-title" },
             h("div.panel-head", null, h("h2", { id: "history-title" }, "History"), button("Refresh", { icon: "refresh", quiet: true, onclick: () => this.showHistory() })),
@@ -128,7 +128,7 @@ class Workbench {
   showFault(fault) {
     if (fault.code === "query_cancelled") {
       replace(this.facts, h("span.badge.warn", null, "Cancelled"));
-      replace(this.result, emptyState("The query was cancelled."));
+      replace(this.result, emptyState(["Cancelled", "The query was cancelled."]));
       return;
     }
     const position = fault.details?.position;
@@ -169,7 +169,7 @@ class Workbench {
   }
 
   sheet() {
-    if (!this.store.total) return emptyState("The query answered no rows.");
+    if (!this.store.total) return emptyState(["No rows", "The query answered no rows."]);
     this.grid = sheet(this.store);
     this.grid.element.addEventListener("too-many", ({ detail }) =>
       notice(`${count(this.store.total)} rows are too many to sort here: add ORDER BY ${detail} to the query.`));
@@ -200,7 +200,7 @@ class Workbench {
       const records = rows.map((row) => Object.fromEntries(names.map((name, index) => [name, row[index]])));
       const hint = chosen.kind === "heatmap" ? { kind: "heatmap", x: chosen.x, y: chosen.series || names[1] || names[0], value: chosen.y } : { ...chosen, series: chosen.series || undefined };
       this.hint = hint;
-      replace(place, chartOf({ columns: this.store.columns, rows, records }, hint, `${hint.kind} of ${chosen.y} by ${chosen.x}`),
+      replace(place, chartOf({ columns: this.store.columns, rows, records }, hint, `${hint.kind} of ${chosen.y} by ${chosen.x}`, { titled: true }),
         this.store.total > CHARTED && h("p.muted.small", null, `Of the first ${count(CHARTED)} rows.`));
     };
     const choose = (name, title, options) => h("label.field", null, title, h("select", { onchange: (event) => {
