@@ -84,6 +84,10 @@ def api_url(record: dict[str, Any]) -> str:
     return next((each["rest_api_url"] for each in record["resources"] if each["resource_type"] == "rest_api"), "")
 
 
+def api_id(record: dict[str, Any]) -> str:
+    return next((each["rest_api_id"] for each in record["resources"] if each["resource_type"] == "rest_api"), "")
+
+
 def discover(names: Names, session: Any) -> Iterator[dict[str, Any]]:
     """What Chalice has made for this stage, in its own words, found by name; in the order it makes it."""
     for function in FUNCTIONS:

@@ -27,6 +27,7 @@ from deploy.checks import Account, check_account, check_python, check_settings
 from deploy.errors import DeployFailed
 from deploy.functions import FUNCTIONS, PANDAS, PYARROW
 from deploy.names import Names
+from deploy.refusals import put_refusals
 from deploy.template import Options, app_template, data_template
 
 CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
@@ -143,6 +144,8 @@ class Deployment:
             built = self._build(arns)
         with step("chalice deploy"):
             url = self._chalice_deploy(built)
+        with step("what the API's gateway says itself"):
+            self._put_refusals()
         with step("what becomes of failed events"):
             self._dead_letter()
         with step("old layer versions"):
@@ -274,6 +277,11 @@ class Deployment:
 
     def _note_done(self, **what: Any) -> None:
         self.store.write(record.DONE, json.dumps(self._done() | what).encode(), content_type="application/json")
+
+    def _put_refusals(self) -> None:
+        api_id = record.api_id(json.loads(self.store.read(record.RECORD)))
+        changed = put_refusals(self.session.client("apigateway"), api_id, self.settings.cors_origin)
+        self.say(f"the gateway's own refusals: {f'{changed} put' if changed else 'unchanged'}")
 
     def _dead_letter(self) -> None:
         """Whatever an event's function fails at three times ends in the dead-letter queue with its reason."""

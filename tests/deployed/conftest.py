@@ -7,10 +7,12 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
+from moto.s3.models import s3_backends
 
 from chalicelib.clock import now
 from chalicelib.lake import Lake
@@ -84,6 +86,16 @@ class Deployed:
         }
         auth.remember(self.owner(), open_secrets(self.owner()), reply, now(), now)
 
+    def put(self, key: str, data: bytes) -> None:
+        """An object in the lake, and whatever that sets going."""
+        self.lake.store.write(key, data)
+        self.aws.settle(200)
+
+    def two_hours_pass(self) -> None:
+        """For every object in the bucket."""
+        for found in s3_backends[self.names.account]["global"].buckets[self.names.bucket].keys.values():
+            found.last_modified -= timedelta(hours=2)
+
     def token(self, scope: str = "run") -> str:
         """The token of that scope, made when first asked for; a warm authorizer takes up a new one within 2 s."""
         from chalicelib.rest.access import Access
@@ -102,6 +114,8 @@ def deployed() -> Iterator[Deployed]:
             spotify_api_url=sandbox.api_url.rstrip("/"),
             spotify_accounts_url=sandbox.accounts_url,
             calls_per_run=100_000,
+            cors_origin="https://lake.example",
+            compact_files=2,
         )
         made = Deployed(aws, sandbox, settings, boto3.session.Session(region_name=REGION))
         made.deployment().up()

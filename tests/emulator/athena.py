@@ -82,6 +82,10 @@ class Athena:
                               call.role, location)  # fmt: skip
         plan = re.match(r"\s*EXPLAIN\b", sql, re.IGNORECASE)
         execution.location = f"{location}{execution.id}.{'txt' if plan or VIEW.match(sql) else 'csv'}"
+        try:
+            self._need_documented(execution)
+        except Refused as error:
+            return invalid(str(error))
         self.executions[execution.id] = execution
         self.asked[asked] = execution.id
         self.aws.in_background(lambda: self._run(execution))
@@ -241,8 +245,8 @@ class Athena:
     def _open_physical(self, execution: Execution, connection: Any, name: str) -> None:
         from chalicelib.engines.duck import stored_cell, stored_columns
 
-        for action in ("glue:GetTable", "glue:GetPartitions"):
-            self._need_glue(execution, action, name)
+        for action in ("GetTable", "GetPartitions", "GetPartition", "BatchGetPartition"):
+            self._need_glue(execution, f"glue:{action}", name)
         paths = [str(path) for path in self._fetch(execution, name)]
         source, found = "WHERE false", {}
         if paths:
@@ -286,6 +290,16 @@ class Athena:
         context = (("s3:prefix", prefix),) if prefix is not None else ()
         if role is not None and not allowed(self.aws, role, Need(action, resource, context)):
             raise Refused(f"PERMISSION_DENIED: not authorized to perform {action} on {resource}")
+
+    def _need_documented(self, execution: Execution) -> None:
+        """What AWS asks of whoever queries, whether or not a query comes to use it: S3's rights to write results
+        ("Access to Amazon S3" in Athena's user guide) and a look at the database and its partitions ("Fine-grained
+        access to Glue databases and tables")."""
+        bucket, _, _ = execution.location.removeprefix("s3://").partition("/")
+        self._need(execution.role, "s3:GetBucketLocation", f"s3://{bucket}")
+        for action in ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"):
+            self._need(execution.role, action, execution.location)
+        self._need_glue(execution, "glue:GetDatabase", "*")
 
     def _need_glue(self, execution: Execution, action: str, table: str) -> None:
         for what in ("catalog", f"database/{execution.database}", f"table/{execution.database}/{table}"):

@@ -178,7 +178,8 @@ class Functions:
         self._note(function.function_name, outcome)
         role = function.role.rpartition("/")[2]
         group = f"/aws/lambda/{function.function_name}"
-        if allowed(self.aws, role, Need("logs:PutLogEvents", self.aws.arn("logs", f"log-group:{group}:log-stream:x"))):
+        stream = self.aws.arn("logs", f"log-group:{group}:log-stream:x")
+        if all(allowed(self.aws, role, Need(f"logs:{do}", stream)) for do in ("CreateLogStream", "PutLogEvents")):
             self.logs.setdefault(group, []).append(outcome.log)
         return outcome
 

@@ -37,6 +37,7 @@ def installed(_aws: Emulator) -> Iterator[None]:
         api.binaryMediaTypes = list(api_doc.get("x-amazon-apigateway-binary-media-types", []))
         if options.get("mode") == "overwrite":
             api.authorizers = {}
+            api.gateway_responses = {}
         carry_authorizers(self, function_id, api, api_doc)
         return api
 
@@ -53,6 +54,12 @@ def installed(_aws: Emulator) -> Iterator[None]:
             if operation["path"] == "/minimumCompressionSize":
                 self.minimum_compression_size = int(operation["value"]) if operation.get("value") else None
 
+    def create_deployment(self: Any, function_id: str, *given: Any, **options: Any) -> Any:
+        made = deploy(self, function_id, *given, **options)
+        api = self.apis[function_id]
+        api.refusals_in_force = {kind: told.to_json() for kind, told in api.gateway_responses.items()}
+        return made
+
     def import_response(self: Any) -> Any:
         status, headers, body = self.create_rest_api()
         types = (self.querystring or {}).get("endpointConfigurationTypes")
@@ -65,6 +72,7 @@ def installed(_aws: Emulator) -> Iterator[None]:
     with ExitStack() as stack:
         put = stack.enter_context(replaced(Backend, "put_rest_api", put_rest_api))
         integrate = stack.enter_context(replaced(Backend, "put_integration", put_integration))
+        deploy = stack.enter_context(replaced(Backend, "create_deployment", create_deployment))
         import_ = stack.enter_context(replaced(Backend, "import_rest_api", import_rest_api))
         patch = stack.enter_context(replaced(RestAPI, "apply_patch_operations", apply_patch))
         stack.enter_context(replaced(Responses, "import_rest_api", import_response))
@@ -108,6 +116,7 @@ class Api:
     def __init__(self, aws: Emulator, api_id: str) -> None:
         self.aws = aws
         self.id = api_id
+        self.throttled = False
         self.client = aws.client("apigateway")
         pages = self.client.get_paginator("get_resources").paginate(restApiId=api_id, embed=["methods"])
         self.resources = {each["path"]: each for page in pages for each in page["items"]}
@@ -123,16 +132,18 @@ class Api:
 
     def __call__(self, verb: str, target: str, body: Any = None, token: str | None = None, **headers: str) -> Answer:
         path, _, query = target.partition("?")
+        if self.throttled:
+            return self._refuse("THROTTLED", 429, "Too Many Requests")
         template, values = self._match(path)
-        resource = self.resources[template]
+        resource = self.resources.get(template, {})
         if verb not in resource.get("resourceMethods", {}):
-            return Answer(403, {}, '{"message":"Missing Authentication Token"}')
+            return self._refuse("MISSING_AUTHENTICATION_TOKEN", 403, "Missing Authentication Token")
         method = self.client.get_method(restApiId=self.id, resourceId=resource["id"], httpMethod=verb)
         context: dict[str, Any] = {"httpMethod": verb, "resourcePath": template, "requestId": "r-1", "stage": "api",
                                    "path": f"/api{path}", "identity": {"sourceIp": "127.0.0.1"}}  # fmt: skip
         if method["authorizationType"] == "CUSTOM":
             if token is None:
-                return Answer(401, {}, '{"message":"Unauthorized"}')
+                return self._refuse("UNAUTHORIZED", 401, "Unauthorized")
             verdict = self._authorize(method["authorizerId"], verb, path, token)
             if isinstance(verdict, Answer):
                 return verdict
@@ -151,7 +162,7 @@ class Api:
         }  # fmt: skip
         outcome = self.aws.functions.call(function_of(method["methodIntegration"]["uri"]), event)
         if outcome.failed:
-            return Answer(502, {}, outcome.payload.decode() + outcome.log)
+            return self._refuse("INTEGRATION_FAILURE", 502, "Internal server error")
         told = json.loads(outcome.payload)
         text = told["body"]
         if told.get("isBase64Encoded"):
@@ -168,14 +179,14 @@ class Api:
         told = json.loads(outcome.payload)
         if outcome.failed:
             if told.get("errorMessage") == "Unauthorized":
-                return Answer(401, {}, '{"message":"Unauthorized"}')
-            return Answer(500, {}, json.dumps(told) + outcome.log)
+                return self._refuse("UNAUTHORIZED", 401, "Unauthorized")
+            return self._refuse("AUTHORIZER_FAILURE", 500, "Internal server error")
         from tests.emulator.rights import listed, matches
 
         for statement in told["policyDocument"]["Statement"]:
             if statement["Effect"] == "Allow" and any(matches(each, arn) for each in listed(statement["Resource"])):
                 return {"principalId": told["principalId"], **told.get("context", {})}
-        return Answer(403, {}, '{"Message":"User is not authorized to access this resource"}')
+        return self._refuse("ACCESS_DENIED", 403, "User is not authorized to access this resource")
 
     def _match(self, path: str) -> tuple[str, dict[str, str]]:
         wanted = path.split("/")
@@ -189,7 +200,25 @@ class Api:
                 values = {p.strip("{}"): urllib.parse.unquote(w) for p, w in zip(parts, wanted, strict=True)
                           if p.startswith("{")}  # fmt: skip
                 return template, values
-        raise KeyError(path)
+        return "", {}
+
+    def _refuse(self, kind: str, status: int, message: str) -> Answer:
+        """What the gateway answers itself: the response in force of that type, or of its class, or its own."""
+        from moto.apigateway.models import apigateway_backends
+
+        from tests.emulator.server import ACCOUNT, REGION
+
+        api = apigateway_backends[ACCOUNT][REGION].apis[self.id]
+        in_force = getattr(api, "refusals_in_force", {})
+        told = in_force.get(kind) or in_force.get(f"DEFAULT_{status // 100}XX")
+        if told is None:
+            return Answer(status, {}, json.dumps({"message": message}))
+        headers = {
+            name.removeprefix("gatewayresponse.header.").lower(): value[1:-1] if value.startswith("'") else "r-1"
+            for name, value in told.get("responseParameters", {}).items()
+        }
+        text = told["responseTemplates"]["application/json"].replace("$context.error.responseType", kind)
+        return Answer(int(told.get("statusCode") or status), headers, text)
 
 
 def function_of(uri: str) -> str:

@@ -28,7 +28,7 @@ class Need:
 
 
 def allowed(aws: Emulator, role: str, need: Need) -> bool:
-    verdict = False
+    allowing: list[str] = []
     for statement in statements(aws, role):
         if not any(matches(pattern, need.action, ignore_case=True) for pattern in listed(statement["Action"])):
             continue
@@ -38,10 +38,10 @@ def allowed(aws: Emulator, role: str, need: Need) -> bool:
             continue
         if statement["Effect"] == "Deny":
             return False
-        verdict = True
-    if verdict:
-        aws.used.add((role, need.action))
-    return verdict
+        allowing.append(statement.get("Sid", ""))
+    if len(allowing) == 1:  # what two statements allow needs neither of them
+        aws.used.add((role, allowing[0], need.action))
+    return bool(allowing)
 
 
 def statements(aws: Emulator, role: str) -> Iterator[dict[str, Any]]:

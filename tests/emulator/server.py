@@ -83,7 +83,7 @@ class Emulator:
         self.background: list[threading.Thread] = []
         self.roles: dict[str, str] = {}  # access key -> role
         self.denied: list[str] = []
-        self.used: set[tuple[str, str]] = set()  # role and action
+        self.used: set[tuple[str, str, str]] = set()  # role, statement and action that nothing else allowed
         self._conditional = threading.Lock()
         self._building = threading.Lock()
         self._clients: dict[tuple[str, str, int], Any] = {}
