@@ -324,6 +324,8 @@ def own_reports(lake: Lake) -> list[Report]:
             if info.size > LARGEST_REPORT:
                 raise ValueError(f"is larger than {LARGEST_REPORT} bytes")
             found.append(parse_report(name, lake.store.read(info.key).decode("utf-8"), built_in=False))
+        except NotFound:  # deleted since it was listed
+            continue
         except ValueError as error:
             found.append(Report(name, name, "", "", built_in=False, fault=f"{info.key}: {error}"))
     return found
@@ -366,6 +368,7 @@ def read_parameter(name: str, said: Any) -> Parameter:
     kind = said["type"]
     if kind in ("period", "timezone") and name != kind:
         raise ValueError(f"parameter {name} of type {kind} must be named {kind}")
+    require_plain(f"parameter {name}", said)
     try:
         parameter = Parameter(
             name=name,
@@ -385,7 +388,16 @@ def read_parameter(name: str, said: Any) -> Parameter:
 def read_chart(said: Any) -> dict[str, Any]:
     if not isinstance(said, dict) or said.get("kind") not in CHARTS:
         raise ValueError(f"chart needs a kind: one of {', '.join(CHARTS)}")
+    require_plain("chart", said)
     return dict(said)
+
+
+def require_plain(what: str, said: Mapping[str, Any]) -> None:
+    """Texts, whole numbers and lists of texts: TOML's dates and NaN have no place in JSON."""
+    for name, value in said.items():
+        texts = value if isinstance(value, list) else [value]
+        if not all(isinstance(each, str) or (type(each) is int and each is value) for each in texts):
+            raise ValueError(f"{what}: {name} must be a text or a whole number, or a list of texts")
 
 
 def check_names(report: Report, said: Mapping[str, Any]) -> None:

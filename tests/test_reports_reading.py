@@ -1,5 +1,6 @@
 """Report files, their parameters and the values they come to."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from chalicelib import reporting
 from chalicelib.errors import InvalidRequest, NotFound
-from chalicelib.lake import Lake
+from chalicelib.lake import Lake, ObjectInfo
 from chalicelib.stores.folder import FolderStore
 
 HEADER = '-- title = "Plays"\n-- description = "How many"\n'
@@ -109,6 +110,14 @@ def test_values_are_bound_and_never_pasted() -> None:
         (HEADER + '-- [parameters]\n-- span = {type = "period", default = "7d"}\nSELECT 1', "must be named period"),
         (HEADER + '-- chart = {kind = "pie"}\nSELECT 1', "chart needs a kind"),
         (HEADER + '-- colour = "red"\nSELECT 1', "colour, which means nothing"),
+        (HEADER + '-- chart = {kind = "bar", x = nan}\nSELECT 1', "chart: x must be a text"),
+        (HEADER + '-- chart = {kind = "bar", x = {}}\nSELECT 1', "chart: x must be a text"),
+        (HEADER + '-- [parameters]\n-- x = {type = "text", default = 2026-01-01}\nSELECT :x', "default must be a text"),
+        (HEADER + '-- [parameters]\n-- x = {type = "text", help = 07:00:00}\nSELECT :x', "help must be a text"),
+        (
+            HEADER + '-- [parameters]\n-- x = {type = "choice", default = "a", values = ["a", 1]}\nSELECT :x',
+            "values must be a text or a whole number, or a list of texts",
+        ),
     ],
 )
 def test_a_faulty_file_is_explained(text: str, fault: str) -> None:
@@ -145,6 +154,21 @@ def test_the_owners_reports_join_the_built_in_ones(tmp_path: Path) -> None:
     assert reporting.report("top_artists", lake).sql == "SELECT 2"
     with pytest.raises(InvalidRequest, match=r"reports/broken\.sql: its header names no title"):
         reporting.bind(reporting.report("broken", lake), {})
+
+
+def test_a_report_that_is_deleted_while_all_are_listed_is_left_out(tmp_path: Path) -> None:
+    class Vanishing(FolderStore):
+        """Somebody deletes each file as soon as it was seen."""
+
+        def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
+            for info in super().list(prefix, start_after=start_after):
+                self.delete([info.key])
+                yield info
+
+    FolderStore(tmp_path).write("reports/mine.sql", (HEADER + "SELECT 1").encode())
+    names = [report.name for report in reporting.reports(Lake(Vanishing(tmp_path)))]
+    assert "top_artists" in names
+    assert "mine" not in names
 
 
 def test_an_unknown_report_is_not_found_and_the_others_are_named() -> None:
