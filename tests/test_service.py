@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 
 from chalicelib import reporting
 from chalicelib.engine import Engine
+from chalicelib.rest.messages import Reply, Request
 from chalicelib.service import Service
 
 
@@ -66,3 +68,50 @@ def test_warming_up_runs_no_query_and_leaves_an_engine_that_answers(service: Ser
     done = reporting.run(service.engine(), reporting.report("dashboard_listeners"))
     assert done.page is not None
     assert done.page.rows == []
+
+
+@pytest.mark.parametrize("rounds", [12, pytest.param(3_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
+def test_a_fresh_lake_answers_everybody_at_once_while_its_first_files_arrive(tmp_path: Path, rounds: int) -> None:
+    """Everything is made for the first time by several threads, beside a crawl and whoever writes."""
+    for number in range(rounds):
+        folder = tmp_path / str(number)
+        service = Service(environ(folder), None)
+        together = threading.Barrier(len(ASKED) + 1)
+
+        def ask(method: str, route: str, service: Service = service, together: threading.Barrier = together) -> Reply:
+            together.wait(30)
+            path = {"name": "top_artists"} if "{name}" in route else {}
+            return service.api.handle(Request(method, route, path, scope="run", token_id="me"))
+
+        def write(service: Service = service, together: threading.Barrier = together) -> None:
+            together.wait(30)
+            for key in (
+                "raw/spotify/2026/11/20/run/a-0001.jsonl.gz",
+                "reports/mine.sql",
+                "state/runs/x",
+                "reports/b.sql",
+            ):
+                service.lake.store.write(key, b"x")
+            service.lake.publish_generation("g2")
+            service.lake.store.delete(["reports/mine.sql"])
+
+        with ThreadPoolExecutor(len(ASKED) + 1) as threads:
+            writing = threads.submit(write)
+            replies = [threads.submit(ask, *asked) for asked in ASKED]
+            assert [reply.result(60).status for reply in replies if reply.result(60).status >= 500] == []
+            writing.result(60)
+        service.close()
+        shutil.rmtree(folder)
+
+
+ASKED = [
+    *[("GET", "/reports")] * 6,
+    ("GET", "/health"),
+    ("GET", "/tables"),
+    ("GET", "/runs"),
+    ("GET", "/crawls/latest"),
+    ("POST", "/crawls"),
+    ("GET", "/queries"),
+    ("GET", "/reports/{name}"),
+    ("GET", "/reports/{name}"),
+]
