@@ -83,10 +83,16 @@ def main(context: click.Context, debug: bool) -> None:
 @click.pass_obj
 def serve(shared: Shared, port: int, host: str) -> None:
     """Serve the API and the dashboard; the schedule fires and new raw objects are transformed."""
+    give_memory_back()
     from chalicelib.local.serve import serve as serve_app
 
     logging.getLogger("chalicelib").setLevel(shared.service.settings.log_level)
     serve_app(shared.service.settings, host, port, say=lambda text: click.echo(text))
+
+
+def give_memory_back() -> None:
+    """Have Arrow, which is not loaded yet, allocate as the system does: its own way keeps twice what imports need."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 # --- filling the lake ---------------------------------------------------------------------------------------------
@@ -129,7 +135,7 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
 @click.pass_obj
 def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None) -> None:
     """Import a Spotify privacy export: zip, folder or JSON files."""
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps twice what an import needs
+    give_memory_back()
     from chalicelib.listening.history import import_export
 
     service = shared.service

@@ -75,7 +75,7 @@ def listens_in(lake: Lake) -> pa.Table:
     tables = [plays.read_parquet(lake, key, plays.RESOLVED) for key in plays.files_in_force(lake, lake.generation())]
     rows = pa.concat_tables([plays.RESOLVED.empty_table(), *tables])
     rows = rows.filter(pc.not_equal(rows["play_id"], "")).drop_columns(["resolution"])
-    return plays.in_order(rows)
+    return plays.plain(plays.in_order(rows))
 
 
 def kinds_and_total(rows: pa.Table) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from chalicelib.listening import plays
 from chalicelib.listening.exportfiles import export_files
 from chalicelib.listening.exports import ACCOUNT, EXTENDED
 from chalicelib.listening.listens import decide
-from chalicelib.listening.observations import observe
+from chalicelib.listening.observations import Observer
 from chalicelib.listening.staging import stage
 from chalicelib.parquet import write_table
 from chalicelib.tables import PLAYS
@@ -42,10 +42,8 @@ def observed(folder: Path, name: str, rows: Rows) -> pa.Table:
     with export_files(path, name) as files:
         staged = stage(files, name, folder)
     variant = staged.files[0].variant or ""
-    made = [
-        observe(staged.spool.rows(month), [variant], ["f"], USER, datetime(2030, 1, 1))  # noqa: DTZ001
-        for month in staged.spool.months()
-    ]
+    observer = Observer([variant], ["f"], USER, datetime(2030, 1, 1))  # noqa: DTZ001
+    made = [observer.observe(staged.spool.rows(month)) for month in staged.spool.months()]
     return pa.concat_tables(made).drop_columns(["file"])
 
 

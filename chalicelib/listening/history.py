@@ -40,15 +40,15 @@ from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
 from chalicelib.lake import QUARANTINE, RAW_HISTORY, Lake, partition_prefix
 from chalicelib.listening import plays
 from chalicelib.listening.dropped import KEPT, kept_exports, listeners_kept, note_outcome
-from chalicelib.listening.exportfiles import ZIP, ExportFile, export_files, is_history
-from chalicelib.listening.observations import observe
+from chalicelib.listening.exportfiles import ZIP, export_files, is_history
+from chalicelib.listening.historyzip import COPY_BLOCK, HistoryZip
+from chalicelib.listening.listens import Bools, flags
+from chalicelib.listening.observations import Observer
 from chalicelib.listening.staging import STAGED, Progress, Spool, Staged, StagedFile, stage
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
 from chalicelib.settings import Settings
 from chalicelib.tables import PLAYS, REJECTED_ROWS
 
-COPY_BLOCK = 4 * 1024 * 1024  # bytes
-REPACKED = 1  # deflate level of a repacked export: exports are large, and this is a seventh of their size
 FRESH = pa.schema([("play_id", pa.string()), ("file", pa.int32())])
 
 
@@ -171,16 +171,20 @@ def import_path(
     progress: Progress | None,
     clock: Clock,
 ) -> ImportSummary:
-    with export_files(path, name) as files, ThreadPoolExecutor(1) as packer:
-        staged = stage(files, name, folder, progress)
-        raw_key = kept_key(settings, path, name, staged, user)
-        keeping = packer.submit(keep, lake, settings, path, files, staged, raw_key, folder / "kept")
-        summary = ImportSummary(name, user, raw_key, [summary_of(file) for file in staged.files])
-        fresh = Spool(folder / "fresh.arrow", FRESH)
-        publish(lake, staged, user, raw_key, summary, fresh)
-        keeping.result()
-        fresh.finish()
-        sort_out(lake, staged, fresh, summary, progress, clock)
+    with export_files(path, name) as files:
+        if path.is_dir() and settings.keep_exports:
+            with HistoryZip(folder / "kept") as packed:
+                staged = stage(files, name, folder, progress, packed)
+        else:
+            staged = stage(files, name, folder, progress)
+    pa.default_memory_pool().release_unused()
+    raw_key = kept_key(settings, path, name, staged, user)
+    keep(lake, settings, path, staged, raw_key, folder / "kept")
+    summary = ImportSummary(name, user, raw_key, [summary_of(file) for file in staged.files])
+    fresh = Spool(folder / "fresh.arrow", FRESH)
+    publish(lake, staged, user, raw_key, summary, fresh)
+    fresh.finish()
+    sort_out(lake, staged, fresh, summary, progress, clock)
     return summary
 
 
@@ -220,17 +224,15 @@ def kept_key(settings: Settings, path: Path, name: str, staged: Staged, user: st
     return f"{RAW_HISTORY}{quote(user, safe='')}/{staged.digest}-{stem}"
 
 
-def keep(
-    lake: Lake, settings: Settings, path: Path, files: list[ExportFile], staged: Staged, key: str, made: Path
-) -> None:
-    """Keep the export in the raw zone, unless it is there."""
+def keep(lake: Lake, settings: Settings, path: Path, staged: Staged, key: str, made: Path) -> None:
+    """Keep the export in the raw zone, unless it is there. Of a folder ``made`` holds the copy already."""
     if lake.store.stat(key) is not None:
         return
     if not settings.keep_exports:
         keep_rows(staged, made)
-    elif path.is_dir() or holds_more(path):
-        repack(files, made)
-    else:
+    elif path.is_file() and holds_more(path):
+        take_history(path, made)
+    elif path.is_file():
         shutil.copyfile(path, made)
     lake.store.write_file(key, made)
 
@@ -245,14 +247,11 @@ def holds_more(path: Path) -> bool:
     return any(not is_history(member) and not member.is_dir() for member in members)
 
 
-def repack(files: list[ExportFile], made: Path) -> None:
-    """The history files of an export as a zip, each unaltered; the same files give the same bytes."""
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=REPACKED) as archive:
-        for file in files:
-            entry = zipfile.ZipInfo(file.name)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            with file.open() as stream, archive.open(entry, "w", force_zip64=True) as target:
-                shutil.copyfileobj(stream, target, COPY_BLOCK)
+def take_history(path: Path, made: Path) -> None:
+    """The history files of a zip as a zip of their own, each unaltered."""
+    with path.open("rb") as source, zipfile.ZipFile(source) as archive, HistoryZip(made) as packed:
+        for member in filter(is_history, archive.infolist()):
+            packed.take_over(source, member)
 
 
 def keep_rows(staged: Staged, made: Path) -> None:
@@ -284,20 +283,22 @@ def kept_rows(path: Path, folder: Path) -> Staged:
 def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: ImportSummary, fresh: Spool) -> None:
     """Write the observations and the rejected rows. ``fresh`` gets the observations that nobody had made yet."""
     generation = lake.generation()
+    observer = observer_of(staged, user)
     with ThreadPoolExecutor(plays.WRITERS) as writers:
         writing: deque[Future[str]] = deque()
         for month in staged.spool.months():
-            observed = observed_in(staged, month, user)
-            file = observed["file"].to_numpy()
-            there = known_ids(lake, generation, month)
-            again = pc.is_in(observed["play_id"], value_set=there).to_numpy(zero_copy_only=False)
-            again = again | pd.Series(observed["play_id"].to_pylist()).duplicated().to_numpy()
-            for number, count in enumerate(np.bincount(file[again], minlength=len(summary.files)).tolist()):
+            observed = observer.observe(staged.spool.rows(month))
+            again = repeated(observed["play_id"])
+            first = without(observed, again)
+            there = known_ids(lake, generation, month, user)
+            again = again | flags(pc.is_in(observed["play_id"], value_set=there))
+            known = np.bincount(observed["file"].to_numpy()[again], minlength=len(summary.files))
+            for number, count in enumerate(known.tolist()):
                 summary.files[number].known += count
-            new = observed.filter(pa.array(~again))
+            new = without(observed.select(FRESH.names), again)
             if new.num_rows:
-                fresh.add(month, new.select(FRESH.names))
-            writing.append(writers.submit(write_observations, lake, staged, user, month, observed))
+                fresh.add(month, new)
+            writing.append(writers.submit(write_observations, lake, staged, user, month, first))
             while len(writing) > plays.WRITERS:
                 writing.popleft().result()
         for written in writing:
@@ -306,15 +307,26 @@ def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: Import
         write_rejects(lake, staged, user, raw_key)
 
 
-def observed_in(staged: Staged, month: str, user: str) -> pa.Table:
+def observer_of(staged: Staged, user: str) -> Observer:
     variants = [file.variant or "" for file in staged.files]
     families = [file.family for file in staged.files]
-    assert staged.newest is not None  # there is a month, so there is a row
-    return observe(staged.spool.rows(month), variants, families, user, staged.newest)
+    return Observer(variants, families, user, staged.newest or plays.first_moment("2006-01"))
+
+
+def repeated(ids: pa.ChunkedArray) -> Bools:
+    """Which values have stood there before."""
+    encoded = ids.combine_chunks().dictionary_encode()
+    if len(encoded.dictionary) == len(encoded):
+        return np.zeros(len(encoded), np.bool_)
+    return np.asarray(pd.Series(encoded.indices.to_numpy()).duplicated().to_numpy(), np.bool_)
+
+
+def without(rows: pa.Table, these: Bools) -> pa.Table:
+    return rows.filter(pa.array(~these)) if these.any() else rows
 
 
 def write_observations(lake: Lake, staged: Staged, user: str, month: str, observed: pa.Table) -> str:
-    """All of an export's observations of one month, unless they are there.
+    """An export's observations of one month, each once, unless they are there.
 
     Known ones too: exports of different years say different things of one row, and what the listen is told to be
     must not depend on which came first.
@@ -322,9 +334,7 @@ def write_observations(lake: Lake, staged: Staged, user: str, month: str, observ
     key = f"{partition_prefix(lake.generation(), PLAYS.history, month)}{file_name(staged, user)}.parquet"
     if lake.store.stat(key) is not None:
         return key
-    rows = observed.drop_columns(["file"]).combine_chunks()
-    first = ~pd.Series(rows["play_id"].to_pylist()).duplicated().to_numpy()
-    data = parquet_bytes(PLAYS, rows.filter(pa.array(first)))
+    data = parquet_bytes(PLAYS, observed.drop_columns(["file"]).combine_chunks())
     lake.store.write(key, data, content_type="application/vnd.apache.parquet")
     return key
 
@@ -356,9 +366,9 @@ def write_rejects(lake: Lake, staged: Staged, user: str, raw_key: str) -> None:
     write_table(lake, lake.generation(), REJECTED_ROWS, rejected, file_name(staged, user))
 
 
-def known_ids(lake: Lake, generation: str, month: str) -> pa.Array:
-    """The play_ids of every observation of a month."""
-    return plays.observations(lake, generation, month, ["play_id"])["play_id"].combine_chunks()
+def known_ids(lake: Lake, generation: str, month: str, user: str) -> pa.Array:
+    """The play_ids of every observation of a month, but for files that have none of the listener's."""
+    return plays.observations(lake, generation, month, ["play_id"], user)["play_id"].combine_chunks()
 
 
 def sort_out(
@@ -390,7 +400,7 @@ def sort_out(
             progress(done, total, "plays by month")
 
     if ours:
-        plays.resolve(lake, months=ours, seen=count, progress=tell, clock=clock)
+        plays.resolve(lake, months=ours, user=summary.user_id, seen=count, progress=tell, clock=clock)
     if any(file.new for file in summary.files):
         plays.write_wanted(lake)
 
@@ -426,8 +436,11 @@ def transform_export(lake: Lake, key: str, progress: Progress | None = None) -> 
             with export_files(local, match[3]) as files:
                 staged = stage(files, match[3], folder, progress)
         user = unquote(match[1])
+        observer = observer_of(staged, user)
         for month in staged.spool.months():
-            write_observations(lake, staged, user, month, observed_in(staged, month, user))
+            observed = observer.observe(staged.spool.rows(month))
+            once = without(observed, repeated(observed["play_id"]))
+            write_observations(lake, staged, user, month, once)
         if staged.newest:
             write_rejects(lake, staged, user, key)
         return set(staged.spool.months())

@@ -18,6 +18,7 @@ BLOCK = 4 * 1024 * 1024  # bytes read at once
 LONGEST_ELEMENT = 1024 * 1024  # bytes; a listen's row has under 2 kB
 MARK = b"\xef\xbb\xbf"  # UTF-8 byte-order mark
 SPACE = b" \t\r\n"
+BLANKS = re.compile(rb"[ \t\r\n]+")
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?P<closed>")?|[{}\[\]]', re.DOTALL)
 
 
@@ -52,7 +53,7 @@ def pieces(stream: BinaryIO, parse: Callable[[bytes], T], *, block: int = BLOCK)
     if not text.endswith(b"]"):
         raise NotAnArray(f"it is cut short after byte {done + len(rest)}")
     if last := text[:-1].strip(SPACE):
-        yield parse_piece(last, parse, done)
+        yield parse_piece(last, len(last), parse, done)
 
 
 def opening(stream: BinaryIO, block: int) -> bytes | None:
@@ -70,31 +71,35 @@ def opening(stream: BinaryIO, block: int) -> bytes | None:
 
 def whole_elements(rest: bytes, end: int, parse: Callable[[bytes], T], done: int) -> tuple[T | None, int]:
     """The parsed elements at the start of ``rest`` and where they end: ``end``, or before it; 0 if none is whole."""
-    text = elements(rest[:end], done)
     try:
-        return parse(b"[" + text + b"]"), end
+        return parse(array_of(rest, end, done)), end
     except NOT_JSON:
         end = end_of_last_object(rest)
-    return (parse_piece(rest[:end], parse, done), end) if end else (None, 0)
+    return (parse_piece(rest, end, parse, done), end) if end else (None, 0)
 
 
-def parse_piece(text: bytes, parse: Callable[[bytes], T], done: int) -> T:
+def parse_piece(text: bytes, end: int, parse: Callable[[bytes], T], done: int) -> T:
     try:
-        return parse(b"[" + elements(text, done) + b"]")
+        return parse(array_of(text, end, done))
     except NOT_JSON as error:
         raise NotAnArray(f"it is not JSON after byte {done}: {error}") from error
 
 
-def elements(text: bytes, done: int) -> bytes:
-    """``text`` without the comma that parts it from the elements before it."""
-    text = text.lstrip(SPACE)
-    if not done:
-        return text
-    if not text.startswith(b","):
-        raise NotAnArray(f"there is no comma after byte {done}")
-    if not text[1:2].strip(SPACE) and not text[1:].strip(SPACE):
-        raise NotAnArray(f"an element is missing after byte {done}")
-    return text[1:]
+def array_of(text: bytes, end: int, done: int) -> bytes:
+    """The elements up to ``end`` in brackets, without the comma that parts them from those before. Copies once."""
+    start = after_blanks(text, 0)
+    if done:
+        if not text.startswith(b",", start):
+            raise NotAnArray(f"there is no comma after byte {done}")
+        start += 1
+        if after_blanks(text, start) >= end:
+            raise NotAnArray(f"an element is missing after byte {done}")
+    return b"".join((b"[", memoryview(text)[start:end], b"]"))
+
+
+def after_blanks(text: bytes, start: int) -> int:
+    blanks = BLANKS.match(text, start)
+    return blanks.end() if blanks else start
 
 
 def end_of_last_object(text: bytes) -> int:

@@ -48,10 +48,11 @@ class Decided:
 
 
 def decide(observed: pa.Table) -> Decided:
-    """Each listen once, from observations with the physical columns of ``plays_history``."""
+    """Each listen once, from observations with the physical columns of ``plays_history``; texts may be dictionaries."""
     rows = distinct(observed)
     if all_by_uri(rows):
         return Decided(rows.select([column.name for column in PLAYS.columns]), rows, np.arange(rows.num_rows))
+    rows = plain(rows)
     board = Board.of(rows)
     board.absorb_extended()
     board.absorb_account()
@@ -84,11 +85,17 @@ def distinct(observed: pa.Table) -> pa.Table:
     repeated[:-1] |= same[1:]
     single = sorted_rows.select(["play_id", *names]).filter(pa.array(~repeated))
     copies = sorted_rows.select(["play_id", *names]).filter(pa.array(repeated))
-    merged = copies.group_by("play_id").aggregate([(name, "min") for name in names])
+    merged = plain(copies).group_by("play_id").aggregate([(name, "min") for name in names])
     merged = merged.rename_columns(["play_id", *names]).cast(single.schema)
     both = pa.concat_tables([single, merged])
     order = pc.sort_indices(both, sort_keys=[("ended_at", "ascending"), ("play_id", "ascending")])
     return both.take(order).combine_chunks()
+
+
+def plain(rows: pa.Table) -> pa.Table:
+    """Texts as they are instead of as dictionaries, which not everything here can work with."""
+    types = [field.type.value_type if pa.types.is_dictionary(field.type) else field.type for field in rows.schema]
+    return rows.cast(pa.schema(list(zip(rows.column_names, types, strict=True))))
 
 
 @dataclass(slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,61 +13,110 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.listening.exports import ACCOUNT, EXTENDED
-from chalicelib.listening.listens import flags, joined, normalised, normalised_codes, numbers
+from chalicelib.listening.listens import Bools, Ints, flags, joined, normalised, normalised_codes, numbers
 from chalicelib.parquet import arrow_schema
 from chalicelib.tables import PLAYS
+
+Words = np.ndarray[Any, np.dtype[np.uint64]]
 
 OBSERVED = arrow_schema(PLAYS)
 ITEM_URI = r"^spotify:[a-z]+:[0-9A-Za-z]{22}$"
 ID_LENGTH = 22
 MINUTE = 60_000  # ms
+ID_DIGITS = 32
+LENGTH_BITS = 30  # of a length in ms; the second stands above them (exports.LONGEST_PLAY, LAST_MOMENT)
+SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd, so that different moments stay different
+MOST_DIGESTS = 50_000  # digests that are remembered, about 10 MB
 
 
-def observe(
-    rows: pa.Table, variants: Sequence[str], families: Sequence[str], user_id: str, moment: datetime
-) -> pa.Table:
-    """The rows of one month of an export (``staging.STAGED``) as ``plays_history`` has them, and their ``file``.
+class Observer:
+    """Makes the observations of one export. ``variants`` and ``families`` are its files', by number; ``moment`` is
+    when it was made, as far as known."""
 
-    ``variants`` and ``families`` are the files', by number; ``moment`` is when the export was made, as far as known.
-    Of equal rows only the first is answered by its play_id; the others have the same one.
-    """
-    file = np.asarray(rows["file"].to_numpy(), np.int64)
-    account = np.asarray([variant == ACCOUNT for variant in variants], np.bool_)[file]
-    family_codes, _ = pd.factorize(np.asarray(families, object))
-    uri = rows["uri"].combine_chunks()
+    def __init__(self, variants: Sequence[str], families: Sequence[str], user_id: str, moment: datetime) -> None:
+        self._account = np.asarray([variant == ACCOUNT for variant in variants], np.bool_)
+        self._family = np.asarray(pd.factorize(np.asarray(families, object))[0], np.int64)
+        self._user_id = user_id
+        self._moment = np.datetime64(moment, "ms")
+        self._digests = Digests(user_id)
+
+    def observe(self, rows: pa.Table) -> pa.Table:
+        """Rows of one month (``staging.STAGED``) as ``plays_history`` has them, and their ``file``.
+
+        Of equal rows only the first is answered by its play_id; the others have the same one.
+        """
+        file = rows["file"].to_numpy()
+        account = self._account[file]
+        values = {
+            "play_id": identities(rows, account, self._family[file], self._digests),
+            "user_id": constant(self._user_id, rows.num_rows),
+            "item_id": item_ids(rows["uri"].combine_chunks()),
+            "origin": pc.if_else(pa.array(account), ACCOUNT, EXTENDED),
+            "context_uri": pa.nulls(rows.num_rows, pa.string()),
+            "observed_at": pa.array(np.full(rows.num_rows, self._moment), pa.timestamp("ms")),
+        }
+        columns = [values[field.name] if field.name in values else rows[field.name] for field in OBSERVED]
+        return pa.table(columns, schema=OBSERVED).append_column("file", rows["file"])
+
+
+def item_ids(uri: pa.Array) -> pa.Array:
+    """The id in the URI of a track, an episode or a chapter; null for local files and the like."""
     is_item = pc.fill_null(pc.match_substring_regex(uri, ITEM_URI), False)
-    item_id = pc.if_else(is_item, pc.utf8_slice_codeunits(uri, -ID_LENGTH), pa.scalar(None, pa.string()))
-    values = {
-        "play_id": pa.array(identities(rows, account, np.asarray(family_codes, np.int64)[file], user_id), pa.string()),
-        "user_id": constant(user_id, rows.num_rows),
-        "item_id": item_id,
-        "origin": pc.if_else(pa.array(account), ACCOUNT, EXTENDED),
-        "context_uri": pa.nulls(rows.num_rows, pa.string()),
-        "observed_at": pa.array(np.full(rows.num_rows, np.datetime64(moment, "ms")), pa.timestamp("ms")),
-    }
-    columns = [values[field.name] if field.name in values else rows[field.name] for field in OBSERVED]
-    return pa.table(columns, schema=OBSERVED).append_column("file", rows["file"])
+    return pc.if_else(is_item, pc.utf8_slice_codeunits(uri, -ID_LENGTH), pa.scalar(None, pa.string()))
 
 
-def identities(rows: pa.Table, account: np.ndarray, family: np.ndarray, user_id: str) -> list[str]:
-    """The play_id of each row."""
-    seconds = numbers(rows["ended_at"], 0) // 1000
-    uri = rows["uri"].to_pylist()
-    played = numbers(rows["ms_played"], 0).tolist()
-    named = account | ~flags(rows["uri"].combine_chunks().is_valid())
-    parent, title = names_of(rows) if named.any() else ([], [])
-    copy = copies(rows, family) if account.any() else np.zeros(rows.num_rows, np.int64)
-    found = []
-    for at, (second, by_name) in enumerate(zip(seconds.tolist(), named.tolist(), strict=True)):
-        if not by_name:
-            told = f"extended\x1f{user_id}\x1f{second}\x1f{uri[at]}\x1f{played[at]}"
-        elif account[at]:
-            name = title[at] or f"\x1e{parent[at]}"
-            told = f"account\x1f{user_id}\x1f{second // 60}\x1f{name}\x1f{played[at]}\x1f{copy[at]}"
-        else:
-            told = f"named\x1f{user_id}\x1f{second}\x1f{parent[at]}\x1f{title[at]}\x1f{played[at]}"
-        found.append(blake2b(told.encode(), digest_size=16).hexdigest())
-    return found
+def identities(rows: pa.Table, account: Bools, family: Ints, digests: Digests) -> pa.Array:
+    """The play_id of each row: 32 hexadecimal digits that tell what identifies it.
+
+    The digest of what it is a play of, to whose halves the second and the length are added: two plays of one item
+    that differ in either differ in both halves, and of two items they are as far apart as their digests.
+    """
+    when = numbers(rows["ended_at"], 0) // 1000
+    told = said_to_be(rows, account, family)
+    if account.any():
+        when = np.where(account, when // 60, when)
+    encoded = told.dictionary_encode()
+    place = ((when << LENGTH_BITS) | numbers(rows["ms_played"], 0)).astype(np.uint64)
+    words = digests.words(encoded.dictionary.to_pylist())[encoded.indices.to_numpy()]
+    words[:, 0] += place
+    words[:, 1] += place * SPREAD
+    digits = words.astype(">u8").tobytes().hex().encode()
+    ends = np.arange(0, len(digits) + 1, ID_DIGITS, dtype=np.int32)
+    return pa.StringArray.from_buffers(rows.num_rows, pa.py_buffer(ends), pa.py_buffer(digits))
+
+
+class Digests(dict[str, bytes]):
+    """Digests of what a listener plays, 16 bytes each; the same are needed again and again."""
+
+    def __init__(self, user_id: str) -> None:
+        self._user_id = user_id
+
+    def __missing__(self, text: str) -> bytes:
+        if len(self) >= MOST_DIGESTS:
+            self.clear()
+        digest = self[text] = blake2b(f"{self._user_id}\x1f{text}".encode(), digest_size=16).digest()
+        return digest
+
+    def words(self, texts: Iterable[str]) -> Words:
+        """Those of some texts, each as two numbers of 64 bits."""
+        return np.frombuffer(b"".join(map(self.__getitem__, texts)), ">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def said_to_be(rows: pa.Table, account: Bools, family: Ints) -> pa.Array:
+    """What each row is a play of: a URI, else names, in account data also which of several equal rows it is."""
+    uri = rows["uri"].combine_chunks()
+    by_uri = pc.binary_join_element_wise("extended", uri, "\x1f")
+    named = account | ~flags(uri.is_valid())
+    if not named.any():
+        return by_uri
+    parent, title = (pa.array(names, pa.string()) for names in names_of(rows))
+    by_name = pc.binary_join_element_wise("named", parent, title, "\x1f")
+    if account.any():
+        copy = pa.array(copies(rows, family)).cast(pa.string())
+        name = pc.if_else(pc.equal(title, ""), pc.binary_join_element_wise("", parent, "\x1e"), title)
+        by_copy = pc.binary_join_element_wise("account", name, copy, "\x1f")
+        by_name = pc.if_else(pa.array(account), by_copy, by_name)
+    return pc.if_else(pa.array(named), by_name, by_uri)
 
 
 def names_of(rows: pa.Table) -> tuple[list[str], list[str]]:
@@ -85,7 +135,7 @@ def normalised_texts(column: pa.Array) -> list[str]:
     return [texts[index] for index in pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_pylist()]
 
 
-def copies(rows: pa.Table, family: np.ndarray) -> np.ndarray:
+def copies(rows: pa.Table, family: Ints) -> Ints:
     """Which of equal rows of one family each is, from 0: in account data equal rows are different listens."""
     title, parent = normalised_codes(rows["item_name"]), normalised_codes(parents(rows))
     minute, length = numbers(rows["ended_at"], 0) // MINUTE, numbers(rows["ms_played"], 0)

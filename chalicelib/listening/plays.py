@@ -28,6 +28,9 @@ alone (see listens.py). ``resolve`` works out whole months and writes each as a 
 after the highest, created only if nobody else has, so that of several processes at work the last has seen every
 observation. A month whose listens have not changed is left as it is. Superseded files go after ``GRACE``, when no
 query can still be reading them.
+
+Listens of different listeners never touch. An import works out its own listener's and takes the others' over from the
+resolution before; whoever brings observations of theirs works them out in turn.
 """
 
 from __future__ import annotations
@@ -57,10 +60,11 @@ if TYPE_CHECKING:
     from chalicelib.listening.listens import Decided
 
 GRACE = timedelta(hours=1)  # a superseded resolution stays that long; queries take at most half an hour
-BATCH_ROWS = 30_000  # observations worked out together, about 50 MB
+BATCH_ROWS = 40_000  # observations worked out together, about 40 MB
 MOST_TRIES = 20  # times a month is worked out again because somebody else was faster
-WRITERS = 4  # files written at once: a write waits for the disk or the network
+WRITERS = 2  # files written at once
 MOST_WANTED = 50_000  # tracks
+MOST_COUNTS = 200_000  # counts of tracks that are held before they are summed up
 WANTED_TRACKS = STATE + "wanted-tracks.json"
 COLUMNS = [column.name for column in PLAYS.columns]
 
@@ -69,14 +73,18 @@ Progress = Callable[[int, int], None]  # months done, months in all
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some months worked out together; ``highest`` is each month's resolution before, 0 for none."""
+    """Some months worked out together, for one listener or all (None).
+
+    ``highest`` is each month's resolution before, 0 for none.
+    """
 
     months: tuple[str, ...]
     highest: dict[str, int]
     decided: Decided
+    user: str | None = None
 
     def listens_of(self, month: str) -> pa.Table:
-        return in_month(self.decided.listens, month)
+        return in_month(self.decided.listens, month).cast(LISTENS)
 
 
 def resolve(
@@ -84,13 +92,15 @@ def resolve(
     generation: str | None = None,
     months: Iterable[str] | None = None,
     *,
+    user: str | None = None,
     seen: Callable[[Batch], None] | None = None,
     progress: Progress | None = None,
     clock: Clock = now,
 ) -> list[str]:
     """Work out the listens of ``months`` (``YYYY-MM``; all by default) and of the months beside them.
 
-    ``seen`` is called with each batch as it was worked out. Answers the keys written: none where nothing has changed.
+    ``user``: only that listener's; the others' stay as they are. ``seen`` is called with each batch as it was worked
+    out. Answers the keys written: none where nothing has changed.
     Raises StorageUnavailable when others keep writing the same month.
     """
     generation = generation or lake.generation()
@@ -100,16 +110,19 @@ def resolve(
     done = 0
     moment = clock()
     with ThreadPoolExecutor(WRITERS) as writers:
-        for batch in batches(lake, generation, wanted):
+        writing: Iterable[list[str]] = ()
+        for batch in batches(lake, generation, wanted, user):
             if seen:
                 seen(batch)
-            write = partial(write_month, lake, generation, batch, moment)
-            for keys in writers.map(write, batch.months):
+            for keys in writing:  # of the batch before, while this one was worked out
                 written += keys
-            pa.default_memory_pool().release_unused()
+            writing = writers.map(partial(write_month, lake, generation, batch, moment), batch.months)
             done += len(batch.months)
             if progress:
                 progress(done, len(wanted))
+        for keys in writing:
+            written += keys
+    pa.default_memory_pool().release_unused()
     return written
 
 
@@ -126,7 +139,7 @@ def resolve_keys(lake: Lake, keys: Iterable[str], *, clock: Clock = now) -> list
 # --- working out -------------------------------------------------------------------------------------------------
 
 
-def batches(lake: Lake, generation: str, months: Sequence[str]) -> Iterator[Batch]:
+def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None = None) -> Iterator[Batch]:
     """``months`` (ascending) worked out, as many together as memory allows, each with the months beside it."""
     from chalicelib.listening.listens import decide  # needs pandas, which only those who get here have to carry
 
@@ -141,42 +154,80 @@ def batches(lake: Lake, generation: str, months: Sequence[str]) -> Iterator[Batc
             highest[month] = highest_resolution(lake, generation, month)
             for near in (before(month), month, after(month)):
                 if near not in loaded:
-                    loaded[near] = observations(lake, generation, near)
+                    loaded[near] = of_user(observations(lake, generation, near, user=user), user)
                     rows += loaded[near].num_rows
             batch.append(month)
             at += 1
         needed = with_neighbours(batch)
         together = pa.concat_tables([loaded[month] for month in sorted(needed)])
-        yield Batch(tuple(batch), highest, decide(together))
+        yield Batch(tuple(batch), highest, decide(together), user)
         last = batch[-1]
         loaded = {month: loaded[month] for month in (last, after(last))}
 
 
-def observations(lake: Lake, generation: str, month: str, columns: Sequence[str] = ()) -> pa.Table:
-    """Every row of ``plays_history`` of one month, however many files hold it; all columns or those named."""
+def observations(
+    lake: Lake, generation: str, month: str, columns: Sequence[str] = (), user: str | None = None
+) -> pa.Table:
+    """Every row of ``plays_history`` of one month, however many files hold it; all columns or those named.
+
+    With ``user`` the files that hold nothing of that listener are left out. Texts are dictionaries (see coded).
+    """
     prefix = partition_prefix(generation, PLAYS.history, month)
     schema = pa.schema([OBSERVED.field(name) for name in columns]) if columns else OBSERVED
     for _ in range(MOST_TRIES):
         try:
             keys = [info.key for info in lake.store.list(prefix) if info.key.endswith(".parquet")]
-            return pa.concat_tables([schema.empty_table(), *(read_parquet(lake, key, schema) for key in keys)])
+            return pa.concat_tables([schema.empty_table(), *(read_parquet(lake, key, schema, user) for key in keys)])
         except NotFound:  # merged into another file meanwhile
             continue
     raise StorageUnavailable(f"the files of {prefix} keep changing: try again", prefix=prefix)
 
 
-OBSERVED = arrow_schema(PLAYS)
+def coded(schema: pa.Schema) -> pa.Schema:
+    """Texts as dictionaries: a quarter of the time and memory, but for ids, of which no two are the same."""
+    return pa.schema(
+        [
+            pa.field(field.name, CODED) if field.type == pa.string() and field.name != "play_id" else field
+            for field in schema
+        ]
+    )
 
 
-def read_parquet(lake: Lake, key: str, schema: pa.Schema = OBSERVED) -> pa.Table:
-    """The columns of ``schema``; those that an old file lacks are null."""
-    file = pq.ParquetFile(BytesIO(lake.store.read(key)))
-    table = file.read([name for name in schema.names if name in file.schema_arrow.names], use_threads=False)
+CODED = pa.dictionary(pa.int32(), pa.string())
+OBSERVED = coded(arrow_schema(PLAYS))
+RESOLVED = coded(arrow_schema(PLAYS_RESOLVED))
+LISTENS = pa.schema([OBSERVED.field(name) for name in COLUMNS])
+
+
+def read_parquet(lake: Lake, key: str, schema: pa.Schema = OBSERVED, user: str | None = None) -> pa.Table:
+    """The columns of ``schema``; those that an old file lacks are null. No row of a file without ``user``."""
+    texts = [field.name for field in schema if field.type == CODED]
+    file = pq.ParquetFile(BytesIO(lake.store.read(key)), read_dictionary=texts)
+    if user is not None and not may_hold(file.metadata, user):
+        return schema.empty_table()
+    there = set(file.schema_arrow.names)
+    table = file.read([name for name in schema.names if name in there], use_threads=False)
+    if table.schema.equals(schema):
+        return table
     columns = [
-        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        table[field.name].cast(field.type) if field.name in there else pa.nulls(table.num_rows, field.type)
         for field in schema
     ]
     return pa.table(columns, schema=schema)
+
+
+def may_hold(metadata: pq.FileMetaData, user: str) -> bool:
+    """Whether a file can have rows of a listener, as its statistics tell."""
+    at = metadata.schema.names.index("user_id")
+    for number in range(metadata.num_row_groups):
+        told = metadata.row_group(number).column(at).statistics
+        if told is None or not told.has_min_max or told.min <= user <= told.max:
+            return True
+    return False
+
+
+def of_user(rows: pa.Table, user: str | None) -> pa.Table:
+    return rows if user is None or rows.num_rows == 0 else rows.filter(pc.equal(rows["user_id"], user))
 
 
 # --- writing -----------------------------------------------------------------------------------------------------
@@ -188,27 +239,43 @@ def write_month(lake: Lake, generation: str, batch: Batch, moment: datetime, mon
     for _ in range(MOST_TRIES):
         number = batch.highest[month]
         listens = batch.listens_of(month)
-        if listens.equals(resolved(lake, generation, month, number)):
+        there = resolved(lake, generation, month, number)
+        if same(listens, of_user(there, batch.user)):
             return []
         key = resolution_key(generation, month, number + 1)
-        data = parquet_of_sorted(PLAYS_RESOLVED, with_resolution(listens, number + 1))
+        whole = with_resolution(beside_others(listens, there, batch.user), number + 1)
         try:
-            lake.store.replace(key, data, if_match=None)
+            lake.store.replace(key, parquet_of_sorted(PLAYS_RESOLVED, whole), if_match=None)
             return [key]
         except WriteConflict:
-            batch = next(batches(lake, generation, [month]))
+            batch = next(batches(lake, generation, [month], batch.user))
     raise StorageUnavailable(f"the plays of {month} keep changing: try again", month=month)
+
+
+def beside_others(listens: pa.Table, there: pa.Table, user: str | None) -> pa.Table:
+    """A listener's listens of a month, and those of the others as they were."""
+    others = there.slice(0, 0) if user is None else there.filter(pc.not_equal(there["user_id"], user))
+    return in_order(pa.concat_tables([listens, others])) if others.num_rows else listens
 
 
 def resolved(lake: Lake, generation: str, month: str, number: int) -> pa.Table:
     """The listens of a month as resolution ``number`` has them; none for 0."""
     if number == 0:
-        return OBSERVED.empty_table().select(COLUMNS)
+        return LISTENS.empty_table()
     rows = read_parquet(lake, resolution_key(generation, month, number), RESOLVED)
-    return in_order(rows.filter(pc.not_equal(rows["play_id"], "")).select(COLUMNS))
+    return rows.filter(pc.not_equal(rows["play_id"], "")).select(COLUMNS)
 
 
-RESOLVED = arrow_schema(PLAYS_RESOLVED)
+def same(listens: pa.Table, others: pa.Table) -> bool:
+    return bool(listens.num_rows == others.num_rows and plain(listens).equals(plain(others)))
+
+
+def plain(listens: pa.Table) -> pa.Table:
+    """Texts as they are: dictionaries of the same texts may differ."""
+    return listens.cast(PLAIN)
+
+
+PLAIN = pa.schema([arrow_schema(PLAYS).field(name) for name in COLUMNS])
 
 
 def with_resolution(listens: pa.Table, number: int) -> pa.Table:
@@ -216,13 +283,16 @@ def with_resolution(listens: pa.Table, number: int) -> pa.Table:
     if listens.num_rows == 0:
         nothing = [pa.array([""]) if field.name == "play_id" else pa.nulls(1, field.type) for field in listens.schema]
         listens = pa.table(nothing, schema=listens.schema)
-    return listens.append_column("resolution", pa.array([number] * listens.num_rows, pa.int64())).select(RESOLVED.names)
+    number_of_each = pa.array([number] * listens.num_rows, pa.int64())
+    return listens.append_column("resolution", number_of_each).select(RESOLVED.names)
 
 
 def in_month(listens: pa.Table, month: str) -> pa.Table:
+    """Those of a month, in the order in which they were."""
     ended = listens["ended_at"]
-    inside = pc.and_(pc.greater_equal(ended, first_moment(month)), pc.less(ended, first_moment(after(month))))
-    return in_order(listens.filter(inside))
+    return listens.filter(
+        pc.and_(pc.greater_equal(ended, first_moment(month)), pc.less(ended, first_moment(after(month))))
+    )
 
 
 def in_order(listens: pa.Table) -> pa.Table:
@@ -271,14 +341,15 @@ def files_in_force(lake: Lake, generation: str) -> list[str]:
 def write_wanted(lake: Lake, generation: str | None = None) -> int:
     """Write ``state/wanted-tracks.json``: tracks played whose details are not known, most-played first."""
     generation = generation or lake.generation()
-    plays = NO_COUNTS
+    counts: list[pa.Table] = []
+    held = 0
     for key in files_in_force(lake, generation):
-        columns = pq.ParquetFile(BytesIO(lake.store.read(key))).read(["item_id", "item_type"], use_threads=False)
-        tracks = columns.filter(pc.equal(columns["item_type"], "track"))["item_id"].drop_null()
-        counts = pc.value_counts(tracks)
-        month = pa.table([counts.field(0), counts.field(1)], schema=NO_COUNTS.schema)
-        together = pa.concat_tables([plays, month]).group_by("track", use_threads=False).aggregate([("plays", "sum")])
-        plays = together.rename_columns(NO_COUNTS.column_names)
+        counts.append(plays_of_tracks(lake, key))
+        held += counts[-1].num_rows
+        if held > MOST_COUNTS:
+            counts = [summed(counts)]
+            held = 0
+    plays = summed(counts)
     plays = plays.filter(pc.invert(pc.is_in(plays["track"], value_set=detailed_tracks(lake, generation))))
     plays = plays.sort_by([("plays", "descending"), ("track", "ascending")]).slice(0, MOST_WANTED)
     wanted = list(zip(plays["track"].to_pylist(), plays["plays"].to_pylist(), strict=True))
@@ -286,7 +357,21 @@ def write_wanted(lake: Lake, generation: str | None = None) -> int:
     return len(wanted)
 
 
-NO_COUNTS = pa.schema([("track", pa.string()), ("plays", pa.int64())]).empty_table()
+COUNTS = pa.schema([("track", pa.string()), ("plays", pa.int64())])
+
+
+def plays_of_tracks(lake: Lake, key: str) -> pa.Table:
+    """How often each track was played, as one file of listens tells."""
+    file = pq.ParquetFile(BytesIO(lake.store.read(key)), read_dictionary=["item_id", "item_type"])
+    rows = file.read(["item_id", "item_type"], use_threads=False)
+    tracks = rows["item_id"].filter(pc.equal(rows["item_type"], "track")).drop_null()
+    counts = pc.value_counts(tracks)
+    return pa.table([counts.field(0).cast(pa.string()), counts.field(1)], schema=COUNTS)
+
+
+def summed(counts: Sequence[pa.Table]) -> pa.Table:
+    together = pa.concat_tables([COUNTS.empty_table(), *counts])
+    return together.group_by("track", use_threads=False).aggregate([("plays", "sum")]).rename_columns(COUNTS.names)
 
 
 def detailed_tracks(lake: Lake, generation: str) -> pa.Array:

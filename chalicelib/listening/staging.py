@@ -10,18 +10,22 @@ import hashlib
 import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.errors import ImportRefused
 from chalicelib.listening.exportfiles import ExportFile, damage_is_refused
 from chalicelib.listening.exports import ROWS, SHOWN_REJECTS, NotAnExport, Reject, read_export
+from chalicelib.listening.historyzip import HistoryZip
 from chalicelib.listening.json_array import NotAnArray
 from chalicelib.parquet import by_month
 
@@ -106,8 +110,17 @@ class Staged:
     newest: datetime | None
 
 
-def stage(files: Iterable[ExportFile], export: str, folder: Path, progress: Progress | None = None) -> Staged:
-    """Read every row of an export to disk below ``folder``. Raises ImportRefused naming the file at fault."""
+def stage(
+    files: Iterable[ExportFile],
+    export: str,
+    folder: Path,
+    progress: Progress | None = None,
+    packed: HistoryZip | None = None,
+) -> Staged:
+    """Read every row of an export to disk below ``folder``. Raises ImportRefused naming the file at fault.
+
+    The files' bytes are put into ``packed`` on the way, so that they are read once.
+    """
     listed = list(files)
     if not listed:
         raise ImportRefused(
@@ -120,31 +133,40 @@ def stage(files: Iterable[ExportFile], export: str, folder: Path, progress: Prog
     staged: list[StagedFile] = []
     newest: datetime | None = None
     done = 0
-    for number, file in enumerate(listed):
-        noted = StagedFile(file.name, family_of(file.name))
-        for rows, position in rows_of(file, export, noted):
-            if rows.num_rows:
-                newest = max(filter(None, (newest, pc.max(rows["ended_at"]).as_py())))
-                numbered = rows.append_column("file", pa.array([number] * rows.num_rows, pa.int32()))
-                for month, part in by_month(numbered, "ended_at"):
-                    spool.add(month, part)
-            if progress:
-                progress(done + position, total, file.name)
-        done += file.size
-        same = [other for other in staged if other.digest == noted.digest]
-        if same:  # the same file twice: its rows are not more listens
-            noted.family = f"{noted.family} again {len(same)}"
-        staged.append(noted)
+    with ThreadPoolExecutor(1) as aside:
+        for number, file in enumerate(listed):
+            noted = StagedFile(file.name, family_of(file.name))
+            for rows, position in rows_of(file, export, noted, packed, aside):
+                if rows.num_rows:
+                    newest = max(filter(None, (newest, pc.max(rows["ended_at"]).as_py())))
+                    numbered = rows.append_column("file", pa.array(np.full(rows.num_rows, number, np.int32)))
+                    for month, part in by_month(numbered, "ended_at"):
+                        spool.add(month, part)
+                if progress:
+                    progress(done + position, total, file.name)
+            done += file.size
+            same = [other for other in staged if other.digest == noted.digest]
+            if same:  # the same file twice: its rows are not more listens
+                noted.family = f"{noted.family} again {len(same)}"
+            staged.append(noted)
     spool.finish()
     whole = hashlib.blake2b("".join(sorted(file.digest for file in staged)).encode(), digest_size=16)
     return Staged(staged, spool, whole.hexdigest(), newest)
 
 
-def rows_of(file: ExportFile, export: str, noted: StagedFile) -> Iterator[tuple[pa.Table, int]]:
+def rows_of(
+    file: ExportFile, export: str, noted: StagedFile, packed: HistoryZip | None, aside: ThreadPoolExecutor
+) -> Iterator[tuple[pa.Table, int]]:
     """The rows of one file, and how many of its bytes have been read; fills in ``noted``."""
     name = file.name if file.name == export else f"{export}: {file.name}"
-    with damage_is_refused(name), file.open() as opened:
-        stream = DigestingStream(opened)
+    with (
+        damage_is_refused(name),
+        file.open() as opened,
+        packed.member(file.name) if packed else nullcontext() as member,
+    ):
+        digest = hashlib.blake2b(digest_size=16)
+        takers = [digest.update, member.write] if member else [digest.update]
+        stream = SharedStream(opened, takers, aside)
         try:
             for piece in read_export(cast(BinaryIO, stream)):
                 noted.variant = piece.variant
@@ -154,25 +176,40 @@ def rows_of(file: ExportFile, export: str, noted: StagedFile) -> Iterator[tuple[
                 yield piece.rows, stream.position
         except (NotAnArray, NotAnExport) as error:
             raise ImportRefused(f"{name}: {error}", file=export, member=file.name) from error
-        noted.digest = stream.digest.hexdigest()
+        finally:
+            stream.settle()
+        noted.digest = digest.hexdigest()
     if noted.read and noted.rejected == noted.read:
         reason = noted.reasons.most_common(1)[0][0]
         raise ImportRefused(f"{name}: none of its {noted.read} rows is a listen: {reason}", file=export)
 
 
-class DigestingStream(io.RawIOBase):
-    """Reads through, noting how much, and the digest of it all."""
+class SharedStream(io.RawIOBase):
+    """Reads through, and hands each block to others in a thread beside the reader, one block at a time."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, takers: Sequence[Callable[[bytes], Any]], aside: ThreadPoolExecutor) -> None:
         self._stream = stream
+        self._takers = takers
+        self._aside = aside
+        self._handing: Future[None] | None = None
         self.position = 0
-        self.digest = hashlib.blake2b(digest_size=16)
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
+        self.settle()
         self.position += len(data)
-        self.digest.update(data)
+        self._handing = self._aside.submit(self._hand_out, data)
         return data
+
+    def settle(self) -> None:
+        """Wait until what has been read has been taken; raises what went wrong there."""
+        handing, self._handing = self._handing, None
+        if handing:
+            handing.result()
+
+    def _hand_out(self, data: bytes) -> None:
+        for take in self._takers:
+            take(data)
 
 
 def family_of(name: str) -> str:
