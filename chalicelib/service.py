@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,11 +73,12 @@ class Service:
         return self._once("worker", lambda: open_worker(self.settings, self.lake))
 
     def warm_up(self) -> None:
-        """Make what the dashboard's first page waits for, before anybody opens it."""
+        """Make and load what the dashboard's first page needs, before anybody opens it."""
         from chalicelib.engine import Warming
         from chalicelib.reporting import reports
 
         _ = self.api
+        import_module("chalicelib.rest.rendering")
         reports(self.lake)
         engine = self.engine()
         if isinstance(engine, Warming):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ from chalicelib import reporting
 from chalicelib.engine import Engine
 from chalicelib.rest.messages import Reply, Request
 from chalicelib.service import Service
+from tests.server import environment
 
 
 def environ(folder: Path) -> dict[str, str]:
@@ -115,3 +118,28 @@ ASKED = [
     ("GET", "/reports/{name}"),
     ("GET", "/reports/{name}"),
 ]
+
+
+FIRST_PAGE = """
+import sys
+from chalicelib.rest.messages import Request
+from chalicelib.service import Service
+from tests.server import environment
+service = Service()
+service.warm_up()
+loaded = set(sys.modules)
+for route, path in (("/", {}), ("/static/{name}", {"name": "app.js"}), ("/health", {}), ("/reports", {}),
+                    ("/reports/{name}", {"name": "dashboard_totals"})):
+    reply = service.api.handle(Request("GET", route, path, scope="read", token_id="me"))
+    assert reply.status == 200, reply
+print(*sorted(name for name in set(sys.modules) - loaded if name.startswith("chalicelib")))
+service.close()
+"""
+
+
+def test_once_warm_the_first_page_needs_no_module_that_may_have_been_replaced_meanwhile(tmp_path: Path) -> None:
+    """A server that goes on while its own files are updated must not mix the old with the new."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_PAGE], env=environment(tmp_path, {}), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
