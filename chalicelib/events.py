@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import watching
 from chalicelib.clock import now, rfc3339
 from chalicelib.errors import ImportRefused, InvalidRequest, LakeError, NotFound, RawObjectInvalid, RunInProgress
-from chalicelib.runs import FAILED, load_run, new_run_id, save_run, start_record
+from chalicelib.runs import FAILED, RUNNING, load_run, new_run_id, save_run, start_record
 from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,26 +48,29 @@ def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] |
         log.warning("no run: %s", error.message)
         return {"run_id": None, "state": "refused", "reason": error.message}
     except LakeError as error:
-        note_never_begun(service.lake, run_id, trigger, error)
+        note_failure(service.lake, run_id, trigger, error)
         raise
     watching.run_ended(service.settings, record)
     return {"run_id": record.run_id, "state": record.state}
 
 
-def note_never_begun(lake: Lake, run_id: str, trigger: str, error: LakeError) -> None:
-    """The record of a run that failed before it could write its own (no secret, no lock). Where the lake cannot be
-    written either, the event's dead letter is all that tells."""
+def note_failure(lake: Lake, run_id: str, trigger: str, error: LakeError) -> None:
+    """The record of a run that failed before it could say so in its own (no secret, no lock, no state). Where the lake
+    cannot be written either, the event's dead letter is all that tells."""
     try:
-        load_run(lake, run_id)
+        record = load_run(lake, run_id)
     except NotFound:
         record = start_record(run_id, trigger, now())
-        record.state, record.ended_at, record.error = FAILED, rfc3339(now()), error.as_json()["error"]
-        try:
-            save_run(lake, record)
-        except LakeError as second:
-            log.error("the record of run %s cannot be written: %s", run_id, second.message)
     except LakeError as second:
         log.error("the record of run %s cannot be read: %s", run_id, second.message)
+        return
+    if record.state != RUNNING:
+        return
+    record.state, record.ended_at, record.error = FAILED, rfc3339(now()), error.as_json()["error"]
+    try:
+        save_run(lake, record)
+    except LakeError as second:
+        log.error("the record of run %s cannot be written: %s", run_id, second.message)
 
 
 def transform(service: Service, event_key: str, generation: str | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``python -m deploy check|up|down|template --stage dev``: exit status 0, or 1 and one clear line."""
+"""``python -m deploy check|up|down|prepare|finish|template --stage dev``: exit status 0, or 1 and one clear line."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
     making.add_argument("--force", action="store_true", help="deploy even what has not changed")
     commands.add_parser("check", parents=[making], help="check everything and say what would be made")
     commands.add_parser("up", parents=[making], help="deploy")
+    commands.add_parser("prepare", parents=[making], help="make what `chalice deploy` in this folder needs")
+    commands.add_parser("finish", parents=[making], help="after `chalice deploy`: make what Chalice does not")
     down = commands.add_parser("down", parents=[shared], help="remove a stage, but for its data")
     down.add_argument("--data", action="store_true", help="remove the data too: bucket and secrets")
     template = commands.add_parser("template", parents=[shared], help="print the two CloudFormation templates")
@@ -85,6 +87,10 @@ def run(asked: argparse.Namespace) -> None:
         deployment.check()
     elif asked.command == "up":
         deployment.up()
+    elif asked.command == "prepare":
+        deployment.prepare()
+    elif asked.command == "finish":
+        deployment.finish()
     else:
         deployment.down(data=asked.data)
 

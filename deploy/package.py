@@ -9,6 +9,7 @@ the stage's. ``chalice --project-dir build/dev deploy --stage dev`` works there 
 from __future__ import annotations
 
 import ast
+import copy
 import hashlib
 import importlib.util
 import json
@@ -25,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployFailed
-from deploy.functions import FUNCTIONS, Function
+from deploy.functions import BY_HANDLER, FUNCTIONS, Function
 from deploy.layers import BUILD, CACHE, DATE, PROJECT, Layer, compile_folder, install, requirement_lines, trim
-from deploy.names import Names
+from deploy.names import API_HANDLER, Names
 from deploy.policies import policies
 
 MB = 10**6
@@ -36,6 +37,7 @@ MOST_LAYERS_ZIPPED = 52 * MB
 MOST_UNZIPPED = 200 * MB  # ours, of a function with its layers
 LAMBDA_ZIPPED = 50 * 2**20  # Lambda quotas, direct upload
 LAMBDA_UNZIPPED = 262_144_000  # Lambda quotas, function and layers
+PREPARED = "made-by-python-m-deploy-prepare"  # below .chalice: Chalice names the file that it misses, and so the remedy
 EPOCH = 315_619_200  # 1980-01-02 UTC as a file time: the same content is to make the same zip
 
 LAPTOP_ONLY = frozenset(
@@ -165,26 +167,60 @@ def configure(
     reserve: bool = False,
     tracing: bool = False,
 ) -> None:
-    """The stage's ``.chalice``: sizes and times from the project's ``dev`` stage, names and layers from here."""
-    project = json.loads((PROJECT / ".chalice" / "config.json").read_text())
-    stage = project["stages"]["dev"]
+    """The stage's ``.chalice``, with no other stage."""
+    config = project_config()
+    stage = stage_config(config, names, environment, layers, "", reserve=reserve, tracing=tracing)
+    write(folder / ".chalice" / "config.json", {**config, "app_name": names.app, "stages": {names.stage: stage}})
+    for name, document in policies(names, tracing=tracing).items():
+        write(folder / ".chalice" / name, document)
+
+
+def configure_project(
+    names: Names, environment: Mapping[str, str], layers: Mapping[str, str], *, reserve: bool, tracing: bool
+) -> Path:
+    """The stage in the project's own ``.chalice``, for `chalice deploy` there; answers what was changed."""
+    config = project_config()
+    where = f"{PREPARED}/{names.stage}/"
+    stage = stage_config(config, names, environment, layers, where, reserve=reserve, tracing=tracing)
+    config["stages"][names.stage] = stage
+    for name, document in policies(names, tracing=tracing).items():
+        write(PROJECT / ".chalice" / where / name, document)
+    path = PROJECT / ".chalice" / "config.json"
+    path.write_text(json.dumps(config, indent=2) + "\n")
+    return path
+
+
+def project_config() -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((PROJECT / ".chalice" / "config.json").read_text())
+    return config
+
+
+def stage_config(
+    config: dict[str, Any],
+    names: Names,
+    environment: Mapping[str, str],
+    layers: Mapping[str, str],
+    policies_in: str,
+    *,
+    reserve: bool,
+    tracing: bool,
+) -> dict[str, Any]:
+    """Sizes and times are the project's ``dev`` stage's; names, layers and settings are this stage's."""
+    stage: dict[str, Any] = copy.deepcopy(config["stages"]["dev"])
     functions = stage.pop("lambda_functions", {})
     for function in FUNCTIONS:
         own = functions.setdefault(function.handler, {})
-        own["iam_policy_file"] = function.policy
+        own["iam_policy_file"] = policies_in + function.policy
         own["layers"] = [layers[kind] for kind in function.layers]
         if not reserve:
             own.pop("reserved_concurrency", None)
-    stage |= {
+    return stage | {
+        "iam_policy_file": policies_in + BY_HANDLER[API_HANDLER].policy,
         "environment_variables": dict(environment),
         "lambda_functions": functions,
         "xray": tracing,
         "tags": {"app": names.app, "stage": names.stage},
     }
-    config = {key: value for key, value in project.items() if key != "stages"}
-    write(folder / ".chalice" / "config.json", {**config, "app_name": names.app, "stages": {names.stage: stage}})
-    for name, document in policies(names, tracing=tracing).items():
-        write(folder / ".chalice" / name, document)
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:

@@ -73,8 +73,13 @@ def fetch(folder: Path, names: Names, store: BucketStore, session: Any) -> dict[
 
 
 def keep(folder: Path, names: Names, store: BucketStore) -> dict[str, Any]:
-    """Store the record that Chalice wrote."""
-    data = (folder / ".chalice" / "deployed" / f"{names.stage}.json").read_bytes()
+    """Store the record that Chalice wrote. Raises DeployFailed where it has written none."""
+    path = folder / ".chalice" / "deployed" / f"{names.stage}.json"
+    if not path.is_file():
+        raise DeployFailed(
+            f"{path} is not there: nothing is deployed from here yet (chalice deploy --stage {names.stage})"
+        )
+    data = path.read_bytes()
     store.write(RECORD, data, content_type="application/json")
     record: dict[str, Any] = json.loads(data)
     return record

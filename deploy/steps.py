@@ -26,6 +26,7 @@ from deploy import costs, layers, package, record, stacks
 from deploy.checks import Account, check_account, check_python, check_settings
 from deploy.errors import DeployFailed
 from deploy.functions import FUNCTIONS, PANDAS, PYARROW
+from deploy.layers import PROJECT
 from deploy.names import Names
 from deploy.refusals import put_refusals
 from deploy.template import Options, app_template, data_template
@@ -100,6 +101,39 @@ class Deployment:
     def up(self) -> str:
         """Deploy; answers the API's address."""
         self.check()
+        with self._locked():
+            url = self._deploy()
+        self._tell(url)
+        return url
+
+    def prepare(self) -> None:
+        """Make all that `chalice deploy` in the project itself needs, and write the stage into its ``.chalice``."""
+        self.check()
+        names = self.account.names
+        with self._locked():
+            arns = self._make_what_functions_need()
+            with step("the record of what is deployed"):
+                record.fetch(PROJECT, names, self.store, self.session)
+            changed = package.configure_project(
+                names, self._environment(), arns, reserve=self.account.can_reserve, tracing=self.choices.tracing
+            )
+        self.say(f"{changed.relative_to(PROJECT)}: stage {names.stage} written, with this account's names")
+        self.say(f"now: chalice deploy --stage {names.stage}, then: python -m deploy finish --stage {names.stage}")
+
+    def finish(self) -> str:
+        """After `chalice deploy` in the project itself: keep its record, and make what Chalice does not."""
+        names = self.account.names
+        with self._locked():
+            with step("the record of what is deployed"):
+                url = record.api_url(record.keep(PROJECT, names, self.store))
+                self._note_done(digest=None)
+            self._complete(self._publish_layers())
+        self._tell(url)
+        return url
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """The data stack made, and nobody else at it."""
         names = self.account.names
         with step("the data stack"):
             self._stack(names.data_stack, data_template(names, self._options(late=False)))
@@ -107,11 +141,9 @@ class Deployment:
             lock = record.deploying(self.store)
             lock.__enter__()
         try:
-            url = self._deploy()
+            yield
         finally:
             lock.__exit__(None, None, None)
-        self._tell(url)
-        return url
 
     def down(self, *, data: bool = False) -> None:
         """Remove the stage; its data too if told so. Whatever is already gone is passed over."""
@@ -135,28 +167,37 @@ class Deployment:
     # --- what they are made of ------------------------------------------------------------------------------------
 
     def _deploy(self) -> str:
+        arns = self._make_what_functions_need()
+        with step("the package"):
+            built = self._build(arns)
+        with step("chalice deploy"):
+            url = self._chalice_deploy(built)
+        self._complete(arns)
+        return url
+
+    def _make_what_functions_need(self) -> dict[str, str]:
+        """Layers and the app stack; answers the layers' ARNs by kind."""
         names = self.account.names
         with step("the layers"):
             arns = self._publish_layers()
         with step("the stack"):
             self._stack(names.stack, app_template(names, self._options()), upload=self._upload_template)
-        with step("the package"):
-            built = self._build(arns)
-        with step("chalice deploy"):
-            url = self._chalice_deploy(built)
+        return arns
+
+    def _complete(self, arns: dict[str, str]) -> None:
+        """What Chalice does not make, around the functions that it has made."""
         with step("what the API's gateway says itself"):
             self._put_refusals()
         with step("what becomes of failed events"):
             self._dead_letter()
         with step("old layer versions"):
-            layers.remove(names, self.session.client("lambda"), keep=arns.values())
+            layers.remove(self.account.names, self.session.client("lambda"), keep=arns.values())
         with step("the Spotify app's credentials"):
             self._store_credentials()
         with step("the views"):
             self._make_views()
         with step("the partitions"):
             self._register_partitions()
-        return url
 
     @cached_property
     def account(self) -> Account:
@@ -472,7 +513,10 @@ def run_chalice(command: str, folder: Path, names: Names, session: Any) -> str:
         )
     except subprocess.TimeoutExpired:
         raise DeployFailed(f"chalice {command} takes longer than {CHALICE_SECONDS} s") from None
-    if done.returncode or NO_DEPENDENCIES in done.stdout:
+    if NO_DEPENDENCIES in done.stdout:
+        told = done.stdout[done.stdout.index(NO_DEPENDENCIES) :].strip()
+        raise DeployFailed(f"chalice {command} went on without what the functions need. {told[:1500]}")
+    if done.returncode:
         raise DeployFailed(f"chalice {command} failed: {(done.stderr or done.stdout).strip()[-1500:]}")
     return done.stdout
 

@@ -69,6 +69,7 @@ class Faulty:
         self.aws.faults.clear()
         self.aws.functions.held = []
         self.aws.functions.runs.clear()
+        self.aws.functions.given_up.clear()
         clients.forget_clients()
         self.fill({})
         for table in glue_backends[ACCOUNT][REGION].databases[self.stage.names.database].tables.values():

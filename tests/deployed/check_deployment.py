@@ -6,6 +6,8 @@ import base64
 import hashlib
 import io
 import json
+import os
+import shutil
 import time
 import zipfile
 from collections import Counter
@@ -377,6 +379,7 @@ def check_what_is_not_ours_ends_in_quarantine_and_takes_its_rows_back(
     assert filled.aws.functions.failures == [] and receive(filled) == []  # kept, with its reason: nobody tries again
     log = "\n".join(filled.aws.functions.logs[f"/aws/lambda/spotify-lake-dev-{handler}"])
     assert '"Quarantined": 1' in log and f"{key} lies in quarantine" in log
+    filled.lake.store.delete([key])
 
 
 def rows_of_object(filled: Deployed, name: str) -> list[str]:
@@ -572,8 +575,6 @@ def check_deploying_again_changes_nothing(filled: Deployed) -> None:
 
 
 def check_another_machine_does_not_make_a_second_api(filled: Deployed) -> None:
-    import shutil
-
     shutil.rmtree("build/dev/.chalice/deployed")
     filled.again(force=True).up()
     assert len(filled.aws.client("apigateway").get_rest_apis()["items"]) == 1
@@ -592,6 +593,63 @@ def check_a_failure_is_named_and_running_again_mends_it(filled: Deployed) -> Non
     filled.again().up()
     assert len(filled.aws.client("apigateway").get_rest_apis()["items"]) == 1
     assert filled.api()("GET", "/health").status == 200
+
+
+def check_chalice_deploys_from_the_project_itself(filled: Deployed) -> None:
+    from deploy.errors import DeployFailed
+    from deploy.steps import run_chalice
+
+    config = PROJECT / ".chalice" / "config.json"
+    tracked = config.read_text()
+    try:
+        with pytest.raises(DeployFailed, match="made-by-python-m-deploy-prepare"):
+            run_chalice("deploy", PROJECT, filled.names, filled.session)
+        filled.again().prepare()
+        run_chalice("deploy", PROJECT, filled.names, filled.session)
+        filled.again().finish()
+    finally:
+        config.write_text(tracked)
+        for made in ("deployed", "deployments", "made-by-python-m-deploy-prepare"):
+            shutil.rmtree(PROJECT / ".chalice" / made, ignore_errors=True)
+    assert len(filled.aws.client("apigateway").get_rest_apis()["items"]) == 1
+    check_every_function_is_configured_as_declared(filled)
+    check_failed_events_go_to_the_dead_letter_queue(filled)
+    api = filled.api()
+    assert api("GET", "/health").status == 200 and "error" in api("GET", "/runs").json
+    assert api("GET", "/runs", token=filled.token("read")).status == 200
+    filled.again().up()  # and back to the other way
+
+
+def check_a_dependency_that_cannot_be_installed_fails_the_deployment(filled: Deployed, tmp_path: Path) -> None:
+    """Chalice says so, deploys what it has, and ends with status 0."""
+    from deploy.errors import DeployFailed
+    from deploy.steps import NO_DEPENDENCIES, run_chalice
+
+    project = tmp_path / "project"
+    (project / ".chalice").mkdir(parents=True)
+    (project / ".chalice" / "config.json").write_text('{"version": "2.0", "app_name": "tiny", "stages": {"dev": {}}}')
+    (project / "app.py").write_text(
+        "from chalice import Chalice\napp = Chalice(app_name='tiny')\n"
+        "@app.lambda_function()\ndef one(event, context): ...\n"
+    )
+    source = tmp_path / "broken-1.0"
+    source.mkdir()
+    (source / "setup.py").write_text(
+        "import sys\nfrom setuptools import setup\nassert 'bdist_wheel' not in sys.argv\n"
+        "setup(name='broken', version='1.0')\n"
+    )
+    (source / "PKG-INFO").write_text("Metadata-Version: 1.0\nName: broken\nVersion: 1.0\n")
+    shutil.make_archive(str(source), "gztar", tmp_path, source.name)
+    (project / "requirements.txt").write_text("broken==1.0\n")
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_NO_BUILD_ISOLATION": "0"}
+    os.environ.update(offline)
+    try:
+        with pytest.raises(DeployFailed, match=f"{NO_DEPENDENCIES}:\n *broken==1.0"):
+            run_chalice("deploy", project, filled.names, filled.session)
+    finally:
+        run_chalice("delete", project, filled.names, filled.session)  # it has deployed all the same
+        for name in offline:
+            del os.environ[name]
 
 
 def check_two_deployments_at_once_are_kept_apart(filled: Deployed) -> None:

@@ -133,6 +133,7 @@ class Functions:
         self.logs: dict[str, list[str]] = {}
         self.runs: list[tuple[str, bool]] = []
         self.failures: list[str] = []
+        self.given_up: list[str] = []  # a function's name for each event whose last call failed
         self.environment: dict[str, str] = {}  # added to every function's own, to point it at a sandbox
         self.paused = False  # asynchronous events are dropped: a test calls the functions itself
         self.concurrency = 1000  # executions at once of the account; a new account has 10
@@ -236,6 +237,8 @@ class Functions:
             while outcome.failed and attempts > 1:
                 attempts -= 1
                 outcome = self.call(name, event)
+        if outcome.failed:
+            self.given_up.append(name)
         if outcome.failed and target and (role is None or allowed(self.aws, role, Need("sqs:SendMessage", target))):
             told = {
                 "requestContext": {"condition": "RetriesExhausted", "functionArn": name},
