@@ -92,8 +92,7 @@ class BucketStore:
             except S3UploadFailedError as error:  # hides the error that says why
                 raise (error.__context__ or error) from None
         path.unlink()
-        if self.written:
-            self.written(key)
+        self._tell(key)
 
     def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
         condition = {"IfNoneMatch": "*"} if if_match is None else {"IfMatch": if_match}
@@ -103,7 +102,8 @@ class BucketStore:
                 return str(self._put(key, data, Metadata={WRITE_MARK: mark}, **condition)["ETag"])
             except Exception as error:
                 etag = self._settle(key, mark, error, last=attempt == CONFLICT_ATTEMPTS)
-                if etag:
+                if etag:  # ours after all, though the answer was lost
+                    self._tell(key)
                     return etag
             self._sleep(0.1 * attempt)
         raise AssertionError("the last attempt either answers or raises")
@@ -140,9 +140,12 @@ class BucketStore:
 
     def _put(self, key: str, data: bytes, **more: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self._s3().put_object(Bucket=self.bucket, Key=self._full(key), Body=data, **more)
+        self._tell(key)
+        return answer
+
+    def _tell(self, key: str) -> None:
         if self.written:
             self.written(key)
-        return answer
 
     def _settle(self, key: str, mark: str, error: Exception, *, last: bool) -> str | None:
         """What a failed conditional write means: its etag if it was ours after all, None to try again."""
