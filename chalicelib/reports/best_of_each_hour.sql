@@ -20,9 +20,20 @@ WITH counted AS (
         AND (:user = '' OR user_id = :user)
     GROUP BY 1, 2, 3
 ),
-tracks_placed AS (
-    SELECT *, row_number() OVER (PARTITION BY hour ORDER BY plays DESC, artist_name, item_name) AS place
+most AS (
+    SELECT hour, max(plays) AS plays
     FROM counted
+    GROUP BY 1
+),
+tracks_placed AS (
+    SELECT
+        counted.hour,
+        counted.artist_name,
+        counted.item_name,
+        counted.plays,
+        row_number() OVER (PARTITION BY counted.hour ORDER BY counted.artist_name, counted.item_name) AS place
+    FROM counted
+    JOIN most ON most.hour = counted.hour AND most.plays = counted.plays
 ),
 artists_counted AS (
     SELECT hour, artist_name, sum(plays) AS plays

@@ -7,16 +7,28 @@
 -- user = {type = "user"}
 -- unit = {type = "choice", default = "month", values = ["hour", "day", "week", "month", "year"], help = "Length of one row"}
 WITH heard AS (
-    SELECT
-        CAST(at_timezone(with_timezone(plays.ended_at, 'UTC'), :timezone) AS timestamp) AS ended_local,
-        plays.artist_name,
-        plays.item_name,
-        coalesce(plays.ms_played, tracks.duration_ms, 0) AS ms
+    SELECT ended_at, artist_name, item_name, ms_played AS ms
     FROM plays
-    LEFT JOIN tracks ON tracks.track_id = plays.item_id AND plays.ms_played IS NULL
-    WHERE plays.ended_at >= :from
+    WHERE ms_played IS NOT NULL
+        AND ended_at >= :from
+        AND ended_at < :to
+        AND (:user = '' OR user_id = :user)
+    UNION ALL -- plays whose length Spotify did not say: the track's stands for it
+    SELECT plays.ended_at, plays.artist_name, plays.item_name, coalesce(tracks.duration_ms, 0)
+    FROM plays
+    LEFT JOIN tracks ON tracks.track_id = plays.item_id
+    WHERE plays.ms_played IS NULL
+        AND plays.ended_at >= :from
         AND plays.ended_at < :to
         AND (:user = '' OR plays.user_id = :user)
+),
+local AS (
+    SELECT
+        CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp) AS ended_local,
+        artist_name,
+        item_name,
+        ms
+    FROM heard
 ),
 placed AS (
     SELECT
@@ -31,7 +43,7 @@ placed AS (
         item_name,
         count(*) AS plays,
         sum(ms) AS ms
-    FROM heard
+    FROM local
     GROUP BY 1, 2, 3
 )
 SELECT

@@ -9,20 +9,36 @@
 -- limit = {type = "integer", default = 10, least = 1, most = 1000, help = "Rows"}
 WITH heard AS (
     SELECT
+        user_id,
+        ended_at,
+        coalesce(started_at, date_add('millisecond', -ms_played, ended_at)) AS started_at,
+        ms_played AS ms,
+        artist_name
+    FROM plays
+    WHERE ms_played IS NOT NULL
+        AND ended_at >= :from
+        AND ended_at < :to
+        AND (:user = '' OR user_id = :user)
+    UNION ALL -- plays whose length Spotify did not say: the track's stands for it
+    SELECT
         plays.user_id,
         plays.ended_at,
-        coalesce(
-            plays.started_at,
-            date_add('millisecond', -coalesce(plays.ms_played, tracks.duration_ms, 0), plays.ended_at)
-        ) AS started_at
+        coalesce(plays.started_at, date_add('millisecond', -coalesce(tracks.duration_ms, 0), plays.ended_at)),
+        coalesce(tracks.duration_ms, 0),
+        plays.artist_name
     FROM plays
-    LEFT JOIN tracks ON tracks.track_id = plays.item_id AND plays.ms_played IS NULL
-    WHERE plays.ended_at >= :from
+    LEFT JOIN tracks ON tracks.track_id = plays.item_id
+    WHERE plays.ms_played IS NULL
+        AND plays.ended_at >= :from
         AND plays.ended_at < :to
         AND (:user = '' OR plays.user_id = :user)
 ),
 placed AS (
-    SELECT *, lag(ended_at) OVER (PARTITION BY user_id ORDER BY ended_at, started_at) AS previous_end
+    SELECT
+        user_id,
+        started_at,
+        ended_at,
+        lag(ended_at) OVER (PARTITION BY user_id ORDER BY ended_at, started_at) AS previous_end
     FROM heard
 ),
 firsts AS (
@@ -57,15 +73,14 @@ SELECT
     CAST(at_timezone(with_timezone(longest.started_at, 'UTC'), :timezone) AS timestamp) AS started_local,
     CAST(at_timezone(with_timezone(longest.ended_at, 'UTC'), :timezone) AS timestamp) AS ended_local,
     round(CAST(date_diff('second', longest.started_at, longest.ended_at) AS double) / 60, 1) AS minutes,
-    round(CAST(sum(coalesce(plays.ms_played, tracks.duration_ms, 0)) AS double) / 60000, 1) AS minutes_heard,
+    round(CAST(sum(heard.ms) AS double) / 60000, 1) AS minutes_heard,
     count(*) AS plays,
-    count(DISTINCT plays.artist_name) AS artists,
+    count(DISTINCT heard.artist_name) AS artists,
     longest.user_id
 FROM longest
-JOIN plays
-    ON plays.user_id = longest.user_id
-    AND plays.ended_at >= longest.first_end
-    AND plays.ended_at <= longest.ended_at
-LEFT JOIN tracks ON tracks.track_id = plays.item_id AND plays.ms_played IS NULL
+JOIN heard
+    ON heard.user_id = longest.user_id
+    AND heard.ended_at >= longest.first_end
+    AND heard.ended_at <= longest.ended_at
 GROUP BY longest.started_at, longest.ended_at, longest.user_id
 ORDER BY 3 DESC, 1, 7

@@ -5,45 +5,39 @@
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
-WITH items AS (
-    SELECT
-        item_type,
-        artist_name,
-        item_name,
-        album_name,
-        item_id,
-        count(*) AS plays,
-        sum(ms_played) AS ms,
-        count_if(ms_played IS NULL) AS unmeasured
+WITH heard AS (
+    SELECT item_type, artist_name, item_name, album_name, ended_at, ms_played AS ms
     FROM plays
-    WHERE ended_at >= :from
+    WHERE ms_played >= 30000
+        AND ended_at >= :from
         AND ended_at < :to
         AND (:user = '' OR user_id = :user)
-        AND (ms_played IS NULL OR ms_played >= 30000)
-    GROUP BY 1, 2, 3, 4, 5
+    UNION ALL -- plays whose length Spotify did not say: the track's stands for it
+    SELECT
+        plays.item_type,
+        plays.artist_name,
+        plays.item_name,
+        plays.album_name,
+        plays.ended_at,
+        coalesce(tracks.duration_ms, 0)
+    FROM plays
+    LEFT JOIN tracks ON tracks.track_id = plays.item_id
+    WHERE plays.ms_played IS NULL
+        AND plays.ended_at >= :from
+        AND plays.ended_at < :to
+        AND (:user = '' OR plays.user_id = :user)
 ),
 period AS (
-    SELECT
-        items.item_type,
-        items.artist_name,
-        items.item_name,
-        items.album_name,
-        items.plays,
-        coalesce(items.ms, 0) + items.unmeasured * coalesce(tracks.duration_ms, 0) AS ms
-    FROM items
-    LEFT JOIN tracks ON tracks.track_id = items.item_id AND items.unmeasured > 0
+    SELECT item_type, artist_name, item_name, album_name, count(*) AS plays, sum(ms) AS ms
+    FROM heard
+    GROUP BY 1, 2, 3, 4
 ),
 days AS (
     SELECT
-        date_trunc('day', CAST(at_timezone(with_timezone(plays.ended_at, 'UTC'), :timezone) AS timestamp)) AS day,
+        date_trunc('day', CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp)) AS day,
         count(*) AS plays,
-        sum(coalesce(plays.ms_played, tracks.duration_ms, 0)) AS ms
-    FROM plays
-    LEFT JOIN tracks ON tracks.track_id = plays.item_id AND plays.ms_played IS NULL
-    WHERE plays.ended_at >= :from
-        AND plays.ended_at < :to
-        AND (:user = '' OR plays.user_id = :user)
-        AND (plays.ms_played IS NULL OR plays.ms_played >= 30000)
+        sum(ms) AS ms
+    FROM heard
     GROUP BY 1
 ),
 artists_heard AS (
