@@ -8,7 +8,11 @@ the same name give the same bytes, so that writing twice, or twice at once, chan
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Self, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,6 +34,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
 ROW_GROUP = 131_072  # rows
 LARGEST_DICTIONARY = 32 * 1024 * 1024  # bytes; above it a column falls back to plain encoding
 COMPRESSION_LEVEL = 1  # zstd
+SPILL = 4 * 1024 * 1024  # bytes of a file that are held in memory while it is written
 
 
 def arrow_schema(table: Table) -> pa.Schema:
@@ -117,17 +122,69 @@ def parquet_writer(table: Table, sink: io.IOBase, schema: pa.Schema | None = Non
     )
 
 
-class TableFiles:
-    """The files of one name, gathered in memory (compressed) over many batches of sorted rows.
+class Spool(io.RawIOBase):
+    """A file being written: in memory, and in ``folder`` once it is longer than ``spill`` bytes."""
 
-    Each batch becomes row groups of its own, so that what must be held uncompressed is one batch.
+    def __init__(self, folder: Callable[[], Path], spill: int) -> None:
+        self._folder, self._spill = folder, spill
+        self._file: BinaryIO = io.BytesIO()
+        self.path: Path | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        written = self._file.write(data)
+        if self.path is None and self._file.tell() > self._spill:
+            self._move()
+        return written
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def content(self) -> bytes | Path:
+        """All that was written, or where it is."""
+        if self.path is None:
+            return cast(io.BytesIO, self._file).getvalue()
+        self._file.close()
+        return self.path
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _move(self) -> None:
+        descriptor, name = tempfile.mkstemp(dir=self._folder(), suffix=".parquet")
+        self.path = Path(name)
+        self.path.chmod(0o644)  # like every file of a lake
+        disk = os.fdopen(descriptor, "wb")
+        disk.write(cast(io.BytesIO, self._file).getbuffer())
+        self._file = disk
+
+
+class TableFiles:
+    """The files of one name, gathered (compressed) over many batches of sorted rows; use it as a context manager.
+
+    Each batch becomes row groups of its own, so that what must be held uncompressed is one batch. Files longer than
+    ``spill`` bytes are held on the disk.
     """
 
-    def __init__(self, generation: str, name: str) -> None:
+    def __init__(self, generation: str, name: str, spill: int = SPILL) -> None:
         self.generation = generation
         self.name = name
         self.rows: dict[str, int] = {}
-        self._open: dict[str, tuple[pq.ParquetWriter, io.BytesIO]] = {}
+        self._spill = spill
+        self._open: dict[str, tuple[pq.ParquetWriter, Spool]] = {}
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _writer, spool in self._open.values():
+            spool.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
     def add(self, table: Table, rows: pa.Table) -> None:
         """Add rows that are sorted by :func:`sort_columns`."""
@@ -135,12 +192,17 @@ class TableFiles:
         for month, part in by_month(rows, table.partition_by):
             key = f"{partition_prefix(self.generation, table.history, month)}{self.name}.parquet"
             if key not in self._open:
-                sink = io.BytesIO()
-                self._open[key] = (parquet_writer(table, sink), sink)
+                spool = Spool(self._folder, self._spill)
+                self._open[key] = (parquet_writer(table, spool), spool)
             self._open[key][0].write_table(part, row_group_size=ROW_GROUP)
 
-    def finish(self) -> dict[str, bytes]:
-        """Each file's key and content, in the order of the keys."""
+    def finish(self) -> dict[str, bytes | Path]:
+        """Each file's key and content, in the order of the keys; a path may be moved away."""
         for writer, _ in self._open.values():
             writer.close()
-        return {key: self._open[key][1].getvalue() for key in sorted(self._open)}
+        return {key: self._open[key][1].content() for key in sorted(self._open)}
+
+    def _folder(self) -> Path:
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="lake-")
+        return Path(self._scratch.name)

@@ -8,11 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from chalicelib.errors import InvalidRequest, NotFound, RawObjectInvalid
 from chalicelib.lake import Lake, run_key
+from chalicelib.parquet import TableFiles, arrow_schema
 from chalicelib.raw import pack
+from chalicelib.tables import ARTISTS
 from chalicelib.transformation.pending import pending, untransformed
 from chalicelib.transformation.transform import MOST_ATTEMPTS, drive, transform_object, transform_pending
 from tests.raw_objects import (
@@ -382,6 +385,23 @@ def test_what_was_rejected_as_a_contradiction_counts_when_it_is_said_again_later
     transformed(lake, first, later)
     said = sorted((row["observed_at"], row["name"]) for row in stored(lake, "artists"))
     assert [name for _, name in said] == ["Artist a", "Renamed"]
+
+
+def test_files_that_grow_long_wait_on_the_disk_and_are_the_same(tmp_path: Path) -> None:
+    rows = [{"artist_id": spotify_id(x), "name": x * 3000, "observed_at": naive(START)} for x in "abcdefgh"]
+    batches = [pa.Table.from_pylist([row], schema=arrow_schema(ARTISTS)) for row in rows]
+    short, long = TableFiles("g1", "some"), TableFiles("g1", "some", spill=1000)
+    with short, long:
+        for batch in batches:
+            short.add(ARTISTS, batch)
+            long.add(ARTISTS, batch)
+        ((key, held),) = short.finish().items()
+        ((same, path),) = long.finish().items()
+        assert isinstance(path, Path) and (key, held) == (same, path.read_bytes())
+        store = folder_lake(tmp_path / "lake").store
+        store.write_file(key, path)
+        assert store.read(key) == held
+    assert not path.parent.exists()
 
 
 # --- objects that are not ours ------------------------------------------------------------------------------------

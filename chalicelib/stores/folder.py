@@ -60,10 +60,12 @@ class FolderStore:
 
     def write_file(self, key: str, path: Path) -> None:
         if os.stat(path).st_dev == os.stat(self._scratch()).st_dev:
+            flush_file(path)
             self._publish(path, key)
             return
         with self._scratch_file() as near:  # a rename cannot leave its file system
             shutil.copyfile(path, near)
+            flush_file(near)
             self._publish(near, key)
         path.unlink()
 
@@ -162,6 +164,12 @@ class FileAppender:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def flush_file(path: Path) -> None:
+    """Put what was written to a file on the disk."""
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def flush_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 from functools import cache
@@ -25,6 +26,7 @@ from chalicelib.transformation.build import Built
 REASON = ".reason.json"
 PARQUET = "application/vnd.apache.parquet"
 WRITES_AT_ONCE = 8
+Files = Mapping[str, bytes | Path]  # by key: the content, or the file that holds it and may be moved
 TRANSFORM_VERSION = 1  # raised when the same raw object gives other rows than before
 
 
@@ -36,7 +38,7 @@ def noted_done(lake: Lake, generation: str, key: str, etag: str) -> tuple[list[s
     return note["files"], Built(**note["built"])
 
 
-def publish(lake: Lake, generation: str, key: str, etag: str, built: Built, files: dict[str, bytes]) -> list[str]:
+def publish(lake: Lake, generation: str, key: str, etag: str, built: Built, files: Files) -> list[str]:
     """Make the files of one raw object visible, and those of an earlier transform of it disappear."""
     done, begun = notes_of(lake, generation, key)
     stale = {*done.get("files", ()), *begun.get("files", ())} - files.keys()
@@ -50,11 +52,15 @@ def publish(lake: Lake, generation: str, key: str, etag: str, built: Built, file
     return sorted(files)
 
 
-def write_all(lake: Lake, files: dict[str, bytes]) -> None:
+def write_all(lake: Lake, files: Files) -> None:
     """Write files side by side: each waits for the disk or the network most of its time."""
 
     def write(name: str) -> None:
-        lake.store.write(name, files[name], content_type=PARQUET)
+        content = files[name]
+        if isinstance(content, Path):
+            lake.store.write_file(name, content)
+        else:
+            lake.store.write(name, content, content_type=PARQUET)
 
     writing = [writers().submit(write, name) for name in files]
     wait(writing)
@@ -80,9 +86,7 @@ def notes_of(lake: Lake, generation: str, key: str) -> tuple[dict[str, Any], dic
     return read_json(lake, done_key(generation, key)) or {}, read_json(lake, open_key(generation, key)) or {}
 
 
-def quarantine(
-    lake: Lake, generation: str, key: str, etag: str, error: LakeError, files: dict[str, bytes] | None = None
-) -> None:
+def quarantine(lake: Lake, generation: str, key: str, etag: str, error: LakeError, files: Files | None = None) -> None:
     """Put a copy of an object that cannot be published and the reason aside, and take back what it had published.
 
     ``files`` tell what its checks have found.

@@ -69,25 +69,26 @@ def transform_object(lake: Lake, key: str, *, again: bool = False) -> TransformR
     done = None if again else noted_done(lake, generation, key, info.etag)
     if done:
         return TransformReport(key, "unchanged", *done)
-    files = TableFiles(generation, object_name(key))
-    try:
-        built = build(lake, key, files)
-    except RawObjectInvalid as error:
-        quarantine(lake, generation, key, info.etag, error)
-        raise
-    except CheckFailed as error:
-        quarantine(lake, generation, key, info.etag, error, findings_of(error, generation, key))
-        raise
-    written = publish(lake, generation, key, info.etag, built, files.finish())
+    with TableFiles(generation, object_name(key)) as files:
+        try:
+            built = build(lake, key, files)
+        except RawObjectInvalid as error:
+            quarantine(lake, generation, key, info.etag, error)
+            raise
+        except CheckFailed as error:
+            with findings_of(error, generation, key) as found:
+                quarantine(lake, generation, key, info.etag, error, found.finish())
+            raise
+        written = publish(lake, generation, key, info.etag, built, files.finish())
     return TransformReport(key, "done", written, built)
 
 
-def findings_of(error: CheckFailed, generation: str, key: str) -> dict[str, bytes]:
-    """The file of what the checks found before one failed: alone of all tables it is published."""
+def findings_of(error: CheckFailed, generation: str, key: str) -> TableFiles:
+    """What the checks found before one failed: alone of all tables it is published."""
     found = TableFiles(generation, object_name(key))
     if error.results is not None:
         found.add(QUALITY_RESULTS, error.results)
-    return found.finish()
+    return found
 
 
 def build(lake: Lake, key: str, files: TableFiles) -> Built:
