@@ -6,20 +6,30 @@
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
 WITH heard AS (
-    SELECT
-        CAST(at_timezone(with_timezone(plays.ended_at, 'UTC'), :timezone) AS timestamp) AS ended_local,
-        coalesce(plays.ms_played, tracks.duration_ms, 0) AS ms
+    SELECT ended_at, ms_played AS ms
     FROM plays
-    LEFT JOIN tracks ON tracks.track_id = plays.item_id AND plays.ms_played IS NULL
-    WHERE plays.ended_at >= :from
+    WHERE ms_played IS NOT NULL
+        AND ended_at >= :from
+        AND ended_at < :to
+        AND (:user = '' OR user_id = :user)
+    UNION ALL -- plays whose length Spotify did not say: the track's stands for it
+    SELECT plays.ended_at, coalesce(tracks.duration_ms, 0)
+    FROM plays
+    LEFT JOIN tracks ON tracks.track_id = plays.item_id
+    WHERE plays.ms_played IS NULL
+        AND plays.ended_at >= :from
         AND plays.ended_at < :to
         AND (:user = '' OR plays.user_id = :user)
+),
+local AS (
+    SELECT CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp) AS ended_local, ms
+    FROM heard
 )
 SELECT
     day_of_week(ended_local) AS weekday,
     hour(ended_local) AS hour,
     count(*) AS plays,
     round(CAST(sum(ms) AS double) / 60000, 1) AS minutes
-FROM heard
+FROM local
 GROUP BY 1, 2
 ORDER BY 1, 2
