@@ -1,7 +1,7 @@
 """Metrics as CloudWatch's embedded format: one line of JSON in a function's log, and no call to anybody.
 
-Powertools for AWS Lambda would do it too; importing its Logger and Metrics costs 37 ms of every cold start, and
-this is all of it that is used.
+Powertools for AWS Lambda would do it too. Importing its Logger and Metrics after Chalice takes 16 ms of a cold start
+(33 ms without bytecode) where this and log.py take 7 (8), and this is all of it that is used; docs/deploy.md has more.
 """
 
 from __future__ import annotations

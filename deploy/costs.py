@@ -1,6 +1,8 @@
 """What a stage costs a month, roughly, in USD: prices of eu-central-1 in 2026 without any free tier.
 
-Durations and bytes are measured ones (docs/deploy.md says how); what depends on use is counted from the schedule.
+What is counted was measured in the sandbox and the emulation: calls of Spotify, objects and bytes of an hourly day, AWS
+calls of a run, processor time. Two figures nobody can measure without the real services are assumed, see SPOTIFY and
+NEAR. How much processor a function has follows its memory: 1,769 MB are one (Lambda's documentation).
 """
 
 from __future__ import annotations
@@ -24,17 +26,59 @@ CRAWL = 0.44 * 2 * 10 / 60  # 2 DPU, ten minutes at least
 CRON_A_DAY = 24.0  # runs assumed of a cron expression
 
 
+SPOTIFY = 0.15  # s that a call of Spotify takes: assumed
+NEAR = 0.02  # s that a call of S3, Glue or Secrets Manager takes: assumed
+AT_ONCE = 4  # calls of Spotify side by side: CONCURRENCY
+PROCESSOR = 1.769  # GB of memory that come with one processor
+STARTS = {"extraction": 0.32, "transform": 0.57, "record": 0.28}  # s of processor: python -m bench.coldstart
+RUN_CALLS, OBJECT_CALLS, LOOK_CALLS = (
+    60,
+    28,
+    82,
+)  # AWS calls of a run, a transform, maintenance: tests/test_aws_faults.py
+RUN_WRITES, OBJECT_WRITES, LOOK_WRITES = 25, 17, 50  # of them at S3's price of writing and listing
+SECRET_CALLS = 13  # of a run that renews its access
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What happens in a month: ``objects`` raw objects a run, ``megabytes`` of raw data in all after a year."""
+    """What happens: ``calls`` of Spotify, raw ``objects`` and ``items`` a run; seconds of processor that extraction
+    takes of a run; ``gigabytes`` of raw data in all after a year."""
 
     runs: float
-    run_seconds: float = 20.0
-    objects: float = 3.0
-    transform_seconds: float = 4.0
+    calls: float = 4.4
+    objects: float = 4.4
+    items: float = 120
+    processor_seconds: float = 0.03
     queries: float = 1_000.0
     crawls: float = 1.0
-    gigabytes: float = 0.5
+    gigabytes: float = 0.3
+
+    @property
+    def run_seconds(self) -> float:
+        """Of one extraction at 512 MB."""
+        busy = (STARTS["extraction"] + self.processor_seconds) * PROCESSOR / 0.5
+        journal = self.calls * NEAR
+        return busy + self.calls * SPOTIFY / AT_ONCE + RUN_CALLS * NEAR + journal
+
+    @property
+    def transform_seconds(self) -> float:
+        """Of one raw object at 1,769 MB: 41 ms for 1,000 items (bench.transform), and a cold start each hour."""
+        return STARTS["transform"] + OBJECT_CALLS * NEAR + 0.041 * self.items / self.objects / 1000
+
+    @property
+    def record_seconds(self) -> float:
+        """Of a run's record at 512 MB."""
+        return STARTS["record"] * PROCESSOR / 0.5 + OBJECT_CALLS * NEAR
+
+    @property
+    def look_seconds(self) -> float:
+        """Of maintenance at 1,769 MB."""
+        return STARTS["transform"] + LOOK_CALLS * NEAR + 0.2
+
+
+ONE_LISTENER = Use(730)
+MANY_PLAYLISTS = Use(730, calls=250, objects=5.2, items=9_000, processor_seconds=3.5, gigabytes=22)  # 1,000 of them
 
 
 def runs_a_month(schedule: str) -> float:
@@ -47,13 +91,16 @@ def runs_a_month(schedule: str) -> float:
 
 def estimate(use: Use, *, secrets: int = 2, alarm_metrics: int = 22, metrics: int = 15) -> dict[str, float]:
     """Service and USD a month."""
-    functions = use.runs * (0.5 * use.run_seconds + 1.77 * use.objects * use.transform_seconds + 1.77 * 6)
-    requests = use.runs * (2 + use.objects) + 3 * use.queries
-    writes = use.runs * (30 + use.objects * 12)
+    seconds = 0.5 * (use.run_seconds + use.record_seconds)
+    seconds += PROCESSOR * (use.objects * use.transform_seconds + use.look_seconds)
+    requests = use.runs * (3 + use.objects) + 3 * use.queries
+    objects = use.objects + 1  # the run's record is one
+    writes = use.runs * (RUN_WRITES + use.calls + OBJECT_WRITES * objects + LOOK_WRITES)
+    reads = use.runs * (RUN_CALLS + OBJECT_CALLS * objects + LOOK_CALLS) - writes
     return {
-        "Lambda": functions * GB_SECOND + requests * INVOCATION + use.queries * 0.5 * 0.5 * GB_SECOND,
-        "S3": writes * PUT + 3 * writes * GET + use.gigabytes * GB_MONTH,
-        "Secrets Manager": secrets * SECRET + use.runs * 6 * SECRET_CALL,
+        "Lambda": use.runs * seconds * GB_SECOND + requests * INVOCATION + use.queries * 0.5 * 0.5 * GB_SECOND,
+        "S3": writes * PUT + max(reads, 0) * GET + use.gigabytes * GB_MONTH,
+        "Secrets Manager": secrets * SECRET + use.runs * SECRET_CALLS * SECRET_CALL,
         "Athena": use.queries * ATHENA_QUERY,
         "Glue crawls": use.crawls * CRAWL,
         "CloudWatch alarms and metrics": alarm_metrics * ALARM_METRIC + metrics * CUSTOM_METRIC,

@@ -22,6 +22,7 @@ from deploy.functions import BY_HANDLER, FUNCTIONS
 from deploy.names import Names
 from deploy.package import Package, check_sizes, imports_of, missing_imports
 from deploy.policies import policies, policy
+from deploy.refusals import REFUSALS, put_refusals
 from deploy.stacks import ensure
 from deploy.template import Options, app_template, data_template
 
@@ -242,3 +243,40 @@ def test_a_stack_that_does_not_end_is_not_waited_for_for_ever() -> None:
 def test_costs_follow_the_schedule(schedule: str, runs: float) -> None:
     assert costs.runs_a_month(schedule) == pytest.approx(runs)
     assert sum(costs.estimate(costs.Use(runs)).values()) < 12
+
+
+def test_the_costs_in_the_documentation_are_the_ones_worked_out() -> None:
+    text = (package.PROJECT / "docs" / "deploy.md").read_text()
+    one, many = costs.estimate(costs.ONE_LISTENER), costs.estimate(costs.MANY_PLAYLISTS)
+    for name in one:
+        assert f" | {one[name]:.2f} | {many[name]:.2f} |" in text, name
+    assert f"**{sum(one.values()):.2f}** | **{sum(many.values()):.2f}**" in text
+    assert f"| {costs.ONE_LISTENER.run_seconds:.1f} s | {costs.MANY_PLAYLISTS.run_seconds:.0f} s |" in text
+
+
+def test_the_gateways_refusals_are_put_once_and_again_when_chalice_has_overwritten_them() -> None:
+    class Gateway:
+        def __init__(self) -> None:
+            self.items: list[dict[str, Any]] = [{"responseType": "UNAUTHORIZED", "defaultResponse": True}]
+            self.deployed = 0
+
+        def get_gateway_responses(self, **asked: Any) -> dict[str, Any]:
+            first = [each for each in self.items if each["responseType"] < "M"]
+            rest = [each for each in self.items if each not in first]
+            return {"items": rest} if "position" in asked else {"items": first, "position": "2"}
+
+        def put_gateway_response(self, restApiId: str, **wanted: Any) -> None:  # noqa: N803
+            kept = [each for each in self.items if each["responseType"] != wanted["responseType"]]
+            self.items = [*kept, {**wanted, "defaultResponse": False}]
+
+        def create_deployment(self, **_: Any) -> None:
+            self.deployed += 1
+
+    gateway = Gateway()
+    assert put_refusals(gateway, "a", "") == len(REFUSALS) and gateway.deployed == 1
+    assert put_refusals(gateway, "a", "") == 0 and gateway.deployed == 1
+    assert put_refusals(gateway, "a", "https://lake.example") == len(REFUSALS) and gateway.deployed == 2
+    for each in gateway.items:
+        error = json.loads(each["responseTemplates"]["application/json"])["error"]
+        assert error.keys() == {"code", "message", "details"}
+        assert "gatewayresponse.header.Access-Control-Allow-Origin" in each["responseParameters"]
