@@ -77,9 +77,14 @@ class Filled:
         return int(self.server.rows(sql)[0][0])
 
     def run_to_end(self) -> None:
+        self.await_run(self.start_run())
+
+    def start_run(self) -> str:
         started_run = self.server.post("/runs", json={})
         assert started_run.status_code == 202, started_run.text
-        run_id = started_run.json()["run_id"]
+        return str(started_run.json()["run_id"])
+
+    def await_run(self, run_id: str) -> None:
         assert eventually(lambda: self.ended(run_id), 60), self.server.get(f"/runs/{run_id}").text
 
     def ended(self, run_id: str) -> bool:
@@ -92,12 +97,15 @@ class Filled:
         folder.mkdir()
         return export.write(folder, world or self.sandbox.world, "extended-2025", **period).path  # type: ignore[arg-type]
 
-    def import_file(self, path: Path, listener: str | None = None) -> None:
+    def send_import(self, path: Path, listener: str | None = None) -> str:
         body = {"filename": path.name} | ({"user_id": listener} if listener else {})
         announced = self.server.post("/imports", json=body).json()
         sent = self.server.put(f"/imports/{announced['import_id']}", data=path.read_bytes())
         assert sent.status_code == 202, sent.text
-        state = lambda: self.server.get(f"/imports/{announced['import_id']}").json()  # noqa: E731
+        return str(announced["import_id"])
+
+    def await_import(self, import_id: str) -> None:
+        state = lambda: self.server.get(f"/imports/{import_id}").json()  # noqa: E731
         assert eventually(lambda: state()["state"] in ("succeeded", "failed"), 60)
         assert state()["state"] == "succeeded", state()
 
@@ -111,13 +119,16 @@ def rows_of(document: Any) -> list[dict[str, Any]]:
 
 @contextmanager
 def filled_lake(folder: Path, *, since: str, until: str, **options: Any) -> Iterator[Filled]:
-    """A lake in ``folder`` with one run and one export in it, served; ``options`` are the sandbox's."""
+    """A lake in ``folder`` with one run and two listeners' exports in it, served; ``options`` are the sandbox's."""
     behind = (datetime.now(UTC) - BEHIND).isoformat()
     with Sandbox(now=behind, **options) as sandbox, served(folder, sandbox) as filled:
-        filled.run_to_end()
-        filled.import_file(filled.export(since=since, until=until))
+        run_id = filled.start_run()  # all three at once: each waits for files to have stopped growing
+        own = filled.send_import(filled.export(since=since, until=until))
         other = World(seed=GUEST_SEED, scale="small")
-        filled.import_file(filled.export(other, since=f"{until[:4]}-01-01", until=until), GUEST)
+        guests = filled.send_import(filled.export(other, since=f"{until[:4]}-01-01", until=until), GUEST)
+        filled.await_run(run_id)
+        filled.await_import(own)
+        filled.await_import(guests)
         assert filled.server.post("/crawls", json={}).status_code == 202
         yield filled
 

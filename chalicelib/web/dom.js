@@ -87,6 +87,11 @@ export function button(label, { icon: name, quiet, bare, primary, danger, ...pro
   );
 }
 
+/** A number to look at, as large as its letters fit; with words below it. */
+export function figure(name, value, more) {
+  return h("div.figure", null, h("dt", null, name), h("dd", { style: typeof value === "string" ? { "--letters": value.length } : {} }, value), more && h("dd.change", null, more));
+}
+
 /** A link inside the dashboard. */
 export function link(href, text, props) {
   return h("a", { href, ...props }, text);

@@ -2,7 +2,7 @@
 
 import { lineChart } from "./charts.js";
 import { cover, fillCovers } from "./covers.js";
-import { h, icon, replace } from "./dom.js";
+import { figure, h, icon, replace } from "./dom.js";
 import { count, hours, moment, share } from "./format.js";
 import { emptyState, faultBox, reportPanel, sqlDetails } from "./panel.js";
 import { plainTable } from "./table.js";
@@ -63,7 +63,6 @@ async function showFigures(place, about, { picture, out, signal }) {
     return place.replaceWith(emptyState(["No listens", `${nobody} listened to anything of this name.`]));
   }
   const { timezone } = selection();
-  const figure = (title, value, more) => h("div.figure", null, h("dt", null, title), h("dd", null, value), more && h("dd.change", null, more));
   replace(place,
     figure("Plays", count(row.plays), `${count(row.plays_in_period)} in the period`),
     figure("Listening time", hours(row.hours), `${hours(row.hours_in_period)} in the period`),

@@ -1,7 +1,7 @@
 // The overview: how much, when, and what most, in the chosen period against the one before.
 
 import { heatMap, lineChart } from "./charts.js";
-import { h, replace } from "./dom.js";
+import { figure, h, replace } from "./dom.js";
 import { count, hours, share } from "./format.js";
 import { chartOf, emptyState, faultBox, reportPanel, sqlDetails } from "./panel.js";
 import { rankedList } from "./ranked.js";
@@ -65,13 +65,12 @@ async function showTotals(place, signal) {
   const result = await runReport("dashboard_totals", {}, signal);
   const { records: [row], values } = result;
   const comparable = values.previous_from !== values.from;
-  const figure = (name, show, now, before) => h("div.figure", null, h("dt", null, name), h("dd", null, show(now)),
-    h("dd.change", null, comparable ? changeOf(now, before, show) : "over all time"));
+  const compared = (name, show, now, before) => figure(name, show(now), comparable ? changeOf(now, before, show) : "over all time");
   replace(place,
-    figure("Plays", count, row.plays, row.plays_before),
-    figure("Listening time", hours, row.hours, row.hours_before),
-    figure("Artists", count, row.artists, row.artists_before),
-    figure("New artists", count, row.new_artists, row.new_artists_before));
+    compared("Plays", count, row.plays, row.plays_before),
+    compared("Listening time", hours, row.hours, row.hours_before),
+    compared("Artists", count, row.artists, row.artists_before),
+    compared("New artists", count, row.new_artists, row.new_artists_before));
   place.after(sqlDetails(result));
 }
 
