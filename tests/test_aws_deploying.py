@@ -24,6 +24,7 @@ from deploy.package import Package, check_sizes, imports_of, missing_imports
 from deploy.policies import policies, policy
 from deploy.refusals import REFUSALS, put_refusals
 from deploy.stacks import ensure
+from deploy.steps import LATE, period_hours
 from deploy.template import Options, app_template, data_template
 
 NAMES = Names("dev", "123456789012", "eu-central-1")
@@ -235,6 +236,17 @@ def test_a_stack_that_fails_says_what_failed_first() -> None:
 def test_a_stack_that_does_not_end_is_not_waited_for_for_ever() -> None:
     with pytest.raises(DeployFailed, match="still CREATE_IN_PROGRESS"):
         ensure(Stacks(None, *["CREATE_IN_PROGRESS"] * 1000), "s", {}, {}, sleep=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "hours"),
+    [("rate(1 hour)", 1), ("rate(15 minutes)", 0.25), ("rate(7 days)", 168), ("cron(0 3 * * ? *)", 24)],
+)
+def test_a_run_is_late_after_three_periods_of_its_schedule(schedule: str, hours: float) -> None:
+    assert period_hours(schedule) == pytest.approx(hours)
+    template = app_template(NAMES, Options(late_hours=LATE * hours))
+    alarm = template["Resources"]["AlarmLateRun"]["Properties"]
+    assert alarm["Threshold"] == 3 * hours and alarm["TreatMissingData"] == "breaching"
 
 
 @pytest.mark.parametrize(

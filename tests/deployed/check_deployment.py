@@ -125,6 +125,16 @@ def check_every_resource_of_the_templates_is_really_there(deployed: Deployed) ->
     assert {view["Name"] for view in views} == {name for name, _ in views_of_the_lake()}
     group = client("athena").get_work_group(WorkGroup=names.workgroup)["WorkGroup"]["Configuration"]
     assert group["EnforceWorkGroupConfiguration"] and group["BytesScannedCutoffPerQuery"] == 10**10
+    alarms = {each["AlarmName"]: each for each in client("cloudwatch").describe_alarms()["MetricAlarms"]}
+    assert {name.rpartition("-")[2] for name in alarms} == {
+        "errors", "throttles", "deadletters", "quarantine", "laterun", "authorization",
+    }  # fmt: skip
+    assert all(each["AlarmActions"] == [names.topic_arn] for each in alarms.values())
+    assert (
+        alarms[f"{names.base}-laterun"]["Threshold"] == 3 and alarms[f"{names.base}-authorization"]["Threshold"] == 30
+    )
+    limit = client("budgets").describe_budget(AccountId=names.account, BudgetName=names.base)["Budget"]["BudgetLimit"]
+    assert float(limit["Amount"]) == 10
     closed = client("s3").get_public_access_block(Bucket=names.bucket)["PublicAccessBlockConfiguration"]
     assert all(closed.values())
 
@@ -134,7 +144,8 @@ def exists(client: Any, names: Any, resource: dict[str, Any]) -> bool:
     look = {
         "AWS::S3::Bucket": lambda: client("s3").get_bucket_versioning(Bucket=p["BucketName"])["Status"] == "Enabled"
         and client("s3").get_bucket_encryption(Bucket=p["BucketName"])
-        and len(client("s3").get_bucket_lifecycle_configuration(Bucket=p["BucketName"])["Rules"]) == 8,
+        and len(client("s3").get_bucket_lifecycle_configuration(Bucket=p["BucketName"])["Rules"]) == 8
+        and client("s3").get_bucket_cors(Bucket=p["BucketName"])["CORSRules"][0]["AllowedMethods"] == ["GET", "PUT"],
         "AWS::S3::BucketPolicy": lambda: "TlsOnly" in client("s3").get_bucket_policy(Bucket=names.bucket)["Policy"],
         "AWS::SecretsManager::Secret": lambda: client("secretsmanager").describe_secret(SecretId=p["Name"]),
         "AWS::Glue::Database": lambda: client("glue").get_database(Name=p["DatabaseInput"]["Name"]),
@@ -230,6 +241,16 @@ def ask(deployed: Deployed, sql: str, token: str, parameters: list[Any] | None =
     rows = api("GET", f"/queries/{started.json['query_id']}/rows", token=token)
     assert rows.status == 200, rows.body
     return rows.json["rows"]
+
+
+def check_what_is_told_at_the_end_is_what_one_needs(deployed: Deployed) -> None:
+    told = "\n".join(deployed.lines)
+    url = next(line for line in deployed.lines if "The API: https://" in line)
+    assert url.rstrip("/").endswith("/api") and "token add NAME --scope run" in told
+    for name in ("LAKE_URL=s3://spotify-lake-dev-", "SECRETS_URL=secretsmanager:spotify-lake-dev", "AWS_REGION="):
+        assert f"export {name}" in told
+    assert "together, USD a month" in told and "9 functions with a role each" in told
+    assert deployed.sandbox.client_secret not in told
 
 
 def check_the_api_answers_only_those_with_a_token(filled: Deployed) -> None:

@@ -65,6 +65,11 @@ def bucket(client: Any, p: dict[str, Any]) -> Any:
     client.put_bucket_ownership_controls(Bucket=name, OwnershipControls=p["OwnershipControls"])
     lifecycle = {"Rules": [lifecycle_rule(each) for each in p["LifecycleConfiguration"]["Rules"]]}
     client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration=lifecycle)
+    cors = [{**{k: v for k, v in each.items() if k != "MaxAge"}, "MaxAgeSeconds": each["MaxAge"]}
+            for each in p["CorsConfiguration"]["CorsRules"]]  # fmt: skip
+    for rule in cors:
+        rule["ExposeHeaders"] = rule.pop("ExposedHeaders")
+    client.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": cors})
     return lambda: None  # kept: DeletionPolicy
 
 
