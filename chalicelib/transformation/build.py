@@ -39,7 +39,7 @@ from chalicelib.transformation.tabulate import Batch, Place, Said
 from chalicelib.transformation.trends import trends
 
 BATCH_ROWS = 250  # rows read off their records at once: small enough for the processor's cache
-WINDOW_ROWS = 150_000  # rows of all tables that are checked and written at once: bounds memory
+WINDOW_ROWS = 100_000  # rows of all tables that are checked and written at once: bounds memory
 
 
 @dataclass(slots=True)
