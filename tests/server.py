@@ -13,12 +13,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from sandbox.server import Sandbox
 
 PROJECT = Path(__file__).resolve().parent.parent
 STARTS_WITHIN = 30.0  # s
@@ -131,24 +134,29 @@ def eventually(check: Any, seconds: float = 20.0) -> Any:
 @contextmanager
 def sandboxed(folder: Path, **options: Any) -> Iterator[dict[str, str]]:
     """A sandbox Spotify and the environment that points at it, its listener logged in."""
-    from chalicelib.secrets import open_secrets
-    from chalicelib.settings import Settings
-    from chalicelib.spotify.auth import login
-    from sandbox.accounts import CLIENT_ID, CLIENT_SECRET
     from sandbox.server import Sandbox
 
     with Sandbox(**options) as sandbox:
-        environ = {
-            "SECRETS_URL": str(folder / "secrets"),
-            "SPOTIFY_API_URL": sandbox.api_url.rstrip("/"),
-            "SPOTIFY_ACCOUNTS_URL": sandbox.accounts_url.rstrip("/"),
-            "SPOTIPY_CLIENT_ID": CLIENT_ID,
-            "SPOTIPY_CLIENT_SECRET": CLIENT_SECRET,
-            "SPOTIPY_REDIRECT_URI": f"http://127.0.0.1:{free_port()}/callback",
-        }
-        settings = Settings.load(environ, None)
-        login(settings, open_secrets(settings), open_url=lambda address: requests.get(address, timeout=10).ok)
-        yield environ
+        yield logged_in(folder, sandbox)
+
+
+def logged_in(folder: Path, sandbox: Sandbox) -> dict[str, str]:
+    """The environment that points at a sandbox, whose listener logs in."""
+    from chalicelib.secrets import open_secrets
+    from chalicelib.settings import Settings
+    from chalicelib.spotify.auth import login
+
+    environ = {
+        "SECRETS_URL": str(folder / "secrets"),
+        "SPOTIFY_API_URL": sandbox.api_url.rstrip("/"),
+        "SPOTIFY_ACCOUNTS_URL": sandbox.accounts_url.rstrip("/"),
+        "SPOTIPY_CLIENT_ID": sandbox.client_id,
+        "SPOTIPY_CLIENT_SECRET": sandbox.client_secret,
+        "SPOTIPY_REDIRECT_URI": f"http://127.0.0.1:{free_port()}/callback",
+    }
+    settings = Settings.load(environ, None)
+    login(settings, open_secrets(settings), open_url=lambda address: requests.get(address, timeout=10).ok)
+    return environ
 
 
 def free_port() -> int:
