@@ -24,7 +24,7 @@ from chalicelib.engines.athena_note import read_note, with_note
 from chalicelib.engines.athena_values import parameter, reader
 from chalicelib.engines.aws import cost
 from chalicelib.engines.crawls import read_crawl
-from chalicelib.errors import EngineBusy, InvalidRequest, LakeError, StorageFailed
+from chalicelib.errors import CrawlInProgress, EngineBusy, InvalidRequest, LakeError, StorageFailed
 from chalicelib.sql import check
 from chalicelib.views import user_tables
 from tests.emulator import Fault, shared
@@ -156,6 +156,21 @@ def test_a_crawl_tells_what_changed() -> None:
     )
     stopped = read_crawl({"CrawlId": "c", "State": "STOPPED", "StartTime": moment, "EndTime": moment})
     assert stopped.state == "failed" and stopped.error
+
+
+def test_a_crawl_that_was_started_though_the_answer_was_lost_is_ours(opened: OpenedOnAws) -> None:
+    from chalicelib.engines.aws import AthenaEngine
+
+    engine = AthenaEngine(opened.settings, opened.lake, clients=lambda name: shared().client(name, attempts=2))
+    shared().crawlers.seconds = 1.0
+    try:
+        fault = shared().inject("lost", "glue", "StartCrawler")
+        assert engine.start_crawl().state == "running" and fault.hits == 1
+        with pytest.raises(CrawlInProgress):
+            engine.start_crawl()
+    finally:
+        shared().crawlers.seconds = 0.0
+        shared().settle()
 
 
 def test_waiting_is_bounded_whatever_is_asked(opened: OpenedOnAws) -> None:

@@ -106,9 +106,10 @@ class AthenaEngine:
             try:
                 self._clients("glue").start_crawler(Name=name)
             except Exception as error:
-                if code_of(error) in ("CrawlerRunningException", "CrawlerStoppingException"):
+                if code_of(error) not in ("CrawlerRunningException", "CrawlerStoppingException"):
+                    raise
+                if not repeated(error):
                     raise CrawlInProgress("a crawl is going on; GET /crawls/latest shows it") from error
-                raise
         found = self.latest_crawl()
         return found or Crawl(crawl_id=name, state="running", started_at=self._clock())
 
@@ -367,6 +368,11 @@ class AthenaEngine:
         if "FunctionError" in answer:
             raise QueryFailed(f"the file could not be made: {outcome.get('errorMessage', outcome)}")
         return target
+
+
+def repeated(error: Exception) -> bool:
+    """Whether botocore had asked before, so that what is refused may be what was asked for, its answer lost."""
+    return bool(getattr(error, "response", {}).get("ResponseMetadata", {}).get("RetryAttempts"))
 
 
 def required(value: str, name: str) -> str:
