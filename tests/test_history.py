@@ -492,3 +492,27 @@ def test_no_month_is_decided_that_an_import_does_not_touch(tmp_path: Path) -> No
     first = plays.files_in_force(lake, "g1")
     bring(tmp_path, write_export(tmp_path / "endsong_1.json", [extended_row("2023-05-01T10:04:00Z", 5)]))
     assert plays.files_in_force(lake, "g1")[:1] == first
+
+
+# --- equal rows ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [("0", "1", "both"), ("both", "1", "0"), ("1", "both", "0")])
+def test_equal_account_rows_in_two_files_are_two_listens_once_the_files_are_brought_together(
+    tmp_path: Path, order: tuple[str, ...]
+) -> None:
+    twice = account_row("2023-05-01 10:05", 200_000)
+    sources = {"both": tmp_path / "export"}
+    for number, rows in (
+        ("0", [account_row("2023-05-01 10:01", 150_000, "b"), twice]),
+        ("1", [twice, account_row("2023-05-01 10:09", 210_000, "c")]),
+    ):
+        sources[number] = write_export(tmp_path / "export" / f"StreamingHistory_music_{number}.json", rows)
+    counts = []
+    for name in order:
+        bring(tmp_path, sources[name])
+        counts.append(listens_in(lake_in(tmp_path)).num_rows)
+    assert counts[-1] == 4
+    apart = {"0": 2, "1": 2, "01": 3}  # by themselves the halves might as well be two exports that overlap
+    for at in range(1, order.index("both") + 1):
+        assert counts[at - 1] == apart["".join(sorted(order[:at]))]

@@ -6,6 +6,11 @@ row: for the extended streaming history (user, ts, URI or, where there is none, 
 data (user, endTime, title or else artist, msPlayed, and which of several equal rows of one export it is: those are
 all true); for the API (user, played_at, URI).
 
+Equal rows of account data are as many listens as the export that has most of them tells, in whichever of its files
+they stand. Files that are brought one by one are exports of their own: an equal row in two of them is one listen,
+because exports of one account overlap far more often than two equal plays stand at the border of two files, and
+nothing in the rows tells one from the other. Bringing the files together, before or after, gives both.
+
 **Which observations are one listen.** From the richest to the poorest: extended history with a URI, with names only,
 with neither; the API; account data, with and without names. The richer absorbs the poorer, and takes from it what it
 does not say itself. Names are compared without regard to case, spacing and Unicode form.
