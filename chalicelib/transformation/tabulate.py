@@ -339,7 +339,8 @@ class Batch:
     def _add_artists(self, artists: Sequence[Artist], origin: int) -> None:
         for artist in artists:
             said = self.said.short_artists if artist.genres is None else self.said.artists
-            if self.said.is_news(said, artist.id, hash(artist)):
+            content = hash(artist)
+            if said.get(artist.id) != content and self.said.is_news(said, artist.id, content):
                 self.artists.add(artist, origin)
 
     def _add_episode(self, episode: Item, origin: int, show: Show | None) -> None:
