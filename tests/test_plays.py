@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -350,3 +351,31 @@ def test_files_of_other_tables_and_generations_decide_nothing(tmp_path: Path) ->
     keys = write_table(lake, "g9", PLAYS, api_plays([heard("2023-05-01T10:04:00Z")]), "x")
     assert plays.resolve_keys(lake, keys) == []
     assert plays.resolve(lake, "g9") != []
+
+
+def test_a_listener_is_worked_out_alone_and_the_others_stay_as_they_were(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    generation = lake.generation()
+    observe_api(lake, api_plays([heard("2023-05-01T10:04:00Z")], "anna"))
+    write_table(lake, generation, PLAYS, api_plays([heard("2023-05-02T10:04:00Z")], "anna"), "later")
+    write_table(lake, generation, PLAYS, api_plays([heard("2023-05-01T10:04:00Z", "b")], "ben"), "ben")
+    plays.resolve(lake, user="ben")
+    assert listens_in(lake)["user_id"].to_pylist().count("ben") == 1
+    assert listens_in(lake).num_rows == 2  # whoever brought anna's later play works it out
+    plays.resolve(lake, user="anna")
+    assert sorted(listens_in(lake)["user_id"].to_pylist()) == ["anna", "anna", "ben"]
+    assert plays.resolve(lake) == []
+
+
+def test_a_month_is_stored_without_the_texts_of_others(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    rows = [
+        extended_row(f"2023-0{month}-1{at}T10:04:00Z", 200_000 + at, track)
+        for month, tracks in ((5, "abcdefghij"), (6, "klmnopqrst"))
+        for at, track in enumerate(tracks)
+    ]
+    write_table(lake, lake.generation(), PLAYS, observed(tmp_path, "endsong_0.json", rows), "x")
+    plays.resolve(lake)
+    for key in plays.files_in_force(lake, lake.generation()):
+        stored = pq.ParquetFile(lake.store.location(key), read_dictionary=["item_name"]).read(["item_name"])
+        assert len(stored["item_name"].chunk(0).dictionary) == 10

@@ -248,7 +248,7 @@ def write_month(lake: Lake, generation: str, batch: Batch, moment: datetime, mon
         if same(listens, of_user(there, batch.user)):
             return []
         key = resolution_key(generation, month, number + 1)
-        whole = with_resolution(beside_others(listens, there, batch.user), number + 1)
+        whole = with_resolution(plain(beside_others(listens, there, batch.user)), number + 1)
         try:
             lake.store.replace(key, parquet_of_sorted(PLAYS_RESOLVED, whole), if_match=None)
             return [key]
@@ -276,7 +276,8 @@ def same(listens: pa.Table, others: pa.Table) -> bool:
 
 
 def plain(listens: pa.Table) -> pa.Table:
-    """Texts as they are: dictionaries of the same texts may differ."""
+    """Texts as they are: dictionaries of the same texts may differ, and hold texts of other months too, all of which
+    would be written."""
     return listens.cast(PLAIN)
 
 
