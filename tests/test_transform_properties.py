@@ -225,6 +225,7 @@ def test_every_item_is_in_a_table_or_rejected(said: list[tuple[Answer, list[Any]
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 @LARGE
 @given(st.lists(list_answers(), min_size=1, max_size=4))
 def test_every_item_is_in_a_table_or_rejected_at_length(said: list[tuple[Answer, list[Any]]]) -> None:
@@ -259,6 +260,7 @@ def test_the_last_thing_said_that_is_right_is_what_the_tables_say(said: list[lis
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 @LARGE
 @given(st.lists(st.lists(descriptions, max_size=6), min_size=1, max_size=8))
 def test_the_last_thing_said_is_what_the_tables_say_at_length(said: list[list[tuple[str, str, int]]]) -> None:
@@ -335,6 +337,7 @@ def test_damaged_answers_never_crash(said: list[tuple[str, bytes]]) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 @LARGE
 @given(st.lists(st.one_of(bodies, damaged()), min_size=1, max_size=4))
 def test_damaged_answers_never_crash_at_length(said: list[tuple[str, bytes]]) -> None:
