@@ -298,6 +298,18 @@ def test_warming_up_reads_the_footers_and_what_is_broken_is_logged(
     wait_for(lambda: "broken.parquet" in caplog.text)
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.005, 0.02, 0.05])
+def test_closing_while_it_is_being_warmed_up_is_no_failure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, pause: float
+) -> None:
+    chosen = Settings(lake_url=str(tmp_path / "lake"))
+    engine = EmbeddedEngine(chosen, open_lake(chosen))
+    engine.warm_up(["plays", "tracks", "play_details"])
+    time.sleep(pause)
+    engine.close()
+    assert caplog.text == ""
+
+
 def test_files_that_are_replaced_while_they_are_read_do_no_harm(opened: Opened) -> None:
     stop = threading.Event()
     folder = Path(opened.lake.store.location("transformed/g1/tracks_history/month=2026-11"))

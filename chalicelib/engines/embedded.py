@@ -205,13 +205,13 @@ class EmbeddedEngine:
 
     def warm_up(self, tables: Sequence[str]) -> None:
         """Open a session and let it read the footers of the tables' files; the first query would wait for both."""
-        job = Job(
-            "warm-up",
-            "",
-            run=partial(self._look_at, tables=tables),
-            fail=lambda error: log.warning("the engine could not be warmed up: %s", error),
-            seconds=self._settings.query_seconds,
-        )
+
+        def failed(error: Exception) -> None:
+            if not job.stopped:  # closing the engine is no failure
+                log.warning("the engine could not be warmed up: %s", error)
+
+        run = partial(self._look_at, tables=tables)
+        job = Job("warm-up", "", run=run, fail=failed, seconds=self._settings.query_seconds)
         self._slots.submit(job)
 
     def close(self) -> None:
