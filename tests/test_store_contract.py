@@ -269,8 +269,18 @@ def test_an_undecided_conditional_write_is_tried_again(aws: Emulator, bucket: Bu
     bucket.replace("state/lock", b"ours", if_match=None)
     assert bucket.read("state/lock") == b"ours"
     aws.inject("conflict", "s3", "^PUT ", times=100)
-    with pytest.raises(WriteConflict):
+    with pytest.raises(StorageUnavailable, match="under way"):  # undecided is not lost: nobody may have written it
         bucket.replace("state/other", b"ours", if_match=None)
+
+
+def test_only_a_write_that_expects_an_object_is_lost_to_its_absence(aws: Emulator, bucket: BucketStore) -> None:
+    aws.inject("missing", "s3", "^PUT ", times=1)
+    with pytest.raises(NotFound):  # not a conflict: nobody else has written it
+        bucket.replace("state/new", b"ours", if_match=None)
+    etag = bucket.write("state/old", b"before")
+    aws.inject("missing", "s3", "^PUT ", times=1)
+    with pytest.raises(WriteConflict):
+        bucket.replace("state/old", b"ours", if_match=etag)
 
 
 def test_a_bucket_that_is_not_there_is_named(aws: Emulator) -> None:

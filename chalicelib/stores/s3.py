@@ -101,7 +101,8 @@ class BucketStore:
             try:
                 return str(self._put(key, data, Metadata={WRITE_MARK: mark}, **condition)["ETag"])
             except Exception as error:
-                etag = self._settle(key, mark, error, last=attempt == CONFLICT_ATTEMPTS)
+                lost = REFUSED if if_match is None else REFUSED | ABSENT  # absent: it was deleted meanwhile
+                etag = self._settle(key, mark, error, lost, last=attempt == CONFLICT_ATTEMPTS)
                 if etag:  # ours after all, though the answer was lost
                     self._tell(key)
                     return etag
@@ -147,15 +148,18 @@ class BucketStore:
         if self.written:
             self.written(key)
 
-    def _settle(self, key: str, mark: str, error: Exception, *, last: bool) -> str | None:
-        """What a failed conditional write means: its etag if it was ours after all, None to try again."""
+    def _settle(self, key: str, mark: str, error: Exception, lost: frozenset[str], *, last: bool) -> str | None:
+        """What a failed conditional write means: its etag if it was ours after all, None to try again. ``lost`` are
+        the codes that say that the condition does not hold."""
         code = code_of(error)
         if code in UNDECIDED and not last:
             return None
-        if code in REFUSED or code in UNDECIDED or code in ABSENT:  # absent: if_match of a deleted object
+        if code in lost or code in UNDECIDED:
             etag = self._written_with(key, mark)
             if etag:
                 return etag
+            if code in UNDECIDED:  # whether the other write takes effect, nobody knows yet
+                raise StorageUnavailable(f"cannot write {key} just now: another write to it is under way", key=key)
             raise WriteConflict(f"{key} was written by somebody else", key=key) from error
         with self._errors(f"write {key}", key):
             raise error
