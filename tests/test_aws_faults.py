@@ -233,6 +233,11 @@ def test_a_fault_at_a_call_of_a_run_loses_and_doubles_nothing(number: int, lab: 
     run_with_one_fault(lab, calm, KINDS[number % len(KINDS)], spread(calm.calls, number, 10))
 
 
+@pytest.mark.parametrize("kind", ["missing", "conflict"])
+def test_answers_that_could_not_be_written_are_not_taken_for_written(kind: str, lab: Faulty, calm: Calm) -> None:
+    run_with_one_fault(lab, calm, kind, firsts(tuple(calm.calls))["s3:PUT raw/spotify/#.gz"])
+
+
 @pytest.mark.parametrize("number", range(2))
 def test_a_fault_at_a_call_of_maintenance_loses_and_doubles_nothing(number: int, lab: Faulty, calm: Calm) -> None:
     maintenance_with_one_fault(lab, calm, ("lost", "denied")[number], spread(calm.maintenance, number + 1, 4))
