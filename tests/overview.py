@@ -55,7 +55,7 @@ def change(now: float, before: float, words: Any) -> str:
     if abs(part) < 0.005:
         return "as in the period before"
     arrow = "▲ up" if part > 0 else "▼ down"
-    return f"{arrow} {rounded(abs(part) * 100, 0):,}% against {words(before)} before"
+    return f"{arrow} {rounded(Decimal(str(abs(part))) * 100, 0):,}% against {words(before)} before"
 
 
 # --- ranked lists -------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def years(listeners: Sequence[Row]) -> list[str]:
 
 def number(value: float) -> str:
     """Whole, or to six significant digits."""
-    exact = Decimal(value)
+    exact = Decimal(str(value))
     if exact == exact.to_integral_value() or abs(value) >= 10_000:
         return whole(value)
     kept = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 5), ROUND_HALF_UP)
@@ -162,8 +162,9 @@ def minutes(value: float) -> str:
     return f"{int(rounded(seconds, 0)) // 60} min"
 
 
-def rounded(value: float, places: int) -> Decimal:
-    return Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+def rounded(value: float | Decimal, places: int) -> Decimal:
+    """Half away from zero, of the number as it is written shortest: what browsers do."""
+    return Decimal(str(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
 
 def plain(value: Decimal) -> str:
