@@ -28,9 +28,10 @@ from urllib.parse import urlsplit
 
 from chalicelib.engines.duck import Bounds, Duck
 from chalicelib.engines.listing import Listing
-from chalicelib.lake import TRANSFORMED, open_lake
+from chalicelib.lake import TRANSFORMED
 from chalicelib.settings import Settings
 from chalicelib.sql import check
+from chalicelib.stores import open_lake
 from chalicelib.views import user_tables
 from tests.server import LakeServer, fill
 

@@ -34,10 +34,11 @@ import pyarrow as pa
 from playwright.sync_api import Browser, Page
 
 from bench.history import ARTISTS, HOUSEHOLD, LETTERS, TRACKS, YEARS, fill_details
-from chalicelib.lake import FIRST_GENERATION, Lake, open_lake
+from chalicelib.lake import FIRST_GENERATION, Lake
 from chalicelib.listening.plays import COLUMNS, resolution_key, with_resolution
 from chalicelib.parquet import arrow_schema, by_month, parquet_of_sorted, sort_rows, write_table
 from chalicelib.settings import Settings
+from chalicelib.stores import open_lake
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED
 from tests.browser import started
 from tests.server import LakeServer

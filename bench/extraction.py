@@ -30,12 +30,13 @@ import requests
 
 from chalicelib.clock import now
 from chalicelib.extraction.extract import run_extraction
-from chalicelib.lake import RAW_ANSWERS, Lake, open_lake
+from chalicelib.lake import RAW_ANSWERS, Lake
 from chalicelib.raw import unpack
 from chalicelib.runs import RunRecord
 from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings
 from chalicelib.spotify.auth import listeners, login
+from chalicelib.stores import open_lake
 
 MODES = ("development", "extended")
 MOST_CALLS = 1.05  # x the fewest, first run

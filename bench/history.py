@@ -74,9 +74,9 @@ def row(moment: datetime, track: int, ids: list[str], rng: Random) -> str:
 
 
 def ours(work: Path) -> int:
-    from chalicelib.lake import open_lake
     from chalicelib.listening.history import import_export
     from chalicelib.settings import Settings
+    from chalicelib.stores import open_lake
 
     settings = Settings(lake_url=str(work / "lake"), secrets_url=str(work / "secrets"))
     lake = open_lake(settings)
@@ -224,10 +224,10 @@ def run_contender(name: str, work: Path) -> None:
 
 def time_reports(work: Path) -> None:
     from chalicelib import reporting
-    from chalicelib.engine import open_engine
-    from chalicelib.lake import open_lake
+    from chalicelib.engines import open_engine
     from chalicelib.listening.plays import files_in_force
     from chalicelib.settings import Settings
+    from chalicelib.stores import open_lake
 
     settings = Settings(lake_url=str(work / "lake"), query_reuse=0.0)
     lake = open_lake(settings)

@@ -13,9 +13,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from chalicelib.lake import Lake
-from chalicelib.settings import Settings
-
 
 class QueryState(StrEnum):
     QUEUED = "queued"
@@ -154,14 +151,3 @@ class Warming(Protocol):
 
     def warm_up(self, tables: Sequence[str]) -> None:
         """Get ready, in the background, to read ``tables``."""
-
-
-def open_engine(settings: Settings, lake: Lake) -> Engine:
-    """The engine that goes with ``LAKE_URL``. Starts nothing until it is asked something."""
-    if settings.on_aws:
-        from chalicelib.engines.aws import AthenaEngine
-
-        return AthenaEngine(settings, lake)
-    from chalicelib.engines.embedded import EmbeddedEngine
-
-    return EmbeddedEngine(settings, lake)

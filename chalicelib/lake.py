@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from chalicelib.errors import NotFound, WriteConflict
-from chalicelib.settings import Settings
 
 RAW = "raw/"
 RAW_ANSWERS = "raw/spotify/"
@@ -139,18 +138,6 @@ class Lake:
         except WriteConflict:
             return False
         return True
-
-
-def open_lake(settings: Settings) -> Lake:
-    """The lake that ``LAKE_URL`` names. Opens no connection and creates nothing."""
-    if settings.on_aws:
-        from chalicelib.stores.s3 import BucketStore
-
-        bucket, _, prefix = settings.lake_url.removeprefix("s3://").partition("/")
-        return Lake(BucketStore(bucket, prefix))
-    from chalicelib.stores.folder import FolderStore
-
-    return Lake(FolderStore(Path(settings.lake_url)))
 
 
 def answers_key(run_id: str, source: str, part: int) -> str:

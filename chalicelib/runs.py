@@ -90,8 +90,15 @@ def save_run(lake: Lake, record: RunRecord) -> None:
 def load_run(lake: Lake, run_id: str) -> RunRecord:
     for key in (f"{STATE}runs/{run_id}.json", *possible_raw_key(run_id)):
         if lake.store.stat(key):
-            return RunRecord.from_json(json.loads(lake.store.read(key)))
+            return read_record(run_id, key, lake.store.read(key))
     raise NotFound(f"there is no run {run_id}; GET /runs lists them", run_id=run_id)
+
+
+def read_record(run_id: str, key: str, content: bytes) -> RunRecord:
+    try:
+        return RunRecord.from_json(json.loads(content))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise NotFound(f"{key} is not the record of a run: {error}", run_id=run_id) from error
 
 
 def possible_raw_key(run_id: str) -> list[str]:

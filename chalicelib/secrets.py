@@ -15,8 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from chalicelib.errors import InvalidSetting, StorageFailed
-from chalicelib.settings import Settings
+from chalicelib.errors import StorageFailed
 
 OWNER_ONLY_FILE = 0o600
 OWNER_ONLY_FOLDER = 0o700
@@ -47,18 +46,6 @@ class SecretStore(Protocol):
         A store without locks refuses a write inside whose secret has changed since it was read there, with
         StorageUnavailable.
         """
-
-
-def open_secrets(settings: Settings) -> SecretStore:
-    """The store that ``SECRETS_URL`` names. Opens no connection and creates nothing."""
-    url = settings.secrets_url
-    if url.startswith(("secretsmanager:", "ssm:")):
-        from chalicelib.stores.secrets_aws import open_aws_secrets
-
-        return open_aws_secrets(url)
-    if "://" in url:
-        raise InvalidSetting(f"SECRETS_URL={url!r} must be a folder, secretsmanager:NAME or ssm:/NAME")
-    return SecretFolder(Path(url))
 
 
 class SecretFolder:

@@ -40,13 +40,13 @@ class Service:
 
     @property
     def lake(self) -> Lake:
-        from chalicelib.lake import open_lake
+        from chalicelib.stores import open_lake
 
         return self._once("lake", lambda: open_lake(self.settings))
 
     @property
     def secrets(self) -> SecretStore:
-        from chalicelib.secrets import open_secrets
+        from chalicelib.stores import open_secrets
 
         return self._once("secrets", lambda: open_secrets(self.settings))
 
@@ -63,7 +63,7 @@ class Service:
         return self._once("api", lambda: Api(self.settings, self.lake, self.engine, self.worker))
 
     def engine(self) -> Engine:
-        from chalicelib.engine import open_engine
+        from chalicelib.engines import open_engine
 
         return self._once("engine", lambda: open_engine(self.settings, self.lake))
 

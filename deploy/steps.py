@@ -348,7 +348,7 @@ class Deployment:
 
     def _store_credentials(self) -> None:
         """The Spotify app's credentials go from .env to the stage's secret, never into an environment."""
-        from chalicelib.secrets import open_secrets
+        from chalicelib.stores import open_secrets
 
         if not (self.settings.spotipy_client_id and self.settings.spotipy_client_secret):
             return

@@ -65,8 +65,8 @@ def log_in(environ: Mapping[str, str]) -> None:
     """Authorise at the sandbox: its consent page says yes by itself, so fetching it is all a browser would do."""
     import requests
 
-    from chalicelib.secrets import open_secrets
     from chalicelib.spotify.auth import login
+    from chalicelib.stores import open_secrets
 
     settings = Settings.load(environ)
 

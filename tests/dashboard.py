@@ -136,9 +136,9 @@ def filled_lake(folder: Path, *, since: str, until: str, **options: Any) -> Iter
 @contextmanager
 def served(folder: Path, sandbox: Sandbox) -> Iterator[Filled]:
     """A lake whose listener has logged in at the sandbox; nothing has run yet."""
-    from chalicelib.secrets import open_secrets
     from chalicelib.settings import Settings
     from chalicelib.spotify.auth import login
+    from chalicelib.stores import open_secrets
 
     environ = {
         "SECRETS_URL": str(folder / "secrets"),

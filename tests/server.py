@@ -142,9 +142,9 @@ def sandboxed(folder: Path, **options: Any) -> Iterator[dict[str, str]]:
 
 def logged_in(folder: Path, sandbox: Sandbox) -> dict[str, str]:
     """The environment that points at a sandbox, whose listener logs in."""
-    from chalicelib.secrets import open_secrets
     from chalicelib.settings import Settings
     from chalicelib.spotify.auth import login
+    from chalicelib.stores import open_secrets
 
     environ = {
         "SECRETS_URL": str(folder / "secrets"),

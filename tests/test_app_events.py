@@ -157,9 +157,23 @@ def test_a_run_over_the_api_ends_and_its_objects_are_transformed_by_themselves(f
     address = f"/runs/{record['run_id']}"
     assert eventually(lambda: server.get(address).json()["to_transform"] == [])
     listed = server.get("/runs").json()["runs"]
-    assert [run["run_id"] for run in listed] == [record["run_id"]]
+    assert record["run_id"] in [run["run_id"] for run in listed]
     assert "raw_keys" not in listed[0]["sources"][0]
     assert (server.lake / "transformed" / "g1" / "plays_history").is_dir()
+
+
+def test_a_file_that_is_no_record_hides_no_run(filled):
+    server, record = filled
+    stray = server.lake / "raw" / "runs" / "2026" / "11" / "19" / "20261119T000000Z-abcdef.json"
+    stray.parent.mkdir(parents=True)
+    stray.write_text("hello")
+    try:
+        listed = server.get("/runs")
+        assert listed.status_code == 200, listed.text
+        assert record["run_id"] in [run["run_id"] for run in listed.json()["runs"]]
+        assert server.get("/runs/20261119T000000Z-abcdef").status_code == 404
+    finally:
+        stray.unlink()
 
 
 def test_a_run_of_one_source_brings_that_source_alone(filled):

@@ -16,6 +16,7 @@ from chalicelib.rest import assets
 from chalicelib.rest.api import Api
 from chalicelib.rest.openapi import document
 from chalicelib.rest.routes import BY_ADDRESS, ROUTES
+from deploy.package import PREPARED
 
 PROJECT = Path(__file__).resolve().parent.parent
 HEAVY = ("pandas", "pyarrow", "spotipy", "sqlglot", "duckdb", "boto3", "botocore", "requests", "msgspec", "click")
@@ -132,7 +133,8 @@ def test_the_stages_configure_every_function_explicitly():
     for stage in set(config["stages"]) - {"local"}:
         declared = config["stages"][stage]["lambda_functions"]
         assert declared.keys() == functions
-        assert all(each["iam_policy_file"] == f"policy-{name}.json" for name, each in declared.items())
+        for name, each in declared.items():
+            assert each["iam_policy_file"] == f"{PREPARED}/{stage}/policy-{name}.json"
 
 
 def test_the_document_describes_every_route_and_nothing_else():

@@ -13,7 +13,7 @@ import pytest
 
 from chalicelib import views
 from chalicelib.clock import now
-from chalicelib.engine import open_engine
+from chalicelib.engines import open_engine
 from chalicelib.errors import InvalidRequest
 from chalicelib.lake import Lake, ObjectInfo
 from chalicelib.settings import Settings

@@ -16,9 +16,10 @@ import requests
 from chalicelib.clock import rfc3339
 from chalicelib.engine import QueryState
 from chalicelib.engines.embedded import EmbeddedEngine
-from chalicelib.lake import Lake, open_lake
+from chalicelib.lake import Lake
 from chalicelib.pipeline import catch_up, rebuild
 from chalicelib.settings import Settings
+from chalicelib.stores import open_lake
 from chalicelib.tables import BY_NAME
 from tests.extraction import World, world
 

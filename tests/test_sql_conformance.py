@@ -12,8 +12,8 @@ import pytest
 from chalicelib.engine import QueryState
 from chalicelib.engines.embedded import EmbeddedEngine
 from chalicelib.errors import QueryRefused
-from chalicelib.lake import open_lake
 from chalicelib.settings import Settings
+from chalicelib.stores import open_lake
 from tests.sql_conformance import CASES, Fails, Refused, Rows, Typed
 
 

@@ -18,13 +18,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.engine import QueryState, ResultColumn, open_engine
+from chalicelib.engine import QueryState, ResultColumn
+from chalicelib.engines import open_engine
 from chalicelib.engines.csvfile import csv_bytes
 from chalicelib.engines.embedded import EmbeddedEngine, size_in_bytes
 from chalicelib.errors import EngineBusy, InvalidRequest, NotFound, QueryFailed, StorageFailed
-from chalicelib.lake import Lake, open_lake
+from chalicelib.lake import Lake
 from chalicelib.rest.rendering import csv_lines
 from chalicelib.settings import Settings
+from chalicelib.stores import open_lake
 from chalicelib.stores.folder import FolderStore
 from tests.engines import Opened, embedded, fill, on
 
@@ -214,8 +216,8 @@ def test_another_process_cancels_a_query(opened: Opened) -> None:
 def test_the_queries_of_a_killed_process_have_failed(opened: Opened) -> None:
     script = (
         "import sys, time\n"
-        "from chalicelib.engine import open_engine\n"
-        "from chalicelib.lake import open_lake\n"
+        "from chalicelib.engines import open_engine\n"
+        "from chalicelib.stores import open_lake\n"
         "from chalicelib.settings import Settings\n"
         "settings = Settings(lake_url=sys.argv[1], query_seconds=60.0)\n"
         "query = open_engine(settings, open_lake(settings)).start_query(sys.argv[2], [1])\n"

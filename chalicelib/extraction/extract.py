@@ -21,7 +21,7 @@ from chalicelib.extraction.state import wanted_tracks
 from chalicelib.lake import Lake
 from chalicelib.log import Progress, run_id_in_force
 from chalicelib.runs import FAILED, UNAVAILABLE, RunRecord, SourceRecord, new_run_id, save_run, start_record
-from chalicelib.secrets import SecretStore, open_secrets
+from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
 from chalicelib.sources import Source, chosen, load_sources
 from chalicelib.spotify import auth
@@ -31,6 +31,7 @@ from chalicelib.spotify.guard import RESERVE, Caller, Guard
 from chalicelib.spotify.readers import reader_of
 from chalicelib.spotify.reading import View
 from chalicelib.spotify.tokens import LOGIN, Credentials
+from chalicelib.stores import open_secrets
 
 
 def run_extraction(

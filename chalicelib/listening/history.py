@@ -199,8 +199,8 @@ def listener(settings: Settings, lake: Lake, user_id: str | None) -> str:
     """Whose export it is: who was named, the only one who logged in, or the only one whose exports are here."""
     if user_id:
         return user_id
-    from chalicelib.secrets import open_secrets
     from chalicelib.spotify.auth import authorizations
+    from chalicelib.stores import open_secrets
 
     known = {one.user_id for one in authorizations(open_secrets(settings))}
     if not known:

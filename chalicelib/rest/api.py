@@ -48,7 +48,7 @@ from chalicelib.rest.messages import (
     wanted_type,
 )
 from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
-from chalicelib.runs import load_run, new_run_id, run_ids
+from chalicelib.runs import RunRecord, load_run, new_run_id, run_ids
 from chalicelib.settings import Settings
 from chalicelib.worker import Worker
 
@@ -145,11 +145,19 @@ class Api:
     def list_runs(self, asked: Asked) -> Reply:
         names = run_ids(self._lake)
         names, following = page_of(names, asked.query["limit"], asked.query["page_token"])
-        runs = [load_run(self._lake, name).as_json() for name in names]
+        runs = [record.as_json() for name in names if (record := self._readable(name))]
         for run in runs:
             for source in run["sources"]:
                 del source["raw_keys"]
         return Reply(200, {"runs": runs, "next_page_token": following})
+
+    def _readable(self, run_id: str) -> RunRecord | None:
+        """A listed run; None where what bears its name is no record, as when a person left a file there."""
+        try:
+            return load_run(self._lake, run_id)
+        except NotFound as error:
+            log.warning("left out of the list: %s", error.message)
+            return None
 
     def get_run(self, asked: Asked) -> Reply:
         run_id = asked.path["run_id"]

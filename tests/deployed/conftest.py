@@ -16,9 +16,9 @@ from moto.s3.models import s3_backends
 
 from chalicelib.clock import now
 from chalicelib.lake import Lake
-from chalicelib.secrets import open_secrets
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
+from chalicelib.stores import open_secrets
 from deploy.names import Names
 from deploy.steps import Choices, Deployment
 from sandbox.server import Sandbox
