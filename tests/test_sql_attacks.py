@@ -121,5 +121,5 @@ def test_the_engine_offers_no_other_way_in() -> None:
     public = {name for name in vars(EmbeddedEngine) if not name.startswith("_")}
     assert public == {
         "all_rows", "cancel", "close", "download", "latest_crawl", "publish", "queries", "query", "rows",
-        "start_crawl", "start_query", "table", "tables", "wait",
+        "start_crawl", "start_query", "table", "tables", "wait", "warm_up",
     }  # fmt: skip

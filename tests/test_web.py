@@ -13,7 +13,7 @@ import requests
 from playwright.sync_api import Browser, Route, expect
 
 from tests import overview
-from tests.browser import Visit, started
+from tests.browser import WAITS, Visit, started
 from tests.dashboard import GUEST, Filled, filled_lake
 from tests.server import LakeServer, eventually
 
@@ -635,6 +635,7 @@ def test_the_keyboard_suffices(filled, look):
 def test_a_choice_made_by_keyboard_leaves_the_keyboard_where_it_was(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=all&timezone=UTC")
+    expect(page.locator("#select-period option[value='2024']")).to_be_attached(timeout=WAITS)  # the years come later
     page.locator("#select-period").focus()
     page.keyboard.press("ArrowUp")
     page.wait_for_url("**period=2024**")
