@@ -20,7 +20,8 @@ from sandbox.server import Sandbox
 from sandbox.world import World
 from tests.server import PROJECT, LakeServer, environment, eventually, free_port
 
-BEHIND = timedelta(hours=8)  # the sandbox's time starts before ours, so that it can advance within the past
+BEHIND = timedelta(hours=40)  # the sandbox's time starts before ours, so that it can advance within the past
+STEP = timedelta(hours=3)
 GUEST, GUEST_SEED = "guest", 11  # a second listener of other taste, of the last year only
 BETWEEN = "\x1e"
 COMMANDS = f"""
@@ -75,6 +76,16 @@ class Filled:
 
     def number(self, sql: str) -> int:
         return int(self.server.rows(sql)[0][0])
+
+    def listen(self) -> None:
+        """Let hours pass at the sandbox until its listener has played something more: people sleep."""
+        newest = lambda: max(key[1] for key in self.sandbox.expected(keys="true")["plays"]["keys"])  # noqa: E731
+        before = newest()
+        for _ in range(BEHIND // STEP):
+            self.sandbox.advance(STEP.total_seconds())
+            if newest() > before:
+                return
+        raise AssertionError(f"nothing was played within {BEHIND}")
 
     def run_to_end(self) -> None:
         self.await_run(self.start_run())

@@ -41,7 +41,7 @@ def main() -> None:
         ) as filled,
         started() as browser,
     ):
-        filled.sandbox.advance(3 * 3600)
+        filled.listen()
         filled.run_to_end()
         for name, look in LOOKS.items():
             take_pictures(browser, filled, name, look)

@@ -292,7 +292,7 @@ def test_every_chart_shows_the_sql_that_made_it(filled, look):
 
 
 def test_a_run_is_started_and_arrives(filled, look):
-    filled.sandbox.advance(3 * 3600)
+    filled.listen()
     before = filled.number("SELECT count(*) FROM plays")
     visit = look(filled.server)
     page = visit.open("#/pipeline")

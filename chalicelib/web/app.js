@@ -1,12 +1,11 @@
 // The frame: token, theme, navigation, and which page is shown.
 
-import { Unreachable, adoptTokenFromAddress, hasToken, setToken, whenUnauthorized } from "./api.js";
+import "./reports.js"; // first: what it asks for is on its way while the charts' code is read
+import { Unreachable, hasToken, setToken, whenUnauthorized } from "./api.js";
 import { redrawCharts } from "./charts.js";
 import { announce, button, h, icon, replace } from "./dom.js";
 import { faultBox, loading } from "./panel.js";
 import { change, href, route, selection } from "./state.js";
-
-adoptTokenFromAddress();
 
 const PAGES = {
   overview: { title: "Overview", load: () => import("./overview.js"), nav: true },
