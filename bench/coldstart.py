@@ -72,7 +72,10 @@ def main() -> None:
                     path.unlink()
                 print("without .pyc in the zip:")
             for function in FUNCTIONS:
-                sites = [task if compiled else bare, *(layers[kind].unpacked() / "python" for kind in function.layers)]
+                sites = [
+                    task if compiled else bare,
+                    *(site for kind in function.layers for site in layers[kind].sites()),
+                ]
                 app, rest = measure(sites, runtime, function.modules)
                 print(f"{function.handler:22}{app:12.0f}{rest:13.0f}   {json.dumps(function.layers)}")
 

@@ -10,7 +10,9 @@ from chalicelib.errors import InvalidSetting
 
 def at_most_daily(expression: str) -> str:
     """When to look after the lake: as often as it is filled, but at least once a day."""
-    return expression if re.fullmatch(r"rate\(\d+ (minute|hour)s?\)", expression) else "rate(1 day)"
+    rate = re.fullmatch(r"rate\((\d+) (minute|hour)s?\)", expression)
+    often = rate is not None and timedelta(**{f"{rate[2]}s": int(rate[1])}) < timedelta(days=1)
+    return expression if often else "rate(1 day)"
 
 
 def next_time(expression: str, after: datetime) -> datetime:

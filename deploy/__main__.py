@@ -6,11 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 
 from chalicelib.errors import LakeError
 from chalicelib.settings import Settings
 from deploy.checks import check_python
 from deploy.errors import DeployFailed
+from deploy.functions import LAYERS
 from deploy.names import Names
 from deploy.steps import Choices, Deployment
 from deploy.template import Options, app_template, data_template
@@ -21,15 +23,9 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--stage", default="dev", help="a small letter, then up to 11 of a-z, 0-9 and - (default dev)")
-    shared.add_argument("--secrets-url", default="", help="ssm:/PATH to keep secrets in SSM instead of Secrets Manager")
     making = argparse.ArgumentParser(add_help=False, parents=[shared])
-    making.add_argument("--email", default="", help="who is told of alarms")
-    making.add_argument("--budget", type=float, default=10.0, help="USD a month of the account that raise an alarm")
-    making.add_argument("--log-days", type=int, default=30, help="days that logs are kept (default 30)")
-    making.add_argument("--tracing", action="store_true", help="trace the functions with X-Ray")
-    making.add_argument("--pyarrow-layer", default="", metavar="ARN", help="use this layer instead of building one")
-    making.add_argument("--pandas-layer", default="", metavar="ARN", help="use this layer instead of building one")
     making.add_argument("--force", action="store_true", help="deploy even what has not changed")
+    add_choices(making.add_argument_group("choices, each as last time where it is not said"))
     commands.add_parser("check", parents=[making], help="check everything and say what would be made")
     commands.add_parser("up", parents=[making], help="deploy")
     commands.add_parser("prepare", parents=[making], help="make what `chalice deploy` in this folder needs")
@@ -42,11 +38,42 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def add_choices(group: argparse._ArgumentGroup) -> None:
+    """An option for each field of Choices; only those that are said come out of parsing."""
+    default, said = Choices(), argparse.SUPPRESS
+    group.add_argument("--email", default=said, help="who is told of alarms")
+    group.add_argument(
+        "--budget",
+        dest="budget_usd",
+        type=float,
+        default=said,
+        metavar="USD",
+        help=f"the account's monthly cost that raises an alarm (default {default.budget_usd:g})",
+    )
+    group.add_argument(
+        "--log-days", type=int, default=said, metavar="N", help=f"days that logs are kept (default {default.log_days})"
+    )
+    group.add_argument(
+        "--tracing", action=argparse.BooleanOptionalAction, default=said, help="trace the functions with X-Ray"
+    )
+    for kind in LAYERS:
+        group.add_argument(
+            f"--{kind}-layer",
+            default=said,
+            metavar="ARN",
+            help="use this layer instead of building one; '' builds one again",
+        )
+    group.add_argument("--secrets-url", default=said, metavar="ssm:/PATH",
+                       help="keep secrets in SSM instead of Secrets Manager")  # fmt: skip
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
+    from botocore.exceptions import BotoCoreError, ClientError
+
     asked = parser().parse_args(arguments)
     try:
         run(asked)
-    except (DeployFailed, LakeError) as error:
+    except (DeployFailed, LakeError, BotoCoreError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
@@ -64,25 +91,14 @@ def run(asked: argparse.Namespace) -> None:
     check_python()
     import boto3
 
-    making = asked.command != "down"
-    choices = Choices(
-        stage=asked.stage,
-        secrets_url=asked.secrets_url,
-        **(
-            {
-                "email": asked.email,
-                "budget_usd": asked.budget,
-                "log_days": asked.log_days,
-                "tracing": asked.tracing,
-                "pyarrow_layer": asked.pyarrow_layer,
-                "pandas_layer": asked.pandas_layer,
-                "force": asked.force,
-            }
-            if making
-            else {}
-        ),
+    deployment = Deployment(
+        asked.stage,
+        boto3.session.Session(),
+        Settings.load(),
+        chosen={each.name: getattr(asked, each.name) for each in fields(Choices) if hasattr(asked, each.name)},
+        force=getattr(asked, "force", False),
+        say=say,
     )
-    deployment = Deployment(choices, boto3.session.Session(), Settings.load(), say=say)
     if asked.command == "check":
         deployment.check()
     elif asked.command == "up":

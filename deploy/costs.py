@@ -7,8 +7,11 @@ NEAR. How much processor a function has follows its memory: 1,769 MB are one (La
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from datetime import timedelta
+
+from chalicelib.clock import Clock, now
+from chalicelib.schedule import next_time
 
 HOURS = 730  # of a month
 GB_SECOND = 0.0000166667  # Lambda, x86
@@ -23,19 +26,14 @@ DASHBOARD = 3.00  # the first three of an account are free
 LOG_GB = 0.63
 ATHENA_QUERY = 5.0 / 2**40 * 10 * 2**20  # the least that a query costs
 CRAWL = 0.44 * 2 * 10 / 60  # 2 DPU, ten minutes at least
-CRON_A_DAY = 24.0  # runs assumed of a cron expression
-
+FIRINGS = 100  # of a schedule, over which its runs are counted
 
 SPOTIFY = 0.15  # s that a call of Spotify takes: assumed
 NEAR = 0.02  # s that a call of S3, Glue or Secrets Manager takes: assumed
 AT_ONCE = 4  # calls of Spotify side by side: CONCURRENCY
 PROCESSOR = 1.769  # GB of memory that come with one processor
 STARTS = {"extraction": 0.32, "transform": 0.57, "record": 0.28}  # s of processor: python -m bench.coldstart
-RUN_CALLS, OBJECT_CALLS, LOOK_CALLS = (
-    60,
-    28,
-    82,
-)  # AWS calls of a run, a transform, maintenance: tests/test_aws_faults.py
+RUN_CALLS, OBJECT_CALLS, LOOK_CALLS = 60, 28, 82  # AWS calls of a run, a transform, maintenance: the faults' tests
 RUN_WRITES, OBJECT_WRITES, LOOK_WRITES = 25, 17, 50  # of them at S3's price of writing and listing
 SECRET_CALLS = 13  # of a run that renews its access
 
@@ -81,12 +79,12 @@ ONE_LISTENER = Use(730)
 MANY_PLAYLISTS = Use(730, calls=250, objects=5.2, items=9_000, processor_seconds=3.5, gigabytes=22)  # 1,000 of them
 
 
-def runs_a_month(schedule: str) -> float:
-    match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", schedule)
-    if not match:
-        return CRON_A_DAY * HOURS / 24
-    hours = int(match[1]) * {"minute": 1 / 60, "hour": 1.0, "day": 24.0}[match[2]]
-    return HOURS / hours
+def runs_a_month(schedule: str, clock: Clock = now) -> float:
+    """As the schedule's next firings come. Raises InvalidSetting for one that EventBridge would not take."""
+    first = last = next_time(schedule, clock())
+    for _ in range(FIRINGS):
+        last = next_time(schedule, last)
+    return FIRINGS * (timedelta(hours=HOURS) / (last - first))
 
 
 def estimate(use: Use, *, secrets: int = 2, alarm_metrics: int = 22, metrics: int = 15) -> dict[str, float]:
@@ -100,7 +98,7 @@ def estimate(use: Use, *, secrets: int = 2, alarm_metrics: int = 22, metrics: in
     return {
         "Lambda": use.runs * seconds * GB_SECOND + requests * INVOCATION + use.queries * 0.5 * 0.5 * GB_SECOND,
         "S3": writes * PUT + max(reads, 0) * GET + use.gigabytes * GB_MONTH,
-        "Secrets Manager": secrets * SECRET + use.runs * SECRET_CALLS * SECRET_CALL,
+        "Secrets Manager": secrets * SECRET + (use.runs * SECRET_CALLS * SECRET_CALL if secrets else 0.0),
         "Athena": use.queries * ATHENA_QUERY,
         "Glue crawls": use.crawls * CRAWL,
         "CloudWatch alarms and metrics": alarm_metrics * ALARM_METRIC + metrics * CUSTOM_METRIC,

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 import zipfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,11 @@ PROJECT = Path(__file__).resolve().parent.parent
 BUILD = PROJECT / "build"
 CACHE = BUILD / "cache"  # what is the same for every stage, named by what it is made of
 RECIPE = 6  # raise when what is trimmed changes: caches are named by it
+DOWNLOAD_SECONDS = 60.0  # without a byte of a layer that somebody else has published
 DATE = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same content gives the same bytes
 CONTENTS = {PYARROW: ("pyarrow", "isal"), PANDAS: ("pandas", "numpy", "python-dateutil", "six")}
+RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"  # Lambda's name of it: the Python that deploys
+ARCHITECTURE = "x86_64"
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 USELESS_FOLDERS = ("tests", "__pycache__", "include", "includes", "f2py", "_pyinstaller", "doc", "bin")
@@ -80,12 +83,14 @@ assert np.linalg.norm(np.ones(4)) == 2.0
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer as built: its zip, the zip's digest, and its size in bytes when unpacked."""
+    """A layer: its zip, the zip's SHA-256, and its size in bytes when unpacked. ``arn`` is that of a layer which
+    somebody else has published; empty for one that is built here."""
 
     kind: str
     path: Path
     digest: str
     unzipped: int
+    arn: str = ""
 
     @property
     def zipped(self) -> int:
@@ -100,10 +105,16 @@ class Layer:
                 (Path(scratch) / "layer").rename(folder)
         return folder
 
+    def sites(self) -> list[Path]:
+        """The folders that Lambda puts on Python's path."""
+        python = self.unpacked() / "python"
+        below = python / "lib" / RUNTIME / "site-packages"
+        return [folder for folder in (python, below) if folder.is_dir()]
 
-def build_layers(folder: Path = CACHE) -> dict[str, Layer]:
-    """Both layers for the running Python's version, from the cache where the recipe is the same."""
-    layers = {kind: folder / f"{kind}-{fingerprint(kind)}.zip" for kind in CONTENTS}
+
+def build_layers(kinds: Iterable[str] = CONTENTS, folder: Path = CACHE) -> dict[str, Layer]:
+    """These layers for the running Python's version, from the cache where the recipe is the same."""
+    layers = {kind: folder / f"{kind}-{fingerprint(kind)}.zip" for kind in kinds}
     missing = [kind for kind, path in layers.items() if not path.exists()]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,6 +125,33 @@ def build_layers(folder: Path = CACHE) -> dict[str, Layer]:
                 attempt(kind, list(sites.values()) if kind == PANDAS else [sites[kind]])
                 pack(sites[kind].parent, layers[kind])
     return {kind: described(kind, path) for kind, path in layers.items()}
+
+
+def fetch_layer(kind: str, arn: str, client: Any, folder: Path = CACHE) -> Layer:
+    """A layer that somebody else has published, in the cache. Raises DeployFailed where functions cannot use it."""
+    told = client.get_layer_version_by_arn(Arn=arn)
+    for wanted, known in ((RUNTIME, "CompatibleRuntimes"), (ARCHITECTURE, "CompatibleArchitectures")):
+        if told.get(known) and wanted not in told[known]:
+            raise DeployFailed(f"{arn} is for {', '.join(told[known])}, the functions need {wanted}")
+    digest = base64.b64decode(told["Content"]["CodeSha256"]).hex()
+    path = folder / f"{kind}-{digest[:16]}.zip"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(".part")
+        try:
+            with (
+                urllib.request.urlopen(told["Content"]["Location"], timeout=DOWNLOAD_SECONDS) as source,
+                scratch.open("wb") as target,
+            ):
+                shutil.copyfileobj(source, target)
+        except OSError as error:
+            raise DeployFailed(f"{arn} cannot be downloaded: {error}") from error
+        os.replace(scratch, path)
+    layer = replace(described(kind, path), arn=arn)
+    if layer.digest != digest:
+        path.unlink()
+        raise DeployFailed(f"{arn} did not arrive whole: run this again")
+    return layer
 
 
 def fingerprint(kind: str) -> str:
@@ -249,8 +287,8 @@ def publish(layer: Layer, names: Names, client: Any) -> tuple[str, bool]:
         LayerName=name,
         Description=mark,
         Content={"ZipFile": layer.path.read_bytes()},
-        CompatibleRuntimes=[f"python{sys.version_info[0]}.{sys.version_info[1]}"],
-        CompatibleArchitectures=["x86_64"],
+        CompatibleRuntimes=[RUNTIME],
+        CompatibleArchitectures=[ARCHITECTURE],
     )
     return str(made["LayerVersionArn"]), True
 
@@ -276,12 +314,3 @@ def remove(names: Names, client: Any, *, keep: Iterable[str] = ()) -> int:
                 client.delete_layer_version(LayerName=names.layer(kind), VersionNumber=version["Version"])
                 removed += 1
     return removed
-
-
-def code_digest(data: bytes) -> str:
-    """As Lambda shows it in CodeSha256."""
-    return base64.b64encode(hashlib.sha256(data).digest()).decode()
-
-
-def sizes(layers: Iterable[Layer]) -> str:
-    return json.dumps({layer.kind: {"zipped": layer.zipped, "unzipped": layer.unzipped} for layer in layers})

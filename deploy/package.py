@@ -166,24 +166,31 @@ def configure(
     *,
     reserve: bool = False,
     tracing: bool = False,
+    secrets_url: str = "",
 ) -> None:
     """The stage's ``.chalice``, with no other stage."""
     config = project_config()
     stage = stage_config(config, names, environment, layers, "", reserve=reserve, tracing=tracing)
     write(folder / ".chalice" / "config.json", {**config, "app_name": names.app, "stages": {names.stage: stage}})
-    for name, document in policies(names, tracing=tracing).items():
+    for name, document in policies(names, tracing=tracing, secrets_url=secrets_url).items():
         write(folder / ".chalice" / name, document)
 
 
 def configure_project(
-    names: Names, environment: Mapping[str, str], layers: Mapping[str, str], *, reserve: bool, tracing: bool
+    names: Names,
+    environment: Mapping[str, str],
+    layers: Mapping[str, str],
+    *,
+    reserve: bool,
+    tracing: bool,
+    secrets_url: str,
 ) -> Path:
     """The stage in the project's own ``.chalice``, for `chalice deploy` there; answers what was changed."""
     config = project_config()
     where = f"{PREPARED}/{names.stage}/"
     stage = stage_config(config, names, environment, layers, where, reserve=reserve, tracing=tracing)
     config["stages"][names.stage] = stage
-    for name, document in policies(names, tracing=tracing).items():
+    for name, document in policies(names, tracing=tracing, secrets_url=secrets_url).items():
         write(PROJECT / ".chalice" / where / name, document)
     path = PROJECT / ".chalice" / "config.json"
     path.write_text(json.dumps(config, indent=2) + "\n")
@@ -211,7 +218,7 @@ def stage_config(
     for function in FUNCTIONS:
         own = functions.setdefault(function.handler, {})
         own["iam_policy_file"] = policies_in + function.policy
-        own["layers"] = [layers[kind] for kind in function.layers]
+        own["layers"] = list(dict.fromkeys(layers[kind] for kind in function.layers))  # one may serve for both
         if not reserve:
             own.pop("reserved_concurrency", None)
     return stage | {
@@ -253,17 +260,18 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 
 def check_sizes(package: Package, layers: Mapping[str, Layer]) -> None:
-    """Raises DeployFailed above Lambda's limits, and above our own, which leave room to grow."""
+    """Raises DeployFailed above Lambda's limits; what is built here also above our own, which leave room to grow."""
     if package.zipped > min(MOST_ZIPPED, LAMBDA_ZIPPED):
         raise DeployFailed(f"the app's zip has {package.zipped / MB:.1f} MB; at most {MOST_ZIPPED // MB} are allowed")
-    together = sum(layer.zipped for layer in layers.values())
+    together = sum(layer.zipped for layer in layers.values() if not layer.arn)
     if together > MOST_LAYERS_ZIPPED:
         raise DeployFailed(f"the layers have {together / MB:.1f} MB; at most {MOST_LAYERS_ZIPPED // MB} are allowed")
     for function in FUNCTIONS:
-        size = package.unzipped + sum(layers[kind].unzipped for kind in function.layers if kind in layers)
-        if size > min(MOST_UNZIPPED, LAMBDA_UNZIPPED):
-            limit = MOST_UNZIPPED // MB
-            raise DeployFailed(f"{function.handler} has {size / MB:.0f} MB unpacked; at most {limit} are allowed")
+        own = {layers[kind].digest: layers[kind] for kind in function.layers if kind in layers}.values()
+        size = package.unzipped + sum(layer.unzipped for layer in own)
+        limit = LAMBDA_UNZIPPED if any(layer.arn for layer in own) else MOST_UNZIPPED
+        if size > limit:
+            raise DeployFailed(f"{function.handler} has {size / MB:.0f} MB unpacked; at most {limit // MB} are allowed")
 
 
 # --- imports ------------------------------------------------------------------------------------------------------
@@ -278,10 +286,9 @@ def check_imports(package: Package, layers: Mapping[str, Layer]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         task = unpack(package.archive, Path(scratch) / "task")
         runtime = runtime_folder(Path(scratch) / "runtime")
-        ours = [function for function in FUNCTIONS if set(function.layers) <= set(layers)]
-        for wanted in sorted({function.layers for function in ours}):
-            sites = [task, *(layers[kind].unpacked() / "python" for kind in wanted)]
-            together = [function for function in ours if function.layers == wanted]
+        for wanted in sorted({function.layers for function in FUNCTIONS}):
+            sites = [task, *(site for kind in wanted for site in layers[kind].sites())]
+            together = [function for function in FUNCTIONS if function.layers == wanted]
             for function in together:
                 missing = sorted(missing_imports(function, task, [*sites, runtime]))
                 if missing:

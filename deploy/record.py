@@ -25,6 +25,7 @@ from deploy.names import API_HANDLER, Names
 
 RECORD = f"{STATE}deploy/chalice.json"
 DONE = f"{STATE}deploy/done.json"
+CHOICES = f"{STATE}deploy/choices.json"  # outlives the stage's functions, as the data does
 LOCK = f"{STATE}deploy/lock.json"
 LOCKED_FOR = timedelta(minutes=30)
 API_STAGE = "api"
@@ -55,6 +56,17 @@ def take_lock(store: BucketStore, mine: bytes, clock: Clock) -> str:
         return store.replace(LOCK, mine, if_match=info.etag if info else None)
     except WriteConflict:
         raise DeployFailed("somebody else has just begun to deploy this stage") from None
+
+
+def choices(store: BucketStore) -> dict[str, Any]:
+    """What was chosen when the stage was last deployed; nothing where it never was."""
+    told: dict[str, Any] = json.loads(store.read(CHOICES)) if store.stat(CHOICES) else {}
+    return told
+
+
+def remember(store: BucketStore, chosen: dict[str, Any]) -> None:
+    if choices(store) != chosen:
+        store.write(CHOICES, json.dumps(chosen).encode(), content_type="application/json")
 
 
 def fetch(folder: Path, names: Names, store: BucketStore, session: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,8 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the command line says."""
+    """What a person may choose for a stage. The lake remembers it, so that what is not said again stays as it was."""
 
-    stage: str
     email: str = ""
     budget_usd: float = 10.0
     log_days: int = 30
@@ -57,24 +56,28 @@ class Choices:
     pyarrow_layer: str = ""
     pandas_layer: str = ""
     secrets_url: str = ""
-    force: bool = False
 
 
 class Deployment:
-    """One stage's deployment. ``say`` gets a line for each thing that was done."""
+    """One stage's deployment. ``chosen`` are the fields of Choices that are said now; ``force`` deploys even what has
+    not changed; ``say`` gets a line for each thing that was done."""
 
     def __init__(
         self,
-        choices: Choices,
+        stage: str,
         session: Any,
         settings: Settings,
         *,
+        chosen: Mapping[str, Any] | None = None,
+        force: bool = False,
         say: Say = print,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.choices = choices
+        self.stage = stage
         self.session = session
         self.settings = settings
+        self.chosen = chosen or {}
+        self.force = force
         self.say = say
         self.sleep = sleep
         self._imports_checked = False
@@ -85,6 +88,8 @@ class Deployment:
         """Say what would be made, how large and how dear it is. Makes nothing in AWS."""
         names = self.account.names
         self.say(f"stage {names.stage} in account {names.account}, {names.region}, as {self.account.who}")
+        for line in self._as_last_time():
+            self.say(line)
         built = self._build({kind: f"arn:of:{kind}" for kind in layers.CONTENTS})
         self.say(
             f"zip {built.zipped / 1e6:.1f} MB ({built.unzipped / 1e6:.0f} MB unpacked); layers "
@@ -92,7 +97,8 @@ class Deployment:
         )
         made = len(app_template(names, Options())["Resources"]) + len(data_template(names, Options())["Resources"])
         self.say(f"{len(FUNCTIONS)} functions with a role each, an API, and {made} resources in two stacks")
-        for line in costs.told(costs.estimate(costs.Use(costs.runs_a_month(self.settings.extract_schedule)))):
+        use = costs.Use(costs.runs_a_month(self.settings.extract_schedule))
+        for line in costs.told(costs.estimate(use, secrets=0 if self.choices.secrets_url else 2)):
             self.say(f"  {line}")
         for line in check_settings(self.settings):
             self.say(f"note: {line}")
@@ -115,8 +121,9 @@ class Deployment:
             with step("the record of what is deployed"):
                 record.fetch(PROJECT, names, self.store, self.session)
             changed = package.configure_project(
-                names, self._environment(), arns, reserve=self.account.can_reserve, tracing=self.choices.tracing
-            )
+                names, self._environment(), arns, reserve=self.account.can_reserve, tracing=self.choices.tracing,
+                secrets_url=self.choices.secrets_url,
+            )  # fmt: skip
         self.say(f"{changed.relative_to(PROJECT)}: stage {names.stage} written, with this account's names")
         self.say(f"now: chalice deploy --stage {names.stage}, then: python -m deploy finish --stage {names.stage}")
 
@@ -141,6 +148,7 @@ class Deployment:
             lock = record.deploying(self.store)
             lock.__enter__()
         try:
+            record.remember(self.store, asdict(self.choices))
             yield
         finally:
             lock.__exit__(None, None, None)
@@ -148,6 +156,7 @@ class Deployment:
     def down(self, *, data: bool = False) -> None:
         """Remove the stage; its data too if told so. Whatever is already gone is passed over."""
         names = self.account.names
+        secrets_url = self.secrets_url  # the bucket remembers it
         if self._bucket_exists():
             with record.deploying(self.store):
                 self._remove_functions()
@@ -160,9 +169,9 @@ class Deployment:
             gone = stacks.delete(self.session.client("cloudformation"), names.stack, sleep=self.sleep)
             self.say(f"stack {names.stack}: {'removed' if gone else 'was not there'}")
         if data:
-            self._remove_data()
+            self._remove_data(secrets_url)
         else:
-            self.say(f"the data stays: bucket {names.bucket} and secrets {names.secret}/* (down --data removes them)")
+            self.say(f"the data stays: bucket {names.bucket} and {secrets_url} (down --data removes them)")
 
     # --- what they are made of ------------------------------------------------------------------------------------
 
@@ -202,7 +211,26 @@ class Deployment:
     @cached_property
     def account(self) -> Account:
         check_python()
-        return check_account(self.choices.stage, self.session)
+        return check_account(self.stage, self.session)
+
+    @cached_property
+    def choices(self) -> Choices:
+        """What is said now over what was said last time. Raises DeployFailed for a place where secrets cannot be."""
+        last = record.choices(self.store) if self._bucket_exists() else {}
+        known = {each.name for each in fields(Choices)}
+        choices = Choices(**{name: value for name, value in {**last, **self.chosen}.items() if name in known})
+        if choices.secrets_url and not choices.secrets_url.startswith("ssm:/"):
+            raise DeployFailed(
+                f"--secrets-url {choices.secrets_url} must be ssm:/PATH, such as ssm:/{self.account.names.base}"
+            )
+        return choices
+
+    def _as_last_time(self) -> Iterator[str]:
+        """A line for each choice that is not said now and is not the default."""
+        for each in fields(Choices):
+            value = getattr(self.choices, each.name)
+            if each.name not in self.chosen and value != each.default:
+                yield f"as last time: {each.name.replace('_', ' ')} {value}"
 
     @cached_property
     def store(self) -> BucketStore:
@@ -211,7 +239,15 @@ class Deployment:
 
     @cached_property
     def _layers(self) -> dict[str, layers.Layer]:
-        return layers.build_layers()
+        """By kind: somebody else's where one is chosen, built here where none is."""
+        given = {PYARROW: self.choices.pyarrow_layer, PANDAS: self.choices.pandas_layer}
+        client = self.session.client("lambda")
+        found = layers.build_layers(kind for kind, arn in given.items() if not arn)
+        for kind, arn in given.items():
+            if arn:
+                with step(f"the {kind} layer"):
+                    found[kind] = layers.fetch_layer(kind, arn, client)
+        return found
 
     @property
     def secrets_url(self) -> str:
@@ -276,22 +312,18 @@ class Deployment:
     def _build(self, arns: dict[str, str]) -> package.Package:
         built = package.configured(
             self._staged, self.account.names, self._environment(), arns,
-            reserve=self.account.can_reserve, tracing=self.choices.tracing,
+            reserve=self.account.can_reserve, tracing=self.choices.tracing, secrets_url=self.choices.secrets_url,
         )  # fmt: skip
-        ours = {kind: layer for kind, layer in self._layers.items() if not self._foreign(kind)}
-        package.check_sizes(built, ours)
+        package.check_sizes(built, self._layers)
         if not self._imports_checked:  # names of layers do not change what is in them
-            package.check_imports(built, ours)
+            package.check_imports(built, self._layers)
             self._imports_checked = True
         return built
-
-    def _foreign(self, kind: str) -> str:
-        return {PYARROW: self.choices.pyarrow_layer, PANDAS: self.choices.pandas_layer}[kind]
 
     def _publish_layers(self) -> dict[str, str]:
         arns = {}
         for kind, layer in self._layers.items():
-            arn, new = self._foreign(kind), False
+            arn, new = layer.arn, False
             if not arn:
                 arn, new = layers.publish(layer, self.account.names, self.session.client("lambda"))
             self.say(f"layer {kind}: {'published' if new else 'unchanged'} ({arn})")
@@ -302,7 +334,7 @@ class Deployment:
         names = self.account.names
         done = self._done()
         held = record.fetch(built.folder, names, self.store, self.session)
-        if done.get("digest") == built.digest and not self.choices.force and record.api_url(held):
+        if done.get("digest") == built.digest and not self.force and record.api_url(held):
             self.say("functions and API: unchanged")
             return record.api_url(held)
         self._note_done(digest=None)
@@ -364,7 +396,7 @@ class Deployment:
 
         listed = list(views())
         digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-        if self._done().get("views") == digest and not self.choices.force:
+        if self._done().get("views") == digest and not self.force:
             self.say(f"views: unchanged ({len(listed)})")
             return
         self._run_statements([f"CREATE OR REPLACE VIEW {name} AS {sql}" for name, sql in listed])
@@ -452,7 +484,9 @@ class Deployment:
             raise
         return True
 
-    def _remove_data(self) -> None:
+    def _remove_data(self, secrets_url: str) -> None:
+        from chalicelib.stores import open_secrets
+
         names = self.account.names
         with step("the data stack"):
             stacks.delete(self.session.client("cloudformation"), names.data_stack, sleep=self.sleep)
@@ -462,6 +496,11 @@ class Deployment:
                 self.session.client("s3").delete_bucket(Bucket=names.bucket)
                 self.say(f"bucket {names.bucket}: removed with {count} objects and versions")
         with step("the secrets"):
+            if self.choices.secrets_url:
+                parameters = open_secrets(replace(self.settings, secrets_url=secrets_url))
+                for name in parameters.names():
+                    parameters.delete(name)
+                    self.say(f"secret {name} in {secrets_url}: removed")
             manager = self.session.client("secretsmanager")
             for which in ("api", "spotify"):
                 try:

@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from chalicelib.schedule import at_most_daily
 from chalicelib.tables import PHYSICAL
 from deploy import costs, package
 from deploy.checks import check_python
 from deploy.elf import forget_needed
 from deploy.errors import DeployFailed
-from deploy.functions import BY_HANDLER, FUNCTIONS
+from deploy.functions import BY_HANDLER, FUNCTIONS, PANDAS, PYARROW
+from deploy.layers import Layer
 from deploy.names import Names
 from deploy.package import Package, check_sizes, imports_of, missing_imports
 from deploy.policies import policies, policy
@@ -112,6 +114,37 @@ def test_no_policy_has_a_star_for_action_or_resource_but_tracing() -> None:
             actions, found = listed(statement["Action"]), listed(statement["Resource"])
             assert not [action for action in actions if "*" in action]
             assert "*" not in found or statement["Sid"] == "TraceHasNoResources"
+
+
+def test_where_secrets_are_parameters_each_function_may_touch_only_its_own() -> None:
+    named = policies(NAMES, secrets_url="ssm:/lake/dev")
+    rights = {
+        name: {(action, each["Resource"].rpartition(":")[2]) for each in document["Statement"]
+               for action in listed(each["Action"]) if action.startswith(("ssm:", "secretsmanager:"))}
+        for name, document in named.items()
+    }  # fmt: skip
+    extraction = {
+        ("ssm:GetParameter", "parameter/lake/dev/spotify/*"),
+        ("ssm:PutParameter", "parameter/lake/dev/spotify/*"),
+        ("ssm:GetParametersByPath", "parameter/lake/dev/spotify"),
+    }
+    assert {name: found for name, found in rights.items() if found} == {
+        "policy-bearer.json": {("ssm:GetParameter", "parameter/lake/dev/api/*")},
+        "policy-scheduled_extraction.json": extraction,
+        "policy-run_extraction.json": extraction,
+    }
+
+
+def test_a_layer_of_somebody_elses_is_held_to_lambdas_limits_alone(tmp_path: Path) -> None:
+    path = tmp_path / "layer.zip"
+    path.write_bytes(b"")
+    fits = Package(Path(), Path(), 1, 5_000_000, "")
+    ours = Layer(PYARROW, path, "1", 210_000_000)
+    check_sizes(fits, {PYARROW: replace(ours, arn="arn")})
+    check_sizes(fits, {PYARROW: replace(ours, arn="arn"), PANDAS: replace(ours, arn="arn", kind=PANDAS)})  # the same
+    for layers in ({PYARROW: ours}, {PYARROW: replace(ours, arn="arn", unzipped=260_000_000)}):
+        with pytest.raises(DeployFailed, match="MB unpacked"):
+            check_sizes(fits, layers)
 
 
 def listed(value: Any) -> list[str]:
@@ -250,11 +283,32 @@ def test_a_run_is_late_after_three_periods_of_its_schedule(schedule: str, hours:
 
 
 @pytest.mark.parametrize(
-    ("schedule", "runs"), [("rate(1 hour)", 730), ("rate(15 minutes)", 2920), ("rate(7 days)", 730 / 168)]
+    ("schedule", "runs"),
+    [
+        ("rate(1 hour)", 730),
+        ("rate(15 minutes)", 2920),
+        ("rate(7 days)", 730 / 168),
+        ("cron(0 3,15 * * ? *)", 730 / 12),
+        ("cron(0 3 1 * ? *)", 1),
+    ],
 )
 def test_costs_follow_the_schedule(schedule: str, runs: float) -> None:
-    assert costs.runs_a_month(schedule) == pytest.approx(runs)
+    assert costs.runs_a_month(schedule) == pytest.approx(runs, rel=0.01)
     assert sum(costs.estimate(costs.Use(runs)).values()) < 12
+
+
+@pytest.mark.parametrize(
+    ("schedule", "looks"),
+    [
+        ("rate(15 minutes)", "rate(15 minutes)"),
+        ("rate(1 hour)", "rate(1 hour)"),
+        ("rate(36 hours)", "rate(1 day)"),
+        ("rate(7 days)", "rate(1 day)"),
+        ("cron(0 3 ? * MON *)", "rate(1 day)"),
+    ],
+)
+def test_the_lake_is_looked_after_once_a_day_however_seldom_it_is_filled(schedule: str, looks: str) -> None:
+    assert at_most_daily(schedule) == looks
 
 
 def test_the_costs_in_the_documentation_are_the_ones_worked_out() -> None:

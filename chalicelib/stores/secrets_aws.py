@@ -5,7 +5,8 @@
 holds one JSON object of name and value. Secrets Manager has no conditional write, but the label AWSCURRENT moves
 only from the version that is said to hold it: that is the condition here, so that no writer undoes another's.
 
-``ssm:/NAME`` is one SecureString parameter a secret, ``/NAME/api-tokens``…; free of charge, at most 4 kB each.
+``ssm:/NAME`` is one SecureString parameter a secret below the same two names, ``/NAME/api/api-tokens``…; free of
+charge, at most 4 kB each.
 
 Neither has locks. Inside ``exclusive`` a write is refused instead when the value is no longer the one that was read
 there, so that of two changes at once the later one fails and says so. SSM has no condition either: there the value is
@@ -200,9 +201,12 @@ class ParameterSecrets:
             self._ssm().put_parameter(Name=self._full(name), Value=value, Type="SecureString", Overwrite=True)
 
     def names(self, prefix: str = "") -> list[str]:
-        with lake_errors(f"list parameters below {self.path}"):
-            pages = self._ssm().get_paginator("get_parameters_by_path").paginate(Path=self.path)
-            found = [each["Name"].rpartition("/")[2] for page in pages for each in page["Parameters"]]
+        """With a ``prefix`` only the folder that holds such names is listed, which is all that a function may."""
+        found: list[str] = []
+        for group in [group_of(prefix)] if prefix else [API, SPOTIFY]:
+            with lake_errors(f"list parameters below {self.path}/{group}"):
+                pages = self._ssm().get_paginator("get_parameters_by_path").paginate(Path=f"{self.path}/{group}")
+                found += [each["Name"].rpartition("/")[2] for page in pages for each in page["Parameters"]]
         return sorted(name for name in found if name.startswith(prefix))
 
     def delete(self, name: str) -> None:
@@ -216,8 +220,8 @@ class ParameterSecrets:
         return self._first.exclusive(name)
 
     def _errors(self, doing: str, name: str) -> AbstractContextManager[None]:
-        return lake_errors(f"{doing} parameter {self.path}/{name}", missing=ABSENT, parameter=f"{self.path}/{name}")
+        full = self._full(name)
+        return lake_errors(f"{doing} parameter {full}", missing=ABSENT, parameter=full)
 
     def _full(self, name: str) -> str:
-        group_of(name)
-        return f"{self.path}/{name}"
+        return f"{self.path}/{group_of(name)}/{name}"

@@ -11,6 +11,7 @@ import shutil
 import time
 import zipfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from chalicelib.views import views as views_of_the_lake
 from deploy.functions import FUNCTIONS, PANDAS, PYARROW
 from deploy.package import LAMBDA_UNZIPPED, MOST_LAYERS_ZIPPED, MOST_UNZIPPED, MOST_ZIPPED
 from deploy.policies import policies
+from deploy.record import calls
 from deploy.template import Options, app_template, data_template
 from tests.deployed.conftest import Deployed, scheduled_event
 from tests.emulator.rights import Need, allowed
@@ -679,6 +681,93 @@ def check_two_deployments_at_once_are_kept_apart(filled: Deployed) -> None:
 
     with deploying(filled.deployment().store), pytest.raises(DeployFailed, match="is deploying this stage"):
         filled.again().up()
+
+
+def check_a_second_stage_with_other_choices_stands_beside_the_first(filled: Deployed) -> None:
+    """Layers that are published already, and secrets that are SSM's parameters."""
+    aws, client = filled.aws, filled.aws.client
+    denied, failed = len(aws.denied), len(aws.functions.failures)
+    pyarrow, pandas = (layer["Arn"] for layer in function(filled, "maintain")["Configuration"]["Layers"])
+    before = {name: inventory(filled, name) for name in ("spotify-lake-dev", "spotify-lake-prod")}
+    assert before["spotify-lake-prod"] == {}
+    other = replace(filled, stage="prod", secrets_url="ssm:/spotify-lake/prod", lines=[], tokens={}, checked={})
+    told = {"email": "me@example.org", "secrets_url": other.secrets_url}
+    other.deployment(pyarrow_layer=pyarrow, pandas_layer=pandas, **told).up()
+    other.run()
+    assert (aws.denied[denied:], aws.functions.failures[failed:]) == ([], [])
+    assert ask(other, "SELECT count(*) FROM runs", other.token("read")) == [[1]]
+    made = inventory(filled, "spotify-lake-prod")
+    assert {kind: len(names) for kind, names in made.items()} == {
+        **{kind: len(names) for kind, names in before["spotify-lake-dev"].items() if kind not in ("layers", "secrets")},
+        "parameters": 3,
+    }
+    assert [layer["Arn"] for layer in function(other, "maintain")["Configuration"]["Layers"]] == [pyarrow, pandas]
+    for handler, rights in {"bearer": {"ssm:GetParameter"},
+                            "scheduled_extraction": {"ssm:GetParameter", "ssm:PutParameter", "ssm:GetParametersByPath"},
+                            }.items():  # fmt: skip
+        used = {action for holder, _, action in aws.used if holder == other.names.role(handler)}
+        assert rights <= used and not {action for action in used if action.startswith("secretsmanager:")}
+    other.lines.clear()
+    other.deployment().up()  # what is not said again stays as it was
+    text = "\n".join(other.lines)
+    assert "as last time: email me@example.org" in text and f"as last time: pyarrow layer {pyarrow}" in text
+    assert "functions and API: unchanged" in text and "stack spotify-lake-prod: unchanged" in text
+    assert inventory(filled, "spotify-lake-dev") == before["spotify-lake-dev"]
+    assert filled.api()("GET", "/health").status == other.api()("GET", "/health").status == 200
+    other.deployment().down(data=True)
+    assert inventory(filled, "spotify-lake-prod") == {}
+    assert inventory(filled, "spotify-lake-dev") == before["spotify-lake-dev"]
+    told = client("s3").get_bucket_notification_configuration(Bucket=filled.names.bucket)
+    assert len(told["LambdaFunctionConfigurations"]) == 3
+
+
+def inventory(deployed: Deployed, base: str) -> dict[str, list[str]]:
+    """Everything whose name begins with a stage's, by kind."""
+    client = deployed.aws.client
+    apis = client("apigateway").get_rest_apis()["items"]
+    found = {
+        "functions": [each["FunctionName"] for each in client("lambda").list_functions()["Functions"]],
+        "layers": [each["LayerName"] for each in client("lambda").list_layers()["Layers"]],
+        "roles": [each["RoleName"] for each in client("iam").list_roles()["Roles"]],
+        "rules": [each["Name"] for each in client("events").list_rules()["Rules"]],
+        "buckets": [each["Name"] for each in client("s3").list_buckets()["Buckets"]],
+        "secrets": [each["Name"] for each in client("secretsmanager").list_secrets()["SecretList"]],
+        "parameters": [
+            each["Name"].replace("/", "-")[1:] for each in client("ssm").describe_parameters()["Parameters"]
+        ],
+        "databases": [each["Name"].replace("_", "-") for each in client("glue").get_databases()["DatabaseList"]],
+        "crawlers": client("glue").list_crawlers()["CrawlerNames"],
+        "workgroups": [each["Name"] for each in client("athena").list_work_groups()["WorkGroups"]],
+        "queues": [url.rpartition("/")[2] for url in client("sqs").list_queues().get("QueueUrls", [])],
+        "topics": [each["TopicArn"].rpartition(":")[2] for each in client("sns").list_topics()["Topics"]],
+        "alarms": [each["AlarmName"] for each in client("cloudwatch").describe_alarms()["MetricAlarms"]],
+        "logs": [each["logGroupName"].rpartition("/")[2] for each in client("logs").describe_log_groups()["logGroups"]],
+        "stacks": [each["StackName"] for each in client("cloudformation").describe_stacks()["Stacks"]],
+        "apis": [
+            base
+            for each in apis
+            if calls(client("apigateway"), each["id"], deployed.aws.arn("lambda", f"function:{base}"))
+        ],
+    }
+    ours = {kind: sorted(name for name in names if name == base or name.startswith(f"{base}-"))
+            for kind, names in found.items()}  # fmt: skip
+    return {kind: names for kind, names in ours.items() if names}
+
+
+def check_a_layer_for_another_python_is_refused_before_anything_is_made(filled: Deployed) -> None:
+    from deploy.errors import DeployFailed
+
+    client = filled.aws.client("lambda")
+    made = client.publish_layer_version(
+        LayerName="old", Content={"ZipFile": b"PK"}, CompatibleRuntimes=["python3.9"]
+    )["LayerVersionArn"]  # fmt: skip
+    other = replace(filled, stage="prod", lines=[], checked={})
+    with pytest.raises(DeployFailed, match=r"pandas layer: .* is for python3\.9"):
+        other.deployment(pandas_layer=made).up()
+    with pytest.raises(DeployFailed, match="pandas layer"):
+        other.deployment(pandas_layer=f"{made}9").up()
+    client.delete_layer_version(LayerName="old", VersionNumber=1)
+    assert inventory(filled, "spotify-lake-prod") == {}
 
 
 def check_destroying_keeps_the_data_unless_told_otherwise(filled: Deployed) -> None:

@@ -20,7 +20,7 @@ from chalicelib.settings import Settings
 from chalicelib.spotify import auth
 from chalicelib.stores import open_secrets
 from deploy.names import Names
-from deploy.steps import Choices, Deployment
+from deploy.steps import Deployment
 from sandbox.server import Sandbox
 from tests.emulator import REGION, Emulator
 from tests.emulator.gateway import Api
@@ -33,22 +33,22 @@ class Deployed:
     settings: Settings
     session: Any
     stage: str = "dev"
+    secrets_url: str = "secretsmanager:spotify-lake-dev"
     lines: list[str] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)  # scope -> token
-    checked: dict[str, Deployment] = field(default_factory=dict)  # by choices
+    checked: dict[bool, Deployment] = field(default_factory=dict)  # by whether everything is deployed
 
-    def deployment(self, stage: str = "dev", **choices: Any) -> Deployment:
+    def deployment(self, *, force: bool = False, **chosen: Any) -> Deployment:
         return Deployment(
-            Choices(stage, **choices), self.session, self.settings, say=self.lines.append,
+            self.stage, self.session, self.settings, chosen=chosen, force=force, say=self.lines.append,
             sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
         )  # fmt: skip
 
-    def again(self, **choices: Any) -> Deployment:
+    def again(self, *, force: bool = False) -> Deployment:
         """One that has checked everything already and only makes: the checks after it share one staging."""
-        key = json.dumps(choices)
-        if key not in self.checked:
-            self.checked[key] = self.deployment(**choices)
-        return self.checked[key]
+        if force not in self.checked:
+            self.checked[force] = self.deployment(force=force)
+        return self.checked[force]
 
     @property
     def names(self) -> Names:
@@ -66,7 +66,7 @@ class Deployed:
         """The settings that `up` prints, for the owner's own commands."""
         return Settings(
             lake_url=self.names.lake_url,
-            secrets_url=f"secretsmanager:{self.names.secret}",
+            secrets_url=self.secrets_url,
             athena_workgroup=self.names.workgroup,
             glue_database=self.names.database,
             glue_crawler=self.names.crawler,
@@ -85,6 +85,15 @@ class Deployed:
             "expires_in": 1,  # so that the first run renews it
         }
         auth.remember(self.owner(), open_secrets(self.owner()), reply, now(), now)
+
+    def run(self) -> None:
+        """A listener logs in, the schedule fires, and everything that it sets going is done."""
+        self.log_in()
+        outcome = self.aws.functions.call(self.names.function("scheduled_extraction"), scheduled_event())
+        assert not outcome.failed, outcome.payload.decode() + outcome.log
+        told = json.loads(outcome.payload)
+        assert told["state"] == "succeeded", told
+        self.aws.settle(300)
 
     def put(self, key: str, data: bytes) -> None:
         """An object in the lake, and whatever that sets going."""
@@ -125,14 +134,9 @@ def deployed() -> Iterator[Deployed]:
 @pytest.fixture(scope="session")
 def filled(deployed: Deployed) -> Deployed:
     """After one scheduled run, and everything that it set going."""
-    deployed.log_in()
     for scope in ("read", "run"):
         deployed.token(scope)
-    outcome = deployed.aws.functions.call("spotify-lake-dev-scheduled_extraction", scheduled_event())
-    assert not outcome.failed, outcome.payload.decode() + outcome.log
-    told = json.loads(outcome.payload)
-    assert told["state"] == "succeeded", told
-    deployed.aws.settle(300)
+    deployed.run()
     return deployed
 
 

@@ -293,19 +293,23 @@ class Athena:
 
     def _need_documented(self, execution: Execution) -> None:
         """What AWS asks of whoever queries, whether or not a query comes to use it: S3's rights to write results
-        ("Access to Amazon S3" in Athena's user guide) and a look at the database and its partitions ("Fine-grained
-        access to Glue databases and tables")."""
+        ("Access to Amazon S3" in Athena's user guide) and a look at the database and at the account's database
+        ``default`` ("Configure access to databases and tables in the AWS Glue Data Catalog")."""
         bucket, _, _ = execution.location.removeprefix("s3://").partition("/")
         self._need(execution.role, "s3:GetBucketLocation", f"s3://{bucket}")
         for action in ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"):
             self._need(execution.role, action, execution.location)
         self._need_glue(execution, "glue:GetDatabase", "*")
+        self._need_on(execution, "glue:GetDatabase", "database/default")
 
     def _need_glue(self, execution: Execution, action: str, table: str) -> None:
         for what in ("catalog", f"database/{execution.database}", f"table/{execution.database}/{table}"):
-            resource = self.aws.arn("glue", what)
-            if execution.role is not None and not allowed(self.aws, execution.role, Need(action, resource)):
-                raise Refused(f"PERMISSION_DENIED: not authorized to perform {action} on {resource}")
+            self._need_on(execution, action, what)
+
+    def _need_on(self, execution: Execution, action: str, what: str) -> None:
+        resource = self.aws.arn("glue", what)
+        if execution.role is not None and not allowed(self.aws, execution.role, Need(action, resource)):
+            raise Refused(f"PERMISSION_DENIED: not authorized to perform {action} on {resource}")
 
 
 def require_compatible(table: dict[str, Any], partition: dict[str, Any]) -> None:

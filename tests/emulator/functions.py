@@ -278,11 +278,15 @@ class Functions:
         }
 
     def layer(self, arn: str) -> Path:
+        return self.unpacked(self.layer_zip(arn))
+
+    def layer_zip(self, arn: str) -> bytes:
         from moto.awslambda.utils import get_backend
 
         from tests.emulator.server import ACCOUNT, REGION
 
-        return self.unpacked(get_backend(ACCOUNT, REGION).layers_versions_by_arn(arn).code_bytes)
+        data: bytes = get_backend(ACCOUNT, REGION).layers_versions_by_arn(arn).code_bytes
+        return data
 
     def unpacked(self, data: bytes) -> Path:
         with self._lock:

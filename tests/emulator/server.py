@@ -27,6 +27,7 @@ from werkzeug.serving import make_server
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
+LAYER_ZIPS = "/zips-of-layers/"  # where the emulation's layers are to be had
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
@@ -123,6 +124,9 @@ class Emulator:
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
+
+    def link_to_layer(self, arn: str) -> str:
+        return f"{self.url}{LAYER_ZIPS}{urllib.parse.quote(arn, safe='')}"
 
     def credentials(self, role: str, *, as_environment: bool = False) -> dict[str, str]:
         """Keys that have the rights of ``role`` and no others."""
@@ -226,6 +230,9 @@ class Emulator:
     def _ours(self, call: Call, start_response: Any) -> list[bytes] | None:
         """What the emulation answers itself, in moto's place."""
         answer: tuple[int, dict[str, Any]] | None = None
+        if call.path.startswith(LAYER_ZIPS):
+            arn = urllib.parse.unquote(call.path.removeprefix(LAYER_ZIPS))
+            return as_it_is(start_response, 200, self.functions.layer_zip(arn), "application/zip")
         if call.service == "athena":
             answer = self.athena.handle(call)
         elif call.service == "glue":
@@ -309,7 +316,10 @@ def respond(start_response: Any, service: str, status: int, code: str, message: 
 
 
 def plain(start_response: Any, status: int, text: str, kind: str, extra: Iterable[Any] = ()) -> list[bytes]:
-    data = text.encode()
+    return as_it_is(start_response, status, text.encode(), kind, extra)
+
+
+def as_it_is(start_response: Any, status: int, data: bytes, kind: str, extra: Iterable[Any] = ()) -> list[bytes]:
     start_response(
         f"{status} {HTTPStatus(status).phrase}", [("Content-Type", kind), ("Content-Length", str(len(data))), *extra]
     )

@@ -86,15 +86,17 @@ def notifications(aws: Emulator) -> Iterator[None]:
 
 
 @contextmanager
-def layer_by_arn(_: Emulator) -> Iterator[None]:
-    """Lambda: GetLayerVersionByArn, which moto lacks."""
+def layer_by_arn(aws: Emulator) -> Iterator[None]:
+    """Lambda: GetLayerVersionByArn, which moto lacks, with a link to the layer's zip that anybody may follow."""
     from moto.awslambda.responses import LambdaResponse
 
     def answer(self: Any) -> Any:
-        found = self.backend.layers_versions_by_arn(unquote(self.querystring["Arn"][0]))
+        arn = unquote(self.querystring["Arn"][0])
+        found = self.backend.layers_versions_by_arn(arn)
         if found:
-            return 200, {}, json.dumps(found.get_layer_version())
-        return 404, {"x-amzn-errortype": "ResourceNotFoundException"}, "{}"
+            told = found.get_layer_version()
+            return 200, {}, json.dumps({**told, "Content": {**told["Content"], "Location": aws.link_to_layer(arn)}})
+        return 404, {"status": 404, "x-amzn-errortype": "ResourceNotFoundException"}, "{}"
 
     with replaced(LambdaResponse, "get_layer_version_by_arn", answer):
         yield
