@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -144,14 +144,11 @@ class Deployment:
         names = self.account.names
         with step("the data stack"):
             self._stack(names.data_stack, data_template(names, self._options(late=False)))
-        with step("the lock in the lake"):
-            lock = record.deploying(self.store)
-            lock.__enter__()
-        try:
-            record.remember(self.store, asdict(self.choices))
+        with ExitStack() as held:
+            with step("the lock in the lake"):
+                held.enter_context(record.deploying(self.store))
+                record.remember(self.store, asdict(self.choices))
             yield
-        finally:
-            lock.__exit__(None, None, None)
 
     def down(self, *, data: bool = False) -> None:
         """Remove the stage; its data too if told so. Whatever is already gone is passed over."""
