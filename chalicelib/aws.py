@@ -7,6 +7,7 @@ can stand in for AWS.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -81,7 +82,13 @@ def build_client(service: str, *, read_timeout: float | None = None, attempts: i
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
     )
-    return boto3.client(service, config=config)
+    return boto3.client(service, region_name=region(), config=config)
+
+
+def region() -> str | None:
+    """What AWS_REGION says, as other SDKs and the AWS CLI understand it. None: boto3 looks where it looks by itself,
+    which is AWS_DEFAULT_REGION and the profile alone."""
+    return os.environ.get("AWS_REGION") or None
 
 
 def forget_clients() -> None:

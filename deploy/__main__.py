@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
+from chalicelib.aws import region
 from chalicelib.errors import LakeError
 from chalicelib.settings import Settings
 from deploy.checks import check_python
@@ -93,7 +94,7 @@ def run(asked: argparse.Namespace) -> None:
 
     deployment = Deployment(
         asked.stage,
-        boto3.session.Session(),
+        boto3.session.Session(region_name=region()),
         Settings.load(),
         chosen={each.name: getattr(asked, each.name) for each in fields(Choices) if hasattr(asked, each.name)},
         force=getattr(asked, "force", False),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib import aws as clients
 from chalicelib.errors import InvalidSetting, LakeError, StorageFailed, StorageUnavailable
 from chalicelib.rest.access import Access
 from chalicelib.secrets import SecretFolder, SecretStore
@@ -171,3 +172,9 @@ def test_the_setting_chooses_the_store() -> None:
     for url in ("ssm:no-slash", "secretsmanager:", "ssm:/trailing/"):
         with pytest.raises(InvalidSetting, match=url):
             open_aws_secrets(url)
+
+
+def test_aws_region_alone_says_where_the_lake_is(aws: Emulator) -> None:
+    """As the lines that a deployment prints export it; boto3 itself reads AWS_DEFAULT_REGION only."""
+    with aws.in_environment(AWS_CONFIG_FILE="/dev/null", AWS_REGION="eu-west-3"):
+        assert clients.client("secretsmanager").meta.region_name == "eu-west-3"

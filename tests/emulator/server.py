@@ -120,7 +120,7 @@ class Emulator:
 
     @property
     def environ(self) -> dict[str, str]:
-        return {**KEYS, "AWS_ENDPOINT_URL": self.url, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+        return {**KEYS, "AWS_ENDPOINT_URL": self.url, "AWS_REGION": REGION}
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
