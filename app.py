@@ -127,6 +127,11 @@ def get_run(run_id: str) -> Response:
     return answer(run_id=run_id)
 
 
+@app.route("/quarantine", authorizer=bearer, content_types=ANY)
+def list_quarantine() -> Response:
+    return answer()
+
+
 # --- catalogue ----------------------------------------------------------------------------------------------------
 
 

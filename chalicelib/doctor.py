@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections import Counter
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import LakeError, MissingCredentials, NotFound
-from chalicelib.lake import QUARANTINE, RAW, RAW_HISTORY, STATE, TRANSFORMED
+from chalicelib.lake import QUARANTINE, RAW, STATE, TRANSFORMED
+from chalicelib.quarantine import quarantined, reasons
 
 if TYPE_CHECKING:
     from chalicelib.service import Service
@@ -150,17 +150,12 @@ def raw_objects(service: Service, _clock: Clock) -> Iterator[Finding]:
         yield Finding("warning", "raw", f"{len(waiting)} not transformed: {some(waiting)}", f"{PROGRAM} transform")
     else:
         yield Finding("ok", "raw", "everything is transformed")
-    reasons = [info.key for info in service.lake.store.list(QUARANTINE) if is_reason(info.key)]
-    if reasons:
-        yield Finding("warning", "quarantine", f"{len(reasons)} could not be read", f"mend it, {PROGRAM} transform KEY")
-    for key in reasons[:NAMED]:
-        told = json.loads(service.lake.store.read(key))
-        yield Finding("note", "quarantine", told.get("error", told)["message"])
-
-
-def is_reason(key: str) -> bool:
-    """Whether an object of the quarantine says why another one is there."""
-    return key.endswith(".reason.json") or key.startswith(QUARANTINE + RAW_HISTORY)
+    held = list(reasons(service.lake))
+    if held:
+        yield Finding("warning", "quarantine", f"{len(held)} could not be read", f"mend it, {PROGRAM} transform KEY")
+    for reason in held[:NAMED]:
+        if told := quarantined(service.lake, reason):
+            yield Finding("note", "quarantine", told.message)
 
 
 PROGRAM = "python -m chalicelib"

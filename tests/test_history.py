@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chalicelib import quarantine
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
 from chalicelib.lake import Lake
 from chalicelib.listening import dropped, history, plays
@@ -280,9 +281,22 @@ def test_a_dropped_file_that_is_no_export_stays_with_the_reason(tmp_path: Path) 
         import_export(lake, settings_for(tmp_path), where)
     noted = dropped.outcome(lake, where)
     assert noted is not None and noted["state"] == "failed" and "notes.json" in noted["error"]["message"]
-    assert lake.store.stat(f"quarantine/{where}.json") is not None
     assert list(dropped.unimported(lake)) == []
     assert listens_in(lake).num_rows == 0
+    (reason,) = quarantine.reasons(lake)
+    told = quarantine.quarantined(lake, reason)
+    assert told is not None and (told.raw_key, told.code) == (where, "import_refused")
+    assert "notes.json" in told.message
+
+
+def test_a_file_that_was_mended_leaves_quarantine(tmp_path: Path) -> None:
+    lake, where = lake_in(tmp_path), "raw/history/me/endsong_0.json"
+    lake.store.write(where, b'[{"a": 1}]')
+    with pytest.raises(ImportRefused):
+        import_export(lake, settings_for(tmp_path), where)
+    lake.store.write(where, json.dumps([extended_row("2023-05-01T10:04:00Z", 40_000)]).encode())
+    import_export(lake, settings_for(tmp_path), where)
+    assert list(quarantine.reasons(lake)) == []
 
 
 def test_a_key_that_is_not_there_is_not_found(tmp_path: Path) -> None:

@@ -188,3 +188,26 @@ def test_the_record_of_the_run_tells(lake: Lake, service: Service) -> None:
     told = service.api.get_run(Asked(Request("GET", "/runs/{run_id}"), {"run_id": RUN}, {}, {})).content
     assert told["to_transform"] == [waiting]
     assert [(each["raw_key"], each["code"]) for each in told["quarantined"]] == [(key, "quality_check_failed")]
+
+
+def quarantine(service: Service, limit: int = 50, page_token: str | None = None) -> dict[str, Any]:
+    asked = Asked(Request("GET", "/quarantine"), {}, {"limit": limit, "page_token": page_token}, {})
+    content = service.api.list_quarantine(asked).content
+    assert isinstance(content, dict)
+    return content
+
+
+def test_what_lies_in_quarantine_is_listed_with_the_reasons_newest_first(lake: Lake, service: Service) -> None:
+    assert quarantine(service) == {"objects": [], "next_page_token": None}
+    keys = [put(lake, [saved(good=2, bad=10)], part=part) for part in (1, 2, 3)]
+    transform_pending(lake)
+    first = quarantine(service, limit=2)
+    second = quarantine(service, page_token=first["next_page_token"])
+    listed = first["objects"] + second["objects"]
+    assert [each["raw_key"] for each in listed] == keys[::-1] and second["next_page_token"] is None
+    for each in listed:
+        assert each["code"] == "quality_check_failed" and each["details"] and each["since"].endswith("Z")
+        assert "saved_items: check mostly_rejected failed on 10 of 12 rows" in each["message"]
+    lake.store.write(keys[0], lake.store.read(put(lake, [saved(good=12, bad=0)], part=4)))
+    transform_object(lake, keys[0])
+    assert [each["raw_key"] for each in quarantine(service)["objects"]] == keys[:0:-1]

@@ -37,7 +37,7 @@ import pyarrow.parquet as pq
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
-from chalicelib.lake import QUARANTINE, RAW_HISTORY, Lake, partition_prefix
+from chalicelib.lake import RAW_HISTORY, Lake, partition_prefix
 from chalicelib.listening import plays
 from chalicelib.listening.dropped import KEPT, kept_exports, listeners_kept, note_outcome
 from chalicelib.listening.exportfiles import ZIP, export_files, is_history
@@ -46,6 +46,7 @@ from chalicelib.listening.listens import Bools, flags
 from chalicelib.listening.observations import Observer
 from chalicelib.listening.staging import STAGED, Progress, Spool, Staged, StagedFile, stage
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
+from chalicelib.quarantine import reason_key
 from chalicelib.settings import Settings
 from chalicelib.tables import PLAYS, REJECTED_ROWS
 
@@ -153,9 +154,10 @@ def import_dropped(
             summary = import_path(lake, settings, local, name, user, Path(folder), progress, clock)
     except (ImportRefused, InvalidRequest) as error:
         note_outcome(lake, key, {"state": "failed", **error.as_json()}, clock)
-        lake.store.write(f"{QUARANTINE}{key}.json", json.dumps(error.as_json()).encode())
+        lake.store.write(reason_key(key), json.dumps(error.as_json()).encode())
         raise
     note_outcome(lake, key, {"state": "succeeded", "summary": summary.as_json()}, clock)
+    lake.store.delete([reason_key(key)])  # of a file that lay there under this name before
     if summary.raw_key != key:
         lake.store.delete([key])
     return summary

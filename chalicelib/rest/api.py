@@ -28,8 +28,9 @@ from chalicelib.errors import (
     RunInProgress,
 )
 from chalicelib.extraction.lock import holder_of
-from chalicelib.lake import REPORTS, Lake, transformed_note
+from chalicelib.lake import QUARANTINE, REPORTS, Lake, transformed_note
 from chalicelib.listening import imports
+from chalicelib.quarantine import quarantined, reasons
 from chalicelib.rest import assets
 from chalicelib.rest.health import Health
 from chalicelib.rest.limits import RateLimit
@@ -52,6 +53,7 @@ from chalicelib.runs import RunRecord, load_run, new_run_id, run_ids
 from chalicelib.settings import Settings
 from chalicelib.worker import Worker
 
+KEY = r"[^\x00-\x1f]{1,500}"  # of an object below a zone
 LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
 log = logging.getLogger(__name__)
 
@@ -182,6 +184,14 @@ class Api:
             with suppress(NotFound):
                 found[key] = json.loads(self._lake.store.read(transformed_note(generation, key)))
         return found
+
+    def list_quarantine(self, asked: Asked) -> Reply:
+        """Of each kind the newest first, as the keys have it."""
+        found = {info.key.removeprefix(QUARANTINE): info for info in reasons(self._lake)}
+        names = sorted(found, reverse=True)
+        names, following = page_of(names, asked.query["limit"], asked.query["page_token"], KEY)
+        held = [told for name in names if (told := quarantined(self._lake, found[name]))]
+        return Reply(200, as_json({"objects": held, "next_page_token": following}))
 
     # --- catalogue ------------------------------------------------------------------------------------------------
 
@@ -377,10 +387,10 @@ def csv_headers(query: Query, page: RowPage, limit: int) -> dict[str, str]:
     return headers
 
 
-def page_of(names: list[str], limit: int, page_token: str | None) -> tuple[list[str], str | None]:
+def page_of(names: list[str], limit: int, page_token: str | None, pattern: str = NAME) -> tuple[list[str], str | None]:
     """A page of names in falling order; the token is the last name of the page before."""
     if page_token is not None:
-        if not re.fullmatch(NAME, page_token):
+        if not re.fullmatch(pattern, page_token):
             raise PageTokenInvalid("page_token is not one that this endpoint gave")
         names = [name for name in names if name < page_token]
     return names[:limit], names[limit - 1] if len(names) > limit else None

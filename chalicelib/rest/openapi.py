@@ -13,6 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from chalicelib import __version__
 from chalicelib.engine import CatalogueTable, Crawl, Query, ResultColumn, TableColumn
+from chalicelib.quarantine import Quarantined
 from chalicelib.rest.routes import CSV, JSON, NAME, ROUTES, Answer, Route
 from chalicelib.runs import RunRecord, SourceRecord
 
@@ -212,6 +213,7 @@ def schemas() -> dict[str, Schema]:
         "RunStarted": closed(run_id=TEXT, state={"enum": ["queued"]}, trigger=TEXT, started_at=TIME),
         "RunList": closed(runs=many(run_schema(listed=True)), next_page_token=NEXT),
         "Run": run_schema(listed=False),
+        "Quarantine": closed(objects=many(record_schema(Quarantined)), next_page_token=NEXT),
         "TableList": closed(tables=many(listed_table())),
         "QueryList": closed(queries=many(reference("Query")), next_page_token=NEXT),
         "Rows": closed(**rows()),

@@ -158,6 +158,15 @@ ROUTES: tuple[Route, ...] = (
         tag="runs",
     ),
     Route(
+        "GET",
+        "/quarantine",
+        "list_quarantine",
+        "Raw objects and exports that cannot be published, and why",
+        (Answer(200, "A page of them", "Quarantine"),),
+        query=(LIMIT, PAGE_TOKEN),
+        tag="runs",
+    ),
+    Route(
         "POST",
         "/crawls",
         "start_crawl",

@@ -21,9 +21,9 @@ from typing import Any
 
 from chalicelib.errors import LakeError, NotFound
 from chalicelib.lake import QUARANTINE, RAW, RAW_ANSWERS, RAW_RUNS, STATE, Lake, transformed_note
+from chalicelib.quarantine import REASON, copy_key, reason_key
 from chalicelib.transformation.build import Built
 
-REASON = ".reason.json"
 PARQUET = "application/vnd.apache.parquet"
 WRITES_AT_ONCE = 8
 Files = Mapping[str, bytes | Path]  # by key: the content, or the file that holds it and may be moved
@@ -93,7 +93,7 @@ def quarantine(lake: Lake, generation: str, key: str, etag: str, error: LakeErro
     """
     files = files or {}
     reason = {"raw_key": key, "code": error.code, "message": error.message, "details": error.details}
-    copy(lake, key, QUARANTINE + key.removeprefix(RAW))
+    copy(lake, key, copy_key(key))
     write_json(lake, reason_key(key), reason)
     done, begun = notes_of(lake, generation, key)
     write_all(lake, files)
@@ -103,7 +103,7 @@ def quarantine(lake: Lake, generation: str, key: str, etag: str, error: LakeErro
 
 def release(lake: Lake, key: str) -> None:
     """Take an object out of quarantine."""
-    lake.store.delete([QUARANTINE + key.removeprefix(RAW), reason_key(key)])
+    lake.store.delete([copy_key(key), reason_key(key)])
 
 
 def release_mended(lake: Lake) -> None:
@@ -142,10 +142,6 @@ def done_key(generation: str, key: str) -> str:
 
 def open_key(generation: str, key: str) -> str:
     return f"{STATE}transforms/{generation}/open/{key.removeprefix(RAW)}.json"
-
-
-def reason_key(key: str) -> str:
-    return f"{QUARANTINE}{key.removeprefix(RAW)}{REASON}"
 
 
 def read_json(lake: Lake, key: str) -> dict[str, Any] | None:
