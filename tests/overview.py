@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 Row = Mapping[str, Any]
+MIDNIGHT = "T00:00:00.000Z"
+MOMENT = r"\d{4}-\d\d-\d\dT[\d:.]+Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +95,42 @@ def climb(row: Row) -> str:
 # --- charts -------------------------------------------------------------------------------------------------------
 
 
-def steps(rows: Sequence[Row], grain: str) -> list[tuple[str, Row]]:
-    """Every day, week or month from the first to the last; those without plays hold zeros."""
-    known = {str(row["start"])[:10]: row for row in rows}
-    nothing = {"plays": 0, "minutes": 0.0}
-    at, last = date.fromisoformat(min(known)), date.fromisoformat(max(known))
+def steps(
+    rows: Sequence[Row], grain: str, *, by: str = "start", days: Sequence[date] = ()
+) -> list[tuple[str, Row | None]]:
+    """Every day, week or month from the first to the last, and of the whole period of ``days``.
+
+    Those between others hold the row ``{}`` where nothing was heard, those before and after them None.
+    """
+    known = {str(row[by])[:10]: row for row in rows}
+    ends = [date.fromisoformat(min(known)), date.fromisoformat(max(known))]
+    at, last = (choose([*ends, *(start_of(day, grain) for day in days)]) for choose in (min, max))
     found = []
     while at <= last:
-        found.append((at.isoformat(), known.get(at.isoformat(), nothing)))
+        found.append((at.isoformat(), known.get(at.isoformat(), {} if ends[0] < at < ends[1] else None)))
         at = following(at, grain)
     return found
+
+
+def of_steps(steps: Sequence[tuple[str, Row | None]], name: str, share: float = 1) -> list[float | None]:
+    """What the chart draws of a column."""
+    return [None if row is None else row.get(name, 0) * share for _, row in steps]
+
+
+def days_of(values: Row, today: date) -> list[date]:
+    """The first and the last day of the period that a report was asked for, up to today; none of all time."""
+    zone = ZoneInfo(values["timezone"])
+    first, end = (datetime.fromisoformat(f"{values[name]}+00:00") for name in ("from", "to"))
+    if first.year < 2000:
+        return []
+    return [first.astimezone(zone).date(), min(today, (end - timedelta(seconds=1)).astimezone(zone).date())]
+
+
+def start_of(day: date, grain: str) -> date:
+    """The first day of the day, week (from Monday) or month."""
+    if grain == "month":
+        return day.replace(day=1)
+    return day - timedelta(days=day.weekday() if grain == "week" else 0)
 
 
 def following(at: date, grain: str) -> date:
@@ -116,13 +146,16 @@ def cells(rows: Sequence[Row]) -> list[tuple[int, int, int]]:
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
-    """A data table's cells, as far as it goes."""
-    return [[cell(value) for value in row.values()] for row in rows[:500]]
+    """A data table's cells, as far as it goes; a column of nothing but midnights shows days."""
+    days = {name for name in rows[0] if all(str(row[name])[10:] == MIDNIGHT for row in rows)}
+    return [[cell(value, day=name in days) for name, value in row.items()] for row in rows[:500]]
 
 
-def cell(value: Any) -> str:
+def cell(value: Any, *, day: bool) -> str:
     if value is None:
         return "null"
+    if re.fullmatch(MOMENT, str(value)):
+        return str(value)[: 10 if day else 19].replace("T", " ")
     return number(value) if isinstance(value, int | float) else str(value)
 
 

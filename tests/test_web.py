@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
+import subprocess
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 import requests
@@ -121,6 +124,38 @@ def test_no_page_is_wider_than_its_window(filled, look, width):
         assert wide <= 0, name
 
 
+@pytest.mark.parametrize("page", ["library", "sql", "pipeline"])
+def test_no_table_hides_columns_at_a_laptops_width(filled, look, page):
+    visit = look(filled.server)
+    visit.open(PAGES[page])
+    if page == "sql":
+        run_sql(visit, "SELECT item_name, artist_name, album_name, platform, ms_played FROM plays LIMIT 5")
+    expect(visit.page.locator(".table-wrap").first).to_be_visible()
+    hidden = visit.page.locator(".table-wrap").evaluate_all(
+        "(places) => places.map((place) => [place.getAttribute('aria-label'), place.scrollWidth - place.clientWidth])"
+    )
+    assert hidden
+    assert [name for name, wide in hidden if wide > 0] == []
+
+
+LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftskantate, zweiter Satz"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("name", [LONG, "フジファブリック", "مجموعة الأغاني الكاملة", "🌈🦄 <b>& 100 %"])
+def test_any_name_fits_its_page(filled, look, name, width):
+    visit = look(filled.server, viewport={"width": width, "height": 800})
+    page = visit.open(f"#/track/{quote(name, safe='')}/{quote(name, safe='')}")
+    expect(page.locator("h1")).to_have_text(name)
+    wide = (
+        "(place) => place.getBoundingClientRect().right - document.querySelector('main').getBoundingClientRect().right"
+    )
+    assert all(page.locator(each).first.evaluate(wide) <= 0 for each in ("h1", ".item-head a"))
+    cover = page.locator(".cover").bounding_box()
+    assert cover and cover["width"] == cover["height"]
+    expect(page.get_by_text("No listens")).to_be_visible()
+
+
 def test_the_page_weighs_little(filled, look):
     visit = look(filled.server)
     for address in PAGES.values():
@@ -178,19 +213,20 @@ def test_every_number_of_the_overview_is_the_commands(filled, look, chosen):
         assert shown_list(visit, title) == overview.ranked(rows, name, by, comparable=comparable)
         assert shown_shares(visit, title) == pytest.approx(overview.shares(rows))
     charts = {"Listening over time": over_time, "When you listen": clock, "Discovery": discovery}
-    assert visit.drawn("Listening over time") == [row["plays"] for _, row in overview.steps(over_time, grain)]
-    assert visit.labels("Listening over time") == visit.dates(
-        (day for day, _ in overview.steps(over_time, grain)), grain
-    )
+    asked = filled.server.get("/reports/listening_over_time", params={**chosen, "unit": grain}).json()
+    today = datetime.now(ZoneInfo(chosen["timezone"])).date()
+    steps = overview.steps(over_time, grain, days=overview.days_of(asked["values"], today))
+    assert visit.drawn("Listening over time") == overview.of_steps(steps, "plays")
+    assert visit.labels("Listening over time") == visit.dates((day for day, _ in steps), grain)
     assert visit.drawn("When you listen") == overview.cells(clock)
     if any(row["new_artists"] for row in discovery):
-        assert visit.drawn("Discovery") == [row["new_artists"] for row in discovery]
-        assert visit.labels("Discovery") == visit.dates((row["month"] for row in discovery), "month")
+        months = overview.steps(discovery, "month", by="month")
+        assert visit.drawn("Discovery") == overview.of_steps(months, "new_artists")
+        assert visit.labels("Discovery") == visit.dates((month for month, _ in months), "month")
     else:
         expect(visit.panel("Discovery")).to_contain_text("No artist was heard for the first time")
     visit.panel("Listening over time").get_by_label("Measure").select_option("hours")
-    hours = [row["minutes"] / 60 for _, row in overview.steps(over_time, grain)]
-    assert visit.drawn("Listening over time") == pytest.approx(hours)
+    assert visit.drawn("Listening over time") == pytest.approx(overview.of_steps(steps, "minutes", 1 / 60))
     for title, rows in [*charts.items(), *zip((title for title, *_ in TOPS), tops, strict=True)]:
         assert table_of(visit.panel(title)) == overview.table(rows), title
     assert visit.offered("#select-period")[5:-2] == overview.years(listeners)
@@ -276,6 +312,20 @@ def test_a_period_can_be_given_in_days(filled, look):
     )
 
 
+def test_a_period_that_ends_before_it_begins_is_not_taken(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    page.locator("#select-period").select_option("custom")
+    page.get_by_label("First day").fill("2025-03-14")
+    page.get_by_label("Last day").fill("2025-03-01")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert page.get_by_label("Last day").evaluate("(input) => input.validationMessage")
+    page.get_by_label("Last day").fill("2025-03-14")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**from=2025-03-14&to=2025-03-14**")
+
+
 def test_every_chart_shows_the_sql_that_made_it(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=2025&timezone=UTC")
@@ -329,8 +379,42 @@ def test_a_file_that_is_no_export_is_refused_in_words(filled, look, tmp_path):
     page = visit.open("#/pipeline")
     path = tmp_path / "holiday.zip"
     path.write_bytes(b"not a zip at all")
+    expect(visit.panel("Quarantine")).to_contain_text("Nothing lies in quarantine.")
     visit.drop(path)
     expect(page.locator(".panel", has_text="Import your history").get_by_role("alert")).to_be_visible(timeout=30_000)
+    told = visit.panel("Quarantine").get_by_role("listitem")
+    expect(told).to_contain_text(re.compile(r"Import refused: .*holiday\.zip: "))
+    expect(told).to_contain_text("Import the export again")
+    for reason in (filled.server.lake / "quarantine").rglob("*holiday.zip.json"):
+        reason.unlink()
+
+
+def test_what_lies_in_quarantine_is_told_with_the_reason_and_the_remedy_until_it_is_mended(filled, look):
+    visit = look(filled.server, permissions=["clipboard-read", "clipboard-write"])
+    run = filled.server.get("/runs").json()["runs"][-1]
+    record = filled.server.get(f"/runs/{run['run_id']}").json()
+    key = next(each["raw_keys"][0] for each in record["sources"] if each["source"] == "saved_albums")
+    path = filled.server.lake / key
+    whole = path.read_bytes()
+    path.write_bytes(b"no answer of Spotify's")
+    with pytest.raises(subprocess.CalledProcessError):
+        filled.command("transform", key)
+    try:
+        page = visit.open("#/pipeline")
+        expect(page.get_by_text(re.compile(r"^\d+ objects? lies? in quarantine"))).to_be_visible()
+        told = visit.panel("Quarantine").get_by_role("listitem").filter(has_text=key)
+        expect(told).to_contain_text("Raw object invalid: not a whole gzip file")
+        told.get_by_role("button", name="Copy the command").click()
+        assert page.evaluate("navigator.clipboard.readText()") == f"python -m chalicelib transform {key}"
+        page.locator(f"tr[data-run='{run['run_id']}'] button").click()
+        expect(page.locator("tr.sources .caution")).to_contain_text(f"{key} lies in quarantine: not a whole gzip file")
+        assert visit.violations() == []
+    finally:
+        path.write_bytes(whole)
+        filled.command("transform", key)
+    page.reload()
+    visit.settle()
+    expect(visit.panel("Quarantine").get_by_role("listitem").filter(has_text=key)).to_have_count(0)
 
 
 def test_the_catalogue_is_refreshed(filled, look):
@@ -474,6 +558,19 @@ def test_past_queries_are_listed_and_shown_again(filled, look):
     expect(page.locator("[data-at='0,0']")).to_have_text("remember me")
 
 
+def test_the_history_lists_ones_own_queries_once_and_those_of_reports_when_wished(filled, look):
+    visit = look(filled.server)
+    visit.open("#/overview?period=all&timezone=UTC")
+    page = visit.open("#/sql")
+    for _ in range(2):
+        run_sql(visit, "SELECT 'twice' AS word")
+    rows = page.locator("section", has=page.get_by_role("heading", name="History")).locator("tbody tr")
+    expect(rows.filter(has_text="'twice'")).to_have_count(1)
+    expect(rows.filter(has_text="at_timezone(")).to_have_count(0)
+    page.get_by_label("With those of reports").check()
+    expect(rows.filter(has_text="at_timezone(").first).to_be_visible()
+
+
 # --- reports ------------------------------------------------------------------------------------------------------
 
 
@@ -491,6 +588,32 @@ def test_every_report_is_listed_and_its_parameters_change_it(filled, look):
     with page.expect_download() as saved:
         page.get_by_role("button", name="Download as CSV").click()
     assert saved.value.suggested_filename == "top_artists.csv"
+
+
+def test_a_report_is_of_the_days_and_the_listener_that_are_chosen(filled, look):
+    visit = look(filled.server)
+    chosen = {"from": "2026-02-03", "to": "2026-04-20", "timezone": "UTC", "user": GUEST}
+    page = visit.open(f"#/reports/top_artists?{urlencode(chosen)}")
+    form = page.get_by_role("form", name="Parameters")
+    expect(form.locator("#select-period option:checked")).to_have_text("2026-02-03 – 2026-04-20")
+    expect(form.get_by_label("Listener").locator("option:checked")).to_have_text(GUEST)
+    rows = filled.report("top_artists", **chosen)
+    assert rows and table_of(visit.panel("Result")) == overview.table(rows)
+    form.get_by_label("Listener").select_option(label="Everybody")
+    page.wait_for_url(lambda url: "user=" not in url)
+    visit.settle()
+    del chosen["user"]
+    assert table_of(visit.panel("Result")) == overview.table(filled.report("top_artists", **chosen))
+
+
+def test_a_report_tells_what_its_parameters_may_be(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/reports/top_artists?period=all&timezone=UTC")
+    expect(page.get_by_label("Min seconds")).to_have_accessible_description("Shorter plays do not count")
+    page.get_by_label("Limit").fill("0")
+    page.keyboard.press("Tab")
+    assert page.get_by_label("Limit").evaluate("(input) => input.validationMessage")
+    assert "p_limit" not in page.url
 
 
 # --- manners ------------------------------------------------------------------------------------------------------
@@ -567,6 +690,23 @@ def test_an_error_of_the_api_is_told_where_it_happened_and_can_be_tried_again(fi
     visit.page.unroute("**/reports/top_artists?*")
     panel.get_by_role("button", name="Try again").click()
     expect(panel.locator(".ranked li").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("report", "address"), [("dashboard_totals", "#/overview"), ("dashboard_item", "#/artist/{artist}")]
+)
+def test_figures_that_could_not_be_had_can_be_tried_again(filled, look, report, address):
+    visit = look(filled.server)
+    visit.allow(r"status of 503")
+    refusal = {"error": {"code": "engine_busy", "message": "all query slots are taken", "details": {}}}
+    visit.page.route(f"**/reports/{report}?*", lambda route: route.fulfill(status=503, json=refusal))
+    artist = filled.server.rows("SELECT max(artist_name) FROM plays WHERE item_type = 'track'")[0][0]
+    page = visit.open(f"{address.format(artist=quote(artist, safe=''))}?period=all&timezone=UTC")
+    expect(page.get_by_role("alert")).to_contain_text("all query slots are taken")
+    visit.page.unroute(f"**/reports/{report}?*")
+    page.get_by_role("button", name="Try again").click()
+    assert numbers(visit.figure("Plays"))[0] > 0
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_server_that_went_away_is_told(look, tmp_path):

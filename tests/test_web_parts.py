@@ -70,6 +70,52 @@ def test_days_weeks_and_months_without_plays_are_drawn_as_zero(page):
     assert [row["plays"] for row in filled] == [2, 0, 0, 1]
 
 
+def test_a_period_is_drawn_whole_and_empty_where_nothing_is_known(page):
+    rows = [{"starts": "2025-02-10", "plays": 2}, {"starts": "2025-02-24", "plays": 1}]
+    how = "{ by: 'starts', values: ['plays'], period: given[1] }"
+    filled = call(page, "spans", f"m.filled(given[0], 'week', {how})", rows, ["2025-01-29", "2025-03-05"])
+    assert [(row["key"], row["plays"]) for row in filled] == [
+        ("2025-01-27", None),
+        ("2025-02-03", None),
+        ("2025-02-10", 2),
+        ("2025-02-17", 0),
+        ("2025-02-24", 1),
+        ("2025-03-03", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "days"),
+    [
+        ("2025-12-31 23:00:00", "2026-12-31 23:00:00", ["2026-01-01", "2026-11-27"]),
+        ("2026-02-02 23:00:00", "2026-04-20 22:00:00", ["2026-02-03", "2026-04-20"]),
+        ("1969-12-31 23:00:00", "2199-12-31 23:00:00", []),
+    ],
+)
+def test_a_period_has_days_up_to_today_in_its_time_zone(page, start, end, days):
+    now = "new Date('2026-11-26T23:30:00Z')"
+    told = call(page, "spans", f"m.daysOfPeriod(given[0], 'Europe/Berlin', {now})", {"from": start, "to": end})
+    assert told == days
+
+
+@pytest.mark.parametrize(
+    ("name", "initials"),
+    [
+        ("The Velvet Cinemas", "VC"),
+        ("Björk", "BJ"),
+        ("A", "A"),
+        ("AC/DC", "AD"),
+        ("🌈🦄 Emoji Band", "🌈E"),
+        ("👩‍👩‍👧‍👦🏳️‍🌈", "👩‍👩‍👧‍👦🏳️‍🌈"),
+        ("宇多田ヒカル", "宇多"),
+        (" - ", "?"),
+        (None, "?"),
+    ],
+)
+def test_a_cover_without_a_picture_shows_initials(page, name, initials):
+    assert call(page, "covers", "m.initials(given[0])", name) == initials
+
+
 @pytest.mark.parametrize(
     ("selection", "grain"),
     [

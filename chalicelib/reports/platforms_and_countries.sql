@@ -1,6 +1,6 @@
 -- title = "Platforms and countries"
 -- description = "Where and on what listening happens, as Spotify's extended history tells it."
--- chart = {kind = "bar", x = "name", y = "minutes"}
+-- chart = {kind = "bar", x = "name", y = "minutes", series = "kind"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}

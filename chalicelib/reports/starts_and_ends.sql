@@ -1,6 +1,6 @@
 -- title = "How listening starts and ends"
 -- description = "Why plays started and ended, as Spotify's extended history tells it, with the share of each reason."
--- chart = {kind = "bar", x = "reason", y = "plays"}
+-- chart = {kind = "bar", x = "reason", y = "plays", series = "moment"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}

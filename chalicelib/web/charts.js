@@ -17,6 +17,8 @@ Chart.defaults.font.family = getComputedStyle(document.documentElement).fontFami
 Chart.defaults.font.size = 12;
 
 const MOST_POINTS = 5000; // drawn points; more says nothing on a screen
+const BEND = 0.75; // of a heat map's colours: most of the light lies where most of the cells are
+const LETTER = 6.8; // px of one letter beside an axis, on average
 const drawn = new Map(); // canvas -> {chart, configure}
 
 /** Lines, filled when there is one: `series` is [{name, values, quiet?}]. */
@@ -24,13 +26,14 @@ export function lineChart({ labels, series, label, unit = number, tall, valueNam
   return canvasOf(label, tall, (palette) => ({
     type: "line",
     data: { labels, datasets: series.map((one, index) => lineOf(one, index, series, palette)) },
-    options: cartesian(palette, { unit, legend: series.length > 1, whole: areWhole(series), valueName }),
+    options: cartesian(palette, { unit, legend: series.length > 1, whole: areWhole(series), valueName, alone: labels.length === 1 }),
   }));
 }
 
-/** Vertical bars, or horizontal ones for names; several series stand stacked. */
-export function barChart({ labels, series, label, unit = number, horizontal, tall, stacked, valueName }) {
-  return canvasOf(label, tall ?? (horizontal ? Math.max(160, labels.length * 26 + 50 + (valueName ? 22 : 0)) : undefined), (palette) => {
+/** Vertical bars, or horizontal ones; several series stand beside each other or `stacked`. `named` labels may be long. */
+export function barChart({ labels, series, label, unit = number, named, horizontal, tall, stacked, valueName }) {
+  const beside = stacked ? 1 : Math.max(1, series.length * 0.6);
+  return canvasOf(label, tall ?? (horizontal ? Math.max(160, labels.length * 26 * beside + 50 + (valueName ? 22 : 0)) : undefined), (palette) => {
     const datasets = series.map((one, index) => ({
       label: one.name,
       data: one.values,
@@ -43,7 +46,7 @@ export function barChart({ labels, series, label, unit = number, horizontal, tal
     return {
       type: "bar",
       data: { labels, datasets },
-      options: cartesian(palette, { unit, legend: series.length > 1, horizontal, stacked, whole: areWhole(series), valueName }),
+      options: cartesian(palette, { unit, legend: series.length > 1, horizontal, stacked, whole: areWhole(series), valueName, named }),
     };
   });
 }
@@ -66,11 +69,11 @@ export function scatterChart({ points, label, xName, yName, tall }) {
   });
 }
 
-/** A heat map: `value(x, y)` for each of `columns` and `rows` (their labels). */
-export function heatMap({ columns, rows, value, label, unit = number, tall = 236, describe }) {
+/** A heat map with its key: `value(x, y)` of so many `what` for each of `columns` and `rows` (their labels). */
+export function heatMap({ columns, rows, value, what, label, unit = number, tall = 236, describe, xName, yName }) {
   const cells = rows.flatMap((row, y) => columns.map((column, x) => ({ x, y, v: Number(value(x, y) ?? 0) })));
-  const most = Math.max(1e-9, ...cells.map((cell) => cell.v));
-  return canvasOf(label, tall, (palette) => ({
+  const most = Math.max(0, ...cells.map((cell) => cell.v)) || 1;
+  return [canvasOf(label, tall, (palette) => ({
     type: "matrix",
     data: {
       datasets: [{
@@ -78,15 +81,15 @@ export function heatMap({ columns, rows, value, label, unit = number, tall = 236
         width: ({ chart }) => Math.max(1, (chart.chartArea?.width ?? 0) / columns.length - 2),
         height: ({ chart }) => Math.max(1, (chart.chartArea?.height ?? 0) / rows.length - 2),
         borderRadius: 3,
-        backgroundColor: ({ raw }) => (raw.v ? mix(palette.heat[0], palette.heat[1], (raw.v / most) ** 0.75) : palette.empty),
+        backgroundColor: ({ raw }) => (raw.v ? mix(palette.heat[0], palette.heat[1], (raw.v / most) ** BEND) : palette.empty),
         hoverBackgroundColor: palette.series[1],
       }],
     },
     options: {
       maintainAspectRatio: false,
       scales: {
-        x: axisOf(columns, palette, { autoSkip: true, maxRotation: 0, autoSkipPadding: 14 }),
-        y: { ...axisOf(rows, palette, { autoSkip: rows.length > 12 }), reverse: true },
+        x: { ...axisOf(columns, palette, { autoSkip: true, maxRotation: 0, autoSkipPadding: 14 }), title: xName && titleOf(xName, palette) },
+        y: { ...axisOf(rows, palette, { autoSkip: rows.length > 12 }), reverse: true, title: yName && titleOf(yName, palette) },
       },
       plugins: {
         legend: { display: false },
@@ -96,7 +99,14 @@ export function heatMap({ columns, rows, value, label, unit = number, tall = 236
         }),
       },
     },
-  }));
+  })), keyOf(unit(most), what)];
+}
+
+/** What the colours of a heat map stand for: none, and five steps up to the most. */
+function keyOf(most, what) {
+  const steps = [1, 2, 3, 4, 5].map((step) => h("i", { style: { "--part": `${100 * (step / 5) ** BEND}%` } }));
+  const words = most === "1" ? what?.replace(/s$/, "") : what;
+  return h("p.heat-key", null, h("span", null, "0"), h("i.none"), steps, h("span", null, [most, words].filter(Boolean).join(" ")));
 }
 
 function axisOf(labels, palette, ticks) {
@@ -118,7 +128,7 @@ function lineOf(one, index, series, palette) {
     fill: alone ? "origin" : false,
     borderWidth: one.quiet ? 1.5 : 2,
     borderDash: one.quiet ? [4, 4] : [],
-    pointRadius: one.values.length > 40 ? 0 : 2.5,
+    pointRadius: one.values.filter((value) => value !== null).length > 40 ? 0 : 2.5,
     pointBackgroundColor: colour,
     pointHoverRadius: 5,
     tension: 0.25,
@@ -127,7 +137,7 @@ function lineOf(one, index, series, palette) {
   };
 }
 
-function cartesian(palette, { unit, legend, horizontal, stacked, whole, valueName }) {
+function cartesian(palette, { unit, legend, horizontal, stacked, whole, valueName, named, alone }) {
   const values = {
     beginAtZero: true, stacked, border: { display: false }, grid: { color: palette.line, drawTicks: false },
     ticks: { color: palette.muted, maxTicksLimit: 6, padding: 8, precision: whole ? 0 : undefined, callback: (value) => short(value) },
@@ -136,6 +146,11 @@ function cartesian(palette, { unit, legend, horizontal, stacked, whole, valueNam
   const names = {
     stacked, border: { color: palette.line }, grid: { display: false },
     ticks: { color: palette.muted, maxRotation: 0, autoSkip: !horizontal, autoSkipPadding: 18 },
+  };
+  if (alone) names.offset = true; // in the middle
+  if (named) names.ticks.callback = function fitting(value) {
+    const room = horizontal ? this.chart.width * 0.36 : this.chart.width / this.getLabels().length;
+    return cut(this.getLabelForValue(value), Math.max(8, Math.floor(room / LETTER)));
   };
   return {
     maintainAspectRatio: false,
@@ -153,6 +168,12 @@ function cartesian(palette, { unit, legend, horizontal, stacked, whole, valueNam
       }),
     },
   };
+}
+
+/** A name cut to so many letters; its whole stands in the tooltip and the table. */
+function cut(name, most) {
+  const letters = [...name];
+  return letters.length > most ? `${letters.slice(0, most - 1).join("").trimEnd()}…` : name;
 }
 
 function areWhole(series) {

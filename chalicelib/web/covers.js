@@ -16,13 +16,21 @@ export function imagesAllowed() {
 
 /** A square (or, for artists, round) picture with initials until there is an image. */
 export function cover(name, { round, large } = {}) {
-  const words = String(name ?? "?").replace(/^(the|die|der|das|les|los|el|la|le)\s+/i, "").split(/[\s&/,-]+/).filter(Boolean);
-  const initials = (words.length > 1 ? words[0][0] + words[1][0] : (words[0] ?? "?").slice(0, 2)).toUpperCase();
   const hue = [...String(name)].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
   return h("span.cover", {
     "aria-hidden": "true", class: [round && "round", large && "large"].filter(Boolean).join(" "),
     style: { "--cover": `light-dark(hsl(${hue} 42% 90%), hsl(${hue} 26% 24%))`, "--cover-ink": `light-dark(hsl(${hue} 55% 27%), hsl(${hue} 48% 82%))` },
-  }, initials);
+  }, initials(name));
+}
+
+const letters = new Intl.Segmenter();
+
+/** The first letters of a name's first two words, or the first two of its only one; an emoji is one letter. */
+export function initials(name) {
+  const words = String(name ?? "?").replace(/^(the|die|der|das|les|los|el|la|le)\s+/i, "").split(/[\s&/,-]+/).filter(Boolean);
+  const spelled = words.slice(0, 2).map((word) => [...letters.segment(word)].map(({ segment }) => segment));
+  const [first = ["?"], second] = spelled;
+  return (second ? first[0] + second[0] : first.slice(0, 2).join("")).toUpperCase();
 }
 
 /** Put images into covers: `wanted` is [{place, key}], with one query for all of them. */

@@ -92,9 +92,9 @@ export function figure(name, value, more) {
   return h("div.figure", null, h("dt", null, name), h("dd", { style: typeof value === "string" ? { "--letters": value.length } : {} }, value), more && h("dd.change", null, more));
 }
 
-/** A link inside the dashboard. */
-export function link(href, text, props) {
-  return h("a", { href, ...props }, text);
+/** A name in whatever script it is written: from right to left, it leaves what stands around it where it was. */
+export function bdi(name) {
+  return h("bdi", null, name);
 }
 
 /** Say something to screen readers. */

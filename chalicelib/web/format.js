@@ -13,6 +13,11 @@ export function count(value) {
   return isNumber(value) ? whole.format(value) : NOTHING;
 }
 
+/** "1 row", "1,234 rows". */
+export function rowsOf(value) {
+  return `${count(value)} ${Number(value) === 1 ? "row" : "rows"}`;
+}
+
 /** A number of any size or precision. */
 export function number(value) {
   if (!isNumber(value)) return NOTHING;

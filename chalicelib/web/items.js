@@ -2,9 +2,9 @@
 
 import { lineChart } from "./charts.js";
 import { cover, fillCovers } from "./covers.js";
-import { figure, h, icon, replace } from "./dom.js";
+import { bdi, figure, h, icon, replace } from "./dom.js";
 import { count, hours, moment, share } from "./format.js";
-import { emptyState, faultBox, reportPanel, sqlDetails } from "./panel.js";
+import { emptyState, reportPanel, retried, sqlDetails } from "./panel.js";
 import { plainTable } from "./table.js";
 import { rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
@@ -22,16 +22,12 @@ export async function render(main, { page: kind, args: [artist, name = ""], sign
   replace(main,
     h("div.page-head", null,
       h("div.item-head", null, picture,
-        h("div", null, h("p.kind", null, { artist: "Artist", album: "Album", track: "Track" }[kind]), h("h1", null, title),
-          name && h("p", null, "by ", h("a", { href: href("artist", [artist]) }, artist)), out)),
+        h("div", null, h("p.kind", null, { artist: "Artist", album: "Album", track: "Track" }[kind]), h("h1", null, bdi(title)),
+          name && h("p", null, "by ", h("a", { href: href("artist", [artist]) }, bdi(artist))), out)),
       selectors({ signal })),
     h("div.stack", null, figures, h("div.grid", null, parts(kind, about, signal))));
   fillCovers(kind === "track" ? "album" : kind, kind === "track" ? [] : [{ place: picture, key: title }], signal);
-  try {
-    await showFigures(figures, about, { picture, out, signal });
-  } catch (fault) {
-    if (fault.name !== "AbortError" && !signal.aborted) figures.replaceWith(faultBox(fault));
-  }
+  await retried(figures, signal, () => showFigures(figures, about, { picture, out, signal }));
 }
 
 function parts(kind, about, signal) {
@@ -44,7 +40,8 @@ function parts(kind, about, signal) {
   const history = reportPanel({
     report: "dashboard_item_months", values: about, title: "History", hint: "Plays by month, since the first listen", signal, tall: 250, empty: "Not heard yet.",
     view: ({ records }) => {
-      const rows = filled(records, "month", { by: "month", values: ["plays"] });
+      const today = new Date().toISOString().slice(0, 10);
+      const rows = filled(records, "month", { by: "month", values: ["plays"], period: [today] });
       return lineChart({ labels: rows.map(({ label }) => label), series: [{ name: "Plays", values: rows.map(({ plays }) => plays) }], label: `Plays of ${name || artist} by month`, tall: 250 });
     },
   });
@@ -60,7 +57,7 @@ async function showFigures(place, about, { picture, out, signal }) {
   const [row] = result.records;
   if (!row) {
     const nobody = selection().user ? "This listener has not" : "Nobody here has";
-    return place.replaceWith(emptyState(["No listens", `${nobody} listened to anything of this name.`]));
+    return place.parentNode.replaceChildren(h("section.panel", null, emptyState(["No listens", `${nobody} listened to anything of this name.`])));
   }
   const { timezone } = selection();
   replace(place,

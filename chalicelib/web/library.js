@@ -1,8 +1,8 @@
 // Library and playlists: what is saved, how it grew, when it was made, and what changed between versions.
 
 import { barChart, lineChart } from "./charts.js";
-import { h, replace } from "./dom.js";
-import { count, day, moment, month, words } from "./format.js";
+import { bdi, h, replace } from "./dom.js";
+import { ago, count, day, moment, month, words } from "./format.js";
 import { reportPanel } from "./panel.js";
 import { selectors } from "./selectors.js";
 import { stepsBetween } from "./spans.js";
@@ -29,7 +29,7 @@ export async function render(main, { signal, query }) {
         empty: "No release dates yet: they come with the albums that runs fetch.",
       }),
       reportPanel({
-        report: "dashboard_playlists", title: "Playlists", viewName: "List", wide: "half", signal, tall: 300, view: (result) => playlists(result, playlist),
+        report: "dashboard_playlists", title: "Playlists", hint: "Choose one to see only its changes", viewName: "List", wide: "half", signal, tall: 300, view: (result) => playlists(result, playlist),
         empty: "No playlist has been read yet: start a run on the pipeline page.",
       }),
       reportPanel({
@@ -72,10 +72,10 @@ function playlists({ records }, chosen) {
     columns: {
       name: { title: "Playlist", wide: true, show: (name, row) => h("a", {
         href: href("library", [], { playlist: row.playlist_id === chosen ? "" : row.playlist_id }), "aria-current": row.playlist_id === chosen ? "true" : null,
-      }, name || "untitled") },
+      }, bdi(name || "untitled")) },
       total_items: { title: "Items", right: true, show: (value) => count(value) },
-      versions: { title: "Versions seen", right: true, show: (value) => count(value) },
       last_addition: { title: "Last addition", show: (value) => (value ? day(value) : h("span.muted", null, "unknown")) },
+      versions: { title: "Versions", right: true, show: (value) => count(value) },
     },
   });
 }
@@ -87,10 +87,9 @@ function changes({ records }) {
     plainTable({ records }, {
       caption: "Changes of playlists",
       columns: {
-        seen_at: { title: "Seen", show: (value) => moment(value, timezone) },
+        item: { title: "Item", wide: true, show: (value, row) => [bdi(value ?? row.item_uri), h("br"), h("span.muted", null, "in ", bdi(row.playlist ?? "a playlist no more there"))] },
         change: { title: "Change", show: (value) => h("span.badge", { class: value === "added" ? "good" : "bad" }, value) },
-        item: { title: "Item", wide: true, show: (value, row) => value ?? row.item_uri },
-        playlist: { title: "Playlist", wide: true },
+        seen_at: { title: "Seen", show: (value) => h("span", { title: moment(value, timezone) }, ago(value)) },
       },
     }));
 }
@@ -99,8 +98,8 @@ function neverPlayed({ records }) {
   return plainTable({ records }, {
     caption: "Saved, never played",
     columns: {
-      track: { title: "Track", wide: true, show: (name, row) => name ?? row.track_id },
-      artist: { title: "Artist", wide: true, show: (name) => (name ? h("a", { href: href("artist", [name]) }, name) : h("span.muted", null, "unknown")) },
+      track: { title: "Track", wide: true, show: (name, row) => bdi(name ?? row.track_id) },
+      artist: { title: "Artist", wide: true, show: (name) => (name ? h("a", { href: href("artist", [name]) }, bdi(name)) : h("span.muted", null, "unknown")) },
       added_at: { title: "Saved", show: (value) => day(value) },
     },
   });

@@ -1,14 +1,14 @@
 // The overview: how much, when, and what most, in the chosen period against the one before.
 
-import { heatMap, lineChart } from "./charts.js";
+import { barChart, heatMap, lineChart } from "./charts.js";
 import { figure, h, replace } from "./dom.js";
 import { count, hours, share } from "./format.js";
-import { chartOf, emptyState, faultBox, reportPanel, sqlDetails } from "./panel.js";
+import { emptyState, reportPanel, retried, sqlDetails } from "./panel.js";
 import { rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
 import { listeners, selectors } from "./selectors.js";
 import { href, selection } from "./state.js";
-import { filled, grainOf } from "./spans.js";
+import { daysOfPeriod, filled, grainOf } from "./spans.js";
 
 export const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const TOP = 10; // rows of a ranked list
@@ -19,9 +19,7 @@ export async function render(main, { signal }) {
   const place = h("div.stack", null, totals);
   replace(main, h("div.page-head", null, h("div", null, h("h1", null, "Overview"))), place);
   // What is asked first is answered first: the figures, the chart below them, the rest.
-  const ready = showTotals(totals, signal).catch((fault) => {
-    if (fault.name !== "AbortError" && !signal.aborted) totals.replaceWith(faultBox(fault));
-  });
+  const ready = retried(totals, signal, () => showTotals(totals, signal));
   place.append(h("div.grid", null, panels(signal)));
   const found = listeners(signal);
   main.firstChild.append(selectors({ signal, found }));
@@ -38,7 +36,7 @@ function panels(signal) {
       view: clock,
     }),
     reportPanel({
-      report: "discovery", title: "Discovery", hint: "Artists new to you", wide: "third", signal, tall: 236,
+      report: "discovery", title: "Discovery", hint: "Artists new to you, by month", wide: "third", signal, tall: 236,
       empty: "No artist was heard for the first time in this period.",
       view: discovery,
     }),
@@ -89,8 +87,8 @@ function overTimePanel(grain, signal) {
   let rows = [];
   const place = h("div.panel-body");
   const draw = () => replace(place, lineChart({
-    labels: rows.map(({ label }) => label), series: [{ name: MEASURES[measure], values: rows.map((row) => (measure === "hours" ? row.minutes / 60 : row.plays)) }],
-    label: `${MEASURES[measure]} by ${grain}`, tall: 250,
+    labels: rows.map(({ label }) => label), series: [{ name: MEASURES[measure], values: rows.map((row) => row[measure]) }],
+    unit: measure === "hours" ? hours : count, label: `${MEASURES[measure]} by ${grain}`, tall: 250,
   }));
   const choice = h("select", { "aria-label": "Measure", onchange: () => {
     measure = choice.value;
@@ -98,8 +96,10 @@ function overTimePanel(grain, signal) {
   } }, Object.entries(MEASURES).map(([value, text]) => h("option", { value }, text)));
   return reportPanel({
     report: "listening_over_time", values: { unit: grain }, title: "Listening over time", hint: grain === "day" ? "By day" : `By ${grain}; the first and the last may be incomplete`, signal, tall: 250, tools: choice,
-    view: ({ records }) => {
-      rows = filled(records, grain, { by: "start", values: ["plays", "minutes"] });
+    view: ({ records, values }) => {
+      const period = daysOfPeriod(values, selection().timezone);
+      rows = filled(records, grain, { by: "start", values: ["plays", "minutes"], period })
+        .map((row) => ({ ...row, hours: row.minutes === null ? null : row.minutes / 60 }));
       draw();
       return place;
     },
@@ -109,15 +109,19 @@ function overTimePanel(grain, signal) {
 export function clock({ records }) {
   const known = new Map(records.map(({ hour, weekday, plays }) => [`${hour} ${weekday}`, plays]));
   return heatMap({
-    columns: Array.from({ length: 24 }, (_, hour) => String(hour)), rows: WEEKDAYS, label: "Plays by hour of the day and weekday",
+    columns: Array.from({ length: 24 }, (_, hour) => String(hour)), rows: WEEKDAYS, what: "plays", label: "Plays by hour of the day and weekday",
     value: (x, y) => known.get(`${x} ${y + 1}`),
     describe: (hour, weekday, plays) => `${weekday} ${hour.padStart(2, "0")}:00 – ${count(plays)} plays`,
   });
 }
 
-function discovery(result) {
-  if (!result.records.some((row) => row.new_artists > 0)) return emptyState("No artist was heard for the first time in this period.");
-  return chartOf(result, { kind: "bar", x: "month", y: "new_artists" }, "Artists heard for the first time, by month");
+function discovery({ records }) {
+  if (!records.some((row) => row.new_artists > 0)) return emptyState("No artist was heard for the first time in this period.");
+  const months = filled(records, "month", { by: "month", values: ["new_artists"] });
+  return barChart({
+    labels: months.map(({ label }) => label), series: [{ name: "New artists", values: months.map((row) => row.new_artists) }],
+    label: "Artists heard for the first time, by month", tall: 236,
+  });
 }
 
 function welcome() {

@@ -2,11 +2,13 @@
 
 import { barChart, heatMap, lineChart, scatterChart } from "./charts.js";
 import { announce, button, copyText, h, icon, replace } from "./dom.js";
-import { day, month, number, words } from "./format.js";
+import { day, moment, month, number, words } from "./format.js";
 import { highlighted, withValues } from "./highlight.js";
 import { runReport } from "./reports.js";
 import { href } from "./state.js";
 import { isNumber as isNumeric, plainTable } from "./table.js";
+
+const MOST_NAMED = 40; // bars with names; more would be a page of its own
 
 let serial = 0;
 
@@ -69,7 +71,7 @@ export function loading(tall) {
 }
 
 /** What stands where there are no rows: words, or [heading, words]. */
-export function emptyState(what = "There are no listens in this selection. Choose a longer period.") {
+export function emptyState(what = "There are no listens in this selection. Choose another period.") {
   const [heading, text] = Array.isArray(what) ? what : ["Nothing here", what];
   return h("div.state", null, h("strong", null, heading), h("p", null, text));
 }
@@ -86,6 +88,20 @@ export function faultBox(fault, again) {
     h("strong", null, fault.code ? `${words(fault.code)}. ` : "That did not work. "),
     fault.message,
     again && h("div.row", null, button("Try again", { quiet: true, icon: "refresh", onclick: again })));
+}
+
+/** Do `work`, which fills `place`; where it fails, the fault stands there until it is tried again. */
+export async function retried(place, signal, work) {
+  try {
+    await work();
+  } catch (fault) {
+    if (fault.name === "AbortError" || signal.aborted) return;
+    const box = faultBox(fault, () => {
+      box.replaceWith(place);
+      retried(place, signal, work);
+    });
+    place.replaceWith(box);
+  }
 }
 
 /** The SQL behind a result with the values it was run with, and the ways on from it. */
@@ -107,7 +123,7 @@ export function chartOf(result, hint, label, { titled = false } = {}) {
   const numeric = columns.filter(({ type }) => isNumeric(type)).map(({ name }) => name);
   const x = hint.x ?? columns.find(({ name }) => !numeric.includes(name))?.name ?? columns[0]?.name;
   const ys = [hint.y ?? numeric.find((name) => name !== x)].flat().filter(Boolean);
-  if (hint.kind === "heatmap") return heatOf(records, hint, label);
+  if (hint.kind === "heatmap") return heatOf(records, hint, label, titled);
   if (hint.kind === "scatter") {
     const points = records.map((row) => ({ x: Number(row[x]), y: Number(row[ys[0]]) })).filter(({ x: a, y: b }) => Number.isFinite(a + b));
     return scatterChart({ points, label, xName: words(x), yName: words(ys[0]) });
@@ -120,23 +136,31 @@ export function chartOf(result, hint, label, { titled = false } = {}) {
   const series = split?.series ?? ys.map((name) => ({ name: words(name), values: records.map((row) => numberOrNull(row[name])) }));
   const valueName = titled && series.length === 1 ? series[0].name : undefined;
   if (hint.kind === "line") return lineChart({ labels, series, label, valueName });
-  const named = !isNumeric(columns.find(({ name }) => name === x)?.type) && !/^\d{4}/.test(raw[0] ?? "");
-  const many = 40;
-  return barChart({
-    labels: named ? labels.slice(0, many) : labels, label, stacked: Boolean(split), valueName,
-    series: named ? series.map((one) => ({ ...one, values: one.values.slice(0, many) })) : series,
-    horizontal: named && labels.length > 4,
-  });
+  const named = !isNumeric(columns.find(({ name }) => name === x)?.type) && !raw.every((text) => /^\d{4}(-\d\d)*(T|$)/.test(text));
+  if (!named) return barChart({ labels, series, label, stacked: Boolean(split), valueName });
+  return [
+    barChart({
+      labels: labels.slice(0, MOST_NAMED), label, named, horizontal: labels.length > 4, valueName, stacked: Boolean(split) && areApart(series),
+      series: series.map((one) => ({ ...one, values: one.values.slice(0, MOST_NAMED) })),
+    }),
+    labels.length > MOST_NAMED && h("p.muted.small", null, `The first ${MOST_NAMED} of ${number(labels.length)} are drawn; the table has more.`),
+  ];
 }
 
-function heatOf(records, hint, label) {
+/** Whether every label belongs to one series: bars then need no place beside each other. */
+function areApart(series) {
+  return series[0].values.every((_, at) => series.filter(({ values }) => values[at] !== null).length < 2);
+}
+
+function heatOf(records, hint, label, titled) {
   const distinct = (name) => [...new Set(records.map((row) => row[name]))].sort(inOrder);
   const value = hint.value ?? hint.y;
   const rowName = hint.value ? hint.y : hint.series;
   const [columns, rows] = [distinct(hint.x), distinct(rowName)];
   const known = new Map(records.map((row) => [`${row[hint.x]}\n${row[rowName]}`, row[value]]));
   return heatMap({
-    columns: columns.map(labelOf), rows: rows.map(labelOf), label, tall: Math.min(640, Math.max(180, rows.length * 28 + 40)),
+    columns: columns.map(labelOf), rows: rows.map(labelOf), label, tall: Math.min(640, Math.max(180, rows.length * 28 + (titled ? 62 : 40))),
+    what: words(value).toLowerCase(), ...(titled && { xName: words(hint.x), yName: words(rowName) }),
     value: (x, y) => known.get(`${columns[x]}\n${rows[y]}`),
   });
 }
@@ -156,9 +180,10 @@ function labelOf(value) {
   return value === null || value === undefined ? "unknown" : String(value).replace(/T00:00:00(\.0+)?Z?$/, "");
 }
 
-/** Dates as years, months or days, whichever tells them apart; anything else as it is. */
+/** Dates as years, months or days, whichever tells them apart, or with their time; anything else as it is. */
 function dateLabels(labels) {
-  if (!labels.length || !labels.every((label) => /^\d{4}-\d\d-\d\d$/.test(label))) return (label) => label;
+  if (!labels.length || !labels.every((label) => /^\d{4}-\d\d-\d\d(T[\d:.]+Z?)?$/.test(label))) return (label) => label;
+  if (labels.some((label) => label.includes("T"))) return (label) => moment(label); // the zone is in the query already
   if (labels.every((label) => label.endsWith("-01-01"))) return (label) => label.slice(0, 4);
   return labels.every((label) => label.endsWith("-01")) ? month : day;
 }

@@ -1,13 +1,14 @@
 // The pipeline page: what ran, what waits, what was lost or refused, how fresh the tables are; and its buttons.
 
 import { get, pause, send } from "./api.js";
-import { announce, button, h, icon, notice, replace } from "./dom.js";
+import { announce, button, copyText, h, icon, notice, replace } from "./dom.js";
 import { ago, bytes, count, duration, instant, moment, words } from "./format.js";
 import { importDrop } from "./imports.js";
 import { faultBox, loading, panel, reportPanel } from "./panel.js";
 import { selection } from "./state.js";
 
 const STATE_KINDS = { succeeded: "good", partial: "warn", failed: "bad", running: "busy", queued: "busy", skipped: "", unavailable: "warn" };
+const MOST_QUARANTINED = 50; // shown; there should be none
 const POLL_RUNNING = 1000; // ms between looks while a run goes on
 const POLL_IDLE = 15_000; // ms otherwise
 
@@ -29,17 +30,22 @@ class Pipeline {
     this.crawlButton = button("Refresh the catalogue", { icon: "refresh", onclick: () => this.startCrawl() });
     this.importer = importDrop({ signal, onImported: () => this.refreshData() });
     this.tables = panel({
-      title: "Freshness", hint: "Every table with its newest data", viewName: "Table", signal, wide: "",
+      title: "Freshness", hint: "Every table with its newest data, as of when the catalogue was last refreshed", viewName: "Table", signal, wide: "",
       load: async (stop) => tablesResult(await get("tables", {}, stop)), view: (result) => this.tableOfTables(result),
       empty: "No table yet: start a run or import an export.",
     });
+    this.quarantine = panel({
+      title: "Quarantine", hint: "What could not be read or believed: none of it is in the tables", viewName: "Table", signal,
+      load: async (stop) => quarantineResult(await get("quarantine", { limit: MOST_QUARANTINED }, stop)), view: (result) => this.quarantined(result),
+      empty: ["Empty", "Nothing lies in quarantine."],
+    });
     this.quality = reportPanel({
       report: "dashboard_quality", title: "Quality checks", hint: "Checks that found something, worst first", viewName: "Table", signal,
-      view: qualityTable, empty: ["All is well", "Every check passed on everything that came in."],
+      view: qualityTable, empty: ["All is well", "No check has found anything."],
     });
     this.holes = reportPanel({
       report: "dashboard_holes", title: "Holes", hint: "Times between which plays may have been lost: more than 50 plays between two runs", viewName: "Table", signal,
-      view: holesTable, empty: ["None", "No play was lost between two runs."],
+      view: holesTable, empty: ["None", "No time is known in which plays were lost."],
     });
     this.rejected = reportPanel({
       report: "dashboard_rejected", title: "Rejected rows", hint: "What was not published, and why", viewName: "Table", signal,
@@ -54,7 +60,7 @@ class Pipeline {
         h("section.panel", { "aria-labelledby": "runs-title" }, h("div.panel-head", null, h("h2", { id: "runs-title" }, "Runs"), this.crawl), this.runs),
         h("div.grid", null,
           h("section.panel.half", { "aria-labelledby": "import-title" }, h("h2", { id: "import-title" }, "Import your history"), this.importer.element),
-          half(this.holes), half(this.quality), half(this.rejected), this.tables)));
+          half(this.holes), half(this.quality), half(this.rejected), this.quarantine, this.tables)));
     this.acceptDrops();
   }
 
@@ -99,7 +105,7 @@ class Pipeline {
   }
 
   refreshData() {
-    for (const one of [this.tables, this.quality, this.holes, this.rejected]) one.refresh();
+    for (const one of [this.tables, this.quality, this.holes, this.rejected, this.quarantine]) one.refresh();
   }
 
   // --- showing ---
@@ -119,13 +125,31 @@ class Pipeline {
       figure("Spotify asks to wait", until ? `until ${moment(until, selection().timezone).split(", ").at(-1)}` : "no", waits.map((source) => words(source.source)).join(", ")),
       figure("Authorisation", authorised ? `${ago(authorised.authorized_at).replace(" ago", "")} old` : newest ? "none" : "–",
         authorised ? `ends ${moment(authorised.ends_at, selection().timezone, { dateStyle: "medium" })}` : newest && "log in with python -m chalicelib login"));
-    if (warnings.length || this.warnings) replace(this.warnings ??= this.addWarnings(), warnings.map((text) => h("p.caution", null, text)));
+    this.tellCautions({ warnings: warnings.map((text) => h("p.caution", null, text)) });
   }
 
-  addWarnings() {
-    const place = h("div.stack", { role: "status" });
-    this.figures.after(place);
-    return place;
+  /** What should not be overlooked stands below the figures: of `warnings` and of `quarantine`. */
+  tellCautions(some) {
+    this.cautions = { ...this.cautions, ...some };
+    const all = Object.values(this.cautions).flat();
+    if (!all.length && !this.cautioned) return;
+    if (!this.cautioned) this.figures.after(this.cautioned = h("div.stack", { role: "status" }));
+    replace(this.cautioned, all);
+  }
+
+  /** What lies in quarantine, why, and what may be done about it. */
+  quarantined({ records, more }) {
+    const many = `${count(records.length)}${more ? " or more" : ""}`;
+    const [noun, verb] = records.length === 1 && !more ? ["object", "lies"] : ["objects", "lie"];
+    this.tellCautions({ quarantine: records.length ? [h("p.caution", null, `${many} ${noun} ${verb} in quarantine: `,
+      h("button.linked", { type: "button", onclick: () => this.quarantine.scrollIntoView({ block: "center" }) }, "see which, and why"))] : [] });
+    return h("div.stack", null,
+      h("ul.held", null, records.map((one) => h("li", null,
+        h("div", null,
+          h("p", null, h("strong", null, `${words(one.code)}: `), one.message),
+          h("p.muted.small", null, h("code", null, one.raw_key), ", ", h("span", { title: moment(one.since, selection().timezone) }, ago(one.since)))),
+        remedyOf(one)))),
+      h("p.muted.small", null, "The objects themselves lie unaltered in ", h("code", null, "raw/"), ". Each leaves quarantine as soon as it can be published."));
   }
 
   showRuns(runs) {
@@ -168,27 +192,30 @@ class Pipeline {
 
   sourcesRow(run, timezone) {
     const more = h("p.muted.small", null, "…");
+    const quarantine = h("div.stack", { hidden: true });
     get(`runs/${run.run_id}`, {}, this.signal).then((whole) => {
       const waiting = whole.to_transform?.length ?? 0;
+      const aside = whole.quarantined ?? [];
+      quarantine.hidden = !aside.length;
+      replace(quarantine, aside.map((one) => h("p.caution", null, h("code", null, one.raw_key), ` lies in quarantine: ${one.message}`)));
       replace(more, [
         whole.mode && `${words(whole.mode)} mode`, whole.trigger && `started by ${whole.trigger}`, `${bytes(whole.bytes)} of answers`,
-        waiting ? `${count(waiting)} raw objects still to transform` : "everything is transformed", whole.run_id,
+        waiting ? `${count(waiting)} raw objects still to transform` : aside.length ? "all the rest is transformed" : "everything is transformed", whole.run_id,
       ].filter(Boolean).join(" · "));
     }, () => replace(more));
-    const heads = ["Source", "State", "Calls", "Items", "New", "Waited", "Not before", "Left", "Error"];
-    return h("tr.sources", null, h("td", { colspan: "9" },
+    return h("tr.sources", null, h("td", { colspan: "9" }, h("div.stack", null,
       run.error && h("p.fault", null, run.error.message ?? JSON.stringify(run.error)),
       run.warnings?.map((text) => h("p.caution", null, text)),
+      quarantine,
       h("table", null,
-        h("thead", null, h("tr", null, heads.map((text) => h("th", { scope: "col" }, text)))),
+        h("thead", null, h("tr", null, ["Source", "State", "Calls", "Items", "New", "Waited", "What is left, and why"].map((text, index) =>
+          h("th", { scope: "col", class: index > 1 && index < 6 ? "right" : "" }, text)))),
         h("tbody", null, (run.sources ?? []).map((source) => h("tr", null,
           h("th", { scope: "row" }, words(source.source)),
           h("td", null, h("span.badge", { class: STATE_KINDS[source.state] ?? "" }, source.state)),
           [count(source.calls), count(source.items), count(source.new_items), source.waited_seconds ? duration(source.waited_seconds) : ""].map((text) => h("td.right", null, text)),
-          h("td", null, source.not_before ? moment(source.not_before, timezone) : ""),
-          h("td.wide", null, grouped(source.left ?? "")),
-          h("td.wide", null, source.error?.message ?? ""))))),
-      more));
+          h("td.wide", null, outcome(source, timezone)))))),
+      more)));
   }
 
   showCrawl(crawl) {
@@ -200,14 +227,14 @@ class Pipeline {
   }
 
   tableOfTables({ records }) {
-    const heads = ["Table", "Rows", "Size", "Files", "Newest data", "What it holds"];
+    const heads = ["Table", "Newest data", "Rows", "Size", "Files", "What it holds"];
     return h("div.table-wrap.tall", { tabindex: "0", role: "region", "aria-label": "Tables" }, h("table", null,
-      h("thead", null, h("tr", null, heads.map((text, index) => h("th", { scope: "col", class: index > 0 && index < 4 ? "right" : "" }, text)))),
+      h("thead", null, h("tr", null, heads.map((text, index) => h("th", { scope: "col", class: index > 4 ? "described" : index > 1 ? "right" : "" }, text)))),
       h("tbody", null, records.map((table) => h("tr", null,
         h("th", { scope: "row" }, h("code", null, table.name)),
-        h("td.right", null, count(table.rows)), h("td.right", null, bytes(table.bytes)), h("td.right", null, count(table.files)),
         h("td", null, table.newest ? h("span", { title: moment(table.newest, selection().timezone) }, ago(table.newest)) : h("span.muted", null, "no data yet")),
-        h("td.wide.muted", null, table.description))))));
+        h("td.right", null, count(table.rows)), h("td.right", null, bytes(table.bytes)), h("td.right", null, count(table.files)),
+        h("td.wide.muted.described", null, table.description))))));
   }
 
   // --- doing ---
@@ -289,25 +316,48 @@ function tablesResult({ tables }) {
   return { columns: [], rows: tables, records: tables };
 }
 
+function quarantineResult({ objects, next_page_token: more }) {
+  return { columns: [], rows: objects, records: objects, more: Boolean(more) };
+}
+
+/** Why something is left of a source, and until when. */
+function outcome(source, timezone) {
+  const parts = [source.error?.message, grouped(source.left ?? ""), source.not_before && `not before ${moment(source.not_before, timezone)}`];
+  return parts.filter(Boolean).join("; ");
+}
+
+/** What may bring an object out of quarantine. */
+function remedyOf({ raw_key: key }) {
+  if (key.startsWith("raw/history/")) return h("p.remedy.small", null, "Import the export again, as Spotify sent it. If it is none, delete it and ", h("code", null, `quarantine/${key}.json`), ".");
+  const command = `python -m chalicelib transform ${key}`;
+  return h("div.remedy", null,
+    h("p.small", null, "Mend it, or update the lake. Then transform it:"),
+    button("Copy the command", { icon: "copy", title: command, onclick: () => copyText(command) }));
+}
+
 function qualityTable({ records }) {
-  return simple("Quality checks", ["Table", "Check", "Severity", "Failed", "Checked", "Last seen"], records.map((row) => [
-    row.table_name, row.check_name, h("span.badge", { class: row.severity === "warn" ? "warn" : "bad" }, row.severity), count(row.failures), count(row.rows_checked), ago(row.last_seen),
-  ]));
+  return simple("Quality checks", ["Check", "", "Failed", "Last seen"], records.map((row) => [
+    [h("strong", null, row.table_name), h("br"), row.check_name], h("span.badge", { class: row.severity === "warn" ? "warn" : "bad" }, row.severity),
+    [count(row.failures), h("br"), h("span.muted", null, `of ${count(row.rows_checked)}`)], ago(row.last_seen),
+  ]), { right: [2], wide: [0] });
 }
 
 function holesTable({ records }) {
   const { timezone } = selection();
-  return simple("Holes", ["After", "Before", "Found"], records.map((row) => [moment(row.window_start, timezone), moment(row.window_end, timezone), row.detail ?? ""]));
+  return simple("Holes", ["After", "Before", "Found"], records.map((row) => [moment(row.window_start, timezone), moment(row.window_end, timezone), row.detail ?? ""]), { wide: [2] });
 }
 
 function rejectedTable({ records }) {
-  return simple("Rejected rows", ["When", "Table", "Reason", "Content"], records.map((row) => [
-    ago(row.observed_at), row.table_name, row.reason, row.content ? h("details", null, h("summary", null, "show"), h("code", null, row.content)) : "",
-  ]));
+  return simple("Rejected rows", ["When", "Reason"], records.map((row) => [
+    ago(row.observed_at),
+    [h("strong", null, `${row.table_name}: `), row.reason, row.content && h("details", null, h("summary", null, "What it held"), h("code", null, row.content))],
+  ]), { wide: [1] });
 }
 
-function simple(label, heads, rows) {
+/** A small table; `right` columns hold numbers, `wide` ones may take several lines. */
+function simple(label, heads, rows, { right = [], wide = [] }) {
+  const kind = (index) => (right.includes(index) ? "right" : wide.includes(index) ? "wide" : "");
   return h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": label }, h("table", null,
-    h("thead", null, h("tr", null, heads.map((text) => h("th", { scope: "col" }, text)))),
-    h("tbody", null, rows.map((cells) => h("tr", null, cells.map((cell) => h("td.wide", null, cell)))))));
+    h("thead", null, h("tr", null, heads.map((text, index) => h("th", { scope: "col", class: kind(index) }, text || h("span.visually-hidden", null, "Severity"))))),
+    h("tbody", null, rows.map((cells) => h("tr", null, cells.map((cell, index) => h("td", { class: kind(index) }, cell)))))));
 }

@@ -1,13 +1,13 @@
 // A ranked list: place, cover, name, how much, and how far it climbed.
 
-import { announce, h } from "./dom.js";
+import { announce, bdi, h } from "./dom.js";
 import { count, duration, hours } from "./format.js";
 import { cover, fillCovers } from "./covers.js";
 import { href } from "./state.js";
 
 /**
  * `kind` is artist, album or track; `records` have place, plays, minutes and maybe climbed, place_before.
- * `name`, `by`, `args` and `key` read a record.
+ * `name`, `by` (its artist), `args` and `key` read a record.
  */
 export function rankedList(kind, records, { name, by, args, key = name, measure = "plays", signal, compare = true }) {
   const most = Math.max(1, ...records.map((record) => Number(record[measure])));
@@ -19,8 +19,8 @@ export function rankedList(kind, records, { name, by, args, key = name, measure 
       h("span.place", null, count(record.place), compare && h("small", null, climb(record))),
       picture,
       h("div.what", null,
-        h("a", { href: href(kind, args(record)), title: name(record) }, name(record) ?? "unknown"),
-        by && h("span.by", null, by(record) ?? ""),
+        h("a.name", { href: href(kind, args(record)), title: name(record) }, bdi(name(record) ?? "unknown")),
+        by && h("a.by", { href: href("artist", [by(record) ?? ""]) }, bdi(by(record) ?? "")),
         h("div.bar", { style: { "--share": String(Number(record[measure]) / most) }, "aria-hidden": "true" })),
       h("span.much", null,
         measure === "minutes" ? hours(record.minutes / 60) : count(record.plays),

@@ -2,13 +2,14 @@
 
 import { request, send } from "./api.js";
 import { button, h, notice, replace, saveFile } from "./dom.js";
-import { count, words } from "./format.js";
+import { rowsOf, words } from "./format.js";
 import { chartOf, panel } from "./panel.js";
 import { forgetReports, reports, runReport } from "./reports.js";
-import { change, href, localTimeZone, route, selection, valuesFor } from "./state.js";
+import { listenerField, listeners, periodField, zoneField } from "./selectors.js";
+import { change, href, route, selection, valuesFor } from "./state.js";
 
-const LABELS = { timezone: "Time zone", user: "Listener" };
-const PERIODS = ["7d", "4w", "3m", "6m", "1y", String(new Date().getFullYear() - 1), "all"];
+const LABELS = { user: "Listener", other_user: "Other listener" };
+const OF_ALL = "Listener; empty for everybody"; // what the API says of a listener where a report says nothing else
 
 export async function render(main, { args: [name], signal }) {
   const known = await reports();
@@ -44,12 +45,13 @@ function showReport(main, report, signal) {
   const shown = panel({
     title: "Result", signal, tall: 320, viewName: report.chart?.kind === "table" ? "Table" : "Chart",
     load: (stop) => runReport(report.name, values(), stop),
-    view: (result) => h("div.stack", null, chartOf(result, report.chart, report.title, { titled: true }), h("p.muted.small", null, `${count(result.rows.length)} rows${result.next_page_token ? " on the first page" : ""}`)),
+    view: (result) => h("div.stack", null, chartOf(result, report.chart, report.title, { titled: true }), h("p.muted.small", null, rowsOf(result.rows.length), result.next_page_token && " on the first page")),
     tools: button("CSV", { icon: "download", quiet: true, "aria-label": "Download as CSV", onclick: () => download(report) }),
     empty: "The report answers no rows with these parameters.",
   });
-  const form = h("form.selectors", { "aria-label": "Parameters", onsubmit: (event) => event.preventDefault() },
-    report.parameters.map((parameter) => field(parameter)));
+  const found = listeners(signal);
+  const form = h("form.parameters", { "aria-label": "Parameters", onsubmit: (event) => event.preventDefault() },
+    report.parameters.map((parameter) => field(parameter, found)));
   replace(main,
     h("div.page-head", null,
       h("div", null, h("p.small", null, h("a", { href: href("reports") }, "Reports")), h("h1", null, report.title), h("p.lead", null, report.description)),
@@ -69,19 +71,24 @@ function ownValues(report) {
   return own;
 }
 
-function field(parameter) {
-  const { name, type } = parameter;
-  const shared = ["period", "timezone", "user"].includes(name);
-  const values = { ...selection(), ...Object.fromEntries(Object.entries(route().query).filter(([key]) => key.startsWith("p_")).map(([key, value]) => [key.slice(2), value])) };
-  const value = values[name] ?? parameter.default ?? "";
-  const set = (event) => change(shared ? { [name]: event.target.value, ...(name === "period" ? { from: "", to: "" } : {}) } : { [`p_${name}`]: event.target.value });
-  const common = { id: `parameter-${name}`, name, onchange: set, title: parameter.help || null };
+/** The choice of a parameter's value. Period, time zone and listener are the selection's, as on every page. */
+function field(parameter, found) {
+  const { name, type, help } = parameter;
+  if (type === "period") return periodField(found);
+  if (type === "timezone") return zoneField();
+  const key = name === "user" ? name : `p_${name}`;
+  const set = (value) => change({ [key]: value });
+  const value = (name === "user" ? selection().user : route().query[key]) ?? parameter.default ?? "";
+  const title = LABELS[name] ?? words(name);
+  const common = { id: `parameter-${name}`, "aria-describedby": `help-${name}` };
+  if (type === "user") return listenerField(title, value, { ...common, found, onchange: set, ...(help !== OF_ALL && { nobody: "not chosen", title: help }) });
+  const changed = (event) => event.target.reportValidity() && set(event.target.value);
   const control = {
-    choice: () => h("select", common, parameter.values.map((one) => h("option", { value: one, selected: one === value }, one))),
-    integer: () => h("input", { ...common, type: "number", value: String(value), min: parameter.least, max: parameter.most, step: "1" }),
-    timezone: () => h("select", common, [...new Set(["UTC", localTimeZone(), value, ...(Intl.supportedValuesOf?.("timeZone") ?? [])])].map((zone) => h("option", { value: zone, selected: zone === value }, zone))),
-  }[type] ?? (() => h("input", { ...common, type: "text", value: String(value), placeholder: type === "user" ? "everybody" : "", list: type === "period" ? "periods" : null, autocomplete: "off" }));
-  return h("label.field", null, LABELS[name] ?? words(name), control(), type === "period" && h("datalist", { id: "periods" }, PERIODS.map((one) => h("option", { value: one }))));
+    choice: () => h("select", { ...common, onchange: changed }, parameter.values.map((one) => h("option", { value: one, selected: one === value }, one))),
+    integer: () => h("input", { ...common, onchange: changed, type: "number", value: String(value), min: parameter.least, max: parameter.most, step: "1", required: true }),
+    text: () => h("input", { ...common, onchange: changed, type: "text", value: String(value), autocomplete: "off" }),
+  }[type];
+  return h("div", null, h("label.field", null, title, control()), help && h("p.help", { id: `help-${name}` }, help));
 }
 
 async function download(report) {

@@ -7,19 +7,9 @@ import { change, localTimeZone, selection } from "./state.js";
 const SPANS = { "7d": "Last 7 days", "4w": "Last 4 weeks", "3m": "Last 3 months", "6m": "Last 6 months", "1y": "Last 12 months" };
 
 /** The row of selectors; the choices of years and listeners arrive when the lake has answered. */
-export function selectors({ signal, period = true, found: asked = listeners(signal) } = {}) {
-  const chosen = selection();
-  const element = h("div.selectors", null, period && periodField(chosen, []), zoneField(chosen));
-  asked.then((found) => {
-    if (signal?.aborted) return;
-    if (period) {
-      const held = element.firstChild.contains(document.activeElement);
-      element.replaceChild(periodField(chosen, yearsOf(found)), element.firstChild);
-      if (held) element.querySelector("select").focus();
-    }
-    if (found.length > 1 || chosen.user) element.append(userField(chosen, found));
-  }, () => {});
-  return element;
+export function selectors({ signal, period = true, found = listeners(signal) } = {}) {
+  const user = listenerField("Listener", selection().user, { found, id: "select-user", onchange: (chosen) => change({ user: chosen }) });
+  return h("div.selectors", null, period && periodField(found), zoneField(), user);
 }
 
 /** Whose listens there are: [{user_id, plays, first_listen, last_listen}]. */
@@ -27,7 +17,21 @@ export async function listeners(signal) {
   return (await runReport("dashboard_listeners", {}, signal)).records;
 }
 
-function periodField(chosen, years) {
+/** The choice of the period; a lake's years are among it once they are `found`. */
+export function periodField(found) {
+  const chosen = selection();
+  const field = periodOf(chosen, []);
+  found.then((all) => {
+    if (!field.isConnected) return;
+    const held = field.contains(document.activeElement);
+    const whole = periodOf(chosen, yearsOf(all));
+    field.replaceWith(whole);
+    if (held) whole.querySelector("select").focus();
+  }, () => {});
+  return field;
+}
+
+function periodOf(chosen, years) {
   const custom = chosen.from && chosen.to;
   const current = custom ? "custom" : chosen.period;
   const options = [...Object.entries(SPANS), ...years.map((year) => [year, year]), ["all", "All time"]];
@@ -42,15 +46,15 @@ function periodField(chosen, years) {
 
 function askForDays(chosen, onCancel) {
   const today = new Date().toISOString().slice(0, 10);
-  const from = h("input", { type: "date", required: true, value: chosen.from || `${today.slice(0, 4)}-01-01` });
   const to = h("input", { type: "date", required: true, value: chosen.to || today });
+  const from = h("input", { type: "date", required: true, value: chosen.from || `${today.slice(0, 4)}-01-01`, oninput: () => { to.min = from.value; } });
+  to.min = from.value;
   let done = false;
   const dialog = h("dialog", { "aria-labelledby": "days-title", onclose: () => {
     dialog.remove();
     if (!done) onCancel();
   } }, h("form", { onsubmit: (event) => {
     event.preventDefault();
-    if (from.value > to.value) return;
     done = true;
     dialog.close();
     change({ from: from.value, to: to.value });
@@ -62,7 +66,8 @@ function askForDays(chosen, onCancel) {
   dialog.showModal();
 }
 
-function zoneField(chosen) {
+export function zoneField() {
+  const chosen = selection();
   const known = Intl.supportedValuesOf?.("timeZone") ?? [];
   const zones = [...new Set(["UTC", localTimeZone(), chosen.timezone, ...known])];
   const select = h("select", { id: "select-timezone", onchange: () => change({ timezone: select.value }) },
@@ -70,12 +75,18 @@ function zoneField(chosen) {
   return h("label.field", null, "Time zone", select);
 }
 
-function userField(chosen, found) {
-  const ids = [...new Set([...found.map(({ user_id }) => user_id), chosen.user].filter(Boolean))];
-  const select = h("select", { id: "select-user", onchange: () => change({ user: select.value }) },
-    h("option", { value: "", selected: chosen.user === "" }, "Everybody"),
-    ids.map((id) => h("option", { value: id, selected: id === chosen.user }, id)));
-  return h("label.field", null, "Listener", select);
+/** The choice of a listener: nothing until they are `found`, and nothing where there is no other to choose. */
+export function listenerField(title, chosen, { found, id, onchange, nobody = "Everybody", ...more }) {
+  const place = document.createComment(title);
+  found.then((all) => {
+    if (!place.isConnected || (all.length < 2 && !chosen)) return;
+    const ids = [...new Set([...all.map(({ user_id: user }) => user), chosen].filter(Boolean))];
+    const select = h("select", { id, onchange: () => onchange(select.value), ...more },
+      h("option", { value: "", selected: chosen === "" }, nobody),
+      ids.map((user) => h("option", { value: user, selected: user === chosen }, user)));
+    place.replaceWith(h("label.field", null, title, select));
+  }, () => {});
+  return place;
 }
 
 function yearsOf(found) {

@@ -1,8 +1,9 @@
 // Spans of time: how fine to draw a period, and the empty days, weeks and months between those with plays.
 
-import { day, month } from "./format.js";
+import { day, instant, month } from "./format.js";
 
 const MOST_STEPS = 5000;
+const BEFORE_SPOTIFY = Date.UTC(2000, 0, 1); // "all" starts in 1970
 const DAYS = { d: 1, w: 7, m: 30.4, y: 365.25 };
 
 /** day, week or month: what suits the selected period. */
@@ -17,13 +18,36 @@ function daysOf(period) {
   return { 4: 365, 7: 31, 10: 1 }[period.length] ?? Infinity;
 }
 
-/** Rows for every step between the first and the last; those missing hold zeros. `by` names the date column. */
-export function filled(records, grain, { by, values }) {
+/**
+ * Rows for every step between the first and the last; those missing hold zeros. `by` names the date column. The steps
+ * of `period` [first day, last day] before and after them hold nulls: it is not known that nothing was heard then.
+ */
+export function filled(records, grain, { by, values, period = [] }) {
   const known = new Map(records.map((record) => [String(record[by]).slice(0, 10), record]));
-  return stepsBetween([...known.keys()], grain).map((key) => {
+  const keys = [...known.keys()].sort();
+  return stepsBetween([...keys, ...period.map((day) => startOf(day, grain))], grain).map((key) => {
     const row = known.get(key);
-    return { key, label: labelOf(key, grain), ...Object.fromEntries(values.map((name) => [name, Number(row?.[name] ?? 0)])) };
+    const none = key < keys[0] || key > keys.at(-1) ? null : 0;
+    return { key, label: labelOf(key, grain), ...Object.fromEntries(values.map((name) => [name, row ? Number(row[name] ?? 0) : none])) };
   });
+}
+
+/** The first and the last day of a report's period as far as it has passed; none where it has no bounds ("all"). */
+export function daysOfPeriod({ from, to }, timeZone, now = new Date()) {
+  const [first, end] = [instant(from), instant(to)];
+  if (!first || !end || first < BEFORE_SPOTIFY) return [];
+  const dayOf = (moment) => moment.toLocaleDateString("sv", { timeZone }); // written as YYYY-MM-DD
+  return [dayOf(first), dayOf(new Date(Math.min(end - 1, now)))].sort();
+}
+
+/** The day on which the day, week (from Monday), month or year of a day starts. */
+function startOf(day, grain) {
+  if (grain === "year") return `${day.slice(0, 4)}-01-01`;
+  if (grain === "month") return `${day.slice(0, 7)}-01`;
+  if (grain === "day") return day;
+  const date = new Date(`${day}T00:00:00Z`);
+  date.setUTCDate(date.getUTCDate() - ((date.getUTCDay() + 6) % 7));
+  return date.toISOString().slice(0, 10);
 }
 
 /** Every day, week, month or year from the first to the last of `keys` (YYYY-MM-DD), at most MOST_STEPS. */

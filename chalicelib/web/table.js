@@ -10,7 +10,7 @@ const MOST_SHOWN = 500;
 export function plainTable(result, { caption, columns, tall } = {}) {
   const shown = columns
     ? Object.entries(columns).map(([name, how]) => ({ name, ...how }))
-    : result.columns.map(({ name, type }) => ({ name, right: isNumber(type), show: (value) => cellText(value, type) }));
+    : result.columns.map(({ name, type }) => ({ name, right: isNumber(type), show: shownAs(name, type, result.records) }));
   const rows = result.records.slice(0, MOST_SHOWN);
   return h("div", null,
     h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": caption ?? "Table", class: tall ? "tall" : "" },
@@ -22,6 +22,13 @@ export function plainTable(result, { caption, columns, tall } = {}) {
     result.records.length > rows.length && h("p.muted.small", null, `The first ${MOST_SHOWN} of ${result.records.length} rows.`));
 }
 
+/** How the values of a column are written: days where it holds no times, times to the second, numbers grouped. */
+function shownAs(name, type, records) {
+  if (!/^timestamp/.test(type)) return (value) => cellText(value, type);
+  const days = records.every(({ [name]: value }) => !value || /T00:00:00(\.0+)?Z?$/.test(value));
+  return (value) => (value ? (days ? value.slice(0, 10) : value.slice(0, 19).replace("T", " ")) : null);
+}
+
 function cell(column, record) {
   const value = record[column.name];
   const content = column.show ? column.show(value, record) : cellText(value);
@@ -29,7 +36,7 @@ function cell(column, record) {
   return h("td", { class: classes }, content === null || content === undefined ? h("span.null", null, "null") : content);
 }
 
-/** A value as text; null stays null. Timestamps are shown as they are, in UTC. */
+/** A value as text; null stays null. */
 export function cellText(value, type = "") {
   if (value === null || value === undefined) return null;
   if (typeof value === "number" && isNumber(type)) return number(value);

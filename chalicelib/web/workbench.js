@@ -3,7 +3,7 @@
 import { get, request, send } from "./api.js";
 import { announce, button, copyText, h, notice, replace, saveFile } from "./dom.js";
 import { makeEditor } from "./editor.js";
-import { ago, bytes, count, duration, moment } from "./format.js";
+import { ago, bytes, count, duration, moment, rowsOf } from "./format.js";
 import { chartOf, emptyState, faultBox, loading } from "./panel.js";
 import { forgetReports, waitFor } from "./reports.js";
 import { RowStore, sheet } from "./sheet.js";
@@ -17,6 +17,7 @@ GROUP BY artist_name
 ORDER BY plays DESC
 LIMIT 100`;
 const CHARTED = 5000; // rows fetched for a chart
+const LISTED = 100; // queries of the history, newest first
 
 export async function render(main, { signal }) {
   const bench = new Workbench(signal);
@@ -41,6 +42,7 @@ class Workbench {
     this.result = h("div.stack", null, emptyState(["No result yet", "Run the query with Ctrl+Enter. Tables and columns complete as you type."]));
     this.catalogue = h("aside.panel.catalogue", { "aria-label": "Tables" }, h("h2", null, "Tables"), loading(120));
     this.history = h("div", null);
+    this.pages = h("input", { type: "checkbox", onchange: () => this.showHistory() });
     this.element = h("div", null,
       h("div.page-head", null, h("div", null, h("h1", null, "SQL"),
         h("p.lead", null, "Athena’s dialect, read-only, over every table of the lake. The same SQL works on your computer and on AWS."))),
@@ -54,7 +56,9 @@ class Workbench {
               h("span.muted.small.for-keyboards", null, h("kbd", null, "Ctrl"), " ", h("kbd", null, "Enter"), " runs"))),
           h("section.panel", { "aria-label": "Result" }, this.facts, this.result),
           h("section.panel", { "aria-labelledby": "history-title" },
-            h("div.panel-head", null, h("h2", { id: "history-title" }, "History"), button("Refresh", { icon: "refresh", quiet: true, onclick: () => this.showHistory() })),
+            h("div.panel-head", null, h("h2", { id: "history-title" }, "History"),
+              h("div.row", null, h("label.row.small.muted", null, this.pages, "With those of reports"),
+                button("Refresh", { icon: "refresh", quiet: true, onclick: () => this.showHistory() }))),
             this.history))));
   }
 
@@ -96,7 +100,7 @@ class Workbench {
       if (this.cancelled) await this.cancel();
       const ended = await waitFor(query, this.signal, (now) => { this.query = now; });
       await this.showResult(ended, sql);
-      announce(`${count(ended.rows)} rows`);
+      announce(rowsOf(ended.rows));
     } catch (fault) {
       if (fault.name === "AbortError") return;
       this.showFault(fault);
@@ -145,7 +149,7 @@ class Workbench {
     await this.store.have(1);
     const seconds = query.ended_at && query.started_at ? (new Date(query.ended_at) - new Date(query.started_at)) / 1000 : null;
     replace(this.facts,
-      h("span.badge.good", null, `${count(this.store.total)} ${this.store.total === 1 ? "row" : "rows"}`),
+      h("span.badge.good", null, rowsOf(this.store.total)),
       seconds !== null && h("span", null, seconds < 1 ? `${Math.round(seconds * 1000)} ms` : duration(seconds)),
       query.bytes_scanned !== null && query.bytes_scanned !== undefined && h("span", null, `${bytes(query.bytes_scanned)} scanned`),
       query.cost_usd > 0 && h("span", null, `$${query.cost_usd.toFixed(4)}`),
@@ -265,11 +269,13 @@ class Workbench {
 
   async showHistory() {
     try {
-      const { queries } = await get("queries", { limit: 30 }, this.signal);
-      if (!queries.length) return replace(this.history, h("p.muted", null, "Queries of the last day will be listed here."));
+      const { queries: all } = await get("queries", { limit: LISTED }, this.signal);
+      const newest = new Map(all.toReversed().map((query) => [query.sql, query])); // the last of what was run again
+      const queries = [...newest.values()].toReversed().filter(({ sql }) => this.pages.checked || !takesValues(sql));
+      if (!queries.length) return replace(this.history, h("p.muted", null, "What you run is listed here for a day."));
       const { timezone } = selection();
       replace(this.history, h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": "Queries" }, h("table", null,
-        h("thead", null, h("tr", null, ["When", "State", "Rows", "Scanned", "", "SQL"].map((title) => h("th", { scope: "col" }, title || h("span.visually-hidden", null, "Actions"))))),
+        h("thead", null, h("tr", null, ["When", "SQL", "Result", ""].map((title) => h("th", { scope: "col" }, title || h("span.visually-hidden", null, "Actions"))))),
         h("tbody", null, queries.map((query) => this.historyRow(query, timezone))))));
     } catch (fault) {
       if (fault.name !== "AbortError") replace(this.history, faultBox(fault));
@@ -278,13 +284,12 @@ class Workbench {
   }
 
   historyRow(query, timezone) {
-    const kind = { succeeded: "good", failed: "bad", cancelled: "warn" }[query.state] ?? "busy";
+    const kind = { failed: "bad", cancelled: "warn" }[query.state] ?? "busy";
     const text = query.sql.replace(/\s+/g, " ").trim();
     return h("tr", null,
       h("td", { title: moment(query.submitted_at, timezone) }, ago(query.submitted_at)),
-      h("td", null, h("span.badge", { class: kind }, query.state)),
-      h("td.right", null, query.rows === null ? "" : count(query.rows)),
-      h("td.right", null, query.bytes_scanned === null ? "" : bytes(query.bytes_scanned)),
+      h("td.rest", { title: query.sql.slice(0, 2000) }, h("code", null, text.slice(0, 200))),
+      h("td", null, query.state === "succeeded" ? [rowsOf(query.rows), h("span.muted", null, `, ${bytes(query.bytes_scanned)} read`)] : h("span.badge", { class: kind }, query.state)),
       h("td", null, h("div.row", null,
         button("Edit", { quiet: true, icon: "code", disabled: takesValues(query.sql), title: takesValues(query.sql) ? "It ran with parameters: open its report instead" : null, "aria-label": `Edit ${text.slice(0, 60)}`, onclick: () => {
           this.editor.setText(query.sql);
@@ -294,8 +299,7 @@ class Workbench {
         (query.state === "running" || query.state === "queued") && button("Cancel", { quiet: true, icon: "stop", onclick: async () => {
           await send("DELETE", `queries/${query.query_id}`).catch((fault) => notice(fault.message, { bad: true }));
           this.showHistory();
-        } }))),
-      h("td", { title: query.sql.slice(0, 2000) }, h("code", null, text.length > 90 ? `${text.slice(0, 90)}…` : text)));
+        } }))));
   }
 
   async reopen(query) {
