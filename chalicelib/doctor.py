@@ -165,14 +165,14 @@ def some(keys: list[str]) -> str:
     return ", ".join(keys[:NAMED]) + (" …" if len(keys) > NAMED else "")
 
 
-def newest_run(service: Service, _clock: Clock) -> Iterator[Finding]:
+def newest_run(service: Service, clock: Clock) -> Iterator[Finding]:
     from chalicelib.runs import load_run, run_ids
 
-    names = run_ids(service.lake)
-    if not names:
+    newest = next(run_ids(service.lake, clock=clock), None)
+    if newest is None:
         yield Finding("note", "runs", "there was no run yet", f"{PROGRAM} extract")
         return
-    run = load_run(service.lake, names[0])
+    run = load_run(service.lake, newest)
     level: Level = "fault" if run.state == "failed" else "ok"
     said = (run.error or {}).get("message", "")
     yield Finding(level, "run", f"{run.run_id} {run.state}: {run.calls} calls, {run.items} items {said}".rstrip())

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
-from chalicelib.clock import rfc3339
+from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import NotFound
-from chalicelib.lake import RAW_RUNS, STATE, Lake, run_key
+from chalicelib.lake import RAW_RUNS, STATE, Lake, day_of, run_key
 
+STATE_RUNS = f"{STATE}runs/"
+AFTER_ALL = "~"  # sorts after every run id
+FIRST_STRETCH = timedelta(days=7)  # in which the newest runs are looked for first: 168 of an hourly schedule
 RUNNING, SUCCEEDED, PARTIAL, FAILED = "running", "succeeded", "partial", "failed"
 SKIPPED, UNAVAILABLE = "skipped", "unavailable"  # of a source: not due; not offered to this app
 
@@ -82,15 +87,18 @@ def start_record(run_id: str, trigger: str, now: datetime) -> RunRecord:
 def save_run(lake: Lake, record: RunRecord) -> None:
     """Write the record; when the run has ended, also its raw copy, which like all of raw/ is written once."""
     data = json.dumps(record.as_json()).encode()
-    lake.store.write(f"{STATE}runs/{record.run_id}.json", data, content_type="application/json")
+    lake.store.write(state_key(record.run_id), data, content_type="application/json")
     if record.ended_at is not None:
         lake.create(run_key(record.run_id), data)
 
 
 def load_run(lake: Lake, run_id: str) -> RunRecord:
-    for key in (f"{STATE}runs/{run_id}.json", *possible_raw_key(run_id)):
-        if lake.store.stat(key):
-            return read_record(run_id, key, lake.store.read(key))
+    for key in (state_key(run_id), *([run_key(run_id)] if is_run_id(run_id) else [])):
+        try:
+            content = lake.store.read(key)
+        except NotFound:
+            continue
+        return read_record(run_id, key, content)
     raise NotFound(f"there is no run {run_id}; GET /runs lists them", run_id=run_id)
 
 
@@ -101,14 +109,63 @@ def read_record(run_id: str, key: str, content: bytes) -> RunRecord:
         raise NotFound(f"{key} is not the record of a run: {error}", run_id=run_id) from error
 
 
-def possible_raw_key(run_id: str) -> list[str]:
+def state_key(run_id: str) -> str:
+    return f"{STATE_RUNS}{run_id}.json"
+
+
+def is_run_id(name: str) -> bool:
     try:
-        return [run_key(run_id)]
+        return bool(day_of(name))
     except ValueError:
-        return []
+        return False
 
 
-def run_ids(lake: Lake) -> list[str]:
-    """Every known run, newest first: those in state/ and, after state/ was lost, those in raw/."""
-    keys = [info.key for prefix in (f"{STATE}runs/", RAW_RUNS) for info in lake.store.list(prefix)]
-    return sorted({key.rpartition("/")[2].removesuffix(".json") for key in keys}, reverse=True)
+# --- which runs there are -----------------------------------------------------------------------------------------
+
+
+def run_ids(lake: Lake, before: str | None = None, clock: Clock = now) -> Iterator[str]:
+    """The known runs, newest first, or those that came before the one named: those in state/ and, after state/ was
+    lost, those in raw/.
+
+    Stores list forwards only. So the days are looked through backwards, from that run's or from now, in stretches of
+    which each reaches four times as far back: the first few runs cost a few requests, however old the lake is.
+    """
+    before = before or AFTER_ALL
+    from_day, back, oldest = day_named(before) or clock().date(), FIRST_STRETCH, ""
+    while oldest < before:
+        since = day_before(from_day, back)
+        stretch = {run_id for runs in runs_since(lake, since) for run_id in takewhile(before.__gt__, runs)}
+        yield from sorted(stretch, reverse=True)
+        oldest = oldest or min(next(runs, AFTER_ALL) for runs in runs_since(lake))
+        before, back = min(before, since.replace("-", "")), back * 4
+
+
+def day_named(run_id: str) -> date | None:
+    """The day of a run; None where what stands for one names no day."""
+    try:
+        return date.fromisoformat(day_of(run_id).replace("/", "-"))
+    except ValueError:
+        return None
+
+
+def day_before(day: date, back: timedelta) -> str:
+    """``2026-11-13``; empty, which sorts before every day, where the calendar has no such day."""
+    try:
+        return (day - back).isoformat()
+    except OverflowError:
+        return ""
+
+
+def runs_since(lake: Lake, day: str = "") -> list[Iterator[str]]:
+    """Ids of the runs of ``day`` (YYYY-MM-DD) and later, oldest first: those in state/, and those in raw/."""
+    return [
+        ids_after(lake, STATE_RUNS, day.replace("-", ""), state_key),
+        ids_after(lake, RAW_RUNS, day.replace("-", "/"), run_key),
+    ]
+
+
+def ids_after(lake: Lake, prefix: str, start: str, key_of: Callable[[str], str]) -> Iterator[str]:
+    for info in lake.store.list(prefix, start_after=prefix + start):
+        run_id = info.key.rpartition("/")[2].removesuffix(".json")
+        if is_run_id(run_id) and key_of(run_id) == info.key:  # else somebody left a file there
+            yield run_id

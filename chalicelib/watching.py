@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from chalicelib.clock import Clock, now, parse_rfc3339
@@ -78,7 +79,7 @@ def looked_over(settings: Settings, lake: Lake, handled: int, clock: Clock = now
     if not settings.lake_stage:
         return
     values: dict[str, float] = {"Untransformed": handled}
-    success = last_success(lake)
+    success = last_success(lake, clock)
     if success:
         values["HoursSinceSuccess"] = (clock() - success).total_seconds() / HOUR
     newest = max((info.modified for info in lake.store.list(plays_prefix(lake))), default=None)
@@ -97,8 +98,8 @@ def in_quarantine(lake: Lake) -> set[str]:
     return {info.key for info in lake.store.list(QUARANTINE) if info.key.endswith(".json")}
 
 
-def last_success(lake: Lake) -> datetime | None:
-    for run_id in run_ids(lake)[:LOOKED_AT]:
+def last_success(lake: Lake, clock: Clock = now) -> datetime | None:
+    for run_id in islice(run_ids(lake, clock=clock), LOOKED_AT):
         record = load_run(lake, run_id)
         if successful(record) and record.ended_at:
             return parse_rfc3339(record.ended_at)

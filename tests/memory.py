@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import io
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -48,8 +47,9 @@ class MemoryStore:
         first = max(first, bisect.bisect_left(self._sorted, prefix))
         last = bisect.bisect_left(self._sorted, prefix + "\U0010ffff")
         found = self._sorted[first : max(first, last)]
-        self.requests["LIST"] += max(1, math.ceil(len(found) / PAGE))
-        return iter([self._info(key) for key in found])
+        for start in range(0, max(1, len(found)), PAGE):
+            self.requests["LIST"] += 1
+            yield from [self._info(key) for key in found[start : start + PAGE] if key in self.objects]
 
     def write(self, key: str, data: bytes, *, content_type: str = "") -> str:
         self.requests["PUT"] += 1

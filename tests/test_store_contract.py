@@ -93,7 +93,9 @@ def test_listing_is_in_the_order_of_keys_and_can_go_on(store: ObjectStore) -> No
     for key in keys:
         store.write(key, key.encode())
     assert [info.key for info in store.list("raw/b")] == ["raw/b/1", "raw/b/10", "raw/b/2"]
-    assert [info.key for info in store.list("raw/", start_after="raw/a/b")] == ["raw/b/1", "raw/b/10", "raw/b/2"]
+    for after in [*keys, "raw/a", "raw/a/", "raw/a/a", "raw/a/z", "raw/b/11", "raw0", "s", "z"]:
+        left = sorted(key for key in keys if key.startswith("raw/") and key > after)
+        assert [info.key for info in store.list("raw/", start_after=after)] == left, after
     assert list(store.list("nothing/")) == []
     assert {info.key: info.size for info in store.list("state/")} == {"state/é": 8}
 

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from chalicelib.clock import Clock, rfc3339
@@ -86,7 +87,7 @@ class Keeper:
             else:
                 self._take_over(segment)
             drop_segment(self.lake.store, segment.run_id, segment.number)
-        for run_id in run_ids(self.lake)[:LAST_RUNS]:
+        for run_id in list(islice(run_ids(self.lake, clock=clock), LAST_RUNS)):
             if run_id != self.run_id:
                 close_record(self.lake, run_id, clock)
         self._go_on_under_the_same_name()

@@ -10,8 +10,9 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -145,8 +146,7 @@ class Api:
             raise RunInProgress(f"run {going_on} is going on; wait for it to end", run_id=going_on)
 
     def list_runs(self, asked: Asked) -> Reply:
-        names = run_ids(self._lake)
-        names, following = page_of(names, asked.query["limit"], asked.query["page_token"])
+        names, following = page_of(run_ids(self._lake, token_of(asked, NAME), self._clock), asked.query["limit"])
         runs = [record.as_json() for name in names if (record := self._readable(name))]
         for run in runs:
             for source in run["sources"]:
@@ -188,8 +188,9 @@ class Api:
     def list_quarantine(self, asked: Asked) -> Reply:
         """Of each kind the newest first, as the keys have it."""
         found = {info.key.removeprefix(QUARANTINE): info for info in reasons(self._lake)}
-        names = sorted(found, reverse=True)
-        names, following = page_of(names, asked.query["limit"], asked.query["page_token"], KEY)
+        token = token_of(asked, KEY)
+        listed = (name for name in sorted(found, reverse=True) if token is None or name < token)
+        names, following = page_of(listed, asked.query["limit"])
         held = [told for name in names if (told := quarantined(self._lake, found[name]))]
         return Reply(200, as_json({"objects": held, "next_page_token": following}))
 
@@ -387,13 +388,18 @@ def csv_headers(query: Query, page: RowPage, limit: int) -> dict[str, str]:
     return headers
 
 
-def page_of(names: list[str], limit: int, page_token: str | None, pattern: str = NAME) -> tuple[list[str], str | None]:
-    """A page of names in falling order; the token is the last name of the page before."""
-    if page_token is not None:
-        if not re.fullmatch(pattern, page_token):
-            raise PageTokenInvalid("page_token is not one that this endpoint gave")
-        names = [name for name in names if name < page_token]
-    return names[:limit], names[limit - 1] if len(names) > limit else None
+def token_of(asked: Asked, pattern: str) -> str | None:
+    """The page token, which is the last name of the page before. Raises PageTokenInvalid unless it may be one."""
+    token: str | None = asked.query["page_token"]
+    if token is not None and not re.fullmatch(pattern, token):
+        raise PageTokenInvalid("page_token is not one that this endpoint gave")
+    return token
+
+
+def page_of(names: Iterator[str], limit: int) -> tuple[list[str], str | None]:
+    """The first names, and the token that goes on behind them."""
+    found = list(islice(names, limit + 1))
+    return found[:limit], found[limit - 1] if len(found) > limit else None
 
 
 def bucket_of(lake_url: str) -> str:

@@ -14,12 +14,11 @@ from typing import Any
 from chalicelib import __version__
 from chalicelib.clock import Clock, now, parse_rfc3339
 from chalicelib.errors import LakeError
-from chalicelib.lake import STATE, Lake
-from chalicelib.runs import load_run
+from chalicelib.lake import Lake
+from chalicelib.runs import load_run, run_ids
 from chalicelib.settings import Settings
 
 REMEMBERED = 30.0  # s that what was found is told again
-RECENT = timedelta(days=8)  # runs older than this are not looked for
 SOON = timedelta(days=30)  # before its end from which an authorisation is warned of
 
 
@@ -57,11 +56,10 @@ class Health:
 
     def _warnings(self) -> Iterator[str]:
         """What the newest run's record says that cannot wait; the API itself may not read the listeners' secrets."""
-        recent = f"{STATE}runs/{self._clock() - RECENT:%Y%m%d}"
-        keys = [info.key for info in self._lake.store.list(f"{STATE}runs/", start_after=recent)]
-        if not keys:
+        newest = next(run_ids(self._lake, clock=self._clock), None)
+        if newest is None:
             return
-        run = load_run(self._lake, keys[-1].rpartition("/")[2].removesuffix(".json"))
+        run = load_run(self._lake, newest)
         for each in run.authorizations:
             yield from self._ending(each["ends_at"])
         if run.state == "failed":

@@ -47,8 +47,8 @@ class FolderStore:
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
         folder = prefix.rpartition("/")[0]
-        for key in walk(self._path(folder), folder):
-            if key.startswith(prefix) and key > start_after:
+        for key in walk(self._path(folder), folder, start_after):
+            if key.startswith(prefix):
                 info = self.stat(key)
                 if info:  # a file may go while its folder is walked
                     yield info
@@ -181,8 +181,9 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def walk(folder: Path, key: str) -> Iterator[str]:
-    """Keys of the files below ``folder`` in the order that S3 lists them (by the whole key)."""
+def walk(folder: Path, key: str, start_after: str) -> Iterator[str]:
+    """Keys of the files below ``folder`` that sort after another, in the order that S3 lists them (by the whole key).
+    Folders that hold none are not looked into."""
     try:
         entries = [(entry.name + "/" if entry.is_dir() else entry.name) for entry in os.scandir(folder)]
     except (FileNotFoundError, NotADirectoryError):
@@ -192,8 +193,9 @@ def walk(folder: Path, key: str) -> Iterator[str]:
         if name == SCRATCH + "/":
             continue
         if name.endswith("/"):
-            yield from walk(folder / name, below.rstrip("/"))
-        else:
+            if below > start_after or start_after.startswith(below):
+                yield from walk(folder / name, below.rstrip("/"), start_after)
+        elif below > start_after:
             yield below
 
 

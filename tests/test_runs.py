@@ -1,0 +1,135 @@
+"""Which runs there are: the newest first, by few requests however old the lake is."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.lake import Lake, run_key
+from chalicelib.rest.api import Api
+from chalicelib.rest.messages import Reply, Request
+from chalicelib.runs import SUCCEEDED, new_run_id, run_ids, save_run, start_record, state_key
+from chalicelib.settings import Settings
+from chalicelib.watching import last_success
+from tests.memory import MemoryStore
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+HOUR, DAY, YEAR = timedelta(hours=1), timedelta(days=1), timedelta(days=365)
+FEW = 12  # requests
+
+
+def clock() -> datetime:
+    return NOON
+
+
+def run_at(lake: Lake, moment: datetime) -> str:
+    """A run that succeeded at once."""
+    record = start_record(new_run_id(moment), "schedule", moment)
+    record.state, record.ended_at = SUCCEEDED, record.started_at
+    save_run(lake, record)
+    return record.run_id
+
+
+def lake_of(moments: list[datetime]) -> tuple[Lake, MemoryStore, list[str]]:
+    """A lake with a run at each of some moments, given from the newest on, and the runs' ids in that order."""
+    store = MemoryStore()
+    lake = Lake(store)
+    names = [run_at(lake, moment) for moment in moments]
+    store.requests.clear()
+    return lake, store, names
+
+
+def hourly(newest: datetime, runs: int) -> list[datetime]:
+    return [newest - number * HOUR for number in range(runs)]
+
+
+def reply_to(lake: Lake, **query: str) -> Reply:
+    def unneeded() -> None:
+        raise AssertionError("a list of runs needs no engine and no worker")
+
+    api = Api(Settings(), lake, unneeded, unneeded, clock)  # type: ignore[arg-type]
+    given = {name: [value] for name, value in query.items()}
+    return api.handle(Request("GET", "/runs", {}, given, scope="read", token_id="me"))
+
+
+@pytest.mark.parametrize("years", [1, 3])
+def test_the_newest_runs_cost_as_few_requests_in_an_old_lake_as_in_a_young_one(years: int) -> None:
+    lake, store, names = lake_of(hourly(NOON, years * 365 * 24))
+    assert list(islice(run_ids(lake, clock=clock), 50)) == names[:50]
+    assert store.requests == {"LIST": 2}
+    assert list(islice(run_ids(lake, names[5_000], clock), 201)) == names[5_001:5_202]
+    assert store.requests["LIST"] <= FEW
+    store.requests.clear()
+    assert last_success(lake, clock) == NOON
+    assert store.requests == {"LIST": 2, "GET": 1}
+
+
+def test_the_pages_of_the_list_are_every_run_once_newest_first() -> None:
+    lake, store, names = lake_of([*hourly(NOON, 500), *hourly(NOON - 2 * YEAR, 500)])
+    found: list[str] = []
+    query: dict[str, str] = {"limit": "90"}
+    while True:
+        store.requests.clear()
+        page = json.loads(reply_to(lake, **query).content)
+        found += [run["run_id"] for run in page["runs"]]
+        assert store.requests["LIST"] <= FEW, "even where two years lie between two runs"
+        if page["next_page_token"] is None:
+            break
+        query["page_token"] = page["next_page_token"]
+    assert found == names
+
+
+def test_runs_that_are_far_apart_still_cost_few_requests() -> None:
+    lake, store, names = lake_of([NOON - 20 * YEAR, NOON - 20 * YEAR - DAY])
+    assert list(run_ids(lake, clock=clock)) == names
+    assert store.requests["LIST"] <= FEW + 4
+
+
+def test_an_empty_lake_has_no_runs() -> None:
+    lake, store, _ = lake_of([])
+    assert list(run_ids(lake, clock=clock)) == []
+    assert store.requests["LIST"] == 4
+
+
+def test_a_page_token_that_names_no_run_is_refused() -> None:
+    lake, _, _ = lake_of([NOON])
+    assert reply_to(lake, page_token="a/b").status == 400
+
+
+@given(
+    days=st.lists(st.integers(-40, 800), max_size=30),
+    lost=st.sets(st.integers(0, 30)),
+    unwritten=st.sets(st.integers(0, 30)),
+    before=st.one_of(st.none(), st.integers(0, 30), st.sampled_from(["0", "2026", "99999999T", "00000000T", "zzz"])),
+)
+def test_the_runs_of_state_and_raw_are_one_list_from_wherever_it_is_gone_on_with(
+    days: list[int], lost: set[int], unwritten: set[int], before: int | str | None
+) -> None:
+    """``lost``: the record in state/ is gone. ``unwritten``: the run has not ended, so that raw/ has none."""
+    lake, store, names = lake_of([NOON - number * DAY for number in days])
+    known = set(names)
+    for which, gone, key_of in ((0, lost, state_key), (1, unwritten, run_key)):
+        for number in gone & set(range(len(names))):
+            del store.objects[key_of(names[number])]
+            if which and number in lost:
+                known.discard(names[number])
+    for stray in ("state/runs/x", "state/runs/notes.json", "raw/runs/2026/11/19/mine.json", "raw/runs/x.json"):
+        store.write(stray, b"hello")
+    token = (names[before] if before < len(names) else None) if isinstance(before, int) else before
+    expected = sorted((name for name in known if token is None or name < token), reverse=True)
+    assert list(run_ids(lake, token, clock)) == expected
+
+
+def test_days_that_no_calendar_has_are_found_too() -> None:
+    lake, store, names = lake_of([NOON])
+    for odd in ("20261399T000000Z-a", "00000000T000000Z-a"):
+        store.write(state_key(odd), b"{}")
+    assert list(run_ids(lake, clock=clock)) == ["20261399T000000Z-a", *names, "00000000T000000Z-a"]
+    assert list(run_ids(lake, clock=lambda: datetime.combine(date.min, NOON.timetz()))) == list(
+        run_ids(lake, clock=clock)
+    )
