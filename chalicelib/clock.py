@@ -40,7 +40,7 @@ def epoch_ms(moment: datetime) -> int:
 
 def parse_duration(text: str) -> timedelta:
     """``90s``, ``15m``, ``1h``, ``7d`` or ``2w``; ValueError for anything else."""
-    match = re.fullmatch(r"(\d+)([smhdw])", text.strip())
+    match = re.fullmatch(r"(\d{1,5})([smhdw])", text.strip())
     if not match:
         raise ValueError(f"{text!r} is not a duration such as 15m, 1h or 7d")
     return timedelta(**{UNITS[match[2]]: int(match[1])})

@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from chalicelib.clock import parse_duration
 from chalicelib.errors import InvalidSetting
 
+SIZES = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -30,20 +33,20 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 def number(least: float, most: float) -> Callable[[str], float]:
     def check(text: str) -> float:
-        value = float(text)
-        if not least <= value <= most:
-            raise ValueError(f"must be from {least:g} to {most:g}")
-        return value
+        with suppress(ValueError):
+            if least <= (value := float(text)) <= most:
+                return value
+        raise ValueError(f"must be a number from {least:g} to {most:g}")
 
     return check
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
     def check(text: str) -> int:
-        value = int(text)
-        if not least <= value <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
-        return value
+        with suppress(ValueError):
+            if least <= (value := int(text)) <= most:
+                return value
+        raise ValueError(f"must be a whole number from {least} to {most}")
 
     return check
 
@@ -51,7 +54,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 def switch(text: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     try:
-        return words[text.strip().lower()]
+        return words[text.lower()]
     except KeyError:
         raise ValueError("must be true or false") from None
 
@@ -65,7 +68,52 @@ def web_address(text: str) -> str:
 def lake_address(text: str) -> str:
     if "://" in text and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?", text):
         raise ValueError("must be a folder or s3://bucket[/prefix]")
-    return text.rstrip("/") or "/"
+    return folder(text.rstrip("/") or "/")
+
+
+def secrets_address(text: str) -> str:
+    """What looks like a store's name and is none is refused: it would become a folder that git does not ignore."""
+    if text.startswith(("secretsmanager:", "ssm:")):
+        return text
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
+        raise ValueError("must be a folder, secretsmanager:NAME or ssm:/NAME")
+    return folder(text)
+
+
+def folder(text: str) -> str:
+    """``~`` is the home folder here too: no shell has put it in where the line stands in a ``.env`` file."""
+    return str(Path.home() / text[2:]) if text == "~" or text.startswith("~/") else text
+
+
+def origin(text: str) -> str:
+    """As browsers send it: without a path, and without a slash at its end."""
+    if not re.fullmatch(r"\*|https?://[^\s/]+/?", text):
+        raise ValueError("must be an origin such as https://notebook.example, or *")
+    return text.rstrip("/")
+
+
+def duration(text: str) -> str:
+    try:
+        parse_duration(text)
+    except ValueError:
+        raise ValueError("must be a duration such as 15m, 1h or 30d") from None
+    return text
+
+
+def size(text: str) -> str:
+    try:
+        size_in_bytes(text)
+    except ValueError:
+        raise ValueError("must be a size such as 512MB or 1GB") from None
+    return text
+
+
+def size_in_bytes(words: str) -> int:
+    """``1GB`` or ``512MiB`` in bytes; ValueError for anything else."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMG]I?B)?", words.strip().upper())
+    if not match:
+        raise ValueError(f"{words!r} is not a size such as 512MB or 1GB")
+    return int(float(match[1]) * SIZES[match[2] or ""])
 
 
 def schedule(text: str) -> str:
@@ -103,9 +151,9 @@ class Settings:
     )
     spotify_api_url: str = setting("https://api.spotify.com/v1", "Spotify Web API", web_address)
     spotify_accounts_url: str = setting("https://accounts.spotify.com", "Spotify's token service", web_address)
-    sources_file: str = setting("", "What to extract, when not the app's own chalicelib/sources.toml")
+    sources_file: str = setting("", "What to extract, when not the app's own chalicelib/sources.toml", folder)
     secrets_url: str = setting(
-        "./.secrets", "Where tokens are kept: a folder (mode 600), secretsmanager:NAME or ssm:/NAME"
+        "./.secrets", "Where tokens are kept: a folder (mode 600), secretsmanager:NAME or ssm:/NAME", secrets_address
     )
     api_token: str = setting(
         "", "Bearer token of the API; locally one is made on first start when this is empty", secret=True
@@ -124,7 +172,7 @@ class Settings:
     checkpoint_answers: int = setting(
         250, "Answers journalled before they are packed into raw objects", whole(1, 100_000), unit="answers"
     )
-    refresh_after: str = setting("30d", "Age at which details of artists and albums are fetched again")
+    refresh_after: str = setting("30d", "Age at which details of artists and albums are fetched again", duration)
     compact_files: int = setting(
         24, "Files in one partition above which the schedule compacts it", whole(2, 10_000), unit="files"
     )
@@ -132,7 +180,7 @@ class Settings:
     query_seconds: float = setting(60.0, "Time limit of one query", number(0.1, 1_800), unit="s")
     query_rows: int = setting(5_000_000, "Most rows one query result keeps", whole(1, 1_000_000_000), unit="rows")
     query_bytes: int = setting(2_000_000_000, "Most bytes one query result keeps", whole(1_000, 10**12), unit="bytes")
-    query_memory: str = setting("1GB", "Memory of the embedded engine")
+    query_memory: str = setting("1GB", "Memory of the embedded engine", size)
     query_slots: int = setting(3, "Queries the embedded engine runs at once", whole(1, 64), unit="queries")
     query_queue: int = setting(64, "Queries that may wait for a slot", whole(0, 10_000), unit="queries")
     query_reuse: float = setting(
@@ -149,7 +197,7 @@ class Settings:
     )
     results_kept: float = setting(24.0, "Age at which query results expire", number(0.01, 720), unit="h")
     requests_per_minute: int = setting(1_200, "API requests allowed to one token", whole(1, 1_000_000), unit="requests")
-    cors_origin: str = setting("", "Origin that may call the API from a browser; empty: none")
+    cors_origin: str = setting("", "Origin that may call the API from a browser; empty: none", origin)
     show_images: bool = setting(False, "Let the dashboard load cover images from Spotify's image host", switch)
     athena_workgroup: str = setting("", "Athena workgroup of the lake")
     glue_database: str = setting("", "Glue database of the lake")
@@ -170,7 +218,7 @@ class Settings:
         parsed: dict[str, Any] = {}
         faults: list[str] = []
         for declared in fields(cls):
-            text = values.get(declared.name.upper(), "")
+            text = values.get(declared.name.upper(), "").strip()
             if text == "":
                 continue
             try:
@@ -195,9 +243,18 @@ class Settings:
 
 
 def read_env_file(path: Path | None) -> dict[str, str]:
-    """The assignments of a ``.env`` file; none where there is no file (a deployed function has none)."""
+    """The assignments of a ``.env`` file; none where there is no file (a deployed function has none).
+
+    Raises InvalidSetting when it cannot be read.
+    """
     if path is None or not path.is_file():
         return {}
     from dotenv import dotenv_values
 
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    try:
+        found = dotenv_values(path)
+    except UnicodeDecodeError:
+        raise InvalidSetting(f"{path} is not text in UTF-8: save it as that") from None
+    except OSError as error:
+        raise InvalidSetting(f"{path} cannot be read: {error.strerror}") from error
+    return {name: value for name, value in found.items() if value is not None}

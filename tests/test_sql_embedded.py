@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from chalicelib.engine import QueryState, ResultColumn
 from chalicelib.engines import open_engine
 from chalicelib.engines.csvfile import csv_bytes
-from chalicelib.engines.embedded import EmbeddedEngine, size_in_bytes
-from chalicelib.errors import EngineBusy, InvalidRequest, NotFound, QueryFailed, StorageFailed
+from chalicelib.engines.embedded import EmbeddedEngine
+from chalicelib.errors import EngineBusy, NotFound, QueryFailed, StorageFailed
 from chalicelib.lake import Lake
 from chalicelib.rest.rendering import csv_lines
 from chalicelib.settings import Settings
@@ -342,18 +342,6 @@ def test_files_that_are_replaced_while_they_are_read_do_no_harm(opened: Opened) 
     finally:
         stop.set()
         thread.join()
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"), [("1GB", 10**9), ("512 MiB", 512 * 2**20), ("1.5gb", 1_500_000_000), ("77", 77)]
-)
-def test_sizes_are_read(words: str, expected: int) -> None:
-    assert size_in_bytes(words) == expected
-
-
-def test_a_nonsense_size_is_named() -> None:
-    with pytest.raises(InvalidRequest, match="QUERY_MEMORY='lots'"):
-        size_in_bytes("lots")
 
 
 # Downloads

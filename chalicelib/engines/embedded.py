@@ -40,12 +40,11 @@ from chalicelib.engines.paging import (
 from chalicelib.engines.slots import Job, Slots
 from chalicelib.errors import InvalidRequest, LakeError, NotFound, PageTokenInvalid, QueryFailed
 from chalicelib.lake import TRANSFORMED, Lake
-from chalicelib.settings import Settings
+from chalicelib.settings import Settings, size_in_bytes
 from chalicelib.sql import Checked, check
 from chalicelib.tables import Column
 from chalicelib.views import reads, user_tables
 
-SIZES = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 SWEEP_EVERY = 300.0  # s between two looks for expired results
 LONGEST_SLEEP = 0.1  # s between two looks at a query of another process
 MEMORY_AROUND = 1_000_000_000  # bytes that the process may hold besides twice QUERY_MEMORY
@@ -382,11 +381,3 @@ def resident_bytes() -> int:
     except OSError:
         return 0
     return pages_held * os.sysconf("SC_PAGE_SIZE")
-
-
-def size_in_bytes(words: str) -> int:
-    """``1GB`` or ``512MiB`` in bytes. Raises InvalidRequest."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?B)?", words.strip().upper())
-    if not match:
-        raise InvalidRequest(f"QUERY_MEMORY={words!r} is not a size such as 512MB or 1GB")
-    return int(float(match[1]) * SIZES[match[2] or ""])

@@ -10,10 +10,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chalicelib.clock import Clock, Sleep, now, parse_duration
-from chalicelib.errors import InvalidSetting, MissingCredentials
+from chalicelib.errors import MissingCredentials
 from chalicelib.extraction.keeping import Keeper
 from chalicelib.extraction.lock import RunLock, holder_of
 from chalicelib.extraction.running import Place, Run
@@ -55,7 +55,7 @@ def run_extraction(
     and, after the record was written where that was possible, errors of the lake.
     """
     declared = chosen(load_sources(settings), sources)
-    refresh_after = refresh_age(settings)
+    refresh_after = parse_duration(settings.refresh_after)
     secrets = secrets or open_secrets(settings)
     app = auth.credentials(settings, secrets)
     remaining = remaining_seconds or deadline(settings.run_seconds)
@@ -95,13 +95,6 @@ def run_extraction(
 def running(lake: Lake, clock: Clock = now) -> str | None:
     """The id of the run that is going on, if one is."""
     return holder_of(lake, clock())
-
-
-def refresh_age(settings: Settings) -> timedelta:
-    try:
-        return parse_duration(settings.refresh_after)
-    except ValueError as error:
-        raise InvalidSetting(f"REFRESH_AFTER={settings.refresh_after!r}: {error}") from error
 
 
 def deadline(seconds: float) -> Callable[[], float]:
