@@ -6,6 +6,7 @@ that other processes see it; what has ended is always written.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from datetime import timedelta
@@ -13,9 +14,11 @@ from datetime import timedelta
 from chalicelib.clock import Clock
 from chalicelib.engine import Query
 from chalicelib.engines.book import Entry, QueryBook
+from chalicelib.errors import StorageFailed
 
 WRITE_AFTER = 0.1  # s
 REMEMBERED = 1_000  # queries kept in memory
+log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -45,9 +48,9 @@ class Ledger:
             self._forget_oldest()
         if seen:  # write_late may be writing an earlier state this moment: the last word must be this one
             with self._writing:
-                self._book.write(entry)
+                self._write(entry)
         else:
-            self._book.write(entry)
+            self._write(entry)
         return query
 
     def entry(self, query_id: str) -> Entry:
@@ -76,7 +79,14 @@ class Ledger:
                 for name in late:
                     del self._unwritten[name]
             for entry in entries:
-                self._book.write(entry)
+                self._write(entry)
+
+    def _write(self, entry: Entry) -> None:
+        """A record that cannot be written (a full disk) stays in memory: who asked here is still answered."""
+        try:
+            self._book.write(entry)
+        except StorageFailed as error:
+            log.warning("%s", error.message)
 
     def _forget_oldest(self) -> None:
         while len(self._entries) > REMEMBERED:

@@ -1,0 +1,42 @@
+"""The queries of a process in memory, when their record cannot be written."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from chalicelib.clock import now
+from chalicelib.engine import Query, QueryState
+from chalicelib.engines.book import QueryBook
+from chalicelib.engines.ledger import Ledger
+from chalicelib.lake import Lake
+from chalicelib.stores.folder import FolderStore
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Over a lake that nothing can be written to: where its folder should be lies a file."""
+    (tmp_path / "lake").write_text("")
+    kept = timedelta(hours=1)
+    return Ledger(QueryBook(Lake(FolderStore(tmp_path / "lake")), kept, now), kept, now)
+
+
+def test_a_query_that_ended_is_known_here_although_its_record_cannot_be_written(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = Query("20261120T101112000000Z-0123456789abcdef", "SELECT 1", QueryState.SUCCEEDED, now())
+    assert ledger.note(ended) == ended
+    assert ledger.entry(ended.query_id).query == ended
+    assert "cannot write the query's record" in caplog.text
+
+
+def test_a_query_that_goes_on_is_known_here_although_its_record_cannot_be_written(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    going_on = Query("20261120T101112000000Z-0123456789abcdef", "SELECT 1", QueryState.RUNNING, now())
+    ledger.note(going_on)
+    ledger.write_late(older_than=0)
+    assert ledger.entry(going_on.query_id).query == going_on
+    assert "cannot write the query's record" in caplog.text
