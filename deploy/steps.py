@@ -446,7 +446,7 @@ class Deployment:
                         "EXTRACT_FUNCTION", "AWS_REGION"):  # fmt: skip
                 self.say(f"  export {name}={value}")
         self.say("  python -m chalicelib login                     # a listener's authorisation, stored in AWS")
-        self.say("  python -m chalicelib token add NAME --scope run   # a token for the API, shown this once")
+        self.say("  python -m chalicelib token add --name NAME --scope run   # a token for the API, shown this once")
 
     # --- removing -------------------------------------------------------------------------------------------------
 

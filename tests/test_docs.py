@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.cli import token
 from docs import build
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -41,6 +42,17 @@ def test_every_command_the_readme_names_is_a_command() -> None:
             [sys.executable, "-m", "chalicelib", name, "--help"], capture_output=True, cwd=PROJECT
         )
         assert help_text.returncode == 0, help_text.stderr.decode()
+
+
+TOLD = re.compile(r"-m chalicelib (token [^`#\n\"']+)")
+TELLING = [*PAGES, *(path for folder in ("chalicelib", "deploy") for path in sorted((PROJECT / folder).rglob("*.py")))]
+
+
+@pytest.mark.parametrize("page", [page for page in TELLING if TOLD.search(page.read_text("utf-8"))], ids=str)
+def test_a_token_command_that_a_person_is_told_is_one(page: Path) -> None:
+    for told in TOLD.findall(page.read_text(encoding="utf-8")):
+        _, command, *arguments = told.split(")")[0].split()
+        token.commands[command].make_context(command, arguments)
 
 
 def test_every_module_that_the_architecture_names_exists() -> None:

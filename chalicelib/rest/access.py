@@ -102,7 +102,9 @@ class Access:
         if self._settings.api_token:
             return self._settings.api_token
         if self._settings.on_aws:
-            raise InvalidRequest("a lake on AWS has no local token: make one with `python -m chalicelib token add`")
+            raise InvalidRequest(
+                "a lake on AWS has no local token: make one with `python -m chalicelib token add --name NAME`"
+            )
         token = self._secrets.read(LOCAL_SECRET)
         if token:
             return token
@@ -137,7 +139,7 @@ class Access:
         self._read_at = float("-inf")
 
     def _remedy(self) -> str:
-        command = "token add --scope read" if self._settings.on_aws else "token show"
+        command = "token add --name NAME --scope read" if self._settings.on_aws else "token show"
         return f"send 'Authorization: Bearer TOKEN'; `python -m chalicelib {command}` gives one"
 
 

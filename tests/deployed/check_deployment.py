@@ -248,7 +248,7 @@ def ask(deployed: Deployed, sql: str, token: str, parameters: list[Any] | None =
 def check_what_is_told_at_the_end_is_what_one_needs(deployed: Deployed) -> None:
     told = "\n".join(deployed.lines)
     url = next(line for line in deployed.lines if "The API: https://" in line)
-    assert url.rstrip("/").endswith("/api") and "token add NAME --scope run" in told
+    assert url.rstrip("/").endswith("/api") and "token add --name NAME --scope run" in told
     for name in ("LAKE_URL=s3://spotify-lake-dev-", "SECRETS_URL=secretsmanager:spotify-lake-dev", "AWS_REGION="):
         assert f"export {name}" in told
     assert "together, USD a month" in told and "9 functions with a role each" in told
