@@ -273,10 +273,16 @@ def ended(engine: Engine, started: Query) -> Query:
 @click.pass_obj
 def login(shared: Shared) -> None:
     """Authorise a Spotify account and keep its refresh token."""
+    import webbrowser
+
     from chalicelib.spotify.auth import login as authorise
 
+    def show_page(url: str) -> None:
+        click.echo(f"Agree on Spotify's page. If no browser shows it, open it on this computer:\n{url}", err=True)
+        webbrowser.open(url)
+
     service = shared.service
-    user_id = authorise(service.settings, service.secrets)
+    user_id = authorise(service.settings, service.secrets, open_url=show_page)
     click.echo(f"{user_id} is logged in")
 
 

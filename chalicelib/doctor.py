@@ -174,9 +174,13 @@ def newest_run(service: Service, clock: Clock) -> Iterator[Finding]:
         return
     run = load_run(service.lake, newest)
     level: Level = "fault" if run.state == "failed" else "ok"
-    said = (run.error or {}).get("message", "")
-    yield Finding(level, "run", f"{run.run_id} {run.state}: {run.calls} calls, {run.items} items {said}".rstrip())
+    said = f"; {run.error['message']}" if run.error else ""
+    yield Finding(level, "run", f"{run.run_id} {run.state}: {run.calls} calls, {run.items} items{said}")
+    for warning in run.warnings:
+        yield Finding("warning", "run", warning)
     for source in run.sources:
+        if source.error:
+            yield Finding("warning", source.source, source.error["message"])
         if source.left:
             until = f", not before {source.not_before}" if source.not_before else ""
             yield Finding("note", source.source, f"still to fetch: {source.left}{until}")

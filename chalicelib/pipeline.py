@@ -5,9 +5,11 @@ A step that was interrupted is found again by :func:`unhandled` and done by :fun
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from chalicelib.errors import ImportRefused, InvalidRequest
 from chalicelib.lake import Lake
 from chalicelib.listening.dropped import unimported
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from chalicelib.transformation.transform import TransformReport
 
 Progress = Callable[[int, int, str], None]  # done, of how many, the one at hand
+log = logging.getLogger(__name__)
 
 
 def transform_key(lake: Lake, key: str, *, again: bool = False) -> TransformReport:
@@ -41,7 +44,10 @@ def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *
     resolve_keys(lake, [name for report in reports for name in report.files])
     dropped = list(unimported(lake))
     for key in dropped:
-        import_key(lake, settings, key)
+        try:
+            import_key(lake, settings, key)
+        except (ImportRefused, InvalidRequest) as error:  # it lies in quarantine by now
+            log.warning("%s lies in quarantine: %s", key, error.message)
     return len(reports) + len(dropped)
 
 

@@ -85,7 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(asked: argparse.Namespace) -> None:
     if asked.command == "template":
-        names = Names(asked.stage, asked.account, asked.region)
+        try:
+            names = Names(asked.stage, asked.account, asked.region)
+        except ValueError as error:
+            raise DeployFailed(str(error)) from None
         both = {names.data_stack: data_template(names, Options()), names.stack: app_template(names, Options())}
         print(json.dumps(both, indent=2))  # noqa: T201
         return

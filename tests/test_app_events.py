@@ -14,6 +14,8 @@ import pytest
 import requests
 from chalice.app import Chalice, CloudWatchEvent, S3Event
 
+from chalicelib.errors import StorageFailed
+from chalicelib.lake import Lake
 from chalicelib.local.arrivals import Arrivals
 from chalicelib.local.ticker import Ticker
 from chalicelib.service import Service
@@ -75,6 +77,23 @@ def test_a_handler_that_fails_does_not_end_the_schedule(tmp_path, caplog):
     assert "broken" in caplog.text
 
 
+def test_a_clock_that_is_set_back_does_not_stall_the_schedule(tmp_path):
+    app, fired = Chalice("set_back", configure_logs=False), []
+
+    @app.schedule("rate(1 hour)")
+    def hourly(event: CloudWatchEvent) -> None:
+        fired.append(event.time)
+
+    clock = Leaping()
+    ticker = Ticker(app, service_in(tmp_path), clock=clock, wait=lambda _: time.sleep(0.001))
+    clock.moment -= timedelta(days=30)
+    ticker.start()
+    assert eventually(lambda: fired, 10)
+    ticker.stop()
+    ticker.join(10)
+    assert fired[0] < "2026-10-21T14:00:00Z"
+
+
 # --- arrivals -----------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +113,25 @@ def arrived(tmp_path: Path) -> Iterator[tuple[Path, list[tuple[str, str, int]]]]
     assert eventually(folder.is_dir)
     time.sleep(0.3)
     yield folder, events
+    arrivals.stop()
+    arrivals.join(10)
+
+
+def test_a_look_that_fails_does_not_end_the_watch(tmp_path, caplog):
+    app, events = Chalice("failing_look", configure_logs=False), []
+
+    @app.on_s3_event(bucket="lake", prefix="raw/history/")
+    def history(event: S3Event) -> None:
+        events.append(event.key)
+
+    def full_disk(_: Lake) -> list[str]:
+        raise StorageFailed("the disk is full")
+
+    arrivals = Arrivals(app, service_in(tmp_path), catch_up=full_disk)
+    arrivals.start()
+    assert eventually(lambda: "the disk is full" in caplog.text)
+    (tmp_path / "lake" / "raw" / "history" / "mine.zip").write_bytes(b"x")
+    assert eventually(lambda: events == ["raw/history/mine.zip"])
     arrivals.stop()
     arrivals.join(10)
 

@@ -270,6 +270,8 @@ def test_doctor_says_what_is_lost_left_and_wrong_in_a_lake(filled, tmp_path):
     record = json.loads(kept.read_text())
     record["holes"] = [{"user_id": "u1", "after": "2026-11-01T00:00:00Z", "before": "2026-11-02T00:00:00Z"}]
     record["sources"][0] |= {"left": "3 pages", "not_before": "2026-12-01T00:00:00Z"}
+    record["sources"][1]["error"] = {"code": "authorization_ended", "message": "u1 must log in again"}
+    record["warnings"] = ["the authorisation ends soon"]
     kept.write_text(json.dumps(record))
     (taken,) = lake.rglob("saved_albums-0001.jsonl.gz")
     shutil.copy(taken, taken.with_name("saved_albums-0002.jsonl.gz"))
@@ -280,6 +282,7 @@ def test_doctor_says_what_is_lost_left_and_wrong_in_a_lake(filled, tmp_path):
     said = run(tmp_path / "copy", "doctor", SPOTIFY_API_URL=nobody, SPOTIFY_ACCOUNTS_URL=nobody).stdout
     for part in ("plays of u1 from 2026-11-01", "still to fetch: 3 pages, not before 2026-12-01", "not transformed"):
         assert part in said, said
+    assert "u1 must log in again" in said and "warning run: the authorisation ends soon" in said
     assert "quarantine: 1 could not be read" in said and "gzip" in said and "authorised 0 days ago" in said
 
 

@@ -22,6 +22,7 @@ from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
 from chalicelib.lake import Lake
 from chalicelib.listening import dropped, history, plays
 from chalicelib.listening.history import ImportSummary, import_export
+from chalicelib.pipeline import catch_up
 from sandbox import export as sandbox
 from sandbox.clock import Clock, instant
 from sandbox.world import World
@@ -297,6 +298,16 @@ def test_a_file_that_was_mended_leaves_quarantine(tmp_path: Path) -> None:
     lake.store.write(where, json.dumps([extended_row("2023-05-01T10:04:00Z", 40_000)]).encode())
     import_export(lake, settings_for(tmp_path), where)
     assert list(quarantine.reasons(lake)) == []
+
+
+def test_an_export_that_is_refused_does_not_keep_the_others_waiting(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    lake.store.write("raw/history/me/a.json", b'[{"a": 1}]')
+    lake.store.write(
+        "raw/history/me/endsong_0.json", json.dumps([extended_row("2023-05-01T10:04:00Z", 40_000)]).encode()
+    )
+    assert catch_up(lake, settings_for(tmp_path)) == 2
+    assert listens_in(lake).num_rows == 1 and list(dropped.unimported(lake)) == []
 
 
 def test_a_key_that_is_not_there_is_not_found(tmp_path: Path) -> None:

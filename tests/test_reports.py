@@ -303,6 +303,17 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
 EACH = pytest.mark.parametrize(
     ("name", "values", "expected"), EXPECTED, ids=[f"{name}-{number}" for number, (name, *_) in enumerate(EXPECTED)]
 )
+
+
+def test_a_play_that_only_the_api_reported_counts_with_its_tracks_length(tmp_path: Path) -> None:
+    with ENGINES["embedded"](tmp_path) as made:
+        made.put("plays_resolved", play("p", at(3, 5, 8), FIRST, "t", origin="api"), name="resolution-000001")
+        made.put("tracks", {"track_id": "t", "name": "Alpha", "duration_ms": 3_600_000, "observed_at": at(1, 1)})
+        made.put("artists", {"artist_id": "a", "name": "Ann", "genres": ["pop"], "observed_at": at(1, 1)})
+        assert answered(made, "genres", {"period": "all"}) == [("pop", 1, 60.0, 1, 100.0)]
+        assert ("hours listened", 1) in answered(made, "library_overview", {})
+
+
 SAMPLE = [case for case in EXPECTED if case[0] in ("streaks", "genres")]  # the emulated Athena is slow
 
 

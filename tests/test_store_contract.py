@@ -52,6 +52,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     return store
 
 
+def test_what_is_no_file_is_not_listed(tmp_path: Path) -> None:
+    """Reading a pipe would wait for ever."""
+    store = FolderStore(tmp_path / "lake")
+    store.write("raw/a", b"a")
+    os.mkfifo(tmp_path / "lake" / "raw" / "b")
+    assert [info.key for info in store.list("raw/")] == ["raw/a"]
+
+
 def test_what_was_written_is_read(store: ObjectStore) -> None:
     etag = store.write("raw/a.json", b"one", content_type="application/json")
     assert store.read("raw/a.json") == b"one"

@@ -26,6 +26,7 @@ from chalicelib.service import Service
 
 LOOK_EVERY = 300  # ms between two looks at files that may still grow
 LOOK_AT_ALL = 60.0  # s between two looks at everything that was never handled
+LOOK_AFTER_FAILURE = 10.0  # s
 YOUNG = 600.0  # s a new folder is looked into without being told to
 STILL = 1.5  # s without a change after which a file is taken to be whole
 UNFINISHED = (".part", ".tmp", ".crdownload", ".download", "~")
@@ -58,13 +59,20 @@ class Arrivals(threading.Thread):
 
     def run(self) -> None:
         for changed in self._changes(self._folder):  # by now the folder is watched: nothing falls between
-            if self._monotonic() >= self._look_again:
-                self._catch_up()
-                self._left = self._left_lately  # from now on this folder is watched
-                self._look_again = self._monotonic() + LOOK_AT_ALL
-            for path in (*changed, *self._young_folders()):
-                self._note(self._folder, path)
-            self._send_whole()
+            try:
+                self._look(changed)
+            except (LakeError, OSError) as error:  # a full disk, a folder that went
+                log.error("new files cannot be looked at; again in %g s: %s", LOOK_AFTER_FAILURE, error)
+                self._look_again = self._monotonic() + LOOK_AFTER_FAILURE
+
+    def _look(self, changed: list[Path]) -> None:
+        if self._monotonic() >= self._look_again:
+            self._catch_up()
+            self._left = self._left_lately  # from now on this folder is watched
+            self._look_again = self._monotonic() + LOOK_AT_ALL
+        for path in (*changed, *self._young_folders()):
+            self._note(self._folder, path)
+        self._send_whole()
 
     def _changes(self, folder: Path) -> Iterator[list[Path]]:
         """What was added or changed, every LOOK_EVERY; nothing where the system cannot watch so many folders."""

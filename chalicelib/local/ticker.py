@@ -49,10 +49,18 @@ class Ticker(threading.Thread):
             if wait > 0:
                 self._wait(min(wait, LONGEST_SLEEP))
             if not self._stopped.is_set():
+                self._notice_a_clock_set_back()
                 self._fire_due()
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def _notice_a_clock_set_back(self) -> None:
+        """A firing is never farther away than from now on."""
+        moment = self._clock()
+        self._due = {
+            name: (expression, min(due, next_time(expression, moment))) for name, (expression, due) in self._due.items()
+        }
 
     def _fire_due(self) -> None:
         moment = self._clock()

@@ -6,13 +6,27 @@
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
 -- limit = {type = "integer", default = 30, least = 1, most = 1000, help = "Rows"}
-WITH artists_heard AS (
-    SELECT lower(artist_name) AS name, count(*) AS plays, sum(coalesce(ms_played, 0)) AS ms
+WITH heard AS (
+    SELECT artist_name, ms_played AS ms
     FROM plays
-    WHERE item_type = 'track'
+    WHERE ms_played IS NOT NULL
+        AND item_type = 'track'
         AND ended_at >= :from
         AND ended_at < :to
         AND (:user = '' OR user_id = :user)
+    UNION ALL -- plays whose length Spotify did not say: the track's stands for it
+    SELECT plays.artist_name, coalesce(tracks.duration_ms, 0)
+    FROM plays
+    LEFT JOIN tracks ON tracks.track_id = plays.item_id
+    WHERE plays.ms_played IS NULL
+        AND plays.item_type = 'track'
+        AND plays.ended_at >= :from
+        AND plays.ended_at < :to
+        AND (:user = '' OR plays.user_id = :user)
+),
+artists_heard AS (
+    SELECT lower(artist_name) AS name, count(*) AS plays, sum(ms) AS ms
+    FROM heard
     GROUP BY 1
 ),
 named AS (

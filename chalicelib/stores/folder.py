@@ -183,9 +183,11 @@ def flush_folder(folder: Path) -> None:
 
 def walk(folder: Path, key: str, start_after: str) -> Iterator[str]:
     """Keys of the files below ``folder`` that sort after another, in the order that S3 lists them (by the whole key).
-    Folders that hold none are not looked into."""
+    Folders that hold none are not looked into; what is neither a file nor a folder (a pipe) is not there."""
     try:
-        entries = [(entry.name + "/" if entry.is_dir() else entry.name) for entry in os.scandir(folder)]
+        entries = [
+            entry.name + "/" * entry.is_dir() for entry in os.scandir(folder) if entry.is_dir() or entry.is_file()
+        ]
     except (FileNotFoundError, NotADirectoryError):
         return
     for name in sorted(entries):
