@@ -51,7 +51,7 @@ clean:  ## remove the environment and caches; the lakes stay
 	@$(PIP) -r requirements-local.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
 	@touch $@
 
-.venv/.dev: .venv/.local requirements-dev.txt
+.venv/.dev: .venv/.local requirements-dev.txt tests/deployed/requirements.txt
 	@echo "Installing what the tests need"
 	@$(PIP) -r requirements-dev.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
 	@touch $@

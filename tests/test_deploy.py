@@ -18,7 +18,9 @@ import pytest
 from deploy.checks import PYTHONS
 
 PROJECT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = PROJECT / "tests" / "deployed" / "requirements.txt"
 INSTALLED = ".installed"
+NOT_FOR_CHECKS = ("PYTEST_", "PYTHONDONTWRITEBYTECODE")  # nothing is compiled yet where they run
 
 
 @pytest.mark.first
@@ -33,7 +35,7 @@ def test_a_deployment_works_from_nothing_to_a_first_query_and_leaves_nothing(tmp
     copy = clean_copy(tmp_path / "clone")
     command = [str(python), "-m", "pytest", "tests/deployed", "-o", "python_files=check_*.py",
                "-o", "python_functions=check_*", "-q", "--timeout", "600"]  # fmt: skip
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_CHECKS)}
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-15_000:] + done.stderr[-2_000:]
 
@@ -73,9 +75,10 @@ def other_pythons() -> Iterator[Path]:
 
 
 def install(python: Path, environment: Path) -> None:
+    """What the checks need and no more; compiled is what they import, when they do."""
     subprocess.run([str(python), "-m", "venv", str(environment)], check=True, capture_output=True)
     pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    wanted = ["--constraint", str(PROJECT / "constraints.txt"), "--requirement", str(PROJECT / "requirements-dev.txt")]
-    done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
+    wanted = ["--constraint", str(PROJECT / "constraints.txt"), "--requirement", str(REQUIREMENTS)]
+    done = subprocess.run([*pip, "--no-compile", *wanted], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     (environment / INSTALLED).touch()
