@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -24,8 +26,11 @@ from chalicelib.engines.athena_note import read_note, with_note
 from chalicelib.engines.athena_values import parameter, reader
 from chalicelib.engines.aws import cost
 from chalicelib.engines.crawls import read_crawl
-from chalicelib.errors import CrawlInProgress, EngineBusy, InvalidRequest, LakeError, StorageFailed
+from chalicelib.engines.glue import GlueTables
+from chalicelib.errors import CrawlInProgress, EngineBusy, InvalidRequest, LakeError, StorageFailed, StorageUnavailable
+from chalicelib.lake import Lake
 from chalicelib.sql import check
+from chalicelib.stores.s3 import BucketStore
 from chalicelib.views import user_tables
 from tests.emulator import Fault, shared
 from tests.engines import Opened, OpenedOnAws, athena
@@ -171,6 +176,22 @@ def test_a_crawl_that_was_started_though_the_answer_was_lost_is_ours(opened: Ope
     finally:
         shared().crawlers.seconds = 0.0
         shared().settle()
+
+
+def test_a_partition_that_glue_does_not_forget_is_no_success() -> None:
+    glue = boto3.client("glue", "eu-central-1", aws_access_key_id="a", aws_secret_access_key="b")
+    place = {"DatabaseName": "d", "TableName": "plays_history", "PartitionsToDelete": [{"Values": ["2026-11"]}]}
+    tables = GlueTables("d", Lake(BucketStore("b")), glue=glue)
+
+    def forget(code: str) -> None:
+        error = {"PartitionValues": ["2026-11"], "ErrorDetail": {"ErrorCode": code, "ErrorMessage": "said"}}
+        with Stubber(glue) as stubber:
+            stubber.add_response("batch_delete_partition", {"Errors": [error]}, place)
+            tables.forget("plays_history", ["2026-11"])
+
+    with pytest.raises(StorageUnavailable, match="2026-11 of plays_history: InternalServiceException"):
+        forget("InternalServiceException")
+    forget("EntityNotFoundException")
 
 
 def test_waiting_is_bounded_whatever_is_asked(opened: OpenedOnAws) -> None:

@@ -63,8 +63,8 @@ def nested_types(columns: Iterable[ResultColumn]) -> dict[str, str]:
     return {str(place): column.type for place, column in enumerate(columns) if column.type.startswith(NESTED)}
 
 
-def asked_file(key: str, format: str, columns: Iterable[ResultColumn], most: int) -> tuple[str, dict[str, Any]]:
-    """Where a result lies as a file of ``format``, and what its making has to be told (see resultfile.convert)."""
+def conversion(key: str, format: str, columns: Iterable[ResultColumn], most: int) -> tuple[str, dict[str, Any]]:
+    """The key of a result as a file of ``format``, and the arguments of resultfile.convert that make it."""
     target = f"{key.rpartition('.')[0]}-download.{format}"
     listed = [(column.name, column.type) for column in columns]
     return target, {"key": key, "target": target, "columns": listed, "most_rows": most}

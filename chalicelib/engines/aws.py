@@ -351,19 +351,19 @@ class AthenaEngine:
 
     def _file_of(self, known: Known, format: str) -> str:
         """The key of the result as a file of its own, made when first asked for."""
-        from chalicelib.engines.athena_note import asked_file
+        from chalicelib.engines.athena_note import conversion
 
         key = self._key_of(known.location)
-        target, told = asked_file(key, format, known.query.columns, known.note.most)
+        target, request = conversion(key, format, known.query.columns, known.note.most)
         if self._lake.store.stat(target):
             return target
         if not self._settings.result_function:  # not on Lambda: pyarrow is here
             from chalicelib.engines.resultfile import convert
 
-            return convert(self._lake, **told)
+            return convert(self._lake, **request)
         name = self._settings.result_function
         with lake_errors(f"have {name} make the file", query_id=known.query.query_id):
-            answer = self._clients("lambda").invoke(FunctionName=name, Payload=json.dumps(told).encode())
+            answer = self._clients("lambda").invoke(FunctionName=name, Payload=json.dumps(request).encode())
             outcome = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             raise QueryFailed(f"the file could not be made: {outcome.get('errorMessage', outcome)}")
@@ -485,7 +485,7 @@ def read_token(page_token: str | None, query_id: str) -> tuple[str | None, int]:
         asked, token, seen = json.loads(base64.urlsafe_b64decode(page_token.encode()))
         if asked == query_id and isinstance(token, str) and isinstance(seen, int) and seen >= 0:
             return token, seen
-    except ValueError:
+    except (ValueError, TypeError):  # not JSON, or not a list
         pass
     raise PageTokenInvalid("page_token is not one that this query gave", query_id=query_id)
 

@@ -35,22 +35,22 @@ def read_crawl(crawl: dict[str, Any]) -> Crawl:
 
 def changes(summary: Any) -> Iterator[dict[str, Any]]:
     """``{"change": "partition_added", "table": …, "month": …}`` for each; only a count where Glue gives no names."""
-    for thing, what in summary.items() if isinstance(summary, dict) else []:
-        for deed, told in what.items() if isinstance(what, dict) else []:
-            if deed not in DONE or not isinstance(told, dict):
+    for kind, actions in summary.items() if isinstance(summary, dict) else []:
+        for action, summed in actions.items() if isinstance(actions, dict) else []:
+            if action not in DONE or not isinstance(summed, dict):
                 continue
-            change = f"{thing.lower()}_{DONE[deed]}"
-            details = told.get("Details")
+            change = f"{kind.lower()}_{DONE[action]}"
+            details = summed.get("Details")
             names = details.get("names", []) if isinstance(details, dict) else []
             for name in names:
-                yield {"change": change, **named(thing, str(name))}
-            if not names and told.get("Count"):
-                yield {"change": change, "count": told["Count"]}
+                yield {"change": change, **named(kind, str(name))}
+            if not names and summed.get("Count"):
+                yield {"change": change, "count": summed["Count"]}
 
 
-def named(thing: str, name: str) -> dict[str, str]:
+def named(kind: str, name: str) -> dict[str, str]:
     """A table, or a partition as ``database.table.month`` or ``table/month=2026-11``."""
-    if thing != "PARTITION":
+    if kind != "PARTITION":
         return {"table": name.rpartition(".")[2]}
     table, _, month = name.replace("/", ".").rpartition(".")
     return {"table": table.rpartition(".")[2], "month": month.removeprefix("month=")}

@@ -75,7 +75,12 @@ class GlueTables:
         for start in range(0, len(listed), BATCH_DELETE):
             batch = listed[start : start + BATCH_DELETE]
             with self._errors(f"forget partitions of {table}"):
-                self._glue.batch_delete_partition(DatabaseName=self.database, TableName=table, PartitionsToDelete=batch)
+                answer = self._glue.batch_delete_partition(
+                    DatabaseName=self.database, TableName=table, PartitionsToDelete=batch
+                )
+            for month, code in error_codes(answer).items():
+                if code != "EntityNotFoundException":
+                    raise StorageUnavailable(f"Glue did not forget {month} of {table}: {code}")
         self._known = {place for place in self._known if place[1] != table}
 
     def described(self) -> dict[str, dict[str, Any]]:
@@ -110,7 +115,7 @@ class GlueTables:
                 answer = self._glue.batch_create_partition(
                     DatabaseName=self.database, TableName=table["Name"], PartitionInputList=batch
                 )
-            faults = {e["PartitionValues"][0]: e["ErrorDetail"]["ErrorCode"] for e in answer.get("Errors", [])}
+            faults = error_codes(answer)
             for month in months[start : start + BATCH]:
                 if faults.get(month, "AlreadyExistsException") != "AlreadyExistsException":
                     raise StorageUnavailable(f"Glue did not take {month} of {table['Name']}: {faults[month]}")
@@ -139,6 +144,11 @@ class GlueTables:
 
     def _errors(self, doing: str) -> Any:
         return lake_errors(f"{doing} in the Glue database {self.database}", database=self.database)
+
+
+def error_codes(answer: dict[str, Any]) -> dict[str, str]:
+    """The months that a batch call of Glue failed for, and why; the call as a whole succeeds nevertheless."""
+    return {each["PartitionValues"][0]: each["ErrorDetail"]["ErrorCode"] for each in answer.get("Errors", [])}
 
 
 @contextmanager
