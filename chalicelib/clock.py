@@ -30,6 +30,11 @@ def parse_rfc3339(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
+def parse_moment(text: str | None) -> datetime | None:
+    """As :func:`parse_rfc3339`; None where there is no text."""
+    return parse_rfc3339(text) if text else None
+
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

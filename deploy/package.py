@@ -44,8 +44,8 @@ LAPTOP_ONLY = frozenset(
     f"chalicelib.{name}"
     for name in (
         "__main__", "cli", "doctor", "local.arrivals", "local.httpserver", "local.serve", "local.ticker",
-        "engines.book", "engines.crawler", "engines.duck", "engines.embedded", "engines.listing", "engines.paging",
-        "engines.slots",
+        "engines.book", "engines.crawler", "engines.duck", "engines.embedded", "engines.filelock",
+        "engines.listing", "engines.paging", "engines.slots",
     )
 )  # fmt: skip
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")  # Lambda's Python has them

@@ -18,10 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.engine import QueryState, ResultColumn
+from chalicelib.clock import now
+from chalicelib.engine import Query, QueryState, ResultColumn
 from chalicelib.engines import open_engine
+from chalicelib.engines.book import Entry, QueryBook
 from chalicelib.engines.csvfile import csv_bytes
 from chalicelib.engines.embedded import EmbeddedEngine
+from chalicelib.engines.paging import Caps, ResultReader, write_result
 from chalicelib.errors import EngineBusy, NotFound, QueryFailed, StorageFailed
 from chalicelib.lake import Lake
 from chalicelib.rest.rendering import csv_lines
@@ -238,6 +241,60 @@ def test_the_queries_of_a_killed_process_have_failed(opened: Opened) -> None:
     query = opened.engine.query(query_id)
     assert query.state == QueryState.FAILED
     assert query.error is not None and "the process that ran it ended" in query.error["message"]
+
+
+def test_a_process_that_begins_is_never_taken_for_a_dead_one(tmp_path: Path) -> None:
+    lake = open_lake(Settings(lake_url=str(tmp_path)))
+    first = QueryBook(lake, timedelta(hours=1), now)
+    ended = threading.Event()
+
+    def expire() -> None:
+        while not ended.is_set():
+            first.expire(10**9)
+
+    sweeping = [threading.Thread(target=expire) for _ in range(2)]
+    for thread in sweeping:
+        thread.start()
+    try:
+        for _ in range(200):
+            other = QueryBook(lake, timedelta(hours=1), now)
+            query_id = other.new_id()
+            other.prepare(query_id)
+            other.write(Entry(Query(query_id, "SELECT 1", QueryState.RUNNING, now()), other.owner))
+            assert first.read(query_id).query.state == QueryState.RUNNING
+            other.close()
+    finally:
+        ended.set()
+        for thread in sweeping:
+            thread.join()
+
+
+def test_a_disk_that_takes_nothing_for_a_while_stops_neither_limits_nor_slots(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    results, aside = tmp_path / "lake" / "results", tmp_path / "aside"
+    with embedded(tmp_path, query_slots=1, query_seconds=0.5) as opened:
+        fill(opened)
+        query = opened.engine.start_query(LONG, [1])
+        results.rename(aside)
+        results.write_text("no folder: nothing can be written below it")
+        wait_for(lambda: opened.engine.query(query.query_id).state == QueryState.FAILED)
+        results.unlink()
+        aside.rename(results)
+        assert opened.ask("SELECT count(*) FROM plays") == [(3,)]
+        assert opened.done(LONG, 2).state == QueryState.FAILED
+    assert "cannot write the query's record" in caplog.text
+
+
+def test_small_results_that_nobody_reads_again_do_not_pile_up(tmp_path: Path) -> None:
+    schema = pa.schema([("x", pa.string())])
+    reader = ResultReader(most_bytes=1_000_000)
+    before = pa.total_allocated_bytes()
+    for number in range(50):
+        batch = pa.record_batch([pa.array(["x" * 400_000])], schema=schema)
+        path = tmp_path / f"{number}.parquet"
+        reader.keep(path, write_result([batch], schema, path, Caps(10, 10**9, lambda: False)))
+    assert pa.total_allocated_bytes() - before < 2_000_000
 
 
 def test_closing_cancels_what_runs(tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
-from chalicelib.clock import Clock, parse_rfc3339
+from chalicelib.clock import Clock, parse_moment
 from chalicelib.engine import Query, QueryState, ResultColumn
+from chalicelib.engines.filelock import is_held
 from chalicelib.errors import NotFound, StorageFailed
 from chalicelib.lake import RESULTS, Lake
 
@@ -117,16 +118,7 @@ class QueryBook:
 
     def alive(self, owner: str) -> bool:
         """Whether the process that took this name still holds its lock."""
-        if owner == self.owner:
-            return True
-        try:
-            with (self._folder / OWNERS / owner).open() as handle:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return owner == self.owner or is_held(self._folder / OWNERS / owner)
 
     def expire(self, most_bytes: int) -> None:
         """Delete what is older than results are kept, and the oldest results above ``most_bytes`` in all."""
@@ -160,8 +152,10 @@ class QueryBook:
                 return
             folder = self._folder / OWNERS
             folder.mkdir(parents=True, exist_ok=True)
-            handle = (folder / self.owner).open("w")
+            scratch = self._folder / f".{self.owner}"
+            handle = scratch.open("w")
             fcntl.flock(handle, fcntl.LOCK_EX)
+            scratch.rename(folder / self.owner)  # seen unlocked, even for a moment, it would pass for a dead one's
             self._lock = handle
 
     def _hours(self) -> list[Path]:
@@ -192,11 +186,8 @@ def list_names(folder: Path) -> list[str]:
 
 
 def write_text(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def read_entry(document: dict[str, Any]) -> Entry:
@@ -206,10 +197,6 @@ def read_entry(document: dict[str, Any]) -> Entry:
     fields["state"] = QueryState(fields["state"])
     fields["columns"] = tuple(ResultColumn(**column) for column in fields["columns"])
     return Entry(Query(**fields), document["owner"], document["result"])
-
-
-def parse_moment(text: str | None) -> datetime | None:
-    return parse_rfc3339(text) if text else None
 
 
 def unknown(query_id: str) -> NotFound:

@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from chalicelib.clock import Clock, parse_rfc3339
+from chalicelib.clock import Clock, parse_moment, parse_rfc3339
 from chalicelib.engine import CatalogueTable, Crawl, TableColumn
 from chalicelib.engines.duck import Duck
+from chalicelib.engines.filelock import is_held
 from chalicelib.engines.listing import File, Listing, TableFiles
 from chalicelib.errors import CrawlInProgress, LakeError, NotFound, StorageFailed
 from chalicelib.lake import STATE, Lake
@@ -59,7 +59,7 @@ class Catalogue:
         if document is None:
             return None
         crawl = read_crawl(document)
-        if crawl.state == "running" and self._lock_is_free():
+        if crawl.state == "running" and not is_held(self._lock_path()):
             document, _ = self._lake.read_state(CRAWL)  # it may have ended between the two looks
             crawl = read_crawl(document) if document else crawl
             if crawl.state == "running":
@@ -159,16 +159,6 @@ class Catalogue:
     def _is_running(self) -> bool:
         document, _ = self._lake.read_state(CRAWL)
         return document is not None and document["state"] == "running"
-
-    def _lock_is_free(self) -> bool:
-        try:
-            with self._lock_path().open("r") as handle:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return True
-        except BlockingIOError:
-            return False
-        return True
 
 
 def catalogued(name: str, found: Mapping[str, Document]) -> CatalogueTable:
@@ -275,7 +265,3 @@ def read_crawl(document: Mapping[str, Any]) -> Crawl:
             "changes": tuple(fields["changes"]),
         }
     )
-
-
-def parse_moment(text: str | None) -> datetime | None:
-    return parse_rfc3339(text) if text else None

@@ -39,13 +39,21 @@ class Bounds:
     scratch: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The query that reads one version of a table's files."""
+
+    version: str
+    sql: str
+
+
 class Duck:
     """One connection with a database of its own, for one thread at a time (``interrupt`` may come from any).
 
-    ``scans`` is shared between sessions: how to read each version of each table's files.
+    ``scans`` is shared between sessions: how to read each physical table as its files were last seen.
     """
 
-    def __init__(self, tables: Path, bounds: Bounds, listing: Listing, scans: MutableMapping[str, str]) -> None:
+    def __init__(self, tables: Path, bounds: Bounds, listing: Listing, scans: MutableMapping[str, Scan]) -> None:
         self._listing = listing
         self._folder = str(tables)
         self._scans = scans
@@ -96,12 +104,14 @@ class Duck:
         files = self._listing.files(physical)
         if self._versions.get(physical) == files.version:
             return
-        if files.version not in self._scans:
+        scan = self._scans.get(physical)
+        if scan is None or scan.version != files.version:
             try:
-                self._scans[files.version] = self._scan(physical, files)
+                scan = Scan(files.version, self._scan(physical, files))
             except duckdb.Error as error:
                 raise failed(error) from error
-        self._replace_view(physical, self._scans[files.version])
+            self._scans[physical] = scan
+        self._replace_view(physical, scan.sql)
         self._versions[physical] = files.version
 
     def _scan(self, physical: str, files: TableFiles) -> str:
@@ -175,30 +185,30 @@ def failed(error: Exception) -> LakeError:
     message = re.split(r"\n\s*LINE \d+:", str(error))[0].strip()
     if FAILURE_MARK in message:
         message = message.partition(FAILURE_MARK)[2].removesuffix("' to INT32")
-    for told, tell in TOLD:
-        if re.search(told, message):
-            return tell(message)
+    for pattern, reworded in REWORDED:
+        if re.search(pattern, message):
+            return reworded()
     message = re.sub(r"^\w[\w ]* Error: ", "", message)
     return QueryFailed(message[:2000])
 
 
-def out_of_memory(_message: str) -> LakeError:
+def out_of_memory() -> LakeError:
     return QueryFailed("the query needs more memory than QUERY_MEMORY allows it; narrow it, or raise the setting")
 
 
-def out_of_disk(_message: str) -> LakeError:
+def out_of_disk() -> LakeError:
     return QueryFailed("the query spills more to disk than it may; narrow it, or raise QUERY_MEMORY")
 
 
-def division_by_zero(_message: str) -> LakeError:
+def division_by_zero() -> LakeError:
     return QueryFailed("Division by zero")
 
 
-def several_rows(_message: str) -> LakeError:
+def several_rows() -> LakeError:
     return QueryFailed("a subquery that stands for a value has returned more than one row")
 
 
-TOLD: tuple[tuple[str, Callable[[str], LakeError]], ...] = (
+REWORDED: tuple[tuple[str, Callable[[], LakeError]], ...] = (
     (r"(?i)max_temp_directory_size|failed to offload", out_of_disk),
     (r"(?i)^out of memory", out_of_memory),
     (r"Division by zero", division_by_zero),

@@ -22,7 +22,7 @@ from chalicelib.clock import Clock, now
 from chalicelib.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
 from chalicelib.engines.book import Entry, QueryBook
 from chalicelib.engines.crawler import Catalogue
-from chalicelib.engines.duck import Bounds, Duck
+from chalicelib.engines.duck import Bounds, Duck, Scan
 from chalicelib.engines.ledger import Ledger
 from chalicelib.engines.listing import Listing
 from chalicelib.engines.paging import (
@@ -60,7 +60,7 @@ class EmbeddedEngine:
         self._lake = lake
         self._clock = clock
         self._listing = Listing(lake)
-        self._scans: dict[str, str] = {}
+        self._scans: dict[str, Scan] = {}
         kept = timedelta(hours=settings.results_kept)
         self._book = QueryBook(lake, kept, clock)
         self._ledger = Ledger(self._book, kept, clock)
@@ -294,9 +294,11 @@ class EmbeddedEngine:
 
     def _end(self, query_id: str, state: QueryState, **found: Any) -> None:
         query = replace(self._ledger.entry(query_id).query, state=state, ended_at=self._clock(), **found)
-        self._ledger.note(query, result=query_id if state == QueryState.SUCCEEDED else None)
-        with self._lock:
-            self._jobs.pop(query_id, None)
+        try:
+            self._ledger.note(query, result=query_id if state == QueryState.SUCCEEDED else None)
+        finally:
+            with self._lock:
+                self._jobs.pop(query_id, None)
 
     # What is known of queries
 

@@ -150,17 +150,15 @@ class ResultReader:
         """Hold on to a small result that was written this moment: it will be asked for in the next."""
         if written.only is not None and written.only.nbytes < KEPT_BYTES:
             with self._lock:
-                self._starts[path] = [0, written.rows]
-                self._groups[path, 0] = written.only
+                self._hold_starts(path, [0, written.rows])
+                self._hold_group((path, 0), written.only)
 
     def _read_starts(self, path: Path) -> list[int]:
         """Where each row group starts, and where the last one ends."""
         footer = pq.read_metadata(path)
         starts = list(accumulate((footer.row_group(at).num_rows for at in range(footer.num_row_groups)), initial=0))
         with self._lock:
-            if len(self._starts) >= MOST_STARTS:
-                self._starts.clear()
-            self._starts[path] = starts
+            self._hold_starts(path, starts)
         return starts
 
     def _group(self, path: Path, group: int) -> pa.Table:
@@ -172,12 +170,20 @@ class ResultReader:
         with pq.ParquetFile(path) as file:
             table = file.read_row_group(group, use_threads=False)
         with self._lock:
-            self._groups[path, group] = table
-            while len(self._groups) > 1 and sum(held.nbytes for held in self._groups.values()) > self._most_bytes:
-                self._groups.popitem(last=False)
-            while len(self._groups) > MOST_GROUPS:
-                self._groups.popitem(last=False)
+            self._hold_group((path, group), table)
         return table
+
+    def _hold_starts(self, path: Path, starts: list[int]) -> None:
+        if len(self._starts) >= MOST_STARTS:
+            self._starts.clear()
+        self._starts[path] = starts
+
+    def _hold_group(self, place: tuple[Path, int], table: pa.Table) -> None:
+        self._groups[place] = table
+        while len(self._groups) > 1 and sum(held.nbytes for held in self._groups.values()) > self._most_bytes:
+            self._groups.popitem(last=False)
+        while len(self._groups) > MOST_GROUPS:
+            self._groups.popitem(last=False)
 
 
 def python_rows(table: pa.Table, columns: Sequence[ResultColumn]) -> list[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ in turn from each client. A query that takes too long, or is no longer wanted, i
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict, deque
@@ -16,6 +17,7 @@ from typing import Protocol
 from chalicelib.errors import EngineBusy
 
 TICK = 0.1  # s between two looks at what runs
+log = logging.getLogger(__name__)
 
 
 class Session(Protocol):
@@ -136,7 +138,7 @@ class Slots:
                 self._running[job] = session
                 job.run(job, session)
             except Exception as error:
-                job.fail(error)
+                self._fail(job, error)
             finally:
                 with self._changed:
                     self._running.pop(job, None)
@@ -144,6 +146,13 @@ class Slots:
                 job.done.set()
         if session:
             session.close()
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        """Hand a job its error. Where not even that succeeds (the disk is full) the slot lives on for the next job."""
+        try:
+            job.fail(error)
+        except Exception:
+            log.exception("the failure of %s could not be recorded", job.name)
 
     def _next(self) -> Job | None:
         with self._changed:
@@ -181,7 +190,7 @@ class Slots:
                 if self._closing and not self._running:
                     return
                 jobs = list(self._running)
-            self._tick()
+            self._tick_safely()
             overloaded = self._overloaded()
             for job in jobs:
                 if overloaded:
@@ -191,6 +200,13 @@ class Slots:
                 elif job.stopped or not job.wanted():
                     self.stop(job, "cancelled")
             time.sleep(TICK)
+
+    def _tick_safely(self) -> None:
+        """Whatever becomes of the tick, time and memory of what runs are watched."""
+        try:
+            self._tick()
+        except Exception as error:
+            log.warning("what goes on could not be recorded: %s", error)
 
     def _interrupt(self, job: Job) -> None:
         session = self._running.get(job)

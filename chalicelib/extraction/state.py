@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from chalicelib.clock import parse_rfc3339, rfc3339
+from chalicelib.clock import parse_moment, parse_rfc3339, rfc3339
 from chalicelib.errors import WriteConflict
 from chalicelib.lake import STATE, Lake
 
@@ -67,8 +67,7 @@ class State:
         self.done[done_key(source, user)] = rfc3339(moment)
 
     def last_done(self, source: str, user: str | None) -> datetime | None:
-        text = self.done.get(done_key(source, user))
-        return parse_rfc3339(text) if text else None
+        return parse_moment(self.done.get(done_key(source, user)))
 
     def waits(self, moment: datetime) -> dict[str, datetime]:
         """Endpoint groups that may not be called yet, and when they may."""
