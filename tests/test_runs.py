@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from chalicelib.lake import Lake, run_key
 from chalicelib.rest.api import Api
+from chalicelib.rest.health import Health
 from chalicelib.rest.messages import Reply, Request
-from chalicelib.runs import SUCCEEDED, new_run_id, run_ids, save_run, start_record, state_key
+from chalicelib.runs import FAILED, SUCCEEDED, load_run, new_run_id, run_ids, save_run, start_record, state_key
 from chalicelib.settings import Settings
 from chalicelib.watching import last_success
 from tests.memory import MemoryStore
@@ -90,10 +91,22 @@ def test_runs_that_are_far_apart_still_cost_few_requests() -> None:
     assert store.requests["LIST"] <= FEW + 4
 
 
+def test_health_tells_what_the_newest_run_has_to_say_however_long_ago_it_was() -> None:
+    lake, _, names = lake_of([NOON - 30 * DAY, NOON - 31 * DAY])
+    lake.store.write("state/runs/notes.txt", b"left by somebody")
+    record = load_run(lake, names[0])
+    record.state, record.authorizations = FAILED, [{"user_id": "me", "ends_at": "2026-11-01T00:00:00Z"}]
+    save_run(lake, record)
+    assert Health(Settings(), lake, clock).report()["warnings"] == [
+        "an authorisation ended on 2026-11-01: python -m chalicelib login",
+        f"the newest run failed: GET /runs/{names[0]}",
+    ]
+
+
 def test_an_empty_lake_has_no_runs() -> None:
-    lake, store, _ = lake_of([])
+    lake, _, _ = lake_of([])
     assert list(run_ids(lake, clock=clock)) == []
-    assert store.requests["LIST"] == 4
+    assert Health(Settings(), lake, clock).report()["warnings"] == []
 
 
 def test_a_page_token_that_names_no_run_is_refused() -> None:
