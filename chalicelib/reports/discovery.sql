@@ -5,7 +5,16 @@
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
-WITH by_month AS (
+WITH first_heard AS (
+    SELECT artist_name, min(ended_at) AS first_listen
+    FROM plays
+    WHERE item_type = 'track'
+        AND artist_name IS NOT NULL
+        AND ended_at < :to
+        AND (:user = '' OR user_id = :user)
+    GROUP BY 1
+),
+by_month AS (
     SELECT
         date_trunc('month', CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp)) AS month,
         artist_name,
@@ -13,21 +22,26 @@ WITH by_month AS (
     FROM plays
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
+        AND ended_at >= date_add('day', -31, :from)
         AND ended_at < :to
         AND (:user = '' OR user_id = :user)
     GROUP BY 1, 2
 ),
 known AS (
-    SELECT *, min(month) OVER (PARTITION BY artist_name) AS first_month
+    SELECT
+        by_month.month,
+        by_month.plays,
+        by_month.month = date_trunc('month', CAST(at_timezone(with_timezone(first_heard.first_listen, 'UTC'), :timezone) AS timestamp)) AS is_new
     FROM by_month
+    JOIN first_heard ON first_heard.artist_name = by_month.artist_name
 )
 SELECT
     CAST(month AS date) AS month,
     count(*) AS artists,
-    count_if(month = first_month) AS new_artists,
+    count_if(is_new) AS new_artists,
     sum(plays) AS plays,
-    sum(CASE WHEN month = first_month THEN plays ELSE 0 END) AS plays_of_new,
-    round(100 * CAST(sum(CASE WHEN month = first_month THEN plays ELSE 0 END) AS double) / sum(plays), 1) AS percent_of_new
+    sum(CASE WHEN is_new THEN plays ELSE 0 END) AS plays_of_new,
+    round(100 * CAST(sum(CASE WHEN is_new THEN plays ELSE 0 END) AS double) / sum(plays), 1) AS percent_of_new
 FROM known
 WHERE month >= date_trunc('month', CAST(at_timezone(with_timezone(:from, 'UTC'), :timezone) AS timestamp))
 GROUP BY 1

@@ -399,7 +399,7 @@ def check_what_is_not_ours_ends_in_quarantine_and_takes_its_rows_back(
     filled.put(key, b"not ours")
     assert not rows_of_object(filled, "0ddba1")
     told = filled.api()("GET", "/quarantine?limit=200", token=filled.token("read")).json["objects"]
-    assert [each["code"] for each in told if each["raw_key"] == key] == ["unreadable_object"]
+    assert [each["code"] for each in told if each["raw_key"] == key] == ["raw_object_invalid"]
     assert filled.aws.functions.failures == [] and receive(filled) == []  # kept, with its reason: nobody tries again
     log = "\n".join(filled.aws.functions.logs[f"/aws/lambda/spotify-lake-dev-{handler}"])
     assert '"Quarantined": 1' in log and f"{key} lies in quarantine" in log
