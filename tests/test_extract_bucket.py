@@ -15,17 +15,18 @@ from chalicelib.extraction.lock import RunLock
 from chalicelib.lake import Lake
 from chalicelib.runs import load_run
 from chalicelib.stores.s3 import BucketStore
-from tests.emulator import REGION, Emulator
+from tests.emulator import Emulator, shared
+from tests.emulator.stage import make_bucket
 from tests.extraction import World, contents, world
 
-BUCKET = "the-lake"
+BUCKET = "a-runs-lake"
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        emulator.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        yield emulator
+@pytest.fixture(scope="session")
+def aws() -> Emulator:
+    emulator = shared()
+    make_bucket(emulator, BUCKET)
+    return emulator
 
 
 @pytest.fixture

@@ -18,14 +18,15 @@ from chalicelib.lake import Lake, ObjectStore
 from chalicelib.stores.folder import FolderStore
 from chalicelib.stores.s3 import CHUNK, PART, BucketStore, RangeReader
 from tests.emulator import ACCOUNT, REGION, Emulator, Fault, shared
+from tests.emulator.stage import make_bucket
 
 BUCKET = "the-lake"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def aws() -> Emulator:
     emulator = shared()
-    emulator.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    make_bucket(emulator, BUCKET)
     return emulator
 
 

@@ -74,9 +74,12 @@ class Call:
 
 
 class Emulator:
-    """Start with ``with``; ``aws.client(service)`` has all rights; ``aws.environ`` is what a program needs."""
+    """Start with ``with``; ``aws.client(service)`` has all rights; ``aws.environ`` is what a program needs.
 
-    def __init__(self) -> None:
+    ``deploys``: with CloudFormation and API Gateway, which are slow to import and needed for deployments alone."""
+
+    def __init__(self, *, deploys: bool = False) -> None:
+        self.deploys = deploys
         self.faults: list[Fault] = []
         self.calls: Counter[str] = Counter()
         self.trace: list[str] | None = None  # when a list: every call's name, in order

@@ -18,15 +18,11 @@ if TYPE_CHECKING:
 def installed(aws: Emulator) -> Iterator[None]:
     from tests.emulator import gateway, stacks
 
+    shims = [current_secret_version, notifications, layer_by_arn, tls_for_granted]
+    if aws.deploys:
+        shims += [stacks.installed, gateway.installed]
     with ExitStack() as stack:
-        for shim in (
-            current_secret_version,
-            notifications,
-            stacks.installed,
-            gateway.installed,
-            layer_by_arn,
-            tls_for_granted,
-        ):
+        for shim in shims:
             stack.enter_context(shim(aws))
         yield
 
