@@ -17,12 +17,16 @@ from hypothesis import strategies as st
 
 from chalicelib.errors import InvalidRequest, InvalidSetting, NotFound, TooManyRequests, Unauthorized
 from chalicelib.rest.access import Access
+from chalicelib.rest.api import Api
 from chalicelib.rest.limits import RateLimit
+from chalicelib.rest.messages import Request
 from chalicelib.rest.rendering import csv_lines, plain
 from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole, check_body, check_query, refuse
 from chalicelib.schedule import next_time
 from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings
+from chalicelib.worker import LocalWorker
+from tests.engines import embedded
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 FIELDS = (
@@ -44,6 +48,24 @@ class Hands:
 
     def seconds(self) -> float:
         return self.moment.timestamp()
+
+
+# --- pages --------------------------------------------------------------------------------------------------------
+
+
+def test_a_page_is_small_enough_for_lambda_in_any_script(tmp_path):
+    with embedded(tmp_path) as opened:
+        query = opened.done("SELECT lpad('', 1000, '音') AS text FROM UNNEST(sequence(1, 3000)) AS a(x)")
+        assert query.rows == 3_000
+        api = Api(
+            opened.settings, opened.lake, lambda: opened.engine, lambda: LocalWorker(opened.settings, opened.lake)
+        )
+        path = {"query_id": query.query_id}
+        reply = api.handle(Request("GET", "/queries/{query_id}/rows", path, {"limit": ["3000"]}, scope="read"))
+    assert reply.status == 200
+    page = json.loads(reply.content)
+    assert page["rows"] and page["next_page_token"]
+    assert len(reply.content.encode()) < 6 * 2**20
 
 
 # --- requests -----------------------------------------------------------------------------------------------------

@@ -265,6 +265,16 @@ def test_a_callback_of_somebody_elses_login_is_refused(made: World) -> None:
     assert made.secrets.names() == []
 
 
+def test_a_connection_that_a_browser_opens_ahead_keeps_no_login_waiting(made: World) -> None:
+    place = urlsplit(made.settings.spotipy_redirect_uri)
+
+    def show(url: str) -> None:
+        with socket.create_connection((place.hostname, place.port)):
+            get(url)
+
+    assert login(made.settings, made.secrets, open_url=show, clock=made.clock, seconds=5)
+
+
 @pytest.mark.parametrize("uri", ["http://localhost:8888/callback", "https://example.org/x", "http://127.0.0.1/x"])
 def test_a_redirect_uri_that_cannot_work_is_refused_before_anything_opens(made: World, uri: str) -> None:
     opened: list[str] = []

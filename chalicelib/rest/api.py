@@ -256,11 +256,12 @@ class Api:
         while True:
             page = self._engine().rows(query.query_id, limit, page_token)
             text = page_text(page, wanted, first=page_token is None)
-            if len(text) <= LARGEST_PAGE:
+            size = size_sent(text)
+            if size <= LARGEST_PAGE:
                 break
             if limit == 1:
                 raise QueryFailed("a row of this result is too large for a page: GET its download instead")
-            limit = max(1, min(limit // 2, limit * LARGEST_PAGE // len(text)))
+            limit = max(1, min(limit // 2, limit * LARGEST_PAGE // size))
         reply = Reply(200, text, wanted if wanted == JSON else "text/csv; charset=utf-8; header=present")
         if wanted == CSV:
             reply.headers |= csv_headers(query, page, limit)
@@ -376,6 +377,11 @@ def page_text(page: RowPage, wanted: str, *, first: bool) -> str:
 
     header = [[column.name for column in page.columns]] if first else []
     return csv_lines([*header, *page.rows])
+
+
+def size_sent(text: str) -> int:
+    """Bytes that a body takes where it leaves a function: as a JSON string in UTF-8."""
+    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def csv_headers(query: Query, page: RowPage, limit: int) -> dict[str, str]:

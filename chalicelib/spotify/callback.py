@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import secrets
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from chalicelib.errors import InvalidSetting, SpotifyRefused
 
+IDLE = 10.0  # s that a connection may send nothing
+
 
 class CallbackServer:
-    """Listens on the redirect URI until Spotify sends the browser back with a code for our ``state``."""
+    """Listens on the redirect URI until Spotify sends the browser back with a code for our ``state``.
+
+    A thread a connection: browsers also open connections ahead that they send nothing over.
+    """
 
     def __init__(self, redirect_uri: str, state: str) -> None:
         place = urlsplit(redirect_uri)
@@ -25,7 +30,7 @@ class CallbackServer:
         self._arrived = threading.Event()
         self._query: dict[str, str] = {}
         try:
-            self._server = HTTPServer((place.hostname, place.port), self._handler())
+            self._server = ThreadingHTTPServer((place.hostname, place.port), self._handler())
         except OSError as error:
             raise InvalidSetting(
                 f"port {place.port} of SPOTIPY_REDIRECT_URI is in use ({error.strerror}): free it or choose another"
@@ -62,6 +67,8 @@ class CallbackServer:
         take = self._take
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = IDLE
+
             def do_GET(self) -> None:
                 status, words = take(self.path)
                 body = words.encode()
