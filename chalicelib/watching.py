@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from chalicelib.clock import Clock, now, parse_rfc3339
-from chalicelib.lake import QUARANTINE
 from chalicelib.metrics import emit
+from chalicelib.quarantine import reasons
 from chalicelib.runs import FAILED, SKIPPED, SUCCEEDED, RunRecord, load_run, run_ids
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def quarantined(settings: Settings, objects: int, raw_key: str = "") -> None:
 
 
 def in_quarantine(lake: Lake) -> set[str]:
-    return {info.key for info in lake.store.list(QUARANTINE) if info.key.endswith(".json")}
+    return {info.key for info in reasons(lake)}
 
 
 def last_success(lake: Lake, clock: Clock = now) -> datetime | None:
