@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalicelib.engines.duck import Bounds, Duck
-from chalicelib.engines.listing import Listing
 from chalicelib.lake import TRANSFORMED
+from chalicelib.queries.embedded.duck import Bounds, Duck
+from chalicelib.queries.embedded.listing import Listing
+from chalicelib.queries.sql import check
 from chalicelib.settings import Settings
-from chalicelib.sql import check
 from chalicelib.stores import open_lake
 from chalicelib.views import user_tables
 from tests.server import LakeServer, fill

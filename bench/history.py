@@ -224,8 +224,8 @@ def run_contender(name: str, work: Path) -> None:
 
 def time_reports(work: Path) -> None:
     from chalicelib import reporting
-    from chalicelib.engines import open_engine
     from chalicelib.listening.plays import files_in_force
+    from chalicelib.queries import open_engine
     from chalicelib.settings import Settings
     from chalicelib.stores import open_lake
 

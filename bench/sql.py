@@ -18,8 +18,8 @@ from typing import Any
 
 import duckdb
 
-from chalicelib.engine import Engine
-from chalicelib.engines.embedded import resident_bytes
+from chalicelib.queries.embedded.engine import resident_bytes
+from chalicelib.queries.engine import Engine
 from tests.engines import Opened, embedded, fill
 
 SMALL = "SELECT item_id, count(*) AS plays FROM plays WHERE ms_played > ? GROUP BY 1 ORDER BY 2 DESC"

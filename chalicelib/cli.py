@@ -21,7 +21,7 @@ from chalicelib.log import set_up
 from chalicelib.printing import FORMATS, Progress, print_table, show
 
 if TYPE_CHECKING:
-    from chalicelib.engine import Crawl, Engine, Query
+    from chalicelib.queries.engine import Crawl, Engine, Query
     from chalicelib.service import Service
 
 INTERRUPTED = 130

@@ -119,7 +119,7 @@ def import_history(service: Service, event_key: str) -> dict[str, Any]:
 
 def result_file(service: Service, told: dict[str, Any]) -> dict[str, Any]:
     """Make a query's result a file for download."""
-    from chalicelib.engines.resultfile import convert
+    from chalicelib.queries.athena.conversion import convert
 
     columns = [(name, kind) for name, kind in told["columns"]]
     return {"key": convert(service.lake, told["key"], told["target"], columns, told["most_rows"])}

@@ -14,7 +14,7 @@ import click
 from chalicelib.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from chalicelib.engine import Engine, Query, RowPage
+    from chalicelib.queries.engine import Engine, Query, RowPage
 
 FORMATS = ("table", "json", "csv", "parquet")
 PIPE_WIDTH = 200  # columns of a table that is not on a terminal
@@ -52,7 +52,7 @@ def save_download(engine: Engine, done: Query, output: Path) -> None:
 
 
 def write_csv(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
-    from chalicelib.rest.rendering import csv_lines
+    from chalicelib.queries.rendering import csv_lines
 
     for place, page in enumerate(pages):
         header = [[column.name for column in page.columns]] if place == 0 else []
@@ -61,7 +61,7 @@ def write_csv(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None
 
 def write_json(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
     """A JSON array of objects, a row a line."""
-    from chalicelib.rest.rendering import plain
+    from chalicelib.queries.rendering import plain
 
     stream.write("[")
     comma = "\n"
@@ -75,7 +75,7 @@ def write_json(pages: Iterable[RowPage], stream: Any, _title: str | None) -> Non
 
 
 def write_table(pages: Iterable[RowPage], stream: Any, title: str | None) -> None:
-    from chalicelib.rest.rendering import csv_text
+    from chalicelib.queries.rendering import csv_text
 
     names: list[str] = []
     rows: list[list[str]] = []

@@ -39,9 +39,9 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chalicelib.clock import Clock, now
-from chalicelib.engine import Engine, Query, QueryState, RowPage
 from chalicelib.errors import InvalidRequest, NotFound, QueryFailed
 from chalicelib.lake import REPORTS, Lake
+from chalicelib.queries.engine import Engine, Query, QueryState, RowPage
 
 BUILT_IN = Path(__file__).parent / "reports"
 LARGEST_REPORT = 65_536  # bytes of one report file

@@ -13,8 +13,8 @@ from chalicelib.log import set_up
 from chalicelib.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
-    from chalicelib.engine import Engine
     from chalicelib.lake import Lake
+    from chalicelib.queries.engine import Engine
     from chalicelib.rest.access import Access
     from chalicelib.rest.api import Api
     from chalicelib.secrets import SecretStore
@@ -63,7 +63,7 @@ class Service:
         return self._once("api", lambda: Api(self.settings, self.lake, self.engine, self.worker))
 
     def engine(self) -> Engine:
-        from chalicelib.engines import open_engine
+        from chalicelib.queries import open_engine
 
         return self._once("engine", lambda: open_engine(self.settings, self.lake))
 
@@ -74,11 +74,11 @@ class Service:
 
     def warm_up(self) -> None:
         """Make and load what the dashboard's first page needs, before anybody opens it."""
-        from chalicelib.engine import Warming
+        from chalicelib.queries.engine import Warming
         from chalicelib.reporting import reports
 
         _ = self.api
-        import_module("chalicelib.rest.rendering")
+        import_module("chalicelib.queries.rendering")
         reports(self.lake)
         engine = self.engine()
         if isinstance(engine, Warming):

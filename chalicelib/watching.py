@@ -29,7 +29,7 @@ def watched(settings: Settings, lake: Lake, *, everything: bool = False) -> Iter
     if not settings.glue_database:
         yield
         return
-    from chalicelib.engines.glue import registering
+    from chalicelib.queries.athena.glue import registering
 
     with registering(settings, lake, everything=everything):
         yield

@@ -31,19 +31,25 @@ TRANSFORM = (
     "chalicelib.pipeline",
     "chalicelib.transformation.transform",
     "chalicelib.listening.plays",
-    "chalicelib.engines.glue",
+    "chalicelib.queries.athena.glue",
     *SERVICE,
 )
 RESOLVE = ("chalicelib.listening.listens", *TRANSFORM)
 IMPORT = ("chalicelib.listening.history", *RESOLVE)
 
-NO_RESULT_FILE = ("chalicelib.engines.resultfile",)  # another function makes it, see Settings.result_function
+NO_RESULT_FILE = ("chalicelib.queries.athena.conversion",)  # another function makes it, see Settings.result_function
 NO_PLAYS = ("chalicelib.listening.listens", "chalicelib.listening.history")  # a run's record holds no plays
 
 FUNCTIONS = (
     Function(
         API_HANDLER,
-        ("chalicelib.rest.api", "chalicelib.rest.gateway", "chalicelib.engines.aws", "chalicelib.worker", *SERVICE),
+        (
+            "chalicelib.rest.api",
+            "chalicelib.rest.gateway",
+            "chalicelib.queries.athena.engine",
+            "chalicelib.worker",
+            *SERVICE,
+        ),
         asynchronous=False,
         never=NO_RESULT_FILE,
     ),
@@ -59,6 +65,6 @@ FUNCTIONS = (
     Function("transform_run", TRANSFORM, (PYARROW,), never=NO_PLAYS),
     Function("import_history", IMPORT, (PYARROW, PANDAS)),
     Function("maintain", IMPORT, (PYARROW, PANDAS)),
-    Function("result_file", ("chalicelib.engines.resultfile", *SERVICE), (PYARROW,), asynchronous=False),
+    Function("result_file", ("chalicelib.queries.athena.conversion", *SERVICE), (PYARROW,), asynchronous=False),
 )
 BY_HANDLER = {function.handler: function for function in FUNCTIONS}

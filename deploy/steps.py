@@ -427,7 +427,7 @@ class Deployment:
 
     def _register_partitions(self) -> None:
         """Partitions of data that is there already, and the first crawl."""
-        from chalicelib.engines.glue import GlueTables
+        from chalicelib.queries.athena.glue import GlueTables
 
         names, glue = self.account.names, self.session.client("glue")
         added = GlueTables(names.database, Lake(self.store), glue=glue).register_all()

@@ -11,12 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from chalicelib.engine import Crawl, Engine, Query
-from chalicelib.engines import open_engine
-from chalicelib.engines.aws import AthenaEngine
-from chalicelib.engines.glue import GlueTables
 from chalicelib.lake import Lake
 from chalicelib.parquet import arrow_schema, write_table
+from chalicelib.queries import open_engine
+from chalicelib.queries.athena.engine import AthenaEngine
+from chalicelib.queries.athena.glue import GlueTables
+from chalicelib.queries.engine import Crawl, Engine, Query
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from chalicelib.stores.s3 import BucketStore

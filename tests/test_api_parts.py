@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.errors import InvalidRequest, InvalidSetting, NotFound, TooManyRequests, Unauthorized
+from chalicelib.queries.rendering import csv_lines, plain
 from chalicelib.rest.access import Access
 from chalicelib.rest.api import Api
 from chalicelib.rest.limits import RateLimit
 from chalicelib.rest.messages import Request
-from chalicelib.rest.rendering import csv_lines, plain
 from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole, check_body, check_query, refuse
 from chalicelib.schedule import next_time
 from chalicelib.secrets import SecretFolder

@@ -20,16 +20,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from chalicelib.engine import QueryState, ResultColumn
-from chalicelib.engines.athena_files import records
-from chalicelib.engines.athena_note import read_note, with_note
-from chalicelib.engines.athena_values import parameter, reader
-from chalicelib.engines.aws import cost
-from chalicelib.engines.crawls import read_crawl
-from chalicelib.engines.glue import GlueTables
 from chalicelib.errors import CrawlInProgress, EngineBusy, InvalidRequest, LakeError, StorageFailed, StorageUnavailable
 from chalicelib.lake import Lake
-from chalicelib.sql import check
+from chalicelib.queries.athena.engine import cost
+from chalicelib.queries.athena.files import records
+from chalicelib.queries.athena.glue import GlueTables
+from chalicelib.queries.athena.glue_crawls import read_crawl
+from chalicelib.queries.athena.note import read_note, with_note
+from chalicelib.queries.athena.values import parameter, reader
+from chalicelib.queries.engine import QueryState, ResultColumn
+from chalicelib.queries.sql import check
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.views import user_tables
 from tests.emulator import Fault, shared
@@ -164,7 +164,7 @@ def test_a_crawl_tells_what_changed() -> None:
 
 
 def test_a_crawl_that_was_started_though_the_answer_was_lost_is_ours(opened: OpenedOnAws) -> None:
-    from chalicelib.engines.aws import AthenaEngine
+    from chalicelib.queries.athena.engine import AthenaEngine
 
     engine = AthenaEngine(opened.settings, opened.lake, clients=lambda name: shared().client(name, attempts=2))
     shared().crawlers.seconds = 1.0
@@ -237,7 +237,7 @@ def test_throttling_that_lasts_is_busy_and_denied_is_terminal(opened: OpenedOnAw
 
 
 def test_settings_that_deploying_makes_are_asked_for_by_name(opened: Opened) -> None:
-    from chalicelib.engines.aws import AthenaEngine
+    from chalicelib.queries.athena.engine import AthenaEngine
 
     bare = replace(opened.settings, athena_workgroup="", glue_crawler="")
     engine = AthenaEngine(bare, opened.lake, clients=shared().client)

@@ -13,9 +13,9 @@ import pytest
 
 from chalicelib import views
 from chalicelib.clock import now
-from chalicelib.engines import open_engine
 from chalicelib.errors import InvalidRequest
 from chalicelib.lake import Lake, ObjectInfo
+from chalicelib.queries import open_engine
 from chalicelib.settings import Settings
 from chalicelib.stores.folder import FolderStore
 from chalicelib.tables import TABLES

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from chalicelib.engine import Download, QueryState
 from chalicelib.errors import InvalidRequest, LakeError, NotFound, PageTokenInvalid, QueryFailed, QueryRefused
+from chalicelib.queries.engine import Download, QueryState
 from chalicelib.tables import TABLES
 from chalicelib.views import user_tables
 from tests.engines import ENGINES, Opened, fill, on

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from chalicelib.clock import now
-from chalicelib.engine import Query, QueryState
-from chalicelib.engines.book import QueryBook
-from chalicelib.engines.ledger import Ledger
 from chalicelib.lake import Lake
+from chalicelib.queries.embedded.book import QueryBook
+from chalicelib.queries.embedded.ledger import Ledger
+from chalicelib.queries.engine import Query, QueryState
 from chalicelib.stores.folder import FolderStore
 
 

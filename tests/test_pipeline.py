@@ -14,10 +14,10 @@ import pytest
 import requests
 
 from chalicelib.clock import rfc3339
-from chalicelib.engine import QueryState
-from chalicelib.engines.embedded import EmbeddedEngine
 from chalicelib.lake import Lake
 from chalicelib.pipeline import catch_up, rebuild
+from chalicelib.queries.embedded.engine import EmbeddedEngine
+from chalicelib.queries.engine import QueryState
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from chalicelib.tables import BY_NAME

@@ -12,7 +12,7 @@ import sqlglot
 
 from chalicelib import reporting
 from chalicelib.errors import QueryRefused
-from chalicelib.sql import check
+from chalicelib.queries.sql import check
 from chalicelib.views import user_tables
 from tests.engines import ENGINES, Opened, Row
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib import reporting
-from chalicelib.engine import Engine
+from chalicelib.queries.engine import Engine
 from chalicelib.rest.messages import Reply, Request
 from chalicelib.service import Service
 from tests.server import environment

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.engine import QueryState
-from chalicelib.engines.duck import Bounds, Duck
-from chalicelib.engines.embedded import EmbeddedEngine
-from chalicelib.engines.listing import Listing
 from chalicelib.errors import LakeError, QueryRefused
 from chalicelib.lake import TRANSFORMED
+from chalicelib.queries.embedded.duck import Bounds, Duck
+from chalicelib.queries.embedded.engine import EmbeddedEngine
+from chalicelib.queries.embedded.listing import Listing
+from chalicelib.queries.engine import QueryState
 from tests.engines import Opened, embedded, fill
 from tests.sql_attacks import GREEDY, NOT_A_READ, OUTSIDE, STACKED
 

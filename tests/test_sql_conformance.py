@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.engine import QueryState
-from chalicelib.engines.embedded import EmbeddedEngine
 from chalicelib.errors import QueryRefused
+from chalicelib.queries.embedded.engine import EmbeddedEngine
+from chalicelib.queries.engine import QueryState
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from tests.sql_conformance import CASES, Fails, Refused, Rows, Typed

@@ -19,15 +19,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.clock import now
-from chalicelib.engine import Query, QueryState, ResultColumn
-from chalicelib.engines import open_engine
-from chalicelib.engines.book import Entry, QueryBook
-from chalicelib.engines.csvfile import csv_bytes
-from chalicelib.engines.embedded import EmbeddedEngine
-from chalicelib.engines.paging import Caps, ResultReader, write_result
 from chalicelib.errors import EngineBusy, NotFound, QueryFailed, StorageFailed
 from chalicelib.lake import Lake
-from chalicelib.rest.rendering import csv_lines
+from chalicelib.queries import open_engine
+from chalicelib.queries.embedded.book import Entry, QueryBook
+from chalicelib.queries.embedded.csv_file import csv_bytes
+from chalicelib.queries.embedded.engine import EmbeddedEngine
+from chalicelib.queries.embedded.results import Caps, ResultReader, write_result
+from chalicelib.queries.engine import Query, QueryState, ResultColumn
+from chalicelib.queries.rendering import csv_lines
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from chalicelib.stores.folder import FolderStore
@@ -219,7 +219,7 @@ def test_another_process_cancels_a_query(opened: Opened) -> None:
 def test_the_queries_of_a_killed_process_have_failed(opened: Opened) -> None:
     script = (
         "import sys, time\n"
-        "from chalicelib.engines import open_engine\n"
+        "from chalicelib.queries import open_engine\n"
         "from chalicelib.stores import open_lake\n"
         "from chalicelib.settings import Settings\n"
         "settings = Settings(lake_url=sys.argv[1], query_seconds=60.0)\n"
@@ -479,6 +479,6 @@ def test_fifty_clients_for_a_minute_are_served_as_fast_as_eight(opened: Opened) 
 
 
 def resident() -> int:
-    from chalicelib.engines.embedded import resident_bytes
+    from chalicelib.queries.embedded.engine import resident_bytes
 
     return resident_bytes()

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.errors import LakeError, QueryRefused
-from chalicelib.sql import check, literal
-from chalicelib.sql.functions import SAME_AS, forms
-from chalicelib.sql.invocations import PROGRAMMED
-from chalicelib.sql.special import SPECIAL
+from chalicelib.queries.sql import check, literal
+from chalicelib.queries.sql.functions import SAME_AS, forms
+from chalicelib.queries.sql.invocations import PROGRAMMED
+from chalicelib.queries.sql.special import SPECIAL
 from chalicelib.tables import TABLES
 from chalicelib.views import physical_tables, user_tables, views
 from tests.engines import Opened, embedded

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib import reporting
-from chalicelib.sql import check
+from chalicelib.queries.sql import check
 from chalicelib.views import user_tables
 from tests.engines import ENGINES, Opened
 from tests.test_reports import MARCH, OWN, at

@@ -18,7 +18,6 @@ from urllib.parse import quote, urlencode
 
 from chalicelib import worker
 from chalicelib.clock import Clock, now
-from chalicelib.engine import Engine, Query, QueryState, RowPage
 from chalicelib.errors import (
     Conflict,
     InvalidRequest,
@@ -32,6 +31,7 @@ from chalicelib.extraction.lock import holder_of
 from chalicelib.lake import QUARANTINE, REPORTS, Lake, transformed_note
 from chalicelib.listening import imports
 from chalicelib.quarantine import quarantined, reasons
+from chalicelib.queries.engine import Engine, Query, QueryState, RowPage
 from chalicelib.rest import assets
 from chalicelib.rest.health import Health
 from chalicelib.rest.limits import RateLimit
@@ -315,8 +315,8 @@ class Api:
 
     def _check_report(self, report: Any) -> None:
         """The guard's word on the report's SQL, before it is saved."""
+        from chalicelib.queries.sql import check
         from chalicelib.reporting import bind
-        from chalicelib.sql import check
         from chalicelib.views import user_tables
 
         ready = bind(report, {}, clock=self._clock)
@@ -360,7 +360,7 @@ def require_result(query: Query) -> Query:
 
 
 def rows_json(page: RowPage) -> dict[str, Any]:
-    from chalicelib.rest.rendering import plain_rows
+    from chalicelib.queries.rendering import plain_rows
 
     return {
         "columns": [{"name": column.name, "type": column.type} for column in page.columns],
@@ -373,7 +373,7 @@ def rows_json(page: RowPage) -> dict[str, Any]:
 def page_text(page: RowPage, wanted: str, *, first: bool) -> str:
     if wanted == JSON:
         return json.dumps(rows_json(page), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    from chalicelib.rest.rendering import csv_lines
+    from chalicelib.queries.rendering import csv_lines
 
     header = [[column.name for column in page.columns]] if first else []
     return csv_lines([*header, *page.rows])

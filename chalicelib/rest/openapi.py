@@ -12,8 +12,8 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from chalicelib import __version__
-from chalicelib.engine import CatalogueTable, Crawl, Query, ResultColumn, TableColumn
 from chalicelib.quarantine import Quarantined
+from chalicelib.queries.engine import CatalogueTable, Crawl, Query, ResultColumn, TableColumn
 from chalicelib.rest.routes import CSV, JSON, NAME, ROUTES, Answer, Route
 from chalicelib.runs import RunRecord, SourceRecord
 

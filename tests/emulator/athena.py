@@ -174,7 +174,7 @@ class Athena:
         execution.ended = execution.ended or time.time()
 
     def create_view(self, execution: Execution, name: str, sql: str) -> None:
-        from chalicelib.sql import check
+        from chalicelib.queries.sql import check
         from chalicelib.views import physical_tables
 
         checked = check(sql, physical_tables())
@@ -198,7 +198,7 @@ class Athena:
         import duckdb
 
         from chalicelib.errors import QueryRefused
-        from chalicelib.sql import check
+        from chalicelib.queries.sql import check
         from chalicelib.views import user_tables
 
         try:
@@ -224,7 +224,7 @@ class Athena:
 
     def _open(self, execution: Execution, connection: Any, name: str) -> None:
         """A table or view under its name, as the catalogue has it."""
-        from chalicelib.sql import check
+        from chalicelib.queries.sql import check
         from chalicelib.tables import BY_NAME, PHYSICAL
         from chalicelib.views import physical_tables, reads, view_sql
 
@@ -243,7 +243,7 @@ class Athena:
             connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS {view}')
 
     def _open_physical(self, execution: Execution, connection: Any, name: str) -> None:
-        from chalicelib.engines.duck import stored_cell, stored_columns
+        from chalicelib.queries.embedded.duck import stored_cell, stored_columns
 
         for action in ("GetTable", "GetPartitions", "GetPartition", "BatchGetPartition"):
             self._need_glue(execution, f"glue:{action}", name)
@@ -359,7 +359,7 @@ def described(execution: Execution) -> dict[str, Any]:
 
 def with_literals(sql: str, parameters: list[str]) -> str:
     """EXECUTE … USING: each ``?`` is the expression given for it."""
-    from chalicelib.sql.parsing import tokenize
+    from chalicelib.queries.sql.parsing import tokenize
 
     places = [token.start for token in tokenize(sql) if token.text == "?" and sql[token.start] == "?"]
     if len(places) != len(parameters):

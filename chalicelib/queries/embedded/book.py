@@ -1,0 +1,205 @@
+"""The record of queries, in ``results/<hour>/``: one small JSON file a query, one Parquet file a result.
+
+Every process that opens the lake can read every query. Whether the process that runs a query still lives is known
+by a lock that the process holds for as long as it lives, so that a query of a dead one is never "running" for ever.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TextIO
+
+from chalicelib.clock import Clock, parse_moment
+from chalicelib.errors import NotFound, StorageFailed
+from chalicelib.lake import RESULTS, Lake
+from chalicelib.queries.embedded.filelock import is_held
+from chalicelib.queries.engine import Query, QueryState, ResultColumn
+
+QUERY_ID = re.compile(r"\d{8}T\d{2}\d{10}Z-[0-9a-f]{16}")
+OWNERS = "owners"
+SCRATCH = ".spill"
+LEFT_BEHIND = {"code": "query_failed", "message": "the process that ran it ended; start it again", "details": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A query and what only the engine needs to know of it."""
+
+    query: Query
+    owner: str
+    result: str | None = None  # id of the query whose Parquet file holds the rows
+
+
+class QueryBook:
+    """Reads and writes the records. Writing is atomic but not synced: a query lost with the machine is asked again."""
+
+    def __init__(self, lake: Lake, kept: timedelta, clock: Clock) -> None:
+        self._folder = Path(lake.store.location(RESULTS)).absolute()
+        self._kept = kept
+        self._clock = clock
+        self.owner = secrets.token_hex(8)
+        self._lock: TextIO | None = None
+        self._claiming = threading.Lock()
+
+    def new_id(self) -> str:
+        """Sorts by time; the rest cannot be guessed."""
+        moment = self._clock()
+        return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond:06d}Z-{secrets.token_hex(8)}"
+
+    def write(self, entry: Entry) -> None:
+        document = asdict(entry)
+        for name in ("submitted_at", "started_at", "ended_at"):
+            moment = document["query"][name]
+            document["query"][name] = moment.isoformat() if moment else None
+        path = self.path(entry.query.query_id, "json")
+        scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            if self._lock is None:
+                self._claim()
+            write_text(scratch, json.dumps(document))
+            scratch.replace(path)
+        except OSError as error:
+            raise StorageFailed(f"cannot write the query's record to {self._folder}: {error.strerror}") from error
+
+    def read(self, query_id: str) -> Entry:
+        """The record of a query, as it stands. Raises NotFound when it is unknown or has expired."""
+        try:
+            document = json.loads(self.path(query_id, "json").read_bytes())
+        except FileNotFoundError:
+            raise unknown(query_id) from None
+        entry = read_entry(document)
+        if entry.query.submitted_at + self._kept < self._clock():
+            raise unknown(query_id)
+        if not entry.query.state.ended and not self.alive(entry.owner):
+            return replace(entry, query=replace(entry.query, state=QueryState.FAILED, error=LEFT_BEHIND))
+        return entry
+
+    def newest(self, before: str | None) -> Iterator[Entry]:
+        """Records newest first, from the one before ``before`` on."""
+        for hour in sorted(self._hours(), reverse=True):
+            names = sorted((entry.name for entry in os.scandir(hour) if entry.name.endswith(".json")), reverse=True)
+            for name in names:
+                query_id = name.removesuffix(".json")
+                if QUERY_ID.fullmatch(query_id) and (before is None or query_id < before):
+                    try:
+                        yield self.read(query_id)
+                    except NotFound:
+                        continue
+
+    def path(self, query_id: str, suffix: str) -> Path:
+        """Where a query's record (``json``) or rows (``parquet``, ``csv``) lie."""
+        if not QUERY_ID.fullmatch(query_id):
+            raise unknown(query_id)
+        return self._folder / query_id[:11] / f"{query_id}.{suffix}"
+
+    def prepare(self, query_id: str) -> None:
+        """Make the folder that a query's files go to."""
+        try:
+            self.path(query_id, "json").parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed.not_writable(str(self._folder), error) from error
+
+    def ask_to_cancel(self, query_id: str) -> None:
+        """Leave word for the process that runs the query."""
+        self.path(query_id, "cancel").touch()
+
+    def asked_to_cancel(self, query_id: str) -> bool:
+        return self.path(query_id, "cancel").exists()
+
+    def alive(self, owner: str) -> bool:
+        """Whether the process that took this name still holds its lock."""
+        return owner == self.owner or is_held(self._folder / OWNERS / owner)
+
+    def expire(self, most_bytes: int) -> None:
+        """Delete what is older than results are kept, and the oldest results above ``most_bytes`` in all."""
+        oldest = self._clock() - self._kept - timedelta(hours=1)
+        held = 0
+        for hour in sorted(self._hours(), reverse=True):
+            if hour.name < f"{oldest:%Y%m%dT%H}":
+                shutil.rmtree(hour, ignore_errors=True)
+                continue
+            held = shrink(hour, held, most_bytes)
+        for name in list_names(self._folder / OWNERS):
+            if name != self.owner and not self.alive(name):
+                (self._folder / OWNERS / name).unlink(missing_ok=True)
+                shutil.rmtree(self.scratch(name), ignore_errors=True)
+
+    def scratch(self, owner: str) -> Path:
+        """Where a process's queries spill what does not fit in memory."""
+        return self._folder / SCRATCH / owner
+
+    def close(self) -> None:
+        if self._lock:
+            shutil.rmtree(self.scratch(self.owner), ignore_errors=True)
+            (self._folder / OWNERS / self.owner).unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+
+    def _claim(self) -> None:
+        """Hold this process's name, once, whichever thread comes first."""
+        with self._claiming:
+            if self._lock is not None:
+                return
+            folder = self._folder / OWNERS
+            folder.mkdir(parents=True, exist_ok=True)
+            scratch = self._folder / f".{self.owner}"
+            handle = scratch.open("w")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            scratch.rename(folder / self.owner)  # seen unlocked, even for a moment, it would pass for a dead one's
+            self._lock = handle
+
+    def _hours(self) -> list[Path]:
+        return [self._folder / name for name in list_names(self._folder) if re.fullmatch(r"\d{8}T\d{2}", name)]
+
+
+def shrink(hour: Path, held: int, most_bytes: int) -> int:
+    """Bytes held so far, newest first, once the result files of ``hour`` that do not fit have been deleted."""
+    for name in sorted(list_names(hour), reverse=True):
+        if name.endswith((".parquet", ".csv")) and not name.startswith("."):
+            path = hour / name
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:
+                continue
+            if held + size > most_bytes:
+                path.unlink(missing_ok=True)
+            else:
+                held += size
+    return held
+
+
+def list_names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
+def write_text(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def read_entry(document: dict[str, Any]) -> Entry:
+    fields = document["query"]
+    for name in ("submitted_at", "started_at", "ended_at"):
+        fields[name] = parse_moment(fields[name])
+    fields["state"] = QueryState(fields["state"])
+    fields["columns"] = tuple(ResultColumn(**column) for column in fields["columns"])
+    return Entry(Query(**fields), document["owner"], document["result"])
+
+
+def unknown(query_id: str) -> NotFound:
+    return NotFound(
+        f"there is no query {query_id}, or its result has expired; GET /queries lists them", query_id=query_id
+    )

@@ -1,0 +1,216 @@
+"""DuckDB, locked down: it reads the lake's tables and nothing else, within bounds of memory, threads and disk.
+
+The guard (``chalicelib.queries.sql``) decides what may run. What is set here holds even if a statement slipped through it:
+no file outside the tables' folder, no network, no extension, no environment, no change of these settings, and only
+statements that DuckDB's own parser calls a query.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from chalicelib.errors import LakeError, QueryFailed, QueryRefused
+from chalicelib.queries.embedded.listing import Listing, TableFiles
+from chalicelib.queries.sql import Checked, check
+from chalicelib.queries.sql.types import declared, quote, text
+from chalicelib.queries.sql.values import FAILURE_MARK
+from chalicelib.tables import BY_NAME, PHYSICAL, Column
+from chalicelib.views import physical_tables, reads, view_sql
+
+READ_ONLY = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+SPILL = 4  # times its memory that a query may spill to disk
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one session may use: bytes of memory, threads, and a folder to spill to."""
+
+    memory: int
+    threads: int
+    scratch: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The query that reads one version of a table's files."""
+
+    version: str
+    sql: str
+
+
+class Duck:
+    """One connection with a database of its own, for one thread at a time (``interrupt`` may come from any).
+
+    ``scans`` is shared between sessions: how to read each physical table as its files were last seen.
+    """
+
+    def __init__(self, tables: Path, bounds: Bounds, listing: Listing, scans: MutableMapping[str, Scan]) -> None:
+        self._listing = listing
+        self._folder = str(tables)
+        self._scans = scans
+        self._versions: dict[str, str] = {}
+        self._connection = connect(tables, bounds)
+
+    def refresh(self, names: Sequence[str]) -> None:
+        """Make the views of ``names`` (user-facing tables) see the files that are there now."""
+        for name in names:
+            for physical in reads(name):
+                self._refresh_physical(physical)
+            if name in BY_NAME and self._versions.get(name) is None:
+                self._replace_view(name, translated_view(name))
+                self._versions[name] = "view"
+
+    def run(self, sql: str, values: Mapping[str, Any]) -> Any:
+        """A relation with the rows of one read-only statement. Raises QueryFailed."""
+        try:
+            statements = self._connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type not in READ_ONLY:
+                raise QueryRefused("only one statement that reads is allowed")
+            return self._connection.sql(sql, params=dict(values) or None)
+        except duckdb.Error as error:
+            raise failed(error) from error
+
+    def batches(self, checked: Checked, rows: int) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
+        """The rows of a checked statement, ``rows`` at a time, as DuckDB makes them."""
+        relation = self.run(checked.duckdb, checked.values)
+        if checked.kind != "explain":
+            reader = relation.to_arrow_reader(rows)
+            return reader.schema, reader
+        plan = "\n".join(str(row[-1]) for row in relation.fetchall()).replace(self._folder, "")
+        table = pa.table({"Query Plan": plan.splitlines()})
+        return table.schema, table.to_batches()
+
+    def columns_of(self, files: TableFiles) -> list[tuple[str, str]]:
+        """Name and DuckDB type of the columns of all files together."""
+        found = self._connection.execute(f"DESCRIBE SELECT * FROM {reading(files)}").fetchall()
+        return [(str(row[0]), str(row[1])) for row in found]
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _refresh_physical(self, physical: str) -> None:
+        files = self._listing.files(physical)
+        if self._versions.get(physical) == files.version:
+            return
+        scan = self._scans.get(physical)
+        if scan is None or scan.version != files.version:
+            try:
+                scan = Scan(files.version, self._scan(physical, files))
+            except duckdb.Error as error:
+                raise failed(error) from error
+            self._scans[physical] = scan
+        self._replace_view(physical, scan.sql)
+        self._versions[physical] = files.version
+
+    def _scan(self, physical: str, files: TableFiles) -> str:
+        """The query that reads a table's files under its declared columns, whenever they were written."""
+        columns = stored_columns(physical)
+        found = dict(self.columns_of(files)) if files.files else {}
+        if not columns:
+            return f"SELECT * FROM {reading(files)}"
+        cells = ", ".join(stored_cell(column, found) for column in columns)
+        source = f"FROM {reading(files)}" if files.files else "WHERE false"
+        return f"SELECT {cells} {source}"
+
+    def _replace_view(self, name: str, query: str) -> None:
+        self._connection.execute(f"CREATE OR REPLACE VIEW {quote(name)} AS {query}")
+
+
+def connect(tables: Path, bounds: Bounds) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "threads": str(bounds.threads),
+            "memory_limit": f"{bounds.memory}B",
+            "temp_directory": str(bounds.scratch),
+            "max_temp_directory_size": f"{bounds.memory * SPILL}B",
+            "autoload_known_extensions": "false",
+            "autoinstall_known_extensions": "false",
+            "allow_community_extensions": "false",
+            "python_enable_replacements": "false",
+            "preserve_insertion_order": "false",
+        },
+    )
+    for statement in (
+        "SET TimeZone = 'UTC'",
+        "SET parquet_metadata_cache = true",
+        f"SET allowed_directories = [{text(str(tables) + os.sep)}]",
+        "SET enable_external_access = false",
+        "SET lock_configuration = true",
+    ):
+        connection.execute(statement)
+    return connection
+
+
+def stored_columns(physical: str) -> tuple[Column, ...]:
+    """The declared columns of a physical table; none for one that is not declared."""
+    return PHYSICAL[physical].physical_columns if physical in PHYSICAL else ()
+
+
+def stored_cell(column: Column, found: Mapping[str, str]) -> str:
+    """A declared column as the files have it: widened where an older file is narrower, null where it has none."""
+    wanted = declared(column.type).duckdb
+    if column.name not in found:
+        return f"CAST(NULL AS {wanted}) AS {quote(column.name)}"
+    if found[column.name] == wanted:
+        return quote(column.name)
+    return f"CAST({quote(column.name)} AS {wanted}) AS {quote(column.name)}"
+
+
+def reading(files: TableFiles) -> str:
+    paths = ", ".join(text(file.path) for file in files.files)
+    return f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
+
+
+@cache
+def translated_view(name: str) -> str:
+    """The DuckDB text of a user-facing table's view."""
+    return check(view_sql(BY_NAME[name], files_pruned=True), physical_tables()).duckdb
+
+
+def failed(error: Exception) -> LakeError:
+    """DuckDB's failure as a person should read it; what its own text says of places is about the translation."""
+    message = re.split(r"\n\s*LINE \d+:", str(error))[0].strip()
+    if FAILURE_MARK in message:
+        message = message.partition(FAILURE_MARK)[2].removesuffix("' to INT32")
+    for pattern, reworded in REWORDED:
+        if re.search(pattern, message):
+            return reworded()
+    message = re.sub(r"^\w[\w ]* Error: ", "", message)
+    return QueryFailed(message[:2000])
+
+
+def out_of_memory() -> LakeError:
+    return QueryFailed("the query needs more memory than QUERY_MEMORY allows it; narrow it, or raise the setting")
+
+
+def out_of_disk() -> LakeError:
+    return QueryFailed("the query spills more to disk than it may; narrow it, or raise QUERY_MEMORY")
+
+
+def division_by_zero() -> LakeError:
+    return QueryFailed("Division by zero")
+
+
+def several_rows() -> LakeError:
+    return QueryFailed("a subquery that stands for a value has returned more than one row")
+
+
+REWORDED: tuple[tuple[str, Callable[[], LakeError]], ...] = (
+    (r"(?i)max_temp_directory_size|failed to offload", out_of_disk),
+    (r"(?i)^out of memory", out_of_memory),
+    (r"Division by zero", division_by_zero),
+    (r"More than one row returned by a subquery", several_rows),
+)

@@ -1,0 +1,96 @@
+"""The queries of this process in memory, in front of the record on disk.
+
+A query that ends at once is written once. One that goes on is written as soon as it is older than ``WRITE_AFTER``, so
+that other processes see it; what has ended is always written.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import timedelta
+
+from chalicelib.clock import Clock
+from chalicelib.errors import StorageFailed
+from chalicelib.queries.embedded.book import Entry, QueryBook
+from chalicelib.queries.engine import Query
+
+WRITE_AFTER = 0.1  # s
+REMEMBERED = 1_000  # queries kept in memory
+log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Safe for threads."""
+
+    def __init__(self, book: QueryBook, kept: timedelta, clock: Clock) -> None:
+        self._book = book
+        self._kept = kept
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        self._unwritten: dict[str, float] = {}  # since when they have been as they are
+        self._seen: set[str] = set()  # going on, and written already
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+
+    def note(self, query: Query, result: str | None = None) -> Query:
+        """Remember a query as it is now."""
+        entry = Entry(query, self._book.owner, result)
+        with self._lock:
+            self._entries[query.query_id] = entry
+            if not query.state.ended:
+                self._unwritten[query.query_id] = time.monotonic()
+                return query
+            self._unwritten.pop(query.query_id, None)
+            seen = query.query_id in self._seen
+            self._seen.discard(query.query_id)
+            self._forget_oldest()
+        if seen:  # write_late may be writing an earlier state this moment: the last word must be this one
+            with self._writing:
+                self._write(entry)
+        else:
+            self._write(entry)
+        return query
+
+    def entry(self, query_id: str) -> Entry:
+        """A query as it stands, of this process or another. Raises NotFound."""
+        with self._lock:
+            entry = self._entries.get(query_id)
+        if entry is None or (entry.query.state.ended and entry.query.submitted_at + self._kept < self._clock()):
+            return self._book.read(query_id)
+        return entry
+
+    def drop(self, query_id: str) -> None:
+        """Forget a query that never was."""
+        with self._lock:
+            self._entries.pop(query_id, None)
+            self._unwritten.pop(query_id, None)
+            self._seen.discard(query_id)
+
+    def write_late(self, older_than: float = WRITE_AFTER) -> None:
+        """Write what has been going on for a while, as it stands."""
+        with self._writing:
+            with self._lock:
+                moment = time.monotonic()
+                late = [name for name, since in self._unwritten.items() if moment - since >= older_than]
+                entries = [self._entries[name] for name in late]
+                self._seen.update(late)
+                for name in late:
+                    del self._unwritten[name]
+            for entry in entries:
+                self._write(entry)
+
+    def _write(self, entry: Entry) -> None:
+        """A record that cannot be written (a full disk) stays in memory: who asked here is still answered."""
+        try:
+            self._book.write(entry)
+        except StorageFailed as error:
+            log.warning("%s", error.message)
+
+    def _forget_oldest(self) -> None:
+        while len(self._entries) > REMEMBERED:
+            oldest = next(iter(self._entries))
+            if not self._entries[oldest].query.state.ended:
+                return
+            del self._entries[oldest]

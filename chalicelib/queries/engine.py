@@ -1,0 +1,153 @@
+"""What a query engine and its catalogue must do; ``queries/embedded/engine.py`` and ``queries/athena/engine.py`` do it.
+
+SQL is Athena's dialect (engine version 3, Trino) on both. Queries are asynchronous everywhere: start one, look at
+its state, page through its rows. One contract test suite runs against both engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+
+class QueryState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (QueryState.SUCCEEDED, QueryState.FAILED, QueryState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultColumn:
+    name: str
+    type: str  # Athena's name: varchar, bigint, timestamp(3), array(varchar)…
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query as ``GET /queries/{id}`` shows it. Times are UTC; ``cost_usd`` is 0 on the embedded engine."""
+
+    query_id: str
+    sql: str
+    state: QueryState
+    submitted_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    bytes_scanned: int | None = None
+    cost_usd: float | None = None
+    rows: int | None = None
+    columns: tuple[ResultColumn, ...] = ()
+    truncated: bool = False
+    reused: bool = False
+    error: dict[str, Any] | None = None  # {"code", "message", "details": {"position": {"line", "column"}}}
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """A page of typed Python values, one tuple a row."""
+
+    columns: tuple[ResultColumn, ...]
+    rows: list[tuple[Any, ...]]
+    next_page_token: str | None = None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A whole result: a local file, or a link that works until ``expires_at``."""
+
+    content_type: str
+    filename: str
+    path: Path | None = None
+    link: str | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    name: str
+    type: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueTable:
+    """A table as ``GET /tables/{name}`` shows it; ``partitions`` is filled for one table, not in the listing."""
+
+    name: str
+    description: str
+    columns: tuple[TableColumn, ...]
+    rows: int | None = None
+    bytes: int | None = None
+    files: int | None = None
+    partitions: tuple[dict[str, Any], ...] = ()  # {"month", "rows", "bytes", "files"}
+    newest: datetime | None = None  # newest write of a file: the table's freshness
+
+
+@dataclass(frozen=True, slots=True)
+class Crawl:
+    """One crawl. ``changes`` names what the crawl changed: {"change": "table_added", "table": …, …}."""
+
+    crawl_id: str
+    state: str  # running, succeeded, failed
+    started_at: datetime
+    ended_at: datetime | None = None
+    changes: tuple[dict[str, Any], ...] = field(default=())
+    error: str | None = None
+
+
+class Engine(Protocol):
+    """Errors: NotFound for an unknown query or table, QueryRefused, QueryFailed, CrawlInProgress, EngineBusy."""
+
+    def start_crawl(self) -> Crawl: ...
+
+    def latest_crawl(self) -> Crawl | None: ...
+
+    def tables(self) -> list[CatalogueTable]: ...
+
+    def table(self, name: str) -> CatalogueTable: ...
+
+    def start_query(
+        self, sql: str, parameters: Sequence[Any] = (), *, client: str = "", max_rows: int | None = None
+    ) -> Query:
+        """Check ``sql`` with the guard, then queue it. ``client`` is who asks: limits are per client."""
+
+    def query(self, query_id: str) -> Query: ...
+
+    def queries(self, limit: int = 50, page_token: str | None = None) -> tuple[list[Query], str | None]:
+        """Newest first, and the next page's token."""
+
+    def rows(self, query_id: str, limit: int = 1000, page_token: str | None = None) -> RowPage: ...
+
+    def all_rows(self, query_id: str) -> Iterator[RowPage]:
+        """The whole result, a page at a time, in constant memory."""
+
+    def download(self, query_id: str, format: str) -> Download:
+        """``format`` is ``csv`` or ``parquet``."""
+
+    def cancel(self, query_id: str) -> Query: ...
+
+    def wait(self, query_id: str, seconds: float) -> Query:
+        """The query when it has ended, or as it is after ``seconds``."""
+
+    def publish(self, generation: str) -> None:
+        """Answer from another generation of the tables from now on."""
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Warming(Protocol):
+    """An engine whose first query takes longer than the next, unless it is told what will be asked for."""
+
+    def warm_up(self, tables: Sequence[str]) -> None:
+        """Get ready, in the background, to read ``tables``."""
