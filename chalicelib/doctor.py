@@ -68,7 +68,7 @@ def settings(service: Service, clock: Clock) -> Iterator[Finding]:
 
 
 def sources(service: Service, _clock: Clock) -> Iterator[Finding]:
-    from chalicelib.sources import load_sources
+    from chalicelib.extraction.sources import load_sources
 
     found = load_sources(service.settings)
     yield Finding("ok", "sources", f"{len(found)} sources: {', '.join(source.name for source in found)}")

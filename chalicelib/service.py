@@ -13,12 +13,12 @@ from chalicelib.log import set_up
 from chalicelib.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
+    from chalicelib.extraction.starting import Worker
     from chalicelib.lake import Lake
     from chalicelib.queries.engine import Engine
     from chalicelib.rest.access import Access
     from chalicelib.rest.api import Api
     from chalicelib.secrets import SecretStore
-    from chalicelib.worker import Worker
 
 T = TypeVar("T")
 FIRST_PAGE = ("plays", "tracks")  # the tables that it reads
@@ -68,7 +68,7 @@ class Service:
         return self._once("engine", lambda: open_engine(self.settings, self.lake))
 
     def worker(self) -> Worker:
-        from chalicelib.worker import open_worker
+        from chalicelib.extraction.starting import open_worker
 
         return self._once("worker", lambda: open_worker(self.settings, self.lake))
 

@@ -47,7 +47,7 @@ FUNCTIONS = (
             "chalicelib.rest.api",
             "chalicelib.rest.gateway",
             "chalicelib.queries.athena.engine",
-            "chalicelib.worker",
+            "chalicelib.extraction.starting",
             *SERVICE,
         ),
         asynchronous=False,

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.errors import InvalidRequest, InvalidSetting, NotFound, TooManyRequests, Unauthorized
+from chalicelib.extraction.starting import LocalWorker
 from chalicelib.queries.rendering import csv_lines, plain
 from chalicelib.rest.access import Access
 from chalicelib.rest.api import Api
@@ -25,7 +26,6 @@ from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole, c
 from chalicelib.schedule import next_time
 from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings
-from chalicelib.worker import LocalWorker
 from tests.engines import embedded
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from chalicelib.extraction.journal import Entry
 from chalicelib.extraction.keeping import apply
+from chalicelib.extraction.readers import reader_of
+from chalicelib.extraction.reading import Reader, Request, View
+from chalicelib.extraction.sources import load_sources
 from chalicelib.extraction.state import STORED, State
 from chalicelib.raw import Answer
 from chalicelib.settings import Settings
-from chalicelib.sources import load_sources
 from chalicelib.spotify.guard import holds
-from chalicelib.spotify.readers import reader_of
-from chalicelib.spotify.reading import Reader, Request, View
 
 MOMENT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 IDS = st.sampled_from(["A" * 22, "B" * 22, "C" * 22, "not an id"])

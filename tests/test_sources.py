@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import InvalidSetting
+from chalicelib.extraction.readers import OF_LISTENERS, OF_THE_APP
+from chalicelib.extraction.sources import DEFAULT_FILE, KINDS, chosen, load_sources, read_sources
 from chalicelib.settings import Settings
-from chalicelib.sources import DEFAULT_FILE, KINDS, chosen, load_sources, read_sources
-from chalicelib.spotify.readers import OF_LISTENERS, OF_THE_APP
 
 PLAYLIST = "3cEYpjA9oz9GiPac4AsH4n"
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.extraction.intake import look, take_in
 from chalicelib.extraction.journal import Entry, Journal, decode, segments
 from chalicelib.extraction.keeping import apply
 from chalicelib.extraction.state import State
 from chalicelib.raw import Answer
-from chalicelib.spotify.intake import look, take_in
 from chalicelib.stores.folder import FolderStore
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "shared" / "spotify" / "samples"
@@ -212,7 +212,7 @@ def test_what_is_gone_is_not_asked_for_again(endpoint: str, status: int) -> None
 
 
 def test_a_refused_playlist_version_is_not_asked_for_again_and_the_next_one_is() -> None:
-    from chalicelib.spotify.library import outdated
+    from chalicelib.extraction.library_readers import outdated
 
     state = State()
     listed = {"id": A, "snapshot_id": "s", "owner": {"id": "x"}, "items": {"total": 3}}

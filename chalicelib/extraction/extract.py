@@ -1,7 +1,7 @@
 """One extraction run: take the lock, take in what a dead run left, ask for what is due, keep every answer.
 
-What to ask is named by the readers of the declared sources (spotify/reading.py), what an answer changes is taken in
-by spotify/intake.py, who may ask when is decided in running.py, and spotify/guard.py is the one gate to Spotify. A run
+What to ask is named by the readers of the declared sources (extraction/reading.py), what an answer changes is taken in
+by extraction/intake.py, who may ask when is decided in running.py, and spotify/guard.py is the one gate to Spotify. A run
 ends when nothing is left, or when the budget, the time or Spotify's patience is; the next one goes on exactly there.
 """
 
@@ -14,22 +14,22 @@ from datetime import datetime
 
 from chalicelib.clock import Clock, Sleep, now, parse_duration
 from chalicelib.errors import MissingCredentials
+from chalicelib.extraction.fetching import Fetcher
 from chalicelib.extraction.keeping import Keeper
 from chalicelib.extraction.lock import RunLock, holder_of
+from chalicelib.extraction.readers import reader_of
+from chalicelib.extraction.reading import View
 from chalicelib.extraction.running import Place, Run
+from chalicelib.extraction.sources import Source, chosen, load_sources
 from chalicelib.extraction.state import wanted_tracks
 from chalicelib.lake import Lake
 from chalicelib.log import Progress, run_id_in_force
 from chalicelib.runs import FAILED, UNAVAILABLE, RunRecord, SourceRecord, new_run_id, save_run, start_record
 from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
-from chalicelib.sources import Source, chosen, load_sources
 from chalicelib.spotify import auth
 from chalicelib.spotify.client import Session, Spotify
-from chalicelib.spotify.fetching import Fetcher
 from chalicelib.spotify.guard import RESERVE, Caller, Guard
-from chalicelib.spotify.readers import reader_of
-from chalicelib.spotify.reading import View
 from chalicelib.spotify.tokens import LOGIN, Credentials
 from chalicelib.stores import open_secrets
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from chalicelib.clock import Clock, rfc3339
 from chalicelib.errors import NotFound
+from chalicelib.extraction.intake import Taken, take_in, take_note, take_refusal
 from chalicelib.extraction.journal import Entry, Journal, Segment, drop_segment, segments
 from chalicelib.extraction.state import State, StateFile
 from chalicelib.lake import Lake, answers_key
 from chalicelib.raw import Packer
 from chalicelib.runs import PARTIAL, RUNNING, RunRecord, SourceRecord, load_run, run_ids, save_run
-from chalicelib.spotify.intake import Taken, take_in, take_note, take_refusal
 
 MOST_PACKED = 8 * 1024 * 1024  # bytes of compressed answers held back before they are written
 

@@ -19,8 +19,10 @@ from chalicelib.errors import (
     WaitUntil,
     WriteConflict,
 )
+from chalicelib.extraction.fetching import Fetcher, Outcome
 from chalicelib.extraction.keeping import Keeper, source_record
 from chalicelib.extraction.lock import RunLock
+from chalicelib.extraction.reading import Reader, Request, View
 from chalicelib.lake import Lake
 from chalicelib.log import Progress, ProgressEvent
 from chalicelib.runs import (
@@ -33,9 +35,7 @@ from chalicelib.runs import (
     SourceRecord,
     save_run,
 )
-from chalicelib.spotify.fetching import Fetcher, Outcome
 from chalicelib.spotify.guard import Guard, group_of
-from chalicelib.spotify.reading import Reader, Request, View
 
 INTERRUPTED = "interrupted"
 WATCH = 5.0  # s between looks at the lock while calls are under way

@@ -16,7 +16,6 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from chalicelib import worker
 from chalicelib.clock import Clock, now
 from chalicelib.errors import (
     Conflict,
@@ -27,7 +26,9 @@ from chalicelib.errors import (
     QueryFailed,
     RunInProgress,
 )
+from chalicelib.extraction import starting
 from chalicelib.extraction.lock import holder_of
+from chalicelib.extraction.starting import Worker
 from chalicelib.lake import QUARANTINE, REPORTS, Lake, transformed_note
 from chalicelib.listening import imports
 from chalicelib.quarantine import quarantined, reasons
@@ -52,7 +53,6 @@ from chalicelib.rest.messages import (
 from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
 from chalicelib.runs import RunRecord, load_run, new_run_id, run_ids
 from chalicelib.settings import Settings
-from chalicelib.worker import Worker
 
 KEY = r"[^\x00-\x1f]{1,500}"  # of an object below a zone
 LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
@@ -71,7 +71,7 @@ class Api:
         self._settings = settings
         self._lake = lake
         self._engine = engine
-        self._worker = worker
+        self._worker = starting
         self._clock = clock
         self._limit = RateLimit(settings.requests_per_minute)
         self._health = Health(settings, lake, clock)
@@ -127,16 +127,16 @@ class Api:
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def start_run(self, asked: Asked) -> Reply:
-        from chalicelib.sources import chosen, load_sources
+        from chalicelib.extraction.sources import chosen, load_sources
 
         chosen(load_sources(self._settings), asked.body["sources"])  # an unknown one is refused at once
         self._refuse_second_run()
         run_id = new_run_id(self._clock())
-        record = worker.accept(self._lake, run_id, self._clock)
+        record = starting.accept(self._lake, run_id, self._clock)
         try:
             self._worker().start(run_id, asked.body["sources"])
         except LakeError as error:
-            worker.note_failure(self._lake, run_id, error.message)
+            starting.note_failure(self._lake, run_id, error.message)
             raise
         return Reply(202, record, headers={"Location": f"/runs/{run_id}"})
 
@@ -166,7 +166,7 @@ class Api:
         try:
             record = load_run(self._lake, run_id).as_json()
         except NotFound:
-            accepted = worker.accepted_run(self._lake, run_id, self._clock)
+            accepted = starting.accepted_run(self._lake, run_id, self._clock)
             if accepted is None:
                 raise
             return Reply(200, accepted, headers={"Retry-After": SOON})

@@ -6,10 +6,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from chalicelib.extraction.reading import PAGE, SHORT_PAGE, KeepsNothing, Request, View, fixed, moment_of, pages
+from chalicelib.extraction.sources import Source
 from chalicelib.extraction.state import WANTED
-from chalicelib.sources import Source
 from chalicelib.spotify.guard import Call
-from chalicelib.spotify.reading import PAGE, SHORT_PAGE, KeepsNothing, Request, View, fixed, moment_of, pages
 
 TRACK_BATCH, ARTIST_BATCH, ALBUM_BATCH = 50, 50, 20  # ids in one call, extended mode
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from chalicelib.clock import parse_rfc3339, rfc3339
+from chalicelib.extraction.library_readers import FULL_FOLLOWED_EVERY, library_listing
+from chalicelib.extraction.reading import count, is_last
 from chalicelib.extraction.state import WANTED, State, done_key
 from chalicelib.raw import Answer
-from chalicelib.spotify.library import FULL_FOLLOWED_EVERY, library_listing
-from chalicelib.spotify.reading import count, is_last
 from chalicelib.tables import ID_PATTERN
 
 RECENT_PLAYS = 50  # Spotify holds no more

@@ -9,10 +9,10 @@ from typing import Any
 from chalicelib.clock import rfc3339
 from chalicelib.errors import EndpointRemoved, LakeError, WaitUntil
 from chalicelib.extraction.journal import Entry
+from chalicelib.extraction.reading import SHORT_PAGE, Request
 from chalicelib.raw import Answer
 from chalicelib.spotify.client import Reply
 from chalicelib.spotify.guard import Caller, Guard, Refused, Stopped, Tally, message_of
-from chalicelib.spotify.reading import SHORT_PAGE, Request
 
 
 @dataclass(slots=True)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chalicelib.sources import Source
-from chalicelib.spotify.catalogue import Details, Discographies, First
-from chalicelib.spotify.library import FollowedArtists, Listing, PlaylistItems, Playlists, RecentlyPlayed, Top
-from chalicelib.spotify.reading import Reader
+from chalicelib.extraction.catalogue_readers import Details, Discographies, First
+from chalicelib.extraction.library_readers import (
+    FollowedArtists,
+    Listing,
+    PlaylistItems,
+    Playlists,
+    RecentlyPlayed,
+    Top,
+)
+from chalicelib.extraction.reading import Reader
+from chalicelib.extraction.sources import Source
 
 OF_LISTENERS: dict[str, Callable[[Source, str], Reader]] = {
     "recently_played": RecentlyPlayed,

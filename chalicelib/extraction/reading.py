@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from chalicelib.clock import parse_rfc3339, rfc3339
+from chalicelib.extraction.sources import Source
 from chalicelib.extraction.state import State
-from chalicelib.sources import Source
 from chalicelib.spotify.guard import Call
 
 PAGE = 50  # items; Spotify's most but where said otherwise

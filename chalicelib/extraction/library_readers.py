@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from chalicelib.clock import parse_rfc3339, rfc3339
-from chalicelib.sources import Source
+from chalicelib.extraction.reading import PAGE, Context, KeepsNothing, Request, View, fixed, listing_context, pages
+from chalicelib.extraction.sources import Source
 from chalicelib.spotify.guard import Call
-from chalicelib.spotify.reading import PAGE, Context, KeepsNothing, Request, View, fixed, listing_context, pages
 
 FULL_FOLLOWED_EVERY = timedelta(days=7)  # between complete readings of followed artists that seem unchanged
 
