@@ -35,8 +35,8 @@ from playwright.sync_api import Browser, Page
 
 from bench.history import ARTISTS, HOUSEHOLD, LETTERS, TRACKS, YEARS, fill_details
 from chalicelib.lake import FIRST_GENERATION, Lake
-from chalicelib.listening.plays import COLUMNS, resolution_key, with_resolution
 from chalicelib.parquet import arrow_schema, by_month, parquet_of_sorted, sort_rows, write_table
+from chalicelib.plays.resolutions import COLUMNS, resolution_key, with_resolution
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED

@@ -74,7 +74,7 @@ def row(moment: datetime, track: int, ids: list[str], rng: Random) -> str:
 
 
 def ours(work: Path) -> int:
-    from chalicelib.listening.history import import_export
+    from chalicelib.exports.importing import import_export
     from chalicelib.settings import Settings
     from chalicelib.stores import open_lake
 
@@ -89,7 +89,7 @@ def ours(work: Path) -> int:
 
 
 def ours_reading(work: Path) -> int:
-    from chalicelib.listening.exports import read_export
+    from chalicelib.exports.rows import read_export
 
     found = 0
     for path in files(work):
@@ -224,7 +224,7 @@ def run_contender(name: str, work: Path) -> None:
 
 def time_reports(work: Path) -> None:
     from chalicelib import reporting
-    from chalicelib.listening.plays import files_in_force
+    from chalicelib.plays.resolutions import files_in_force
     from chalicelib.queries import open_engine
     from chalicelib.settings import Settings
     from chalicelib.stores import open_lake

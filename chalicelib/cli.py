@@ -136,7 +136,7 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
 def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None) -> None:
     """Import a Spotify privacy export: zip, folder or JSON files."""
     give_memory_back()
-    from chalicelib.listening.history import import_export
+    from chalicelib.exports.importing import import_export
 
     service = shared.service
     for path in paths:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import ImportRefused, InvalidRequest
+from chalicelib.exports.dropped import unimported
 from chalicelib.lake import Lake
-from chalicelib.listening.dropped import unimported
 
 if TYPE_CHECKING:
-    from chalicelib.listening.history import ImportSummary
+    from chalicelib.exports.importing import ImportSummary
     from chalicelib.settings import Settings
     from chalicelib.transformation.transform import TransformReport
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def transform_key(lake: Lake, key: str, *, again: bool = False) -> TransformReport:
     """Turn one raw object into rows, and decide which listens its plays are."""
-    from chalicelib.listening.plays import resolve_keys
+    from chalicelib.plays.resolutions import resolve_keys
     from chalicelib.transformation.transform import transform_object
 
     report = transform_object(lake, key, again=again)
@@ -37,7 +37,7 @@ def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *
 
     ``lately``: while it is not long since everything was looked at, look only at what can have come since.
     """
-    from chalicelib.listening.plays import resolve_keys
+    from chalicelib.plays.resolutions import resolve_keys
     from chalicelib.transformation.transform import transform_lately_pending, transform_pending
 
     reports = transform_lately_pending(lake) if lately else transform_pending(lake, progress)
@@ -62,12 +62,12 @@ def rebuild(
 
     With ``remote`` each raw object is transformed by a call of it (see remote.py) instead of here.
     """
-    from chalicelib.listening import history
-    from chalicelib.listening.plays import resolve
+    from chalicelib.exports import importing
+    from chalicelib.plays.resolutions import resolve
     from chalicelib.transformation import transform
 
     def complete_and_publish(generation: str) -> None:
-        history.rebuild(lake.in_generation(generation))
+        importing.rebuild(lake.in_generation(generation))
         publish(generation)
 
     generation = transform.rebuild(lake, complete_and_publish, since, progress=progress, remote=remote)
@@ -77,7 +77,7 @@ def rebuild(
 
 def import_key(lake: Lake, settings: Settings, key: str) -> ImportSummary | None:
     """Import a privacy export that was put into the raw zone; None when an import itself has put it there."""
-    from chalicelib.listening.history import import_export
+    from chalicelib.exports.importing import import_export
 
     return import_export(lake, settings, key)
 

@@ -30,15 +30,15 @@ EXTRACTION = ("chalicelib.extraction.extract", "chalicelib.stores.secrets_aws", 
 TRANSFORM = (
     "chalicelib.pipeline",
     "chalicelib.transformation.transform",
-    "chalicelib.listening.plays",
+    "chalicelib.plays.resolutions",
     "chalicelib.queries.athena.glue",
     *SERVICE,
 )
-RESOLVE = ("chalicelib.listening.listens", *TRANSFORM)
-IMPORT = ("chalicelib.listening.history", *RESOLVE)
+RESOLVE = ("chalicelib.plays.matching", *TRANSFORM)
+IMPORT = ("chalicelib.exports.importing", *RESOLVE)
 
 NO_RESULT_FILE = ("chalicelib.queries.athena.conversion",)  # another function makes it, see Settings.result_function
-NO_PLAYS = ("chalicelib.listening.listens", "chalicelib.listening.history")  # a run's record holds no plays
+NO_PLAYS = ("chalicelib.plays.matching", "chalicelib.exports.importing")  # a run's record holds no plays
 
 FUNCTIONS = (
     Function(

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.lake import Lake
-from chalicelib.listening import plays
 from chalicelib.parquet import arrow_schema, write_table
+from chalicelib.plays import resolutions
 from chalicelib.settings import Settings
 from chalicelib.stores.folder import FolderStore
 from chalicelib.tables import PLAYS
@@ -67,15 +67,18 @@ def api_plays_of(listens: Iterable[Listen], user: str = USER) -> pa.Table:
 
 def observe_api(lake: Lake, rows: pa.Table, name: str = "api") -> None:
     """Put API observations into the lake as a transform does, and decide their listens."""
-    plays.resolve_keys(lake, write_table(lake, lake.generation(), PLAYS, rows, name))
+    resolutions.resolve_keys(lake, write_table(lake, lake.generation(), PLAYS, rows, name))
 
 
 def listens_in(lake: Lake) -> pa.Table:
     """The ``plays`` table: what is in force of every month."""
-    tables = [plays.read_parquet(lake, key, plays.RESOLVED) for key in plays.files_in_force(lake, lake.generation())]
-    rows = pa.concat_tables([plays.RESOLVED.empty_table(), *tables])
+    tables = [
+        resolutions.read_parquet(lake, key, resolutions.RESOLVED)
+        for key in resolutions.files_in_force(lake, lake.generation())
+    ]
+    rows = pa.concat_tables([resolutions.RESOLVED.empty_table(), *tables])
     rows = rows.filter(pc.not_equal(rows["play_id"], "")).drop_columns(["resolution"])
-    return plays.plain(plays.in_order(rows))
+    return resolutions.plain(resolutions.in_order(rows))
 
 
 def kinds_and_total(rows: pa.Table) -> tuple[int, int]:

@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 from chalicelib import quarantine
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
+from chalicelib.exports import dropped, importing
+from chalicelib.exports.importing import ImportSummary, import_export
 from chalicelib.lake import Lake
-from chalicelib.listening import dropped, history, plays
-from chalicelib.listening.history import ImportSummary, import_export
 from chalicelib.pipeline import catch_up
+from chalicelib.plays import resolutions
 from sandbox import export as sandbox
 from sandbox.clock import Clock, instant
 from sandbox.world import World
@@ -243,7 +244,7 @@ def test_a_rebuild_from_raw_gives_the_same_plays(
     kept = list(dropped.kept_exports(lake))
     assert len(kept) == 2
     assert any("203.0.113" in text for text in stored_texts(lake, "raw/")) == keep_exports
-    history.rebuild(lake.in_generation("g2"))
+    importing.rebuild(lake.in_generation("g2"))
     assert listens_in(lake.in_generation("g2")).equals(listens_in(lake))
 
 
@@ -514,9 +515,9 @@ def test_a_name_with_half_a_unicode_pair_does_not_cost_the_file(tmp_path: Path) 
 def test_no_month_is_decided_that_an_import_does_not_touch(tmp_path: Path) -> None:
     lake = lake_in(tmp_path)
     bring(tmp_path, write_export(tmp_path / "endsong_0.json", [extended_row("2021-01-05T10:04:00Z", 5)]))
-    first = plays.files_in_force(lake, "g1")
+    first = resolutions.files_in_force(lake, "g1")
     bring(tmp_path, write_export(tmp_path / "endsong_1.json", [extended_row("2023-05-01T10:04:00Z", 5)]))
-    assert plays.files_in_force(lake, "g1")[:1] == first
+    assert resolutions.files_in_force(lake, "g1")[:1] == first
 
 
 # --- equal rows ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.listening.json_array import LONGEST_ELEMENT, NotAnArray, pieces
+from chalicelib.exports.json_array import LONGEST_ELEMENT, NotAnArray, pieces
 
 texts = st.text(alphabet=st.sampled_from('a{}[],:"\\ \n\u00e9'), max_size=12)
 objects = st.dictionaries(texts, st.recursive(texts | st.integers() | st.none(), st.lists, max_leaves=3), max_size=4)

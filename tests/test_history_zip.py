@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.listening.historyzip import HistoryZip
+from chalicelib.exports.archive import HistoryZip
 
 FILES = {
     "MyData/endsong_0.json": b'[{"ts":"2023-01-01T00:00:00Z"}]' * 5000,

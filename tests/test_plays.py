@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.listening import plays
-from chalicelib.listening.exportfiles import export_files
-from chalicelib.listening.exports import ACCOUNT, EXTENDED
-from chalicelib.listening.listens import decide
-from chalicelib.listening.observations import Observer
-from chalicelib.listening.staging import stage
+from chalicelib.exports.files import export_files
+from chalicelib.exports.observations import Observer
+from chalicelib.exports.rows import ACCOUNT, EXTENDED
+from chalicelib.exports.staging import stage
 from chalicelib.parquet import write_table
+from chalicelib.plays import resolutions
+from chalicelib.plays.matching import decide
 from chalicelib.tables import PLAYS
 from tests.listening import (
     USER,
@@ -251,7 +251,7 @@ def test_the_order_of_observations_does_not_matter(
     places = list(range(together.num_rows)) * 2
     shuffler.shuffle(places)
     expected = decide(together).listens
-    assert plays.in_order(decide(together.take(places)).listens).equals(plays.in_order(expected))
+    assert resolutions.in_order(decide(together.take(places)).listens).equals(resolutions.in_order(expected))
 
 
 @given(histories())
@@ -285,9 +285,9 @@ def test_months_decided_apart_give_what_they_give_together(
     lake = lake_in(folder)
     for number, part in enumerate(parts):
         write_table(lake, lake.generation(), PLAYS, part, f"part{number}")
-    for month in sorted(plays.known_months(lake, lake.generation()), reverse=True):
-        plays.resolve(lake, months=[month])
-    assert listens_in(lake).equals(plays.in_order(decide(pa.concat_tables(parts)).listens))
+    for month in sorted(resolutions.known_months(lake, lake.generation()), reverse=True):
+        resolutions.resolve(lake, months=[month])
+    assert listens_in(lake).equals(resolutions.in_order(decide(pa.concat_tables(parts)).listens))
 
 
 # --- resolutions --------------------------------------------------------------------------------------------------
@@ -296,9 +296,9 @@ def test_months_decided_apart_give_what_they_give_together(
 def test_nothing_is_written_where_nothing_has_changed(tmp_path: Path) -> None:
     lake = lake_in(tmp_path)
     observe_api(lake, api_plays([heard("2023-05-01T10:04:00Z")]))
-    assert plays.resolve(lake) == []
+    assert resolutions.resolve(lake) == []
     observe_api(lake, api_plays([heard("2023-05-01T10:04:00Z"), heard("2023-05-02T10:04:00Z")]), "more")
-    assert plays.highest_resolution(lake, lake.generation(), "2023-05") == 2
+    assert resolutions.highest_resolution(lake, lake.generation(), "2023-05") == 2
     assert listens_in(lake).num_rows == 2
 
 
@@ -310,7 +310,7 @@ def test_a_month_whose_only_listen_belongs_to_the_next_becomes_empty(tmp_path: P
     extended = observed(tmp_path, "endsong_0.json", [extended_row("2023-05-01T00:00:10Z", 200_000)])
     observe_api(lake, extended, "extended")
     assert listens_in(lake)["origin"].to_pylist() == [EXTENDED]
-    assert len(plays.files_in_force(lake, lake.generation())) == 2
+    assert len(resolutions.files_in_force(lake, lake.generation())) == 2
 
 
 def test_superseded_resolutions_go_when_no_query_can_be_reading_them(tmp_path: Path) -> None:
@@ -318,11 +318,11 @@ def test_superseded_resolutions_go_when_no_query_can_be_reading_them(tmp_path: P
     for day in range(1, 5):
         observe_api(lake, api_plays([heard(f"2023-05-0{day}T10:04:00Z")]), f"day{day}")
     generation = lake.generation()
-    assert len(plays.resolutions(lake, generation, "2023-05")) == 4
-    plays.resolve(lake, clock=lambda: datetime.now(UTC) + timedelta(minutes=59))
-    assert len(plays.resolutions(lake, generation, "2023-05")) == 4
-    plays.resolve(lake, clock=lambda: datetime.now(UTC) + timedelta(minutes=61))
-    assert [number for number, _ in plays.resolutions(lake, generation, "2023-05")] == [4]
+    assert len(resolutions.resolutions(lake, generation, "2023-05")) == 4
+    resolutions.resolve(lake, clock=lambda: datetime.now(UTC) + timedelta(minutes=59))
+    assert len(resolutions.resolutions(lake, generation, "2023-05")) == 4
+    resolutions.resolve(lake, clock=lambda: datetime.now(UTC) + timedelta(minutes=61))
+    assert [number for number, _ in resolutions.resolutions(lake, generation, "2023-05")] == [4]
     assert listens_in(lake).num_rows == 4
 
 
@@ -347,10 +347,12 @@ def test_processes_that_decide_at_once_leave_every_listen(tmp_path: Path) -> Non
 
 def test_files_of_other_tables_and_generations_decide_nothing(tmp_path: Path) -> None:
     lake = lake_in(tmp_path)
-    assert plays.resolve_keys(lake, ["transformed/g1/tracks_history/month=2023-05/x.parquet", "state/x.json"]) == []
+    assert (
+        resolutions.resolve_keys(lake, ["transformed/g1/tracks_history/month=2023-05/x.parquet", "state/x.json"]) == []
+    )
     keys = write_table(lake, "g9", PLAYS, api_plays([heard("2023-05-01T10:04:00Z")]), "x")
-    assert plays.resolve_keys(lake, keys) == []
-    assert plays.resolve(lake, "g9") != []
+    assert resolutions.resolve_keys(lake, keys) == []
+    assert resolutions.resolve(lake, "g9") != []
 
 
 def test_a_listener_is_worked_out_alone_and_the_others_stay_as_they_were(tmp_path: Path) -> None:
@@ -359,12 +361,12 @@ def test_a_listener_is_worked_out_alone_and_the_others_stay_as_they_were(tmp_pat
     observe_api(lake, api_plays([heard("2023-05-01T10:04:00Z")], "anna"))
     write_table(lake, generation, PLAYS, api_plays([heard("2023-05-02T10:04:00Z")], "anna"), "later")
     write_table(lake, generation, PLAYS, api_plays([heard("2023-05-01T10:04:00Z", "b")], "ben"), "ben")
-    plays.resolve(lake, user="ben")
+    resolutions.resolve(lake, user="ben")
     assert listens_in(lake)["user_id"].to_pylist().count("ben") == 1
     assert listens_in(lake).num_rows == 2  # whoever brought anna's later play works it out
-    plays.resolve(lake, user="anna")
+    resolutions.resolve(lake, user="anna")
     assert sorted(listens_in(lake)["user_id"].to_pylist()) == ["anna", "anna", "ben"]
-    assert plays.resolve(lake) == []
+    assert resolutions.resolve(lake) == []
 
 
 def test_a_month_is_stored_without_the_texts_of_others(tmp_path: Path) -> None:
@@ -375,7 +377,7 @@ def test_a_month_is_stored_without_the_texts_of_others(tmp_path: Path) -> None:
         for at, track in enumerate(tracks)
     ]
     write_table(lake, lake.generation(), PLAYS, observed(tmp_path, "endsong_0.json", rows), "x")
-    plays.resolve(lake)
-    for key in plays.files_in_force(lake, lake.generation()):
+    resolutions.resolve(lake)
+    for key in resolutions.files_in_force(lake, lake.generation()):
         stored = pq.ParquetFile(lake.store.location(key), read_dictionary=["item_name"]).read(["item_name"])
         assert len(stored["item_name"].chunk(0).dictionary) == 10

@@ -26,11 +26,11 @@ from chalicelib.errors import (
     QueryFailed,
     RunInProgress,
 )
+from chalicelib.exports import announced
 from chalicelib.extraction import starting
 from chalicelib.extraction.lock import holder_of
 from chalicelib.extraction.starting import Worker
 from chalicelib.lake import QUARANTINE, REPORTS, Lake, transformed_note
-from chalicelib.listening import imports
 from chalicelib.quarantine import quarantined, reasons
 from chalicelib.queries.engine import Engine, Query, QueryState, RowPage
 from chalicelib.rest import assets
@@ -333,18 +333,18 @@ class Api:
     # --- imports --------------------------------------------------------------------------------------------------
 
     def start_import(self, asked: Asked) -> Reply:
-        record = imports.announce(
+        record = announced.announce(
             self._settings, self._lake, asked.body["filename"], asked.body["user_id"], clock=self._clock
         )
         return Reply(201, record, headers={"Location": f"/imports/{record['import_id']}"})
 
     def get_import(self, asked: Asked) -> Reply:
-        return Reply(200, imports.look_up(self._lake, asked.path["import_id"]))
+        return Reply(200, announced.look_up(self._lake, asked.path["import_id"]))
 
     def upload_import(self, asked: Asked) -> Reply:
         if self._settings.on_aws:  # API Gateway would make text of it
             raise InvalidRequest("on AWS the file goes to the link that POST /imports answers")
-        record = imports.receive(self._lake, asked.path["import_id"], asked.request.body, clock=self._clock)
+        record = announced.receive(self._lake, asked.path["import_id"], asked.request.body, clock=self._clock)
         return Reply(202, record, headers={"Location": f"/imports/{record['import_id']}"})
 
 

@@ -21,7 +21,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chalicelib.listening.json_array import NOT_JSON, pieces
+from chalicelib.exports.json_array import NOT_JSON, pieces
 
 EXTENDED, ACCOUNT = "extended_history", "account_data"
 FIRST_MOMENT = datetime(2006, 1, 1)  # noqa: DTZ001 - UTC without a zone, as Parquet holds it; Spotify's founding

@@ -37,15 +37,15 @@ import pyarrow.parquet as pq
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
+from chalicelib.exports.archive import COPY_BLOCK, HistoryZip
+from chalicelib.exports.dropped import KEPT, kept_exports, listeners_kept, note_outcome
+from chalicelib.exports.files import ZIP, export_files, is_history
+from chalicelib.exports.observations import Observer
+from chalicelib.exports.staging import STAGED, Progress, Spool, Staged, StagedFile, stage
 from chalicelib.lake import RAW_HISTORY, Lake, partition_prefix
-from chalicelib.listening import plays
-from chalicelib.listening.dropped import KEPT, kept_exports, listeners_kept, note_outcome
-from chalicelib.listening.exportfiles import ZIP, export_files, is_history
-from chalicelib.listening.historyzip import COPY_BLOCK, HistoryZip
-from chalicelib.listening.listens import Bools, flags
-from chalicelib.listening.observations import Observer
-from chalicelib.listening.staging import STAGED, Progress, Spool, Staged, StagedFile, stage
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
+from chalicelib.plays import resolutions
+from chalicelib.plays.matching import Bools, flags
 from chalicelib.quarantine import reason_key
 from chalicelib.settings import Settings
 from chalicelib.tables import PLAYS, REJECTED_ROWS
@@ -286,7 +286,7 @@ def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: Import
     """Write the observations and the rejected rows. ``fresh`` gets the observations that nobody had made yet."""
     generation = lake.generation()
     observer = observer_of(staged, user)
-    with ThreadPoolExecutor(plays.WRITERS) as writers:
+    with ThreadPoolExecutor(resolutions.WRITERS) as writers:
         writing: deque[Future[str]] = deque()
         for month in staged.spool.months():
             observed = observer.observe(staged.spool.rows(month))
@@ -301,7 +301,7 @@ def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: Import
             if new.num_rows:
                 fresh.add(month, new)
             writing.append(writers.submit(write_observations, lake, staged, user, month, first))
-            while len(writing) > plays.WRITERS:
+            while len(writing) > resolutions.WRITERS:
                 writing.popleft().result()
         for written in writing:
             written.result()
@@ -312,7 +312,7 @@ def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: Import
 def observer_of(staged: Staged, user: str) -> Observer:
     variants = [file.variant or "" for file in staged.files]
     families = [file.family for file in staged.files]
-    return Observer(variants, families, user, staged.newest or plays.first_moment("2006-01"))
+    return Observer(variants, families, user, staged.newest or resolutions.first_moment("2006-01"))
 
 
 def repeated(ids: pa.ChunkedArray) -> Bools:
@@ -370,7 +370,7 @@ def write_rejects(lake: Lake, staged: Staged, user: str, raw_key: str) -> None:
 
 def known_ids(lake: Lake, generation: str, month: str, user: str) -> pa.Array:
     """The play_ids of every observation of a month, but for files that have none of the listener's."""
-    return plays.observations(lake, generation, month, ["play_id"], user)["play_id"].combine_chunks()
+    return resolutions.observations(lake, generation, month, ["play_id"], user)["play_id"].combine_chunks()
 
 
 def sort_out(
@@ -379,8 +379,8 @@ def sort_out(
     """Work out the months of an export, and count which of its fresh rows are new listens."""
     ours = set(staged.spool.months())
 
-    def count(batch: plays.Batch) -> None:
-        near = sorted(plays.with_neighbours(batch.months))
+    def count(batch: resolutions.Batch) -> None:
+        near = sorted(resolutions.with_neighbours(batch.months))
         rows = pa.concat_tables([fresh.rows(month) for month in near]).combine_chunks()
         if not rows.num_rows:
             return
@@ -402,9 +402,9 @@ def sort_out(
             progress(done, total, "plays by month")
 
     if ours:
-        plays.resolve(lake, months=ours, user=summary.user_id, seen=count, progress=tell, clock=clock)
+        resolutions.resolve(lake, months=ours, user=summary.user_id, seen=count, progress=tell, clock=clock)
     if any(file.new for file in summary.files):
-        plays.write_wanted(lake)
+        resolutions.write_wanted(lake)
 
 
 def months_of(moments: pa.ChunkedArray) -> Any:
@@ -421,7 +421,7 @@ def month_number(month: str) -> int:
 def transform_export(lake: Lake, key: str, progress: Progress | None = None) -> set[str]:
     """Write the observations of a kept export into the generation that ``lake`` works on; answers their months.
 
-    Who calls it works the months out afterwards (:func:`chalicelib.listening.plays.resolve`). Raises ImportRefused,
+    Who calls it works the months out afterwards (:func:`chalicelib.plays.resolutions.resolve`). Raises ImportRefused,
     NotFound.
     """
     match = KEPT.fullmatch(key)
@@ -452,5 +452,5 @@ def rebuild(lake: Lake) -> None:
     """Every kept export, and then every listen, into the generation that ``lake`` works on."""
     for key in kept_exports(lake):
         transform_export(lake, key)
-    plays.resolve(lake)
-    plays.write_wanted(lake)
+    resolutions.resolve(lake)
+    resolutions.write_wanted(lake)

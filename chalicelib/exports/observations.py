@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chalicelib.listening.exports import ACCOUNT, EXTENDED
-from chalicelib.listening.listens import Bools, Ints, flags, joined, normalised, normalised_codes, numbers
+from chalicelib.exports.rows import ACCOUNT, EXTENDED
 from chalicelib.parquet import arrow_schema
+from chalicelib.plays.matching import Bools, Ints, flags, joined, normalised, normalised_codes, numbers
 from chalicelib.tables import PLAYS
 
 Words = np.ndarray[Any, np.dtype[np.uint64]]

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import Conflict, InvalidRequest, NotFound
+from chalicelib.exports.dropped import outcome
 from chalicelib.lake import RAW_HISTORY, RESULTS, Lake
-from chalicelib.listening.dropped import outcome
 from chalicelib.runs import new_run_id
 from chalicelib.settings import Settings
 

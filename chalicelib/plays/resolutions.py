@@ -62,7 +62,7 @@ from chalicelib.parquet import arrow_schema, parquet_of_sorted
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED, TRACKS
 
 if TYPE_CHECKING:
-    from chalicelib.listening.listens import Decided
+    from chalicelib.plays.matching import Decided
 
 GRACE = timedelta(hours=1)  # a superseded resolution stays that long; queries take at most half an hour
 BATCH_ROWS = 40_000  # observations worked out together, about 40 MB
@@ -146,7 +146,7 @@ def resolve_keys(lake: Lake, keys: Iterable[str], *, clock: Clock = now) -> list
 
 def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None = None) -> Iterator[Batch]:
     """``months`` (ascending) worked out, as many together as memory allows, each with the months beside it."""
-    from chalicelib.listening.listens import decide  # needs pandas, which only those who get here have to carry
+    from chalicelib.plays.matching import decide  # needs pandas, which only those who get here have to carry
 
     loaded: dict[str, pa.Table] = {}
     at = 0

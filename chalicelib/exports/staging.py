@@ -23,10 +23,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.errors import ImportRefused
-from chalicelib.listening.exportfiles import ExportFile, damage_is_refused
-from chalicelib.listening.exports import ROWS, SHOWN_REJECTS, NotAnExport, Reject, read_export
-from chalicelib.listening.historyzip import HistoryZip
-from chalicelib.listening.json_array import NotAnArray
+from chalicelib.exports.archive import HistoryZip
+from chalicelib.exports.files import ExportFile, damage_is_refused
+from chalicelib.exports.json_array import NotAnArray
+from chalicelib.exports.rows import ROWS, SHOWN_REJECTS, NotAnExport, Reject, read_export
 from chalicelib.parquet import by_month
 
 HELD_ROWS = 65_536  # rows held in memory before they go to disk
