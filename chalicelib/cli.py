@@ -153,7 +153,7 @@ def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None)
 def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: str | None) -> None:
     """Transform raw objects: those named, or those not transformed yet, or --all."""
     from chalicelib import pipeline
-    from chalicelib.remote import remote_transform
+    from chalicelib.transformation.remote import remote_transform
 
     if everything and keys:
         raise click.UsageError("name keys or say --all, not both")

@@ -143,7 +143,7 @@ def lake(service: Service, _clock: Clock) -> Iterator[Finding]:
 
 
 def raw_objects(service: Service, _clock: Clock) -> Iterator[Finding]:
-    from chalicelib.transformation.pending import pending
+    from chalicelib.transformation.backlog import pending
 
     waiting = list(pending(service.lake))
     if waiting:

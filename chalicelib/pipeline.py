@@ -60,7 +60,7 @@ def rebuild(
 ) -> str:
     """Build every table anew from raw, beside those in force, and ``publish`` them; answers the generation.
 
-    With ``remote`` each raw object is transformed by a call of it (see remote.py) instead of here.
+    With ``remote`` each raw object is transformed by a call of it (see transformation/remote.py) instead of here.
     """
     from chalicelib.exports import importing
     from chalicelib.plays.resolutions import resolve
@@ -84,7 +84,7 @@ def import_key(lake: Lake, settings: Settings, key: str) -> ImportSummary | None
 
 def unhandled(lake: Lake) -> Iterator[str]:
     """Keys of raw objects whose event was never handled, answers first."""
-    from chalicelib.transformation.pending import pending
+    from chalicelib.transformation.backlog import pending
 
     yield from pending(lake)
     yield from unimported(lake)
@@ -92,7 +92,7 @@ def unhandled(lake: Lake) -> Iterator[str]:
 
 def lately_unhandled(lake: Lake) -> Iterator[str]:
     """As :func:`unhandled`, of what can have come since everything was last looked at."""
-    from chalicelib.transformation.pending import pending_lately
+    from chalicelib.transformation.backlog import pending_lately
 
     yield from pending_lately(lake)
     yield from unimported(lake)

@@ -18,8 +18,8 @@ from chalicelib.runs import RunRecord, SourceRecord
 from chalicelib.tables import ARTISTS, SAVED_ITEMS, TABLES, TRACK_ARTISTS, TRACKS, Check, Table
 from chalicelib.transformation.columns import ORIGIN
 from chalicelib.transformation.quality import CheckFailed, Findings, check_references, check_rows
+from chalicelib.transformation.run_checks import trends
 from chalicelib.transformation.transform import transform_object
-from chalicelib.transformation.trends import trends
 from tests.raw_objects import folder_lake, spotify_id, stored
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).replace(tzinfo=None)

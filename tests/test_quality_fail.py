@@ -16,7 +16,7 @@ from chalicelib.rest.messages import Asked, Request
 from chalicelib.runs import RunRecord, SourceRecord, save_run
 from chalicelib.service import Service
 from chalicelib.tables import OBJECT_CHECKS, TABLES
-from chalicelib.transformation.pending import pending
+from chalicelib.transformation.backlog import pending
 from chalicelib.transformation.quality import CheckFailed
 from chalicelib.transformation.transform import rebuild, transform_object, transform_pending
 from tests.raw_objects import RUN, answer, artist, entry, files, folder_lake, play, playlist_page, put, stored, track

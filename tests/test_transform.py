@@ -16,7 +16,7 @@ from chalicelib.lake import Lake, run_key
 from chalicelib.parquet import TableFiles, arrow_schema
 from chalicelib.raw import pack
 from chalicelib.tables import ARTISTS
-from chalicelib.transformation.pending import pending, untransformed
+from chalicelib.transformation.backlog import pending, untransformed
 from chalicelib.transformation.transform import MOST_ATTEMPTS, drive, transform_object, transform_pending
 from tests.raw_objects import (
     PLAYLIST_ID,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from chalicelib.lake import Lake
-from chalicelib.transformation.pending import pending
+from chalicelib.transformation.backlog import pending
 from chalicelib.transformation.quality import CheckFailed
 from chalicelib.transformation.transform import MOST_ATTEMPTS, rebuild, transform_object, transform_pending
 from tests.memory import MemoryStore

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.clock import now
 from chalicelib.errors import StorageUnavailable
 from chalicelib.lake import Lake, answers_key, run_key, transformed_note
-from chalicelib.transformation.pending import SWEEP_EVERY, note_sweep, pending, pending_lately
+from chalicelib.transformation.backlog import SWEEP_EVERY, note_sweep, pending, pending_lately
 from chalicelib.transformation.transform import transform_lately_pending, transform_object, transform_pending
 from tests.memory import MemoryStore
 from tests.raw_objects import answer, artist, files, put

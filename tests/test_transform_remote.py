@@ -15,10 +15,10 @@ from chalice.app import S3Event
 
 from chalicelib import events
 from chalicelib.errors import StorageFailed
-from chalicelib.remote import RemoteTransform, remote_transform
 from chalicelib.service import Service
 from chalicelib.settings import Settings
-from chalicelib.transformation.pending import pending
+from chalicelib.transformation.backlog import pending
+from chalicelib.transformation.remote import RemoteTransform, remote_transform
 from tests.raw_objects import answer, artist, files, folder_lake, put
 
 ON_AWS = Settings(lake_url="s3://a-bucket/music", transform_function="lake-dev-transform")

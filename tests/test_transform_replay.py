@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib.lake import Lake
+from chalicelib.transformation.backlog import pending
 from chalicelib.transformation.compact import compact
-from chalicelib.transformation.pending import pending
 from chalicelib.transformation.transform import rebuild, transform_object, transform_pending
 from tests.raw_objects import RUN, answer, artist, entry, files, folder_lake, playlist_page, put, track
 

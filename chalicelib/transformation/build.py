@@ -35,8 +35,8 @@ from chalicelib.transformation.quality import (
     shortened,
 )
 from chalicelib.transformation.records import Fault
+from chalicelib.transformation.run_checks import trends
 from chalicelib.transformation.tabulate import Batch, Place, Said
-from chalicelib.transformation.trends import trends
 
 BATCH_ROWS = 250  # rows read off their records at once: small enough for the processor's cache
 WINDOW_ROWS = 100_000  # rows of all tables that are checked and written at once: bounds memory

@@ -30,7 +30,7 @@ from chalicelib.errors import InvalidRequest, NotFound, WriteConflict
 from chalicelib.lake import Lake, ObjectInfo, table_prefix
 from chalicelib.parquet import arrow_schema, parquet_of_sorted, sort_rows
 from chalicelib.tables import BY_NAME, PHYSICAL, PLAYS_RESOLVED, TABLES, Table
-from chalicelib.transformation.merges import Merge, merges, note_key, replaced
+from chalicelib.transformation.compaction_notes import Merge, merges, note_key, replaced
 
 GRACE = timedelta(hours=1)  # twice the longest time limit of a query
 LARGEST_MERGE = 64 * 1024 * 1024  # bytes of files read together: bounds memory; larger files are left as they are

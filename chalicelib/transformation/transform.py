@@ -20,8 +20,8 @@ from chalicelib.lake import RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake
 from chalicelib.parquet import TableFiles
 from chalicelib.raw import unpack
 from chalicelib.tables import QUALITY_RESULTS
+from chalicelib.transformation.backlog import note_sweep, pending, raw_keys, since_sweep
 from chalicelib.transformation.build import Built, build_answers, build_run
-from chalicelib.transformation.pending import note_sweep, pending, raw_keys, since_sweep
 from chalicelib.transformation.publishing import (
     noted_done,
     object_name,
@@ -34,7 +34,7 @@ from chalicelib.transformation.publishing import (
     write_json,
 )
 from chalicelib.transformation.quality import CheckFailed
-from chalicelib.transformation.trends import earlier_runs
+from chalicelib.transformation.run_checks import earlier_runs
 
 log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5  # drives of one raw object after which it goes to quarantine

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chalicelib.lake import TRANSFORMED, Lake
-from chalicelib.transformation.merges import merges, replaced
+from chalicelib.transformation.compaction_notes import merges, replaced
 
 SETTLED = 50_000_000  # ns; a folder changed less than this before it was read may change again unnoticed
 PARTITION = re.compile(r"(\w+)=([^/]*)")
