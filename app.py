@@ -10,13 +10,13 @@ from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, Chalice, CloudWatchEvent, CORSConfig, Request, Response, S3Event
 
-from chalicelib import events
+from chalicelib import handlers
 from chalicelib.rest import gateway
 from chalicelib.schedule import at_most_daily
-from chalicelib.service import Service
+from chalicelib.wiring import Service
 
 SCHEDULE = os.environ.get("EXTRACT_SCHEDULE") or "rate(1 hour)"
-BUCKET, PREFIX = events.bucket_and_prefix(os.environ.get("LAKE_URL", ""))
+BUCKET, PREFIX = handlers.bucket_and_prefix(os.environ.get("LAKE_URL", ""))
 CORS_ORIGIN = os.environ.get("CORS_ORIGIN", "")
 EXPOSED = ["ETag", "Link", "Location", "Retry-After", "X-Next-Page-Token", "X-Request-Id", "X-Truncated"]
 ANY = ["*/*"]  # the API says itself which content types it takes
@@ -41,39 +41,39 @@ def one_error_shape(request: Request, get_response: Callable[[Request], Response
 
 @app.schedule(SCHEDULE, description="Extract what is due from Spotify")
 def scheduled_extraction(event: CloudWatchEvent) -> dict[str, Any]:
-    return events.extract(service, "schedule", event.context)
+    return handlers.extract(service, "schedule", event.context)
 
 
 @app.lambda_function()
 def run_extraction(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return events.extract(service, "api", context, event)
+    return handlers.extract(service, "api", context, event)
 
 
 @app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/spotify/", suffix=".gz")
 def transform(event: S3Event) -> dict[str, Any]:
-    return events.transform(service, event.key, event.to_dict().get("generation"))
+    return handlers.transform(service, event.key, event.to_dict().get("generation"))
 
 
 @app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/runs/", suffix=".json")
 def transform_run(event: S3Event) -> dict[str, Any]:
-    return events.transform(service, event.key)
+    return handlers.transform(service, event.key)
 
 
 @app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/history/")
 def import_history(event: S3Event) -> dict[str, Any]:
-    return events.import_history(service, event.key)
+    return handlers.import_history(service, event.key)
 
 
 @app.schedule(
     at_most_daily(SCHEDULE), description="Drive what was left lying, merge small files, refresh the catalogue"
 )
 def maintain(_: CloudWatchEvent) -> dict[str, Any]:
-    return events.maintain(service)
+    return handlers.maintain(service)
 
 
 @app.lambda_function()
 def result_file(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    return events.result_file(service, event)
+    return handlers.result_file(service, event)
 
 
 # --- the page and the service -------------------------------------------------------------------------------------

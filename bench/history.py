@@ -223,9 +223,9 @@ def run_contender(name: str, work: Path) -> None:
 
 
 def time_reports(work: Path) -> None:
-    from chalicelib import reporting
     from chalicelib.plays.resolutions import files_in_force
     from chalicelib.queries import open_engine
+    from chalicelib.reports import catalogue
     from chalicelib.settings import Settings
     from chalicelib.stores import open_lake
 
@@ -244,14 +244,14 @@ def time_reports(work: Path) -> None:
     print(f"  {'report, over all years, Berlin':<34}{'median s':>10}{'rows':>8}")
     values = {"period": "all", "timezone": "Europe/Berlin"}
     slow = []
-    for report in reporting.reports():
+    for report in catalogue.reports():
         if report.name.startswith("dashboard_"):
             continue
         given = {key: value for key, value in values.items() if report.parameter(key)}
         taken, rows = [], 0
         for _ in range(3):
             began = time.perf_counter()
-            page = reporting.run(engine, report, given, wait=120).page
+            page = catalogue.run(engine, report, given, wait=120).page
             taken.append(time.perf_counter() - began)
             rows = len(page.rows) if page else -1
         median = sorted(taken)[1]

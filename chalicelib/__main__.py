@@ -1,6 +1,6 @@
 """``python -m chalicelib COMMAND``."""
 
-from chalicelib.cli import main
+from chalicelib.commands.cli import main
 
 if __name__ == "__main__":
     main()

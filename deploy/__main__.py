@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from chalicelib.aws import region
 from chalicelib.errors import LakeError
 from chalicelib.settings import Settings
+from chalicelib.stores.aws import region
 from deploy.checks import check_python
 from deploy.errors import DeployFailed
 from deploy.functions import LAYERS

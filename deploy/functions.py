@@ -25,7 +25,7 @@ class Function:
         return f"policy-{self.handler}.json"
 
 
-SERVICE = ("chalicelib.service", "chalicelib.lake", "chalicelib.stores.s3")
+SERVICE = ("chalicelib.wiring", "chalicelib.lake", "chalicelib.stores.s3")
 EXTRACTION = ("chalicelib.extraction.extract", "chalicelib.stores.secrets_aws", *SERVICE)
 TRANSFORM = (
     "chalicelib.pipeline",

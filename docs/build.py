@@ -11,8 +11,9 @@ from pathlib import Path
 
 import click
 
-from chalicelib import cli, tables
-from chalicelib.reporting import built_in_reports
+from chalicelib import tables
+from chalicelib.commands import cli
+from chalicelib.reports.catalogue import built_in_reports
 from chalicelib.rest import routes
 from chalicelib.settings import Settings
 

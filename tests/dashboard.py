@@ -26,7 +26,7 @@ GUEST, GUEST_SEED = "guest", 11  # a second listener of other taste, of the last
 BETWEEN = "\x1e"
 COMMANDS = f"""
 import json, sys
-from chalicelib.cli import main
+from chalicelib.commands.cli import main
 for words in json.load(sys.stdin):
     main.main(words, standalone_mode=False)
     print({BETWEEN!r}, end="", flush=True)

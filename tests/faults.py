@@ -20,16 +20,16 @@ from moto.glue.models import glue_backends
 from moto.s3.models import s3_backends
 from moto.sqs.models import sqs_backends
 
-from chalicelib import aws as clients
-from chalicelib import events
+from chalicelib import handlers
 from chalicelib.clock import now
 from chalicelib.lake import Lake
 from chalicelib.rest.messages import Reply, Request
 from chalicelib.runs import RunRecord, load_run, run_ids
 from chalicelib.secrets import SecretFolder
-from chalicelib.service import Service
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
+from chalicelib.stores import aws as clients
+from chalicelib.wiring import Service
 from sandbox.server import Sandbox
 from tests.emulator import ACCOUNT, REGION, Emulator, Fault, shared
 from tests.emulator.functions import Inline
@@ -240,15 +240,15 @@ def install(made: Faulty) -> None:
     letters = names.dead_letters_arn
 
     def transform(event: Any) -> Any:
-        return events.transform(service(), S3Event(event, None).key)
+        return handlers.transform(service(), S3Event(event, None).key)
 
     for handler, run in {
-        SCHEDULED: lambda event: events.extract(service(), "schedule", None, event),
-        RUN: lambda event: events.extract(service(), "api", None, event),
+        SCHEDULED: lambda event: handlers.extract(service(), "schedule", None, event),
+        RUN: lambda event: handlers.extract(service(), "api", None, event),
         TRANSFORM: transform,
         TRANSFORM_RUN: transform,
-        MAINTAIN: lambda _: events.maintain(service()),
-        RESULT: lambda event: events.result_file(service(), event),
+        MAINTAIN: lambda _: handlers.maintain(service()),
+        RESULT: lambda event: handlers.result_file(service(), event),
     }.items():
         made.aws.functions.inline[names.function(handler)] = Inline(run, letters if handler != RESULT else "")
     arrivals = [(TRANSFORM, "raw/spotify/", ".gz"), (TRANSFORM_RUN, "raw/runs/", ".json")]

@@ -18,7 +18,7 @@ from chalicelib.errors import StorageFailed
 from chalicelib.lake import Lake
 from chalicelib.local.arrivals import Arrivals
 from chalicelib.local.ticker import Ticker
-from chalicelib.service import Service
+from chalicelib.wiring import Service
 from sandbox import export
 from sandbox.world import World
 from tests.server import PROJECT, LakeServer, environment, eventually, free_port, sandboxed

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws as clients
 from chalicelib.rest.messages import Reply
 from chalicelib.runs import FAILED, PARTIAL, RUNNING, SUCCEEDED
+from chalicelib.stores import aws as clients
 from tests.faults import RUN, SCHEDULED, Faulty, faulty
 
 PASSING = ("throttle", "error", "reset", "lost")  # once each: the client's second attempt gets through

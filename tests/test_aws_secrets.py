@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib import aws as clients
 from chalicelib.errors import InvalidSetting, LakeError, StorageFailed, StorageUnavailable
 from chalicelib.rest.access import Access
 from chalicelib.secrets import SecretFolder, SecretStore
 from chalicelib.settings import Settings
+from chalicelib.stores import aws as clients
 from chalicelib.stores import open_secrets
 from chalicelib.stores.secrets_aws import ManagedSecrets, ParameterSecrets, open_aws_secrets
 from tests.emulator import Emulator, shared

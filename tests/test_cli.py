@@ -13,7 +13,7 @@ import click
 import pyarrow.parquet as pq
 import pytest
 
-from chalicelib.cli import main
+from chalicelib.commands.cli import main
 from tests import server
 from tests.server import environment, free_port
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.cli import token
+from chalicelib.commands.cli import token
 from docs import build
 
 PROJECT = Path(__file__).resolve().parent.parent

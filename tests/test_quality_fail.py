@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from chalicelib import doctor
 from chalicelib.clock import now
+from chalicelib.commands import doctor
 from chalicelib.lake import Lake, run_key
 from chalicelib.raw import Answer
 from chalicelib.rest.messages import Asked, Request
 from chalicelib.runs import RunRecord, SourceRecord, save_run
-from chalicelib.service import Service
 from chalicelib.tables import OBJECT_CHECKS, TABLES
 from chalicelib.transformation.backlog import pending
 from chalicelib.transformation.quality import CheckFailed
 from chalicelib.transformation.transform import rebuild, transform_object, transform_pending
+from chalicelib.wiring import Service
 from tests.raw_objects import RUN, answer, artist, entry, files, folder_lake, play, playlist_page, put, stored, track
 
 LETTERS = "abcdefghijklmnopqrst"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import sqlglot
 
-from chalicelib import reporting
 from chalicelib.errors import QueryRefused
 from chalicelib.queries.sql import check
+from chalicelib.reports import catalogue
 from chalicelib.views import user_tables
 from tests.engines import ENGINES, Opened, Row
 
@@ -318,8 +318,8 @@ SAMPLE = [case for case in EXPECTED if case[0] in ("streaks", "genres")]  # the 
 
 
 def answered(opened: Opened, name: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    report = reporting.report(name)
-    done = reporting.run(opened.engine, report, values, wait=100, clock=lambda: datetime(2025, 4, 1, tzinfo=UTC))
+    report = catalogue.report(name)
+    done = catalogue.run(opened.engine, report, values, wait=100, clock=lambda: datetime(2025, 4, 1, tzinfo=UTC))
     assert done.page is not None
     return done.page.rows
 
@@ -346,7 +346,7 @@ def test_every_report_answers_the_same_in_athena(
     assert answered(athena, name, values) == expected
 
 
-LISTED = [report for report in reporting.reports() if not report.name.startswith(OWN)]
+LISTED = [report for report in catalogue.reports() if not report.name.startswith(OWN)]
 
 
 def test_every_report_is_counted_by_hand() -> None:
@@ -355,8 +355,8 @@ def test_every_report_is_counted_by_hand() -> None:
 
 
 @pytest.mark.parametrize("report", LISTED, ids=lambda report: report.name)
-def test_a_report_names_only_what_is_declared_and_parses_as_athena_sql(report: reporting.Report) -> None:
-    bound = reporting.bind(report, {})
+def test_a_report_names_only_what_is_declared_and_parses_as_athena_sql(report: catalogue.Report) -> None:
+    bound = catalogue.bind(report, {})
     checked = check(bound.sql, user_tables(), bound.bound)
     assert checked.columns
     shown = report.chart.keys() - {"kind"}
@@ -366,8 +366,8 @@ def test_a_report_names_only_what_is_declared_and_parses_as_athena_sql(report: r
 
 
 @pytest.mark.parametrize("report", LISTED, ids=lambda report: report.name)
-def test_a_report_on_an_empty_lake_answers_without_error(report: reporting.Report, empty: Opened) -> None:
-    assert reporting.run(empty.engine, report).page is not None
+def test_a_report_on_an_empty_lake_answers_without_error(report: catalogue.Report, empty: Opened) -> None:
+    assert catalogue.run(empty.engine, report).page is not None
 
 
 @pytest.fixture(scope="module")
@@ -380,9 +380,9 @@ def test_an_own_report_passes_the_same_guard(opened: Opened) -> None:
     text = '-- title = "Mine"\n-- description = "Files."\nSELECT * FROM read_csv(\'/etc/passwd\')'
     opened.lake.store.write("reports/mine.sql", text.encode())
     with pytest.raises(QueryRefused):
-        reporting.run(opened.engine, reporting.report("mine", opened.lake))
+        catalogue.run(opened.engine, catalogue.report("mine", opened.lake))
 
 
 def test_a_report_that_takes_longer_goes_on(opened: Opened) -> None:
-    done = reporting.run(opened.engine, reporting.report("top_artists"), {"period": "2024"}, wait=0.0)
+    done = catalogue.run(opened.engine, catalogue.report("top_artists"), {"period": "2024"}, wait=0.0)
     assert opened.engine.wait(done.query.query_id, 30).state == "succeeded"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import reporting
 from chalicelib.errors import InvalidRequest, NotFound
 from chalicelib.lake import Lake, ObjectInfo
+from chalicelib.reports import catalogue
 from chalicelib.stores.folder import FolderStore
 
 HEADER = '-- title = "Plays"\n-- description = "How many"\n'
@@ -23,8 +23,8 @@ def noon() -> datetime:
 
 
 def bounds(**values: str) -> tuple[object, ...]:
-    report = reporting.parse_report("plays", HEADER + PERIOD + SPAN)
-    return reporting.bind(report, values, clock=noon).bound
+    report = catalogue.parse_report("plays", HEADER + PERIOD + SPAN)
+    return catalogue.bind(report, values, clock=noon).bound
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_values_are_bound_and_never_pasted() -> None:
         + '-- limit = {type="integer", default = 5, least = 1, most = 9}\n'
     )
     sql = "SELECT ':name', \":name\", a::int /* :name */ FROM t -- :name\nWHERE a = :name OR b = :name LIMIT :limit"
-    report = reporting.parse_report("odd", header + sql)
-    bound = reporting.bind(report, {"name": "'; DROP", "limit": "7"}, clock=noon)
+    report = catalogue.parse_report("odd", header + sql)
+    bound = catalogue.bind(report, {"name": "'; DROP", "limit": "7"}, clock=noon)
     assert bound.bound == ("'; DROP", "'; DROP", 7)
     assert bound.sql == sql.replace("a = :name OR b = :name LIMIT :limit", "a = ? OR b = ? LIMIT ?")
     with pytest.raises(InvalidRequest, match="limit: 10 is not from 1 to 9"):
-        reporting.bind(report, {"limit": 10}, clock=noon)
+        catalogue.bind(report, {"limit": 10}, clock=noon)
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,13 @@ def test_values_are_bound_and_never_pasted() -> None:
 )
 def test_a_faulty_file_is_explained(text: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
-        reporting.parse_report("x", text)
+        catalogue.parse_report("x", text)
 
 
 @given(st.text(max_size=200))
 def test_no_file_content_crashes_the_reader(text: str) -> None:
     try:
-        reporting.parse_report("x", text)
+        catalogue.parse_report("x", text)
     except ValueError:
         return
 
@@ -147,13 +147,13 @@ def test_the_owners_reports_join_the_built_in_ones(tmp_path: Path) -> None:
     lake.store.write("reports/broken.sql", b"SELECT 1")
     lake.store.write("reports/top_artists.sql", (HEADER + "SELECT 2").encode())
     lake.store.write("reports/notes.txt", b"not a report")
-    names = [report.name for report in reporting.reports(lake)]
+    names = [report.name for report in catalogue.reports(lake)]
     assert {"mine", "broken", "top_tracks"} <= set(names)
     assert names == sorted(names)
     assert "notes" not in names
-    assert reporting.report("top_artists", lake).sql == "SELECT 2"
+    assert catalogue.report("top_artists", lake).sql == "SELECT 2"
     with pytest.raises(InvalidRequest, match=r"reports/broken\.sql: its header names no title"):
-        reporting.bind(reporting.report("broken", lake), {})
+        catalogue.bind(catalogue.report("broken", lake), {})
 
 
 def test_a_report_that_is_deleted_while_all_are_listed_is_left_out(tmp_path: Path) -> None:
@@ -166,20 +166,20 @@ def test_a_report_that_is_deleted_while_all_are_listed_is_left_out(tmp_path: Pat
                 yield info
 
     FolderStore(tmp_path).write("reports/mine.sql", (HEADER + "SELECT 1").encode())
-    names = [report.name for report in reporting.reports(Lake(Vanishing(tmp_path)))]
+    names = [report.name for report in catalogue.reports(Lake(Vanishing(tmp_path)))]
     assert "top_artists" in names
     assert "mine" not in names
 
 
 def test_an_unknown_report_is_not_found_and_the_others_are_named() -> None:
     with pytest.raises(NotFound, match=r"there is no report nothing; there are .*top_artists"):
-        reporting.report("nothing")
+        catalogue.report("nothing")
 
 
-@pytest.mark.parametrize("report", reporting.reports(), ids=lambda report: report.name)
-def test_a_built_in_report_describes_itself_fully(report: reporting.Report) -> None:
+@pytest.mark.parametrize("report", catalogue.reports(), ids=lambda report: report.name)
+def test_a_built_in_report_describes_itself_fully(report: catalogue.Report) -> None:
     shown = report.as_json()
     assert shown["title"] and shown["description"].endswith(".") and shown["built_in"] and shown["fault"] is None
     assert all(parameter["help"] for parameter in shown["parameters"])
     assert not report.parameter("period") or report.parameter("timezone")
-    assert reporting.bind(report, {}).sql.count("?") == len(reporting.bind(report, {}).bound)
+    assert catalogue.bind(report, {}).sql.count("?") == len(catalogue.bind(report, {}).bound)

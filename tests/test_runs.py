@@ -16,7 +16,7 @@ from chalicelib.rest.health import Health
 from chalicelib.rest.messages import Reply, Request
 from chalicelib.runs import FAILED, SUCCEEDED, load_run, new_run_id, run_ids, save_run, start_record, state_key
 from chalicelib.settings import Settings
-from chalicelib.watching import last_success
+from chalicelib.telemetry import last_success
 from tests.memory import MemoryStore
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

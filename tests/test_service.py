@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib import reporting
 from chalicelib.queries.engine import Engine
+from chalicelib.reports import catalogue
 from chalicelib.rest.messages import Reply, Request
-from chalicelib.service import Service
+from chalicelib.wiring import Service
 from tests.server import environment
 
 
@@ -68,7 +68,7 @@ def test_who_does_not_need_the_engine_does_not_wait_for_it(tmp_path: Path) -> No
 def test_warming_up_runs_no_query_and_leaves_an_engine_that_answers(service: Service) -> None:
     service.warm_up()
     assert service.engine().queries() == ([], None)
-    done = reporting.run(service.engine(), reporting.report("dashboard_listeners"))
+    done = catalogue.run(service.engine(), catalogue.report("dashboard_listeners"))
     assert done.page is not None
     assert done.page.rows == []
 
@@ -123,7 +123,7 @@ ASKED = [
 FIRST_PAGE = """
 import sys
 from chalicelib.rest.messages import Request
-from chalicelib.service import Service
+from chalicelib.wiring import Service
 from tests.server import environment
 service = Service()
 service.warm_up()

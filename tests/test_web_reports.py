@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib import reporting
 from chalicelib.queries.sql import check
+from chalicelib.reports import catalogue
 from chalicelib.views import user_tables
 from tests.engines import ENGINES, Opened
 from tests.test_reports import MARCH, OWN, at
 from tests.test_reports import fill as fill_listening
 
-BEHIND_PAGES = [report for report in reporting.reports() if report.name.startswith(OWN)]
+BEHIND_PAGES = [report for report in catalogue.reports() if report.name.startswith(OWN)]
 ANN = {**MARCH, "kind": "artist", "artist": "Ann"}
 FIRST = {**MARCH, "kind": "album", "artist": "Ann", "name": "First"}
 ALPHA = {"kind": "track", "artist": "Ann", "name": "Alpha"}
@@ -131,7 +131,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
 def test_a_report_behind_a_page_answers_what_a_hand_count_gives(
     opened: Opened, name: str, values: dict[str, Any], expected: list[tuple[Any, ...]]
 ) -> None:
-    done = reporting.run(opened.engine, reporting.report(name), values, clock=lambda: datetime(2025, 4, 1, tzinfo=UTC))
+    done = catalogue.run(opened.engine, catalogue.report(name), values, clock=lambda: datetime(2025, 4, 1, tzinfo=UTC))
     assert done.page is not None
     assert done.page.rows == expected
 
@@ -141,7 +141,7 @@ def test_every_report_behind_a_page_is_counted_by_hand() -> None:
 
 
 @pytest.mark.parametrize("report", BEHIND_PAGES, ids=lambda report: report.name)
-def test_a_report_behind_a_page_charts_columns_that_it_has(report: reporting.Report) -> None:
-    bound = reporting.bind(report, {})
+def test_a_report_behind_a_page_charts_columns_that_it_has(report: catalogue.Report) -> None:
+    bound = catalogue.bind(report, {})
     columns = {column.name for column in check(bound.sql, user_tables(), bound.bound).columns}
     assert {report.chart[axis] for axis in report.chart.keys() - {"kind"}} <= columns

@@ -97,7 +97,7 @@ class LambdaWorker:
         self._settings = settings
 
     def start(self, run_id: str, sources: Sequence[str] | None) -> None:
-        from chalicelib.aws import client, lake_errors
+        from chalicelib.stores.aws import client, lake_errors
 
         if not self._settings.extract_function:
             raise InvalidSetting("EXTRACT_FUNCTION must name the Lambda function that extracts")

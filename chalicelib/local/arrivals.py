@@ -19,10 +19,10 @@ from chalice.local import LambdaContext
 
 from chalicelib.clock import now, rfc3339
 from chalicelib.errors import LakeError, StorageFailed
-from chalicelib.events import LOCAL_BUCKET
+from chalicelib.handlers import LOCAL_BUCKET
 from chalicelib.lake import RAW, Lake, ObjectInfo
 from chalicelib.pipeline import lately_unhandled, unhandled
-from chalicelib.service import Service
+from chalicelib.wiring import Service
 
 LOOK_EVERY = 300  # ms between two looks at files that may still grow
 LOOK_AT_ALL = 60.0  # s between two looks at everything that was never handled

@@ -22,8 +22,8 @@ from chalicelib.errors import Conflict, LakeError
 from chalicelib.local.arrivals import Arrivals
 from chalicelib.local.httpserver import Handler, Server
 from chalicelib.local.ticker import Ticker
-from chalicelib.service import Service
 from chalicelib.settings import Settings
+from chalicelib.wiring import Service
 
 log = logging.getLogger(__name__)
 

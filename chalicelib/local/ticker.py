@@ -15,7 +15,7 @@ from chalice.local import LambdaContext
 from chalicelib.clock import Clock, now
 from chalicelib.errors import LakeError
 from chalicelib.schedule import next_time
-from chalicelib.service import Service
+from chalicelib.wiring import Service
 
 LONGEST_SLEEP = 30.0  # s; a computer that was asleep notices the time at the latest then
 log = logging.getLogger(__name__)

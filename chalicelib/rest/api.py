@@ -270,17 +270,17 @@ class Api:
     # --- reports --------------------------------------------------------------------------------------------------
 
     def list_reports(self, _: Asked) -> Reply:
-        from chalicelib.reporting import reports
+        from chalicelib.reports.catalogue import reports
 
         return cached(Reply(200, {"reports": [report.as_json() for report in reports(self._lake)]}))
 
     def run_report(self, asked: Asked) -> Reply:
-        from chalicelib import reporting
+        from chalicelib.reports import catalogue
 
         wanted = wanted_type(asked.request, JSON, CSV)
-        report = reporting.report(asked.path["name"], self._lake)
+        report = catalogue.report(asked.path["name"], self._lake)
         values = single_values(asked.request.query)
-        done = reporting.run(
+        done = catalogue.run(
             self._engine(), report, values, wait=LONGEST_WAIT, client=asked.request.token_id, clock=self._clock
         )
         location = {"Location": f"/queries/{done.query.query_id}"}
@@ -300,7 +300,7 @@ class Api:
         return cached(Reply(200, content))
 
     def save_report(self, asked: Asked) -> Reply:
-        from chalicelib.reporting import parse_report
+        from chalicelib.reports.catalogue import parse_report
 
         name, text = asked.path["name"], asked.body["sql"]
         try:
@@ -316,7 +316,7 @@ class Api:
     def _check_report(self, report: Any) -> None:
         """The guard's word on the report's SQL, before it is saved."""
         from chalicelib.queries.sql import check
-        from chalicelib.reporting import bind
+        from chalicelib.reports.catalogue import bind
         from chalicelib.views import user_tables
 
         ready = bind(report, {}, clock=self._clock)

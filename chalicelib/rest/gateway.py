@@ -16,7 +16,7 @@ from chalicelib.errors import LakeError, Unauthorized
 
 if TYPE_CHECKING:
     from chalicelib.rest.messages import Reply, Request
-    from chalicelib.service import Service
+    from chalicelib.wiring import Service
 
 
 def answer(service: Service, request: ChaliceRequest | None, path: dict[str, str]) -> Response:

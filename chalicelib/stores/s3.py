@@ -16,10 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from chalicelib.aws import client, code_of, lake_errors
 from chalicelib.clock import Sleep
 from chalicelib.errors import NotFound, StorageFailed, StorageUnavailable, WriteConflict
 from chalicelib.lake import ObjectInfo, ObjectStore
+from chalicelib.stores.aws import client, code_of, lake_errors
 
 CHUNK = 4 * 2**20  # bytes fetched at a time by open(); a smaller object is one request
 PART = 16 * 2**20  # bytes, size above which a file is sent in parts, and of each part

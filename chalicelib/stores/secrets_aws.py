@@ -24,10 +24,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from chalicelib.aws import client, code_of, lake_errors
 from chalicelib.clock import Sleep
 from chalicelib.errors import InvalidSetting, NotFound, StorageFailed, StorageUnavailable
 from chalicelib.secrets import SecretStore
+from chalicelib.stores.aws import client, code_of, lake_errors
 
 API, SPOTIFY = "api", "spotify"
 WRITE_ATTEMPTS = 6  # of a read, change, write round that another writer got ahead of

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from chalicelib.errors import StorageFailed
-from chalicelib.events import bucket_and_prefix
+from chalicelib.handlers import bucket_and_prefix
 from chalicelib.settings import Settings
 
 
@@ -28,7 +28,7 @@ class RemoteTransform:
         self._bucket, self._prefix = bucket_and_prefix(settings.lake_url)
 
     def __call__(self, generation: str, key: str) -> None:
-        from chalicelib.aws import client, lake_errors
+        from chalicelib.stores.aws import client, lake_errors
 
         place = {"bucket": {"name": self._bucket}, "object": {"key": quote_plus(self._prefix + key, safe="/")}}
         event = {"Records": [{"s3": place}], "generation": generation}

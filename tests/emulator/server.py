@@ -141,7 +141,7 @@ class Emulator:
     @contextmanager
     def in_environment(self, **more: str) -> Iterator[None]:
         """This process's environment and clients, pointed here."""
-        from chalicelib.aws import forget_clients
+        from chalicelib.stores.aws import forget_clients
 
         changed = {**self.environ, **more}
         before = {name: os.environ.get(name) for name in changed}

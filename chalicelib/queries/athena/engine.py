@@ -18,7 +18,6 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.aws import DENIED, THROTTLED, client, code_of, lake_errors, message_of
 from chalicelib.clock import Clock, Sleep, now
 from chalicelib.errors import (
     CrawlInProgress,
@@ -46,6 +45,7 @@ from chalicelib.queries.engine import (
     TableColumn,
 )
 from chalicelib.settings import Settings
+from chalicelib.stores.aws import DENIED, THROTTLED, client, code_of, lake_errors, message_of
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.tables import BY_NAME, PHYSICAL
 from chalicelib.views import reads, user_tables

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from chalicelib.aws import client, lake_errors
 from chalicelib.errors import StorageUnavailable
 from chalicelib.lake import TRANSFORMED, Lake, partition_prefix, table_prefix
 from chalicelib.settings import Settings
+from chalicelib.stores.aws import client, lake_errors
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.tables import PHYSICAL
 

@@ -75,7 +75,7 @@ class Service:
     def warm_up(self) -> None:
         """Make and load what the dashboard's first page needs, before anybody opens it."""
         from chalicelib.queries.engine import Warming
-        from chalicelib.reporting import reports
+        from chalicelib.reports.catalogue import reports
 
         _ = self.api
         import_module("chalicelib.queries.rendering")

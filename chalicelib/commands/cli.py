@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chalicelib import __version__
+from chalicelib.commands.printing import FORMATS, Progress, print_table, show
 from chalicelib.errors import InvalidRequest, LakeError, QueryFailed
 from chalicelib.log import set_up
-from chalicelib.printing import FORMATS, Progress, print_table, show
 
 if TYPE_CHECKING:
     from chalicelib.queries.engine import Crawl, Engine, Query
-    from chalicelib.service import Service
+    from chalicelib.wiring import Service
 
 INTERRUPTED = 130
 CRAWL_POLL = 0.1  # s between two looks at a crawl
@@ -33,7 +33,7 @@ class Shared:
 
     @cached_property
     def service(self) -> Service:
-        from chalicelib.service import Service
+        from chalicelib.wiring import Service
 
         return Service()
 
@@ -232,13 +232,13 @@ def query(shared: Shared, sql: str, shape: str | None, output: Path | None) -> N
 @click.pass_obj
 def report(shared: Shared, name: str | None, values: tuple[str, ...], shape: str | None, output: Path | None) -> None:
     """List the saved reports, or run one."""
-    from chalicelib import reporting
+    from chalicelib.reports import catalogue
 
     if name is None:
-        list_reports(reporting.reports(shared.service.lake))
+        list_reports(catalogue.reports(shared.service.lake))
         return
-    wanted = reporting.report(name, shared.service.lake)
-    ready = reporting.bind(wanted, assignments(values))
+    wanted = catalogue.report(name, shared.service.lake)
+    ready = catalogue.bind(wanted, assignments(values))
     with closing(shared.service.engine()) as engine:
         started = engine.start_query(ready.sql, ready.bound, client="command line")
         show(engine, ended(engine, started), shape, output, title=wanted.title)
@@ -334,7 +334,7 @@ def revoke_token(shared: Shared, token_id: str) -> None:
 @click.pass_obj
 def doctor(shared: Shared) -> None:
     """Check settings, credentials, reachability and sizes; say what to do about each fault."""
-    from chalicelib.doctor import examine
+    from chalicelib.commands.doctor import examine
 
     faults = 0
     for finding in examine(shared.service):

@@ -16,7 +16,7 @@ from chalicelib.lake import QUARANTINE, RAW, STATE, TRANSFORMED
 from chalicelib.quarantine import quarantined, reasons
 
 if TYPE_CHECKING:
-    from chalicelib.service import Service
+    from chalicelib.wiring import Service
 
 Level = Literal["ok", "note", "warning", "fault"]
 MARKS: dict[Level, str] = {"ok": "ok     ", "note": "       ", "warning": "warning", "fault": "FAULT  "}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from chalicelib import watching
+from chalicelib import telemetry
 from chalicelib.clock import now, rfc3339
 from chalicelib.errors import ImportRefused, InvalidRequest, LakeError, NotFound, RawObjectInvalid, RunInProgress
 from chalicelib.runs import FAILED, RUNNING, load_run, new_run_id, save_run, start_record
@@ -15,7 +15,7 @@ from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
     from chalicelib.lake import Lake
-    from chalicelib.service import Service
+    from chalicelib.wiring import Service
 
 LOCAL_BUCKET = "lake"  # what a lake in a folder is called in events
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] |
     except LakeError as error:
         note_failure(service.lake, run_id, trigger, error)
         raise
-    watching.run_ended(service.settings, record)
+    telemetry.run_ended(service.settings, record)
     return {"run_id": record.run_id, "state": record.state}
 
 
@@ -88,19 +88,19 @@ def transform(service: Service, event_key: str, generation: str | None = None) -
         return {"key": event_key, "generation": generation}
     began = time.monotonic()
     try:
-        with watching.watched(service.settings, service.lake):
+        with telemetry.watched(service.settings, service.lake):
             report = transform_key(service.lake, lake_key(service.settings, event_key))
     except (RawObjectInvalid, CheckFailed) as error:
         return quarantined(service, event_key, error)
     if report.state == "unchanged":  # called again: what the first call wrote may not be registered yet
-        watching.register_all(service.settings, service.lake)
-    watching.transformed(service.settings, report.raw_key, report.built, began)
+        telemetry.register_all(service.settings, service.lake)
+    telemetry.transformed(service.settings, report.raw_key, report.built, began)
     return {"key": report.raw_key, "state": report.state, "rows": sum(report.built.rows.values())}
 
 
 def quarantined(service: Service, event_key: str, error: LakeError) -> dict[str, Any]:
     log.error("%s lies in quarantine: %s", event_key, error.message)
-    watching.quarantined(service.settings, 1, raw_key=event_key)
+    telemetry.quarantined(service.settings, 1, raw_key=event_key)
     return {"key": event_key, "state": "quarantined", "reason": error.message}
 
 
@@ -110,7 +110,7 @@ def import_history(service: Service, event_key: str) -> dict[str, Any]:
 
     key = lake_key(service.settings, event_key)
     try:
-        with watching.watched(service.settings, service.lake):
+        with telemetry.watched(service.settings, service.lake):
             summary = import_key(service.lake, service.settings, key)
     except (ImportRefused, InvalidRequest) as error:
         return quarantined(service, event_key, error)
@@ -130,12 +130,12 @@ def maintain(service: Service) -> dict[str, Any]:
     from chalicelib.pipeline import catch_up
     from chalicelib.transformation.compact import compact
 
-    before = watching.in_quarantine(service.lake)
-    with watching.watched(service.settings, service.lake, everything=True):
+    before = telemetry.in_quarantine(service.lake)
+    with telemetry.watched(service.settings, service.lake, everything=True):
         handled = catch_up(service.lake, service.settings, lately=True)
         merged = compact(service.lake, min_files=service.settings.compact_files + 1)
-    watching.looked_over(service.settings, service.lake, handled)
-    watching.quarantined(service.settings, len(watching.in_quarantine(service.lake) - before))
+    telemetry.looked_over(service.settings, service.lake, handled)
+    telemetry.quarantined(service.settings, len(telemetry.in_quarantine(service.lake) - before))
     return {"handled": handled, "merged": merged.files_merged}
 
 
