@@ -40,14 +40,7 @@ LAMBDA_UNZIPPED = 262_144_000  # Lambda quotas, function and layers
 PREPARED = "made-by-python-m-deploy-prepare"  # below .chalice: Chalice names the file that it misses, and so the remedy
 EPOCH = 315_619_200  # 1980-01-02 UTC as a file time: the same content is to make the same zip
 
-LAPTOP_ONLY = frozenset(
-    f"chalicelib.{name}"
-    for name in (
-        "__main__", "cli", "doctor", "local.arrivals", "local.httpserver", "local.serve", "local.ticker",
-        "engines.book", "engines.crawler", "engines.duck", "engines.embedded", "engines.filelock",
-        "engines.listing", "engines.paging", "engines.slots",
-    )
-)  # fmt: skip
+LAPTOP_ONLY = ("chalicelib.__main__", "chalicelib.commands", "chalicelib.local", "chalicelib.queries.embedded")
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")  # Lambda's Python has them
 GUARDED = frozenset({"dotenv", "pyawscron", "chalice.local"})  # imported only on a laptop, or in a try
 
@@ -106,9 +99,13 @@ def copy_app(folder: Path) -> None:
     for path in sorted((PROJECT / "chalicelib").rglob("*")):
         below = path.relative_to(PROJECT)
         module = ".".join(below.with_suffix("").parts)
-        if path.is_file() and "__pycache__" not in below.parts and module not in LAPTOP_ONLY:
+        if path.is_file() and "__pycache__" not in below.parts and not is_laptop_only(module):
             (folder / below).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, folder / below)
+
+
+def is_laptop_only(module: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in LAPTOP_ONLY)
 
 
 def vendor() -> Path:
@@ -331,13 +328,13 @@ def import_alone(functions: list[Function], sites: list[Path], runtime: Path) ->
 
 def missing_imports(function: Function, task: Path, sites: list[Path]) -> set[str]:
     """Top-level packages that the function's modules, and all that these import, name and nobody has."""
-    reached: set[str] = {*LAPTOP_ONLY, *function.never}
+    reached: set[str] = set(function.never)
     waiting = list(function.modules)
     named: set[str] = set()
     while waiting:
         module = waiting.pop()
         path = module_path(task, module)
-        if module in reached or path is None:
+        if module in reached or is_laptop_only(module) or path is None:
             continue
         reached.add(module)
         for found in named_in(path):

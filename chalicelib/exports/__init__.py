@@ -1,1 +1,1 @@
-"""The listening history: privacy exports, and which observations are one listen."""
+"""Privacy exports: reading every variant, staging, importing."""

@@ -43,7 +43,7 @@ from chalicelib.errors import InvalidRequest, NotFound, QueryFailed
 from chalicelib.lake import REPORTS, Lake
 from chalicelib.queries.engine import Engine, Query, QueryState, RowPage
 
-BUILT_IN = Path(__file__).parent / "reports"
+BUILT_IN = Path(__file__).parent / "sql"
 LARGEST_REPORT = 65_536  # bytes of one report file
 LONGEST_TEXT = 500  # characters of one parameter value
 TYPES = ("period", "timezone", "user", "integer", "choice", "text")

@@ -71,7 +71,7 @@ class Api:
         self._settings = settings
         self._lake = lake
         self._engine = engine
-        self._worker = starting
+        self._worker = worker
         self._clock = clock
         self._limit = RateLimit(settings.requests_per_minute)
         self._health = Health(settings, lake, clock)

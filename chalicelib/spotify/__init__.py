@@ -1,1 +1,1 @@
-"""Spotify: the client and its guard, tokens, sources."""
+"""Spotify: a client of its Web API, its tokens and the guard before every call; nothing of the lake."""

@@ -1,0 +1,1 @@
+"""The engine on AWS: Athena for queries, Glue for the catalogue."""

@@ -1,0 +1,1 @@
+"""Saved reports: their catalogue, and one ``.sql`` file each below ``sql/``."""
