@@ -33,7 +33,7 @@ from chalicelib.queries.sql import check
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from chalicelib.views import user_tables
-from tests.server import LakeServer, fill
+from tests.support.server import LakeServer, fill
 
 EMPTY_APP = """
 import sys

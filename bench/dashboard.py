@@ -40,8 +40,8 @@ from chalicelib.plays.resolutions import COLUMNS, resolution_key, with_resolutio
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED
-from tests.browser import started
-from tests.server import LakeServer
+from tests.support.browser import started
+from tests.support.server import LakeServer
 
 LEAST = 1.0  # s from navigation to the totals and the first chart: the bar
 ROUNDS = 7

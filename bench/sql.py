@@ -20,7 +20,7 @@ import duckdb
 
 from chalicelib.queries.embedded.engine import resident_bytes
 from chalicelib.queries.engine import Engine
-from tests.engines import Opened, embedded, fill
+from tests.support.engines import Opened, embedded, fill
 
 SMALL = "SELECT item_id, count(*) AS plays FROM plays WHERE ms_played > ? GROUP BY 1 ORDER BY 2 DESC"
 BARE = "SELECT item_id, count(*) AS plays FROM read_parquet(?) WHERE ms_played > ? GROUP BY 1 ORDER BY 2 DESC"

@@ -151,7 +151,9 @@ class Settings:
     )
     spotify_api_url: str = setting("https://api.spotify.com/v1", "Spotify Web API", web_address)
     spotify_accounts_url: str = setting("https://accounts.spotify.com", "Spotify's token service", web_address)
-    sources_file: str = setting("", "What to extract, when not the app's own chalicelib/extraction/sources.toml", folder)
+    sources_file: str = setting(
+        "", "What to extract, when not the app's own chalicelib/extraction/sources.toml", folder
+    )
     secrets_url: str = setting(
         "./.secrets", "Where tokens are kept: a folder (mode 600), secretsmanager:NAME or ssm:/NAME", secrets_address
     )

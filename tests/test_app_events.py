@@ -21,8 +21,8 @@ from chalicelib.local.ticker import Ticker
 from chalicelib.wiring import Service
 from sandbox import export
 from sandbox.world import World
-from tests.server import PROJECT, LakeServer, environment, eventually, free_port, sandboxed
-from tests.server import filled as filled_lake
+from tests.support.server import PROJECT, LakeServer, environment, eventually, free_port, sandboxed
+from tests.support.server import filled as filled_lake
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

@@ -6,7 +6,6 @@ import ast
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 from chalice.app import ScheduledEventConfig
 from chalice.deploy.validate import validate_route_content_types, validate_routes
@@ -17,8 +16,8 @@ from chalicelib.rest.api import Api
 from chalicelib.rest.openapi import document
 from chalicelib.rest.routes import BY_ADDRESS, ROUTES
 from deploy.package import PREPARED
+from tests.support import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 HEAVY = ("pandas", "pyarrow", "spotipy", "sqlglot", "duckdb", "boto3", "botocore", "requests", "msgspec", "click")
 
 

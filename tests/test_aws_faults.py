@@ -21,7 +21,7 @@ import pytest
 from chalicelib.rest.messages import Reply
 from chalicelib.runs import FAILED, PARTIAL, RUNNING, SUCCEEDED
 from chalicelib.stores import aws as clients
-from tests.faults import RUN, SCHEDULED, Faulty, faulty
+from tests.support.faults import RUN, SCHEDULED, Faulty, faulty
 
 PASSING = ("throttle", "error", "reset", "lost")  # once each: the client's second attempt gets through
 REFUSED = ("denied", "missing", "conflict")

@@ -11,8 +11,8 @@ import pytest
 
 from chalicelib.commands.cli import token
 from docs import build
+from tests.support import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 
 

@@ -21,7 +21,7 @@ from chalicelib.queries.engine import QueryState
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from chalicelib.tables import BY_NAME
-from tests.extraction import World, world
+from tests.support.extraction import World, world
 
 MODES = ("development", "extended")
 NOW_ONLY = ("saved_items", "followed_artists")  # what was removed is gone; everything else stays

@@ -17,7 +17,7 @@ from chalicelib.rest.messages import Reply, Request
 from chalicelib.runs import FAILED, SUCCEEDED, load_run, new_run_id, run_ids, save_run, start_record, state_key
 from chalicelib.settings import Settings
 from chalicelib.telemetry import last_success
-from tests.memory import MemoryStore
+from tests.support.memory import MemoryStore
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR, DAY, YEAR = timedelta(hours=1), timedelta(days=1), timedelta(days=365)

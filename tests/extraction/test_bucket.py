@@ -1,0 +1,77 @@
+"""Extraction into a bucket: the journal is one object an answer there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chalicelib.errors import RunInProgress, StorageFailed
+from chalicelib.extraction.extract import running
+from chalicelib.extraction.journal import JOURNAL
+from chalicelib.extraction.lock import RunLock
+from chalicelib.lake import Lake
+from chalicelib.runs import load_run
+from chalicelib.stores.s3 import BucketStore
+from tests.emulator import Emulator, shared
+from tests.emulator.stage import make_bucket
+from tests.support.extraction import World, contents, world
+
+BUCKET = "a-runs-lake"
+
+
+@pytest.fixture(scope="session")
+def aws() -> Emulator:
+    emulator = shared()
+    make_bucket(emulator, BUCKET)
+    return emulator
+
+
+@pytest.fixture
+def made(aws: Emulator, tmp_path: Path) -> Iterator[World]:
+    client = aws.client("s3")
+    with world(tmp_path, checkpoint_answers=10) as made:
+        made.lake = Lake(BucketStore(BUCKET, tmp_path.name, s3=lambda: client))
+        yield made
+
+
+class Failing(BucketStore):
+    """A bucket that can no longer be written after so many journal entries."""
+
+    left = itertools.count(17, -1)
+
+    def write(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> str:
+        if key.startswith(JOURNAL) and next(self.left) <= 0:
+            raise StorageFailed("the bucket is away")
+        return super().write(key, data, content_type=content_type)
+
+
+def test_a_run_that_the_bucket_broke_off_is_taken_up_without_loss(aws: Emulator, made: World, tmp_path: Path) -> None:
+    with world(tmp_path / "alone") as alone:
+        calls = alone.run().calls
+        everything = contents(alone.lake)
+    whole, client = made.lake, aws.client("s3")
+    made.lake = Lake(Failing(BUCKET, tmp_path.name, s3=lambda: client))
+    with pytest.raises(StorageFailed):
+        made.run()
+    broken_off = made.sandbox.calls.total
+    assert list(whole.store.list(JOURNAL))
+
+    made.lake = whole
+    record = made.run()
+    assert record.state == "succeeded"
+    assert broken_off + record.calls <= calls + made.settings.concurrency
+    assert contents(made.lake) == everything
+    assert not list(made.lake.store.list(JOURNAL))
+
+
+def test_a_lock_in_a_bucket_is_one_runs(made: World) -> None:
+    held = RunLock.acquire(made.lake, "20261120T120000Z-aaaaaa", made.clock)
+    assert running(made.lake, made.clock) == "20261120T120000Z-aaaaaa"
+    with pytest.raises(RunInProgress):
+        made.run()
+    held.release()
+    record = made.run(sources=["recently_played"])
+    assert load_run(made.lake, record.run_id).state == "succeeded"

@@ -1,0 +1,383 @@
+"""Which observations are one listen: each rule by hand, then order and company that must not matter."""
+
+from __future__ import annotations
+
+import random
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.exports.files import export_files
+from chalicelib.exports.observations import Observer
+from chalicelib.exports.rows import ACCOUNT, EXTENDED
+from chalicelib.exports.staging import stage
+from chalicelib.parquet import write_table
+from chalicelib.plays import resolutions
+from chalicelib.plays.matching import decide
+from chalicelib.tables import PLAYS
+from tests.support.listening import (
+    USER,
+    account_row,
+    api_plays,
+    extended_row,
+    lake_in,
+    listens_in,
+    observe_api,
+    uri_of,
+    write_export,
+)
+
+Rows = list[dict[str, Any]]
+
+
+def observed(folder: Path, name: str, rows: Rows) -> pa.Table:
+    """The observations that an export file of these rows gives."""
+    path = write_export(folder / name, rows)
+    with export_files(path, name) as files:
+        staged = stage(files, name, folder)
+    variant = staged.files[0].variant or ""
+    observer = Observer([variant], ["f"], USER, datetime(2030, 1, 1))  # noqa: DTZ001
+    made = [observer.observe(staged.spool.rows(month)) for month in staged.spool.months()]
+    return pa.concat_tables(made).drop_columns(["file"])
+
+
+def heard(played_at: str, track: str = "a") -> tuple[str, str, str, str]:
+    return played_at, uri_of(track), f"Song {track}", f"Band {track}"
+
+
+def told(folder: Path, *, extended: Rows = [], account: Rows = [], api: list[Any] = []) -> list[dict[str, Any]]:  # noqa: B006
+    """The listens that these observations are."""
+    parts = [api_plays(api)]
+    if extended:
+        parts.append(observed(folder, "Streaming_History_Audio_2023.json", extended))
+    if account:
+        parts.append(observed(folder, "StreamingHistory0.json", account))
+    rows: list[dict[str, Any]] = decide(pa.concat_tables(parts)).listens.to_pylist()
+    return rows
+
+
+def origins(rows: Rows) -> list[str]:
+    return [row["origin"] for row in rows]
+
+
+FULL = extended_row("2023-05-01T10:04:00Z", 200_000)
+
+
+def test_an_api_play_stamped_at_its_end_is_the_extended_row(tmp_path: Path) -> None:
+    (play,) = told(tmp_path, extended=[FULL], api=[heard("2023-05-01T10:04:00.512Z")])
+    assert (play["origin"], play["ms_played"], play["context_uri"]) == (EXTENDED, 200_000, "spotify:collection")
+
+
+def test_an_api_play_stamped_at_its_start_is_the_extended_row(tmp_path: Path) -> None:
+    assert len(told(tmp_path, extended=[FULL], api=[heard("2023-05-01T10:00:40.100Z")])) == 1
+
+
+@pytest.mark.parametrize("stamped", ["end", "start"])
+def test_two_listens_back_to_back_stay_two(tmp_path: Path, stamped: str) -> None:
+    extended = [FULL, extended_row("2023-05-01T10:07:20Z", 200_000)]
+    ends = ["2023-05-01T10:04:00.4Z", "2023-05-01T10:07:20.4Z"]
+    starts = ["2023-05-01T10:00:40.4Z", "2023-05-01T10:04:00.4Z"]
+    api = [heard(moment) for moment in (ends if stamped == "end" else starts)]
+    assert origins(told(tmp_path, extended=extended, api=api)) == [EXTENDED, EXTENDED]
+
+
+def test_a_song_looped_all_evening_is_counted_right_whatever_the_stamp_means(tmp_path: Path) -> None:
+    first = datetime(2023, 5, 1, 18, tzinfo=UTC)
+    ends = [first + timedelta(seconds=200 * turn) for turn in range(1, 40)]
+    extended = [extended_row(f"{end:%Y-%m-%dT%H:%M:%SZ}", 200_000) for end in ends]
+    api = [heard((end - timedelta(seconds=200)).isoformat()) for end in ends]
+    assert len(told(tmp_path, extended=extended, api=api)) == 39
+    more = [*api, heard((ends[-1] + timedelta(minutes=10)).isoformat())]
+    assert len(told(tmp_path, extended=extended, api=more)) == 40
+
+
+def test_a_play_the_export_does_not_know_stays(tmp_path: Path) -> None:
+    api = [heard("2023-05-01T10:04:00Z"), heard("2023-05-01T10:20:00Z"), heard("2023-05-01T10:04:01Z", "b")]
+    assert sorted(origins(told(tmp_path, extended=[FULL], api=api))) == ["api", "api", EXTENDED]
+
+
+def test_a_short_skip_before_the_real_play_does_not_take_the_api_play(tmp_path: Path) -> None:
+    skip = extended_row("2023-05-01T10:00:40Z", 4_000)
+    rows = told(tmp_path, extended=[skip, FULL], api=[heard("2023-05-01T10:00:40.2Z")])
+    assert [(row["ms_played"], row["context_uri"]) for row in rows] == [(4_000, None), (200_000, "spotify:collection")]
+
+
+def test_a_relinked_track_is_known_by_its_title(tmp_path: Path) -> None:
+    other_release = ("2023-05-01T10:04:00Z", uri_of("z"), "SONG  a", "Band a feat. Somebody")
+    assert len(told(tmp_path, extended=[FULL], api=[other_release])) == 1
+
+
+def test_a_paused_play_that_the_api_stamps_at_its_start_is_one(tmp_path: Path) -> None:
+    before = extended_row("2023-05-01T09:00:00Z", 60_000, "b")
+    assert len(told(tmp_path, extended=[before, FULL], api=[heard("2023-05-01T09:52:00Z")])) == 2
+
+
+def test_offline_plays_that_report_together_meet_their_api_plays(tmp_path: Path) -> None:
+    synced = "2023-05-01T18:00:00Z"
+    extended = [
+        extended_row("2023-05-01T06:00:00Z", 60_000, "c"),
+        extended_row(synced, 200_000, "a", offline=True, offline_timestamp=0),
+        extended_row(synced, 180_000, "b", offline=True, offline_timestamp=7),
+    ]
+    api = [heard("2023-05-01T10:04:00Z"), heard("2023-05-01T10:07:00Z", "b")]
+    assert origins(told(tmp_path, extended=extended, api=api)) == [EXTENDED] * 3
+
+
+@pytest.mark.parametrize("stamp", [1_682_935_440_000, 1_682_935_440])
+def test_an_offline_play_is_met_at_the_time_its_device_gives(tmp_path: Path, stamp: int) -> None:
+    extended = [extended_row("2023-05-01T18:00:00Z", 200_000, offline=True, offline_timestamp=stamp)]
+    (play,) = told(tmp_path, extended=extended, api=[heard("2023-05-01T10:04:00Z")])
+    assert play["started_at"] is None
+
+
+def test_an_account_row_is_the_extended_row_of_its_minute(tmp_path: Path) -> None:
+    rows = told(tmp_path, extended=[FULL], account=[account_row("2023-05-01 10:04", 200_000)])
+    assert origins(rows) == [EXTENDED]
+
+
+def test_an_account_row_without_names_is_the_extended_row_of_its_minute_and_length(tmp_path: Path) -> None:
+    unknown = account_row("2023-05-01 10:04", 200_000, None, artistName="Unknown Artist", trackName="Unknown Track")
+    assert len(told(tmp_path, extended=[FULL], account=[unknown])) == 1
+    assert len(told(tmp_path, extended=[FULL], account=[{**unknown, "msPlayed": 5}])) == 2
+
+
+def test_equal_account_rows_are_two_listens_and_meet_two_extended_rows(tmp_path: Path) -> None:
+    account = [account_row("2023-05-01 10:04", 4_000)] * 2
+    assert len(told(tmp_path, account=account)) == 2
+    extended = [extended_row("2023-05-01T10:04:10Z", 4_000), extended_row("2023-05-01T10:04:15Z", 4_000)]
+    assert origins(told(tmp_path, extended=extended, account=account)) == [EXTENDED, EXTENDED]
+
+
+def test_an_account_row_gives_the_api_play_its_length(tmp_path: Path) -> None:
+    account = [account_row("2023-05-01 10:04", 200_000)]
+    for stamp in ("2023-05-01T10:04:33Z", "2023-05-01T10:01:10Z"):
+        (play,) = told(tmp_path, account=account, api=[heard(stamp)])
+        assert (play["origin"], play["ms_played"], play["item_id"]) == ("api", 200_000, "a" * 22)
+
+
+def test_all_three_reports_of_one_listen_are_one(tmp_path: Path) -> None:
+    account = [account_row("2023-05-01 10:04", 200_000)]
+    (play,) = told(tmp_path, extended=[FULL], account=account, api=[heard("2023-05-01T10:04:00Z")])
+    assert (play["origin"], play["context_uri"]) == (EXTENDED, "spotify:collection")
+
+
+def test_a_podcast_among_the_music_becomes_what_the_extended_row_says(tmp_path: Path) -> None:
+    episode = extended_row(
+        "2023-05-01T10:04:00Z", 900_000, None, episode_name="Pilot", episode_show_name="The Show",
+        spotify_episode_uri="spotify:episode:" + "e" * 22,
+    )  # fmt: skip
+    account = [account_row("2023-05-01 10:04", 900_000, None, artistName="The Show", trackName="Pilot")]
+    assert [row["item_type"] for row in told(tmp_path, account=account)] == ["track"]
+    (play,) = told(tmp_path, extended=[episode], account=account)
+    assert (play["item_type"], play["artist_name"], play["item_id"]) == ("episode", "The Show", "e" * 22)
+
+
+def test_an_old_row_without_uri_is_the_later_row_with_it(tmp_path: Path) -> None:
+    old = {key: value for key, value in FULL.items() if key != "spotify_track_uri"}
+    (play,) = told(tmp_path, extended=[old, FULL])
+    assert play["item_id"] == "a" * 22
+
+
+def test_a_row_whose_names_have_gone_is_the_earlier_row_that_has_them(tmp_path: Path) -> None:
+    gone = extended_row("2023-05-01T10:04:00Z", 200_000, None)
+    (play,) = told(tmp_path, extended=[gone, FULL])
+    assert play["item_name"] == "Song a"
+
+
+def test_rows_of_one_second_that_differ_in_item_or_length_are_different_listens(tmp_path: Path) -> None:
+    at = "2023-05-01T18:00:00Z"
+    rows = [extended_row(at, 1), extended_row(at, 2), extended_row(at, 1, "b"), extended_row(at, 1, "b")]
+    assert len(told(tmp_path, extended=rows)) == 3
+
+
+def test_audiobooks_are_told_before_episodes_and_episodes_before_tracks(tmp_path: Path) -> None:
+    chapter = extended_row(
+        "2023-05-01T10:04:00Z", 5, None, audiobook_title="Book", audiobook_chapter_title="One",
+        audiobook_chapter_uri="spotify:chapter:" + "c" * 22, spotify_episode_uri="spotify:episode:" + "c" * 22,
+    )  # fmt: skip
+    (play,) = told(tmp_path, extended=[chapter])
+    assert (play["item_type"], play["item_name"], play["album_name"]) == ("audiobook", "One", "Book")
+
+
+def test_two_listeners_of_one_household_keep_their_own_listens(tmp_path: Path) -> None:
+    both = [api_plays([heard("2023-05-01T10:04:00Z")], user) for user in ("one", "two")]
+    assert decide(pa.concat_tables(both)).listens.num_rows == 2
+
+
+# --- order and company do not matter ------------------------------------------------------------------------------
+
+moments = st.integers(0, 70 * 24 * 60).map(
+    lambda minutes: datetime(2023, 4, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+)
+tracks = st.sampled_from("ab")
+lengths = st.sampled_from([0, 4_000, 40_000, 200_000])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Rows, Rows, list[Any]]:
+    """True listens, some of which each origin tells, each in its own way."""
+    extended, account, api = [], [], []
+    for _ in range(draw(st.integers(1, 14))):
+        end, track, length = draw(moments), draw(tracks), draw(lengths)
+        tells = draw(st.sets(st.sampled_from(["extended", "account", "api"]), min_size=1))
+        if "extended" in tells:
+            name = draw(st.sampled_from([track, None])) if length else track
+            extended.append(extended_row(f"{end:%Y-%m-%dT%H:%M:%SZ}", length, name))
+        if "account" in tells:
+            account.append(account_row(f"{end:%Y-%m-%d %H:%M}", length, draw(st.sampled_from([track, track, None]))))
+        if "api" in tells:
+            stamp = end - timedelta(milliseconds=draw(st.sampled_from([0, length])))
+            api.append(heard(stamp.isoformat(), track))
+    return extended, account, api
+
+
+@given(histories(), st.randoms(use_true_random=False))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_order_of_observations_does_not_matter(
+    tmp_path: Path, history: tuple[Rows, Rows, list[Any]], shuffler: random.Random
+) -> None:
+    extended, account, api = history
+    parts = [api_plays(api)]
+    parts += [observed(tmp_path, "endsong_0.json", extended)] if extended else []
+    parts += [observed(tmp_path, "StreamingHistory0.json", account)] if account else []
+    together = pa.concat_tables(parts)
+    places = list(range(together.num_rows)) * 2
+    shuffler.shuffle(places)
+    expected = decide(together).listens
+    assert resolutions.in_order(decide(together.take(places)).listens).equals(resolutions.in_order(expected))
+
+
+@given(histories())
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_listen_is_lost_and_none_is_told_by_a_poorer_report_than_there_is(
+    tmp_path: Path, history: tuple[Rows, Rows, list[Any]]
+) -> None:
+    extended, account, api = history
+    rows = told(tmp_path, extended=extended, account=account, api=api)
+    told_by = [origins(rows).count(origin) for origin in (EXTENDED, "api", ACCOUNT)]
+    distinct = len({(row["ts"], row["spotify_track_uri"], row["ms_played"]) for row in extended})
+    uris = len(
+        {(row["ts"], row["spotify_track_uri"], row["ms_played"]) for row in extended if row["spotify_track_uri"]}
+    )
+    assert uris <= told_by[0] <= distinct
+    assert told_by[1] <= len(set(api))
+    assert told_by[2] <= len(account)
+    assert len(rows) >= max(uris, len(account) and 1)
+
+
+@given(histories())
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_months_decided_apart_give_what_they_give_together(
+    tmp_path_factory: pytest.TempPathFactory, history: tuple[Rows, Rows, list[Any]]
+) -> None:
+    folder = tmp_path_factory.mktemp("months")
+    extended, account, api = history
+    parts = [api_plays(api)]
+    parts += [observed(folder, "endsong_0.json", extended)] if extended else []
+    parts += [observed(folder, "StreamingHistory0.json", account)] if account else []
+    lake = lake_in(folder)
+    for number, part in enumerate(parts):
+        write_table(lake, lake.generation(), PLAYS, part, f"part{number}")
+    for month in sorted(resolutions.known_months(lake, lake.generation()), reverse=True):
+        resolutions.resolve(lake, months=[month])
+    assert listens_in(lake).equals(resolutions.in_order(decide(pa.concat_tables(parts)).listens))
+
+
+# --- resolutions --------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_written_where_nothing_has_changed(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    observe_api(lake, api_plays([heard("2023-05-01T10:04:00Z")]))
+    assert resolutions.resolve(lake) == []
+    observe_api(lake, api_plays([heard("2023-05-01T10:04:00Z"), heard("2023-05-02T10:04:00Z")]), "more")
+    assert resolutions.highest_resolution(lake, lake.generation(), "2023-05") == 2
+    assert listens_in(lake).num_rows == 2
+
+
+def test_a_month_whose_only_listen_belongs_to_the_next_becomes_empty(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    account = observed(tmp_path, "StreamingHistory0.json", [account_row("2023-04-30 23:59", 200_000)])
+    observe_api(lake, account, "account")
+    assert listens_in(lake)["origin"].to_pylist() == [ACCOUNT]
+    extended = observed(tmp_path, "endsong_0.json", [extended_row("2023-05-01T00:00:10Z", 200_000)])
+    observe_api(lake, extended, "extended")
+    assert listens_in(lake)["origin"].to_pylist() == [EXTENDED]
+    assert len(resolutions.files_in_force(lake, lake.generation())) == 2
+
+
+def test_superseded_resolutions_go_when_no_query_can_be_reading_them(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    for day in range(1, 5):
+        observe_api(lake, api_plays([heard(f"2023-05-0{day}T10:04:00Z")]), f"day{day}")
+    generation = lake.generation()
+    assert len(resolutions.resolutions(lake, generation, "2023-05")) == 4
+    resolutions.resolve(lake, clock=lambda: datetime.now(UTC) + timedelta(minutes=59))
+    assert len(resolutions.resolutions(lake, generation, "2023-05")) == 4
+    resolutions.resolve(lake, clock=lambda: datetime.now(UTC) + timedelta(minutes=61))
+    assert [number for number, _ in resolutions.resolutions(lake, generation, "2023-05")] == [4]
+    assert listens_in(lake).num_rows == 4
+
+
+def test_processes_that_decide_at_once_leave_every_listen(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    failures: list[BaseException] = []
+
+    def bring(day: int) -> None:
+        try:
+            observe_api(lake, api_plays([heard(f"2023-05-{day:02d}T10:04:00Z")]), f"day{day}")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=bring, args=(day,)) for day in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert listens_in(lake).num_rows == 8
+
+
+def test_files_of_other_tables_and_generations_decide_nothing(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    assert (
+        resolutions.resolve_keys(lake, ["transformed/g1/tracks_history/month=2023-05/x.parquet", "state/x.json"]) == []
+    )
+    keys = write_table(lake, "g9", PLAYS, api_plays([heard("2023-05-01T10:04:00Z")]), "x")
+    assert resolutions.resolve_keys(lake, keys) == []
+    assert resolutions.resolve(lake, "g9") != []
+
+
+def test_a_listener_is_worked_out_alone_and_the_others_stay_as_they_were(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    generation = lake.generation()
+    observe_api(lake, api_plays([heard("2023-05-01T10:04:00Z")], "anna"))
+    write_table(lake, generation, PLAYS, api_plays([heard("2023-05-02T10:04:00Z")], "anna"), "later")
+    write_table(lake, generation, PLAYS, api_plays([heard("2023-05-01T10:04:00Z", "b")], "ben"), "ben")
+    resolutions.resolve(lake, user="ben")
+    assert listens_in(lake)["user_id"].to_pylist().count("ben") == 1
+    assert listens_in(lake).num_rows == 2  # whoever brought anna's later play works it out
+    resolutions.resolve(lake, user="anna")
+    assert sorted(listens_in(lake)["user_id"].to_pylist()) == ["anna", "anna", "ben"]
+    assert resolutions.resolve(lake) == []
+
+
+def test_a_month_is_stored_without_the_texts_of_others(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    rows = [
+        extended_row(f"2023-0{month}-1{at}T10:04:00Z", 200_000 + at, track)
+        for month, tracks in ((5, "abcdefghij"), (6, "klmnopqrst"))
+        for at, track in enumerate(tracks)
+    ]
+    write_table(lake, lake.generation(), PLAYS, observed(tmp_path, "endsong_0.json", rows), "x")
+    resolutions.resolve(lake)
+    for key in resolutions.files_in_force(lake, lake.generation()):
+        stored = pq.ParquetFile(lake.store.location(key), read_dictionary=["item_name"]).read(["item_name"])
+        assert len(stored["item_name"].chunk(0).dictionary) == 10

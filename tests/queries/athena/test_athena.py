@@ -1,0 +1,247 @@
+"""What is Athena's and Glue's own: text to values and back, result files, notes, crawls, bounded waits."""
+
+# ruff: noqa: DTZ001  (timestamps without time zone are the tables' own)
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from chalicelib.errors import CrawlInProgress, EngineBusy, InvalidRequest, LakeError, StorageFailed, StorageUnavailable
+from chalicelib.lake import Lake
+from chalicelib.queries.athena.engine import cost
+from chalicelib.queries.athena.files import records
+from chalicelib.queries.athena.glue import GlueTables
+from chalicelib.queries.athena.glue_crawls import read_crawl
+from chalicelib.queries.athena.note import read_note, with_note
+from chalicelib.queries.athena.values import parameter, reader
+from chalicelib.queries.engine import QueryState, ResultColumn
+from chalicelib.queries.sql import check
+from chalicelib.stores.s3 import BucketStore
+from chalicelib.views import user_tables
+from tests.emulator import Fault, shared
+from tests.support.engines import Opened, OpenedOnAws, athena
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[OpenedOnAws]:
+    with athena(tmp_path) as made:
+        assert isinstance(made, OpenedOnAws)
+        yield made
+    shared().faults.clear()
+    shared().athena.gate.set()
+    shared().athena.statistics = True
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("bigint", "-9007199254740993", -9007199254740993),
+        ("double", "1.0E10", 1e10),
+        ("decimal(3,2)", "1.50", Decimal("1.50")),
+        ("boolean", "true", True),
+        ("date", "2026-11-20", date(2026, 11, 20)),
+        ("timestamp(3)", "2026-11-20 10:15:30.123", datetime(2026, 11, 20, 10, 15, 30, 123000)),
+        ("timestamp(9)", "2026-11-20 10:15:30.123456789", datetime(2026, 11, 20, 10, 15, 30, 123456)),
+        ("timestamp(3) with time zone", "2026-11-20 10:15:30.000 UTC", datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
+        (
+            "timestamp(3) with time zone",
+            "2026-11-20 10:15:30.000 Europe/Berlin",
+            datetime(2026, 11, 20, 10, 15, 30, tzinfo=ZoneInfo("Europe/Berlin")),
+        ),
+        (
+            "timestamp(3) with time zone",
+            "2026-11-20 10:15:30.000 -03:30",
+            datetime(2026, 11, 20, 10, 15, 30, tzinfo=timezone(-timedelta(hours=3, minutes=30))),
+        ),
+        ("array(varchar)", "[rock, null, drum and bass]", ["rock", None, "drum and bass"]),
+        ("array(bigint)", "[1, 2]", [1, 2]),
+        ("array(array(bigint))", "[[1, 2], [], null]", [[1, 2], [], None]),
+        ("map(varchar, bigint)", "{a=1, b=null}", {"a": 1, "b": None}),
+        ("row(x bigint, y varchar)", "{x=1, y=z}", {"x": 1, "y": "z"}),
+        ("json", '{"a": [1]}', {"a": [1]}),
+        ("varbinary", "de ad", b"\xde\xad"),
+        ("varchar", "null", "null"),
+    ],
+)
+def test_athenas_text_becomes_a_value(kind: str, text: str, value: Any) -> None:
+    assert reader(kind)(text) == value
+
+
+def test_a_parameter_longer_than_athena_takes_is_refused() -> None:
+    assert parameter("x" * 1022) == "'" + "x" * 1022 + "'"
+    with pytest.raises(InvalidRequest, match="1024"):
+        parameter("x" * 1023)
+
+
+TEXTS = st.one_of(st.none(), st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=30))
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(
+    rows=st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(TEXTS, min_size=width, max_size=width), max_size=8))
+)
+def test_a_result_file_gives_back_what_was_written(rows: list[list[str | None]]) -> None:
+    lines = [",".join("" if t is None else '"' + t.replace('"', '""') + '"' for t in row) + "\n" for row in rows]
+    assert list(records(io.BytesIO("".join(lines).encode()))) == rows
+
+
+def test_a_file_that_breaks_off_is_an_error() -> None:
+    with pytest.raises(ValueError, match="not what Athena writes"):
+        list(records(io.BytesIO(b'"a","b\n')))
+
+
+@pytest.mark.parametrize(
+    ("sql", "limited"),
+    [
+        ("SELECT 1", True),
+        ("SELECT 1 LIMIT 5", False),
+        ("SELECT x FROM (SELECT 1 AS x LIMIT 5) AS t", True),
+        ("SELECT 1 UNION SELECT 2", True),
+        ("VALUES 1, 2", True),
+        ("WITH a AS (SELECT 1 AS x) SELECT x FROM a ORDER BY x LIMIT 1", False),
+        ("SELECT 1 -- a comment", True),
+        ("EXPLAIN SELECT 1", False),
+    ],
+)
+def test_a_statement_is_sent_as_written_with_a_limit_where_it_has_none(sql: str, limited: bool) -> None:
+    checked = check(sql, user_tables())
+    text = with_note(checked, 10, "client")
+    assert text.startswith(checked.sql) and ("\nLIMIT 11\n" in text) is limited
+    found = read_note(text)
+    assert found and found[0] == checked.sql and found[1].most == 10
+    again = check(text, user_tables())
+    assert again.columns == checked.columns
+
+
+def test_a_query_that_the_lake_did_not_start_has_no_note() -> None:
+    assert read_note("SELECT 1") is None
+    assert read_note("SELECT '-- lake: {\"most\":1}'") is None
+
+
+def test_nested_types_are_noted_because_athena_tells_only_their_name() -> None:
+    found = read_note(with_note(check("SELECT 1 AS a, genres FROM artists", user_tables()), 5, ""))
+    assert found and found[1].types == {"1": "array(varchar)"}
+    assert ResultColumn("genres", found[1].types["1"]).type == "array(varchar)"
+
+
+def test_a_query_costs_at_least_ten_megabytes_and_a_failed_one_nothing() -> None:
+    least = 10 * 2**20 * 5.0 / 2**40
+    assert cost(QueryState.SUCCEEDED, "select", 1, False) == least
+    assert cost(QueryState.SUCCEEDED, "select", 2**40, False) == 5.0
+    assert cost(QueryState.FAILED, "select", 2**40, False) == 0.0
+    assert cost(QueryState.SUCCEEDED, "select", 2**40, True) == 0.0
+    assert cost(QueryState.RUNNING, "select", 5, False) is None
+
+
+def test_a_crawl_tells_what_changed() -> None:
+    moment = datetime(2026, 11, 20, tzinfo=UTC)
+    details = '{"names": ["db.tracks_history.2026-11", "plays_history/month=2026-12"]}'
+    summary = {"PARTITION": {"ADD": {"Count": 2, "Details": details}}, "TABLE": '{"UPDATE": {"Count": 1}}'}
+    import json
+
+    crawl = read_crawl({"CrawlId": "c", "State": "COMPLETED", "StartTime": moment, "Summary": json.dumps(summary)})
+    assert crawl.state == "succeeded" and crawl.changes == (
+        {"change": "partition_added", "table": "tracks_history", "month": "2026-11"},
+        {"change": "partition_added", "table": "plays_history", "month": "2026-12"},
+        {"change": "table_changed", "count": 1},
+    )
+    stopped = read_crawl({"CrawlId": "c", "State": "STOPPED", "StartTime": moment, "EndTime": moment})
+    assert stopped.state == "failed" and stopped.error
+
+
+def test_a_crawl_that_was_started_though_the_answer_was_lost_is_ours(opened: OpenedOnAws) -> None:
+    from chalicelib.queries.athena.engine import AthenaEngine
+
+    engine = AthenaEngine(opened.settings, opened.lake, clients=lambda name: shared().client(name, attempts=2))
+    shared().crawlers.seconds = 1.0
+    try:
+        fault = shared().inject("lost", "glue", "StartCrawler")
+        assert engine.start_crawl().state == "running" and fault.hits == 1
+        with pytest.raises(CrawlInProgress):
+            engine.start_crawl()
+    finally:
+        shared().crawlers.seconds = 0.0
+        shared().settle()
+
+
+def test_a_partition_that_glue_does_not_forget_is_no_success() -> None:
+    glue = boto3.client("glue", "eu-central-1", aws_access_key_id="a", aws_secret_access_key="b")
+    place = {"DatabaseName": "d", "TableName": "plays_history", "PartitionsToDelete": [{"Values": ["2026-11"]}]}
+    tables = GlueTables("d", Lake(BucketStore("b")), glue=glue)
+
+    def forget(code: str) -> None:
+        error = {"PartitionValues": ["2026-11"], "ErrorDetail": {"ErrorCode": code, "ErrorMessage": "said"}}
+        with Stubber(glue) as stubber:
+            stubber.add_response("batch_delete_partition", {"Errors": [error]}, place)
+            tables.forget("plays_history", ["2026-11"])
+
+    with pytest.raises(StorageUnavailable, match="2026-11 of plays_history: InternalServiceException"):
+        forget("InternalServiceException")
+    forget("EntityNotFoundException")
+
+
+def test_waiting_is_bounded_whatever_is_asked(opened: OpenedOnAws) -> None:
+    shared().athena.gate.clear()
+    slept: list[float] = []
+    engine: Any = opened.engine
+    engine._sleep = slept.append
+    moments = iter(range(0, 10_000, 3))
+    engine._monotonic = lambda: float(next(moments))
+    query = engine.start_query("SELECT 1")
+    assert engine.wait(query.query_id, 10_000).state == QueryState.QUEUED
+    assert len(slept) < 15
+
+
+def test_a_query_over_its_time_is_stopped_and_says_so(tmp_path: Path) -> None:
+    with athena(tmp_path, query_seconds=0.1) as made:
+        shared().athena.gate.clear()
+        query = made.engine.start_query("SELECT 1")
+        import time
+
+        time.sleep(0.3)
+        late = made.engine.query(query.query_id)
+        shared().athena.gate.set()
+        assert late.state == QueryState.FAILED and late.error and "longer than 0.1 s" in late.error["message"]
+
+
+def test_a_result_without_statistics_is_still_read(opened: OpenedOnAws) -> None:
+    shared().athena.statistics = False
+    query = opened.done("SELECT x FROM UNNEST(sequence(1, 5)) AS t(x)", max_rows=3)
+    assert query.rows is None
+    page = opened.engine.rows(query.query_id)
+    assert len(page.rows) == 3 and page.truncated
+
+
+def test_throttling_that_lasts_is_busy_and_denied_is_terminal(opened: OpenedOnAws) -> None:
+    for kind, error in (("throttle", EngineBusy), ("denied", StorageFailed), ("error", LakeError)):
+        shared().faults.append(Fault(kind, "athena", "StartQueryExecution", times=100))
+        with pytest.raises(error) as caught:
+            opened.engine.start_query("SELECT 1")
+        assert caught.value.status in (500, 503)
+        shared().faults.clear()
+    assert opened.ask("SELECT 1") == [(1,)]
+
+
+def test_settings_that_deploying_makes_are_asked_for_by_name(opened: Opened) -> None:
+    from chalicelib.queries.athena.engine import AthenaEngine
+
+    bare = replace(opened.settings, athena_workgroup="", glue_crawler="")
+    engine = AthenaEngine(bare, opened.lake, clients=shared().client)
+    with pytest.raises(LakeError, match="ATHENA_WORKGROUP"):
+        engine.start_query("SELECT 1")
+    with pytest.raises(LakeError, match="GLUE_CRAWLER"):
+        engine.start_crawl()

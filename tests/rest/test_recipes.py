@@ -1,0 +1,69 @@
+"""The commands of docs/api.md, run as they stand there against a served lake."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chalicelib.rest.routes import ROUTES
+from tests.support.server import PROJECT, LakeServer, eventually, filled, sandboxed
+
+PAGE = (PROJECT / "docs" / "api.md").read_text()
+
+
+def recipes(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
+    folder = filled(tmp_path_factory, "recipes")
+    with sandboxed(folder) as spotify, LakeServer(folder, spotify) as running:
+        yield running
+
+
+def environ(server: LakeServer) -> dict[str, str]:
+    return {**os.environ, "LAKE": server.url, "TOKEN": server.token}
+
+
+def test_there_is_a_recipe_of_each_kind():
+    assert len(recipes("sh")) >= 3 and len(recipes("python")) == 1 and len(recipes("python notebook")) == 1
+
+
+@pytest.mark.parametrize("text", recipes("sh"))
+def test_each_curl_recipe_works(server, tmp_path, text):
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text], env=environ(server), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout and '"error":{' not in done.stdout
+    for file in re.findall(r"-o (\S+)", text):
+        assert (tmp_path / file).stat().st_size > 0
+    if "/runs" in text:
+        assert eventually(lambda: server.get("/runs").json()["runs"][0]["ended_at"])
+
+
+@pytest.mark.parametrize("text", [*recipes("python"), *recipes("python notebook")])
+def test_each_python_recipe_works(server, tmp_path: Path, text):
+    shown = (
+        text
+        if "print(" in text
+        else "\n".join(text.rstrip().split("\n")[:-1]) + f"\nprint({text.rstrip().splitlines()[-1]})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", shown], env=environ(server), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 1
+
+
+def test_the_page_names_every_endpoint_people_call_and_every_error_status():
+    named = {"/runs", "/crawls", "/tables", "/queries", "/reports", "/imports", "/health", "/openapi.json"}
+    assert named <= {"/" + route.path.split("/")[1] for route in ROUTES}
+    assert [path for path in named if path not in PAGE] == []

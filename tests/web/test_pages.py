@@ -1,0 +1,836 @@
+"""The dashboard in a real browser, over a served lake that a sandbox Spotify and a privacy export fill."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Route, expect
+
+from tests.support import overview
+from tests.support.browser import WAITS, Visit, started
+from tests.support.dashboard import GUEST, Filled, filled_lake
+from tests.support.server import LakeServer, eventually
+
+MOST_WEIGHT = 600_000  # bytes gzipped, everything that the page loads of itself
+NEVER_CRAWLED = r"404 .*/crawls/latest"  # an answer that the page expects; Chromium logs it all the same
+PAGES = {
+    "overview": "#/overview",
+    "library": "#/library",
+    "reports": "#/reports",
+    "report": "#/reports/top_artists",
+    "sql": "#/sql",
+    "pipeline": "#/pipeline",
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with started() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    with filled_lake(
+        tmp_path_factory.mktemp("dashboard"), since="2024-06-01", until="2026-06-01", scale="small"
+    ) as lake:
+        yield lake
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
+    with LakeServer(tmp_path_factory.mktemp("empty")) as server:
+        yield server
+
+
+Look = Callable[..., Visit]
+
+
+@pytest.fixture
+def look(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Look]:
+    """Opens tabs; at the end none of them may have found a fault."""
+    visits: list[Visit] = []
+
+    def open_tab(server: LakeServer, *, token: str | None = "", **options: Any) -> Visit:
+        visit = Visit(browser, server.url, server.token if token == "" else token, **options)
+        visits.append(visit)
+        return visit
+
+    yield open_tab
+    faults = [fault for visit in visits for fault in visit.faults]
+    for visit in visits:
+        visit.close()
+    assert faults == []
+
+
+def numbers(text: str) -> list[float]:
+    return [float(found.replace(",", "")) for found in re.findall(r"-?\d[\d,]*\.?\d*", text)]
+
+
+def table_of(panel: Any) -> list[list[str]]:
+    """The cells of the data table behind a panel's chart."""
+    panel.get_by_role("button", name="Table", exact=True).click()
+    rows: list[list[str]] = panel.locator("tbody tr").evaluate_all(
+        "(rows) => rows.map((row) => [...row.cells].map((cell) => cell.innerText))"
+    )
+    return rows
+
+
+# --- each page ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_loads_without_a_fault_and_is_accessible(filled, look, theme):
+    visit = look(filled.server, color_scheme=theme)
+    for name, address in PAGES.items():
+        visit.open(address)
+        if name == "sql":
+            run_sql(visit, "SELECT item_name, ms_played FROM plays LIMIT 50")
+        assert visit.violations() == [], name
+
+
+def test_artist_album_and_track_pages_are_reached_from_the_overview(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    for kind, title in (("artist", "Top artists"), ("album", "Top albums"), ("track", "Top tracks")):
+        first = visit.panel(title).locator(".ranked li a").first
+        name = first.inner_text()
+        first.click()
+        visit.settle()
+        expect(page.locator("h1")).to_have_text(name)
+        assert f"#/{kind}/" in page.url
+        assert numbers(visit.figure("Plays"))[0] > 0
+        assert visit.figure("Rank").startswith("#")
+        assert visit.violations() == []
+        page.go_back()
+        visit.settle()
+
+
+@pytest.mark.parametrize("width", [360, 820, 1920])
+def test_no_page_is_wider_than_its_window(filled, look, width):
+    visit = look(filled.server, viewport={"width": width, "height": 800})
+    for name, address in PAGES.items():
+        page = visit.open(address)
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, name
+
+
+@pytest.mark.parametrize("page", ["library", "sql", "pipeline"])
+def test_no_table_hides_columns_at_a_laptops_width(filled, look, page):
+    visit = look(filled.server)
+    visit.open(PAGES[page])
+    if page == "sql":
+        run_sql(visit, "SELECT item_name, artist_name, album_name, platform, ms_played FROM plays LIMIT 5")
+    expect(visit.page.locator(".table-wrap").first).to_be_visible()
+    hidden = visit.page.locator(".table-wrap").evaluate_all(
+        "(places) => places.map((place) => [place.getAttribute('aria-label'), place.scrollWidth - place.clientWidth])"
+    )
+    assert hidden
+    assert [name for name, wide in hidden if wide > 0] == []
+
+
+LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftskantate, zweiter Satz"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("name", [LONG, "フジファブリック", "مجموعة الأغاني الكاملة", "🌈🦄 <b>& 100 %"])
+def test_any_name_fits_its_page(filled, look, name, width):
+    visit = look(filled.server, viewport={"width": width, "height": 800})
+    page = visit.open(f"#/track/{quote(name, safe='')}/{quote(name, safe='')}")
+    expect(page.locator("h1")).to_have_text(name)
+    wide = (
+        "(place) => place.getBoundingClientRect().right - document.querySelector('main').getBoundingClientRect().right"
+    )
+    assert all(page.locator(each).first.evaluate(wide) <= 0 for each in ("h1", ".item-head a"))
+    cover = page.locator(".cover").bounding_box()
+    assert cover and cover["width"] == cover["height"]
+    expect(page.get_by_text("No listens")).to_be_visible()
+
+
+def test_the_page_weighs_little(filled, look):
+    visit = look(filled.server)
+    for address in PAGES.values():
+        visit.open(address)
+    loaded = {
+        request.url: request.sizes()["responseBodySize"]
+        for request in visit.requests
+        if "/static/" in request.url or request.resource_type == "document"
+    }
+    assert any("vendor/chart.js" in url for url in loaded)
+    assert any("vendor/editor.js" in url for url in loaded)
+    assert sum(loaded.values()) < MOST_WEIGHT
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+
+OWNER = "owner"  # stands for the listener who is not the guest
+SELECTIONS: list[dict[str, str]] = [
+    {"period": "all", "timezone": "UTC"},
+    {"period": "2025", "timezone": "America/New_York", "user": OWNER},
+    {"period": "1y", "timezone": "Asia/Kolkata"},
+    {"from": "2026-02-03", "to": "2026-04-20", "timezone": "Pacific/Auckland", "user": GUEST},
+]
+GRAINS = {"all": "month", "2025": "week", "1y": "week"}
+TOPS = (
+    ("Top artists", "top_artists", "artist", None),
+    ("Top tracks", "top_tracks", "track", "artist"),
+    ("Top albums", "top_albums", "album", "artist"),
+)
+
+
+@pytest.mark.parametrize("chosen", SELECTIONS, ids=lambda chosen: "-".join(chosen.values()).replace("/", " "))
+def test_every_number_of_the_overview_is_the_commands(filled, look, chosen):
+    if chosen.get("user") == OWNER:
+        others = "SELECT user_id FROM plays WHERE user_id <> ? GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+        chosen = {**chosen, "user": filled.server.rows(others, GUEST)[0][0]}
+    period = chosen.get("period", "")
+    comparable, grain = period != "all", GRAINS.get(period, "day")
+    visit = look(filled.server, timezone_id=chosen["timezone"])
+    visit.open(f"#/overview?{urlencode(chosen)}")
+    listeners, (totals,), over_time, clock, discovery, *tops = filled.reports(
+        [
+            ("dashboard_listeners", {}),
+            ("dashboard_totals", chosen),
+            ("listening_over_time", {**chosen, "unit": grain}),
+            ("listening_by_hour_and_weekday", chosen),
+            ("discovery", chosen),
+            *((report, {**chosen, "limit": 10}) for _, report, _, _ in TOPS),
+        ]
+    )
+    assert totals["plays"] > 100
+    assert shown_figures(visit) == overview.figures(totals, comparable=comparable)
+    for (title, _, name, by), rows in zip(TOPS, tops, strict=True):
+        assert len(rows) == 10
+        assert shown_list(visit, title) == overview.ranked(rows, name, by, comparable=comparable)
+        assert shown_shares(visit, title) == pytest.approx(overview.shares(rows))
+    charts = {"Listening over time": over_time, "When you listen": clock, "Discovery": discovery}
+    asked = filled.server.get("/reports/listening_over_time", params={**chosen, "unit": grain}).json()
+    today = datetime.now(ZoneInfo(chosen["timezone"])).date()
+    steps = overview.steps(over_time, grain, days=overview.days_of(asked["values"], today))
+    assert visit.drawn("Listening over time") == overview.of_steps(steps, "plays")
+    assert visit.labels("Listening over time") == visit.dates((day for day, _ in steps), grain)
+    assert visit.drawn("When you listen") == overview.cells(clock)
+    if any(row["new_artists"] for row in discovery):
+        months = overview.steps(discovery, "month", by="month")
+        assert visit.drawn("Discovery") == overview.of_steps(months, "new_artists")
+        assert visit.labels("Discovery") == visit.dates((month for month, _ in months), "month")
+    else:
+        expect(visit.panel("Discovery")).to_contain_text("No artist was heard for the first time")
+    visit.panel("Listening over time").get_by_label("Measure").select_option("hours")
+    assert visit.drawn("Listening over time") == pytest.approx(overview.of_steps(steps, "minutes", 1 / 60))
+    for title, rows in [*charts.items(), *zip((title for title, *_ in TOPS), tops, strict=True)]:
+        assert table_of(visit.panel(title)) == overview.table(rows), title
+    assert visit.offered("#select-period")[5:-2] == overview.years(listeners)
+    assert visit.offered("#select-user") == ["Everybody", *(each["user_id"] for each in listeners)]
+
+
+def shown_figures(visit: Visit) -> list[overview.Figure]:
+    return [
+        overview.Figure(
+            figure.locator("dt").inner_text(),
+            figure.locator("dd").first.inner_text(),
+            words(figure.locator("dd.change").text_content()),
+        )
+        for figure in visit.page.locator(".figure").all()
+    ]
+
+
+def shown_list(visit: Visit, title: str) -> list[overview.Ranked]:
+    """The rows of a ranked list, as read aloud."""
+    found: list[list[str]] = (
+        visit.panel(title)
+        .locator(".ranked li")
+        .evaluate_all(
+            """(items) => items.map((item) => {
+            const own = (place) => [...(place?.childNodes ?? [])].filter((node) => node.nodeType === 3)
+                .map((node) => node.data).join("");
+            const all = (place) => place?.textContent ?? "";
+            const [place, much] = [item.querySelector(".place"), item.querySelector(".much")];
+            return [own(place), all(place.querySelector("small")), all(item.querySelector(".what a")),
+                all(item.querySelector(".by")), own(much), all(much.querySelector("small"))];
+        })"""
+        )
+    )
+    return [overview.Ranked(*map(words, row)) for row in found]
+
+
+def shown_shares(visit: Visit, title: str) -> list[float]:
+    lengths = "(bars) => bars.map((bar) => Number(getComputedStyle(bar).getPropertyValue('--share')))"
+    shares: list[float] = visit.panel(title).locator(".ranked .bar").evaluate_all(lengths)
+    return shares
+
+
+def words(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def test_period_and_time_zone_live_in_the_address_and_change_the_numbers(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    everything = numbers(visit.figure("Plays"))[0]
+    assert everything == filled.number("SELECT count(*) FROM plays")
+    page.locator("#select-period").select_option("2025")
+    page.wait_for_url("**period=2025**")
+    visit.settle()
+    assert numbers(visit.figure("Plays"))[0] == filled.number(
+        "SELECT count(*) FROM plays WHERE ended_at >= TIMESTAMP '2025-01-01' AND ended_at < TIMESTAMP '2026-01-01'"
+    )
+    in_utc = table_of(visit.panel("When you listen"))
+    page.locator("#select-timezone").select_option("Asia/Tokyo")
+    page.wait_for_url("**timezone=Asia%2FTokyo**")
+    visit.settle()
+    assert table_of(visit.panel("When you listen")) != in_utc
+    page.go_back()
+    visit.settle()
+    assert table_of(visit.panel("When you listen")) == in_utc
+    another = look(filled.server)
+    shared = page.url.partition("#")[2]
+    another.open(f"#{shared}")
+    assert table_of(another.panel("When you listen")) == in_utc
+
+
+def test_a_period_can_be_given_in_days(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    page.locator("#select-period").select_option("custom")
+    page.get_by_label("First day").fill("2025-03-01")
+    page.get_by_label("Last day").fill("2025-03-14")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**from=2025-03-01**")
+    visit.settle()
+    assert numbers(visit.figure("Plays"))[0] == filled.number(
+        "SELECT count(*) FROM plays WHERE ended_at >= TIMESTAMP '2025-03-01' AND ended_at < TIMESTAMP '2025-03-15'"
+    )
+
+
+def test_a_period_that_ends_before_it_begins_is_not_taken(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    page.locator("#select-period").select_option("custom")
+    page.get_by_label("First day").fill("2025-03-14")
+    page.get_by_label("Last day").fill("2025-03-01")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert page.get_by_label("Last day").evaluate("(input) => input.validationMessage")
+    page.get_by_label("Last day").fill("2025-03-14")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**from=2025-03-14&to=2025-03-14**")
+
+
+def test_every_chart_shows_the_sql_that_made_it(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=2025&timezone=UTC")
+    panel = visit.panel("Top artists")
+    panel.get_by_role("button", name="SQL", exact=True).click()
+    assert "FROM plays" in panel.locator("pre").inner_text()
+    panel.get_by_role("link", name="Open in the editor").click()
+    visit.settle()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".sheet-row").first).to_contain_text(filled.report("top_artists", period="2025")[0]["artist"])
+
+
+# --- the pipeline -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_started_and_arrives(filled, look):
+    filled.listen()
+    before = filled.number("SELECT count(*) FROM plays")
+    visit = look(filled.server)
+    page = visit.open("#/pipeline")
+    runs = page.locator("table.runs tbody tr[data-run]")
+    count = runs.count()
+    page.get_by_role("button", name="Start a run").click()
+    expect(runs).to_have_count(count + 1, timeout=60_000)
+    expect(page.get_by_text(re.compile(r"The run (succeeded|partial)"))).to_be_visible(timeout=60_000)
+    runs.first.get_by_role("button").click()
+    expect(page.locator("tr.sources").first).to_contain_text("Recently played")
+    assert eventually(lambda: filled.number("SELECT count(*) FROM plays") > before)
+    visit.open("#/overview?period=all&timezone=UTC")
+    assert numbers(visit.figure("Plays"))[0] > before
+
+
+def test_a_dropped_export_changes_the_numbers(filled, look):
+    visit = look(filled.server)
+    visit.open("#/overview?period=all&timezone=UTC")
+    before = numbers(visit.figure("Plays"))[0]
+    page = visit.open("#/pipeline")
+    visit.drop(filled.export(since="2023-01-01", until="2023-07-01"))
+    expect(page.get_by_text("imported", exact=True)).to_be_visible(timeout=60_000)
+    told = page.locator(".panel", has_text="Import your history").inner_text()
+    found = re.search(r"([\d,]+) new", told)
+    assert found, told
+    new = int(found[1].replace(",", ""))
+    assert new > 100
+    visit.open("#/overview?period=all&timezone=UTC")
+    assert numbers(visit.figure("Plays"))[0] == before + new == filled.number("SELECT count(*) FROM plays")
+
+
+def test_a_file_that_is_no_export_is_refused_in_words(filled, look, tmp_path):
+    visit = look(filled.server)
+    page = visit.open("#/pipeline")
+    path = tmp_path / "holiday.zip"
+    path.write_bytes(b"not a zip at all")
+    expect(visit.panel("Quarantine")).to_contain_text("Nothing lies in quarantine.")
+    visit.drop(path)
+    expect(page.locator(".panel", has_text="Import your history").get_by_role("alert")).to_be_visible(timeout=30_000)
+    told = visit.panel("Quarantine").get_by_role("listitem")
+    expect(told).to_contain_text(re.compile(r"Import refused: .*holiday\.zip: "))
+    expect(told).to_contain_text("Import the export again")
+    for reason in (filled.server.lake / "quarantine").rglob("*holiday.zip.json"):
+        reason.unlink()
+
+
+def test_what_lies_in_quarantine_is_told_with_the_reason_and_the_remedy_until_it_is_mended(filled, look):
+    visit = look(filled.server, permissions=["clipboard-read", "clipboard-write"])
+    run = filled.server.get("/runs").json()["runs"][-1]
+    record = filled.server.get(f"/runs/{run['run_id']}").json()
+    key = next(each["raw_keys"][0] for each in record["sources"] if each["source"] == "saved_albums")
+    path = filled.server.lake / key
+    whole = path.read_bytes()
+    path.write_bytes(b"no answer of Spotify's")
+    with pytest.raises(subprocess.CalledProcessError):
+        filled.command("transform", key)
+    try:
+        page = visit.open("#/pipeline")
+        expect(page.get_by_text(re.compile(r"^\d+ objects? lies? in quarantine"))).to_be_visible()
+        told = visit.panel("Quarantine").get_by_role("listitem").filter(has_text=key)
+        expect(told).to_contain_text("Raw object invalid: not a whole gzip file")
+        told.get_by_role("button", name="Copy the command").click()
+        assert page.evaluate("navigator.clipboard.readText()") == f"python -m chalicelib transform {key}"
+        page.locator(f"tr[data-run='{run['run_id']}'] button").click()
+        expect(page.locator("tr.sources .caution")).to_contain_text(f"{key} lies in quarantine: not a whole gzip file")
+        assert visit.violations() == []
+    finally:
+        path.write_bytes(whole)
+        filled.command("transform", key)
+    page.reload()
+    visit.settle()
+    expect(visit.panel("Quarantine").get_by_role("listitem").filter(has_text=key)).to_have_count(0)
+
+
+def test_the_catalogue_is_refreshed(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/pipeline")
+    page.get_by_role("button", name="Refresh the catalogue").click()
+    expect(page.get_by_text("Catalogue refreshed")).to_be_visible()
+    expect(visit.panel("Freshness").get_by_role("rowheader", name="plays", exact=True)).to_be_visible()
+
+
+# --- SQL ----------------------------------------------------------------------------------------------------------
+
+MANY = """SELECT a.n * 1000 + b.n AS n, 'row ' || CAST(b.n AS varchar) AS word
+FROM UNNEST(sequence(0, 99)) AS a(n) CROSS JOIN UNNEST(sequence(1, 1000)) AS b(n)
+ORDER BY 1"""
+ENDLESS = (
+    "SELECT count(*) FROM plays a CROSS JOIN plays b CROSS JOIN plays c WHERE a.ms_played + b.ms_played > c.ms_played"
+)
+
+
+def write_sql(visit: Visit, sql: str) -> None:
+    editor = visit.page.locator(".cm-content")
+    editor.click()
+    visit.page.keyboard.press("ControlOrMeta+a")
+    visit.page.keyboard.insert_text(sql)
+
+
+def run_sql(visit: Visit, sql: str) -> None:
+    write_sql(visit, sql)
+    visit.page.keyboard.press("Control+Enter")
+    expect(visit.page.locator(".result-facts .badge").first).to_contain_text("row")
+
+
+def test_a_hundred_thousand_rows_scroll_sort_and_copy(filled, look):
+    visit = look(filled.server, permissions=["clipboard-read", "clipboard-write"])
+    page = visit.open("#/sql")
+    run_sql(visit, MANY)
+    expect(page.locator(".result-facts")).to_contain_text("100,000 rows")
+    sheet = page.get_by_role("grid")
+    assert sheet.get_attribute("aria-rowcount") == "100001"
+    assert page.locator(".sheet-row").count() < 100  # only those in sight
+    sheet.focus()
+    page.keyboard.press("Control+End")
+    expect(page.locator("[data-at='99999,0']")).to_have_text("100000")
+    page.keyboard.press("Control+c")
+    assert page.evaluate("navigator.clipboard.readText()") == "row 1000"
+    page.get_by_role("columnheader", name=re.compile("^n")).get_by_role("button").click()
+    page.get_by_role("columnheader", name=re.compile("^n")).get_by_role("button").click()
+    expect(page.get_by_role("columnheader", name=re.compile("^n"))).to_have_attribute("aria-sort", "descending")
+    page.keyboard.press("Control+Home")
+    expect(page.locator("[data-at='0,0']")).to_have_text("100000")
+
+
+def test_a_query_is_cancelled(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    write_sql(visit, ENDLESS)
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text("Running", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Cancel", exact=True).first.click()
+    expect(page.get_by_text("The query was cancelled.")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
+
+
+def test_an_error_is_marked_at_its_position(filled, look):
+    visit = look(filled.server)
+    visit.allow(r"status of 4\d\d .*/queries")
+    page = visit.open("#/sql")
+    write_sql(visit, "SELECT item_name\nFROM plais")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".result-facts")).to_contain_text("Failed")
+    expect(page.locator(".cm-lintRange-error")).to_have_text("plais")
+
+
+def test_tables_and_columns_complete(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    write_sql(visit, "SELECT * FROM saved_")
+    page.keyboard.press("Control+Space")
+    expect(page.locator(".cm-tooltip-autocomplete")).to_contain_text("saved_items")
+    page.keyboard.press("Escape")
+    write_sql(visit, "SELECT plays.ms_ FROM plays")
+    for _ in range(len(" FROM plays")):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Control+Space")
+    expect(page.locator(".cm-tooltip-autocomplete")).to_contain_text("ms_played")
+
+
+def test_results_are_downloaded(filled, look, tmp_path):
+    import pyarrow.parquet as parquet
+
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    run_sql(visit, "SELECT play_id, ended_at FROM plays")
+    plays = filled.number("SELECT count(*) FROM plays")
+    with page.expect_download() as as_csv:
+        page.get_by_role("button", name="Download as CSV").click()
+    as_csv.value.save_as(tmp_path / "plays.csv")
+    with (tmp_path / "plays.csv").open(newline="") as lines:
+        assert sum(1 for _ in csv.reader(lines)) == plays + 1
+    with page.expect_download() as as_parquet:
+        page.get_by_role("button", name="Download as Parquet").click()
+    as_parquet.value.save_as(tmp_path / "plays.parquet")
+    assert parquet.read_metadata(tmp_path / "plays.parquet").num_rows == plays
+
+
+def test_a_result_is_charted_saved_as_a_report_and_deleted(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    run_sql(visit, "SELECT platform, count(*) AS plays FROM plays GROUP BY 1 ORDER BY 2 DESC")
+    page.get_by_role("button", name="Chart", exact=True).click()
+    expect(page.get_by_role("img", name="bar of plays by platform")).to_be_visible()
+    page.locator("label.field", has_text=re.compile("^Chart")).locator("select").select_option("line")
+    expect(page.get_by_role("img", name="line of plays by platform")).to_be_visible()
+    page.get_by_role("button", name="Save as report").click()
+    page.get_by_label("Name, for addresses").fill("by_platform")
+    page.get_by_label("Title").fill("Plays by platform")
+    page.get_by_label("What it answers").fill("On what is listened")
+    page.locator("label.field", has_text=re.compile("^Shown as")).locator("select").select_option("bar")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="Open it").click()
+    visit.settle()
+    expect(page.locator("h1")).to_have_text("Plays by platform")
+    assert [row["plays"] for row in filled.report("by_platform")] == [
+        int(cells[1].replace(",", "")) for cells in table_of(visit.panel("Result"))
+    ]
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").click()
+    expect(page.locator("h1")).to_have_text("Reports")
+    expect(page.get_by_role("link", name="Plays by platform")).to_have_count(0)
+
+
+def test_past_queries_are_listed_and_shown_again(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    run_sql(visit, "SELECT 'remember me' AS memory")
+    visit.open("#/library")
+    visit.open("#/sql")
+    row = page.locator("tr", has_text="remember me").first
+    row.get_by_role("button", name=re.compile("^Show")).click()
+    expect(page.locator("[data-at='0,0']")).to_have_text("remember me")
+
+
+def test_the_history_lists_ones_own_queries_once_and_those_of_reports_when_wished(filled, look):
+    visit = look(filled.server)
+    visit.open("#/overview?period=all&timezone=UTC")
+    page = visit.open("#/sql")
+    for _ in range(2):
+        run_sql(visit, "SELECT 'twice' AS word")
+    rows = page.locator("section", has=page.get_by_role("heading", name="History")).locator("tbody tr")
+    expect(rows.filter(has_text="'twice'")).to_have_count(1)
+    expect(rows.filter(has_text="at_timezone(")).to_have_count(0)
+    page.get_by_label("With those of reports").check()
+    expect(rows.filter(has_text="at_timezone(").first).to_be_visible()
+
+
+# --- reports ------------------------------------------------------------------------------------------------------
+
+
+def test_every_report_is_listed_and_its_parameters_change_it(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/reports?timezone=UTC")
+    listed = filled.server.get("/reports").json()["reports"]
+    assert page.locator(".report-list li").count() == len(listed)
+    visit.open("#/reports/top_artists?period=all&timezone=UTC")
+    page.get_by_label("Limit").fill("3")
+    page.keyboard.press("Tab")
+    page.wait_for_url("**p_limit=3**")
+    visit.settle()
+    assert len(table_of(visit.panel("Result"))) == 3
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download as CSV").click()
+    assert saved.value.suggested_filename == "top_artists.csv"
+
+
+def test_a_report_is_of_the_days_and_the_listener_that_are_chosen(filled, look):
+    visit = look(filled.server)
+    chosen = {"from": "2026-02-03", "to": "2026-04-20", "timezone": "UTC", "user": GUEST}
+    page = visit.open(f"#/reports/top_artists?{urlencode(chosen)}")
+    form = page.get_by_role("form", name="Parameters")
+    expect(form.locator("#select-period option:checked")).to_have_text("2026-02-03 – 2026-04-20")
+    expect(form.get_by_label("Listener").locator("option:checked")).to_have_text(GUEST)
+    rows = filled.report("top_artists", **chosen)
+    assert rows and table_of(visit.panel("Result")) == overview.table(rows)
+    form.get_by_label("Listener").select_option(label="Everybody")
+    page.wait_for_url(lambda url: "user=" not in url)
+    visit.settle()
+    del chosen["user"]
+    assert table_of(visit.panel("Result")) == overview.table(filled.report("top_artists", **chosen))
+
+
+def test_a_report_tells_what_its_parameters_may_be(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/reports/top_artists?period=all&timezone=UTC")
+    expect(page.get_by_label("Min seconds")).to_have_accessible_description("Shorter plays do not count")
+    page.get_by_label("Limit").fill("0")
+    page.keyboard.press("Tab")
+    assert page.get_by_label("Limit").evaluate("(input) => input.validationMessage")
+    assert "p_limit" not in page.url
+
+
+# --- manners ------------------------------------------------------------------------------------------------------
+
+
+def test_the_token_leaves_the_address_and_stays_in_the_tab(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview")
+    assert filled.server.token not in page.url
+    assert page.evaluate("sessionStorage.getItem('lake-token')") == filled.server.token
+    assert page.evaluate("JSON.stringify({...localStorage})").find(filled.server.token) == -1
+    with_token = [request.url for request in visit.requests if filled.server.token in request.url]
+    assert len(with_token) == 1  # the first open, and never again
+    page.reload()
+    visit.settle()
+    assert numbers(visit.figure("Plays"))
+
+
+def test_without_a_token_it_is_asked_for_once(filled, look):
+    visit = look(filled.server, token=None)
+    page = visit.open("#/overview?period=all&timezone=UTC", settle=False)
+    page.get_by_label("API token").fill(filled.server.token)
+    page.get_by_role("button", name="Open the lake").click()
+    visit.settle()
+    assert numbers(visit.figure("Plays"))[0] > 0
+    visit.open("#/library")
+    expect(page.locator("dialog")).to_have_count(0)
+
+
+def test_a_token_taken_back_is_asked_for_again(filled, look):
+    printed = filled.command("token", "add", "--name", "for a day", "--scope", "read")
+    found = re.search(r"lake_[\w-]{20,}", printed)
+    assert found, printed
+    visit = look(filled.server, token=found[0])
+    visit.allow(r"status of 401")
+    eventually(lambda: requests.get(filled.server.url + "/runs", headers={"Authorization": f"Bearer {found[0]}"}).ok)
+    page = visit.open("#/library")
+    listed = filled.command("token", "list")
+    identity = next(line.split()[0] for line in listed.splitlines() if "for a day" in line)
+    filled.command("token", "revoke", identity)
+    asked_with = {"Authorization": f"Bearer {found[0]}"}
+    assert eventually(lambda: requests.get(filled.server.url + "/runs", headers=asked_with).status_code == 401)
+    page.get_by_role("link", name="Overview", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("not accepted")
+    assert page.evaluate("sessionStorage.getItem('lake-token')") is None
+    page.get_by_label("API token").fill(filled.server.token)
+    page.get_by_role("button", name="Open the lake").click()
+    visit.settle()
+    assert numbers(visit.figure("Plays"))
+
+
+def test_a_reading_token_is_told_that_it_may_not_run(filled, look):
+    printed = filled.command("token", "add", "--name", "reader", "--scope", "read")
+    found = re.search(r"lake_[\w-]{20,}", printed)
+    assert found
+    asked_with = {"Authorization": f"Bearer {found[0]}"}
+    assert eventually(lambda: requests.get(filled.server.url + "/runs", headers=asked_with).ok)
+    visit = look(filled.server, token=found[0])
+    visit.allow(r"status of 403")
+    page = visit.open("#/pipeline")
+    page.get_by_role("button", name="Start a run").click()
+    expect(page.get_by_role("alert")).to_contain_text("scope")
+
+
+def test_an_error_of_the_api_is_told_where_it_happened_and_can_be_tried_again(filled, look):
+    visit = look(filled.server)
+    visit.allow(r"status of 503")
+    refusal = {"error": {"code": "engine_busy", "message": "all query slots are taken", "details": {}}}
+    visit.page.route("**/reports/top_artists?*", lambda route: route.fulfill(status=503, json=refusal))
+    visit.open("#/overview?period=all&timezone=UTC")
+    panel = visit.panel("Top artists")
+    expect(panel.get_by_role("alert")).to_contain_text("all query slots are taken")
+    assert visit.panel("Top tracks").locator(".ranked li").count() > 0
+    visit.page.unroute("**/reports/top_artists?*")
+    panel.get_by_role("button", name="Try again").click()
+    expect(panel.locator(".ranked li").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("report", "address"), [("dashboard_totals", "#/overview"), ("dashboard_item", "#/artist/{artist}")]
+)
+def test_figures_that_could_not_be_had_can_be_tried_again(filled, look, report, address):
+    visit = look(filled.server)
+    visit.allow(r"status of 503")
+    refusal = {"error": {"code": "engine_busy", "message": "all query slots are taken", "details": {}}}
+    visit.page.route(f"**/reports/{report}?*", lambda route: route.fulfill(status=503, json=refusal))
+    artist = filled.server.rows("SELECT max(artist_name) FROM plays WHERE item_type = 'track'")[0][0]
+    page = visit.open(f"{address.format(artist=quote(artist, safe=''))}?period=all&timezone=UTC")
+    expect(page.get_by_role("alert")).to_contain_text("all query slots are taken")
+    visit.page.unroute(f"**/reports/{report}?*")
+    page.get_by_role("button", name="Try again").click()
+    assert numbers(visit.figure("Plays"))[0] > 0
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_server_that_went_away_is_told(look, tmp_path):
+    with LakeServer(tmp_path) as server:
+        visit = look(server)
+        visit.allow(r"ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET")
+        visit.open("#/sql")
+    visit.page.get_by_role("link", name="Library", exact=True).click()
+    expect(visit.page.get_by_role("alert").first).to_contain_text("does not answer")
+
+
+def test_an_empty_lake_says_what_to_do_first(empty, look):
+    visit = look(empty)
+    visit.allow(NEVER_CRAWLED)
+    page = visit.open("#/overview")
+    expect(page.get_by_text("The lake is empty")).to_be_visible()
+    assert visit.violations() == []
+    page.get_by_role("link", name="Start a run").click()
+    visit.settle()
+    expect(page.get_by_text("Nothing has run yet")).to_be_visible()
+    for address in ("#/library", "#/reports/top_artists", "#/artist/Nobody"):
+        visit.open(address)
+        expect(page.get_by_role("alert")).to_have_count(0)
+    visit.open("#/sql")
+    run_sql(visit, "SELECT * FROM plays")
+    expect(page.get_by_text("The query answered no rows.")).to_be_visible()
+
+
+def test_covers_are_shown_only_where_the_owner_wishes_it(filled, look, tmp_path):
+    assert not any("i.scdn.co" in request.url for request in covers_asked_for(look(filled.server)))
+    shared = {**filled.environ, "LAKE_URL": str(filled.server.lake), "SHOW_IMAGES": "true"}
+    with LakeServer(tmp_path, shared) as server:
+        visit = look(server)
+        visit.allow("request to another host: https://i.scdn.co/")
+        pixel = {"status": 200, "content_type": "image/svg+xml", "body": '<svg xmlns="http://www.w3.org/2000/svg"/>'}
+        visit.context.route("https://i.scdn.co/**", lambda route: route.fulfill(**pixel))
+        asked = [request.url for request in covers_asked_for(visit) if "i.scdn.co" in request.url]
+        assert asked
+        assert all(url.startswith("https://i.scdn.co/image/") for url in asked)
+        expect(visit.page.locator("img.cover").first).to_be_visible()
+
+
+def covers_asked_for(visit: Visit) -> list[Any]:
+    visit.open("#/overview?period=all&timezone=UTC")
+    visit.page.wait_for_load_state("networkidle")
+    return visit.requests
+
+
+def test_the_keyboard_suffices(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    table = visit.panel("Listening over time").get_by_role("button", name="Table", exact=True)
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if table.evaluate("(button) => button === document.activeElement"):
+            break
+    expect(table).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(visit.panel("Listening over time").locator("tbody tr").first).to_be_visible()
+
+
+def test_a_choice_made_by_keyboard_leaves_the_keyboard_where_it_was(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=all&timezone=UTC")
+    years = page.locator("#select-period option").filter(has_text=re.compile(r"^\d{4}$"))
+    expect(years.first).to_be_attached(timeout=WAITS)  # they come later
+    visit.settle()
+    oldest = years.last.get_attribute("value")
+    page.locator("#select-period").focus()
+    page.keyboard.press("ArrowUp")
+    page.wait_for_url(f"**period={oldest}**")
+    visit.settle()
+    expect(page.locator("#select-period")).to_be_focused()
+    visit.open("#/reports/top_artists?period=all&timezone=UTC")
+    page.get_by_label("Limit").fill("4")
+    page.keyboard.press("Shift+Tab")
+    page.wait_for_url("**p_limit=4**")
+    visit.settle()
+    expect(page.locator("#parameter-min_seconds")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [360, 830, 1280])
+def test_a_large_number_stays_on_one_line(filled, look, width):
+    def enlarged(route: Route) -> None:
+        answer = route.fetch()
+        content = answer.json()
+        columns = [column["name"] for column in content["columns"]]
+        large = {place for place, name in enumerate(columns) if name in ("plays", "hours")}
+        content["rows"] = [
+            [12_345_678 if place in large else cell for place, cell in enumerate(row)] for row in content["rows"]
+        ]
+        route.fulfill(response=answer, json=content)
+
+    visit = look(filled.server, viewport={"width": width, "height": 800})
+    visit.page.route("**/reports/dashboard_item?*", enlarged)
+    artist = filled.server.rows("SELECT max(artist_name) FROM plays WHERE item_type = 'track'")[0][0]
+    page = visit.open(f"#/artist/{quote(artist, safe='')}?period=all&timezone=UTC")
+    assert visit.figure("Plays") == "12,345,678"
+    lines = page.locator(".figure dd:nth-of-type(1)").evaluate_all(
+        """(places) => places.map((place) => {
+            const text = document.createRange();
+            text.selectNodeContents(place);
+            const { height } = text.getBoundingClientRect();
+            const one = place.querySelector(".date") || height < 2 * parseFloat(getComputedStyle(place).fontSize);
+            return Boolean(one) && place.scrollWidth <= place.clientWidth;
+        })"""
+    )
+    assert len(lines) >= 5
+    assert all(lines)
+
+
+def test_the_reader_chooses_dark_or_light_and_it_stays(filled, look):
+    visit = look(filled.server, color_scheme="light")
+    page = visit.open("#/library")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    for _ in range(2):  # from the system's to light, then to dark
+        page.get_by_role("button", name=re.compile("^Colours")).click()
+    dark = page.evaluate(ground)
+    assert dark != light
+    page.reload()
+    visit.settle()
+    assert page.evaluate(ground) == dark
