@@ -1,8 +1,8 @@
 """One extraction run: take the lock, take in what a dead run left, ask for what is due, keep every answer.
 
-What to ask is named by the readers of the declared sources (extraction/reading.py), what an answer changes is taken in
-by extraction/intake.py, who may ask when is decided in running.py, and spotify/guard.py is the one gate to Spotify. A run
-ends when nothing is left, or when the budget, the time or Spotify's patience is; the next one goes on exactly there.
+What to ask is named by the readers of the declared sources (reading.py), what an answer changes is taken in by
+intake.py, who may ask when is decided in running.py, and spotify/guard.py is the one gate to Spotify. A run ends when
+nothing is left, or when the budget, the time or Spotify's patience is; the next one goes on exactly there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m tests.support.screenshots``: a picture of each page of the dashboard, on sandbox data, into docs/screenshots."""
+"""``python -m tests.support.screenshots``: a picture of each page of the dashboard, on sandbox data."""
 
 from __future__ import annotations
 
