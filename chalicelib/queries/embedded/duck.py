@@ -1,8 +1,8 @@
 """DuckDB, locked down: it reads the lake's tables and nothing else, within bounds of memory, threads and disk.
 
 The guard (``chalicelib.queries.sql``) decides what may run. What is set here holds even if a statement slipped
-through it: no file outside the tables' folder, no network, no extension, no environment, no change of these settings, and only
-statements that DuckDB's own parser calls a query.
+through it: no file outside the tables' folder, no network, no extension, no environment, no change of these settings,
+and only statements that DuckDB's own parser calls a query.
 """
 
 from __future__ import annotations
