@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= auto
 
-.PHONY: help run setup test lint soak bench deploy destroy clean
+.PHONY: help run setup test trino lint soak bench deploy destroy clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,9 @@ setup: .venv/.local  ## the environment alone (.venv)
 
 test: .venv/.dev  ## the tests
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not soak"
+
+trino: .venv/.trino  ## a real Trino (0.4 GB), by which the tests judge the lake's SQL
+	@$(BIN)/python -m tests.support.trino.build
 
 lint: .venv/.dev  ## style and types
 	@$(BIN)/ruff check .
@@ -54,4 +57,8 @@ clean:  ## remove the environment and caches; the lakes stay
 .venv/.dev: .venv/.local requirements-dev.txt tests/deployed/requirements.txt
 	@echo "Installing what the tests need"
 	@$(PIP) -r requirements-dev.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
+	@touch $@
+
+.venv/.trino: .venv/.dev tests/support/trino/requirements.txt
+	@$(PIP) -r tests/support/trino/requirements.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
 	@touch $@
