@@ -71,7 +71,7 @@ def count_rows(output: Path) -> Counts:
         if files:
             keys = ", ".join(KEYS[table])
             sql = f"SELECT count(*) FROM (SELECT DISTINCT {keys} FROM read_parquet(?, union_by_name = true))"
-            counts[table] = duckdb.execute(sql, [files]).fetchone()[0]
+            counts[table] = duckdb.execute(sql, [files]).fetchall()[0][0]
     return counts
 
 
@@ -101,10 +101,11 @@ def ours(raw: Path, lines: Path, output: Path, checks: bool = True) -> Work:
     if not checks:
         from chalicelib.transformation.quality import sort_rows
 
-        build.check_rows = lambda table, rows, misfits, findings: sort_rows(table, rows)
-        build.check_references = lambda published, findings: None
-        build.check_times = lambda times, findings: None
-        build.check_whole = lambda findings: None
+        built: Any = build  # what it imports is replaced here, so that no check runs
+        built.check_rows = lambda table, rows, misfits, findings: sort_rows(table, rows)
+        built.check_references = lambda published, findings: None
+        built.check_times = lambda times, findings: None
+        built.check_whole = lambda findings: None
 
     def work() -> Counts:
         transform_object(lake, key)

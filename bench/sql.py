@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,20 @@ def small_query(opened: Opened) -> None:
     """Each round asks both, so that noise falls on both; parameters differ, so that no result is used again."""
     files = [str(path) for path in Path(opened.settings.lake_url).rglob("plays_resolved/**/resolution-000002.parquet")]
     connection = duckdb.connect()
-    ours, bare = [], []
+    ours: list[float] = []
+    bare: list[float] = []
     for number in range(ROUNDS):
-        ours.append(timed(lambda number=number: ask(opened.engine, number)))
-        bare.append(timed(lambda number=number: connection.execute(BARE, [files, number]).fetchall()))
+        ours.append(timed(partial(ask, opened.engine, number)))
+        bare.append(timed(partial(bare_answer, connection, files, number)))
     one, other = statistics.median(ours[20:]), statistics.median(bare[20:])
     print("small query, start to rows   median ms   best ms")
     print(f"  embedded engine            {one * 1e3:9.2f} {min(ours) * 1e3:9.2f}")
     print(f"  bare DuckDB                {other * 1e3:9.2f} {min(bare) * 1e3:9.2f}")
     print(f"  ratio                      {one / other:9.2f} {min(ours) / min(bare):9.2f}\n")
+
+
+def bare_answer(connection: duckdb.DuckDBPyConnection, files: list[str], value: int) -> list[Any]:
+    return connection.execute(BARE, [files, value]).fetchall()
 
 
 def ask(engine: Engine, value: int, client: str = "") -> list[tuple[Any, ...]]:

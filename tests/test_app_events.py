@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import requests
 from chalice.app import Chalice, CloudWatchEvent, S3Event
 
 from chalicelib.errors import StorageFailed
-from chalicelib.lake import Lake
+from chalicelib.lake import Lake, ObjectInfo
 from chalicelib.local.arrivals import Arrivals
 from chalicelib.local.ticker import Ticker
 from chalicelib.wiring import Service
@@ -50,7 +51,7 @@ def test_a_schedule_fires_at_its_times_with_eventbridges_event(tmp_path):
 
     @app.schedule("rate(1 hour)")
     def hourly(event: CloudWatchEvent) -> None:
-        fired.append((event.time, event.detail_type, event.context.get_remaining_time_in_millis() > 0))
+        fired.append((event.time, event.detail_type, cast(Any, event.context).get_remaining_time_in_millis() > 0))
 
     ticker = Ticker(app, service_in(tmp_path), clock=Leaping(), wait=lambda _: time.sleep(0.001))
     ticker.start()
@@ -105,7 +106,7 @@ def arrived(tmp_path: Path) -> Iterator[tuple[Path, list[tuple[str, str, int]]]]
 
     @app.on_s3_event(bucket="lake", prefix="raw/history/")
     def history(event: S3Event) -> None:
-        events.append((event.bucket, event.key, service.lake.store.stat(event.key).size))
+        events.append((event.bucket, event.key, cast(ObjectInfo, service.lake.store.stat(event.key)).size))
 
     folder = tmp_path / "lake" / "raw" / "history"
     arrivals = Arrivals(app, service, catch_up=lambda _: [])
@@ -183,7 +184,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LakeServe
 
 def start(server: LakeServer, body: dict[str, object]) -> requests.Response:
     """Start a run, once the one before has given its lock back."""
-    started = eventually(lambda: (a := server.post("/runs", json=body)).status_code == 202 and a)
+    started: requests.Response = eventually(lambda: (a := server.post("/runs", json=body)).status_code == 202 and a)
     assert started, server.log()
     return started
 
@@ -294,7 +295,7 @@ def test_chalice_local_alone_serves_the_same_api(tmp_path_factory):
 
         def health() -> bool:
             try:
-                return requests.get(f"{url}/health", timeout=5).json()["status"] == "ok"
+                return bool(requests.get(f"{url}/health", timeout=5).json()["status"] == "ok")
             except requests.ConnectionError:
                 return False
 

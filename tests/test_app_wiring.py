@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from typing import Any
 
 from chalice.app import ScheduledEventConfig
 from chalice.deploy.validate import validate_route_content_types, validate_routes
@@ -21,7 +22,7 @@ from tests.support import PROJECT
 HEAVY = ("pandas", "pyarrow", "spotipy", "sqlglot", "duckdb", "boto3", "botocore", "requests", "msgspec", "click")
 
 
-def wired_routes() -> dict[tuple[str, str], object]:
+def wired_routes() -> dict[tuple[str, str], Any]:
     return {(method, path): entry for path, methods in wired.app.routes.items() for method, entry in methods.items()}
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -28,6 +28,7 @@ from deploy.refusals import REFUSALS, put_refusals
 from deploy.stacks import ensure
 from deploy.steps import LATE, period_hours
 from deploy.template import Options, app_template, data_template
+from tests.support import PROJECT
 
 NAMES = Names("dev", "123456789012", "eu-central-1")
 
@@ -102,7 +103,7 @@ def test_a_published_generation_survives_a_deployment() -> None:
 def test_every_function_of_the_app_has_its_policy_and_is_declared() -> None:
     from app import app
 
-    named = [*app.event_sources, *app.pure_lambda_functions, *app.builtin_auth_handlers]
+    named: list[Any] = [*app.event_sources, *app.pure_lambda_functions, *app.builtin_auth_handlers]
     handlers = {"api_handler", *(each.name for each in named)}
     assert handlers == set(BY_HANDLER)
     assert policies(NAMES).keys() == {each.policy for each in FUNCTIONS}
@@ -164,7 +165,7 @@ def test_a_package_above_the_limits_is_refused(field: str, size: int) -> None:
     fits = Package(Path(), Path(), 1, 1, "")
     check_sizes(fits, {})
     with pytest.raises(DeployFailed, match="at most"):
-        check_sizes(replace(fits, **{field: size}), {})
+        check_sizes(replace(fits, **{field: cast(Any, size)}), {})
 
 
 def project(folder: Path, **files: str) -> Path:
@@ -201,10 +202,7 @@ def test_a_laptops_modules_stay_on_the_laptop(tmp_path: Path) -> None:
     package.copy_app(tmp_path)
     there = {".".join(path.relative_to(tmp_path).with_suffix("").parts) for path in tmp_path.rglob("*.py")}
     assert "chalicelib.transformation.transform" in there and not any(map(package.is_laptop_only, there))
-    known = {
-        ".".join(p.relative_to(package.PROJECT).with_suffix("").parts)
-        for p in (package.PROJECT / "chalicelib").rglob("*.py")
-    }
+    known = {".".join(p.relative_to(PROJECT).with_suffix("").parts) for p in (PROJECT / "chalicelib").rglob("*.py")}
     assert all(name in known or f"{name}.__init__" in known for name in package.LAPTOP_ONLY), "a module that is no more"
     assert not list(tmp_path.rglob("__pycache__"))
 
@@ -312,7 +310,7 @@ def test_the_lake_is_looked_after_once_a_day_however_seldom_it_is_filled(schedul
 
 
 def test_the_costs_in_the_documentation_are_the_ones_worked_out() -> None:
-    text = (package.PROJECT / "docs" / "deploy.md").read_text()
+    text = (PROJECT / "docs" / "deploy.md").read_text()
     one, many = costs.estimate(costs.ONE_LISTENER), costs.estimate(costs.MANY_PLAYLISTS)
     for name in one:
         assert f" | {one[name]:.2f} | {many[name]:.2f} |" in text, name

@@ -200,8 +200,9 @@ def check_sizes_stay_within_bounds(deployed: Deployed) -> None:
 def unpacked_size(deployed: Deployed, arn: str) -> int:
     from moto.awslambda.utils import get_backend
 
-    data = get_backend("123456789012", deployed.names.region).layers_versions_by_arn(arn).code_bytes
-    with zipfile.ZipFile(io.BytesIO(data)) as zipped:
+    layer = get_backend("123456789012", deployed.names.region).layers_versions_by_arn(arn)
+    assert layer
+    with zipfile.ZipFile(io.BytesIO(layer.code_bytes)) as zipped:
         return sum(entry.file_size for entry in zipped.infolist())
 
 
@@ -692,7 +693,7 @@ def check_a_second_stage_with_other_choices_stands_beside_the_first(filled: Depl
     before = {name: inventory(filled, name) for name in ("spotify-lake-dev", "spotify-lake-prod")}
     assert before["spotify-lake-prod"] == {}
     other = replace(filled, stage="prod", secrets_url="ssm:/spotify-lake/prod", lines=[], tokens={}, checked={})
-    told = {"email": "me@example.org", "secrets_url": other.secrets_url}
+    told: dict[str, Any] = {"email": "me@example.org", "secrets_url": other.secrets_url}
     other.deployment(pyarrow_layer=pyarrow, pandas_layer=pandas, **told).up()
     other.run()
     assert (aws.denied[denied:], aws.functions.failures[failed:]) == ([], [])

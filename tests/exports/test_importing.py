@@ -432,7 +432,7 @@ def test_a_file_with_nothing_in_it_is_an_import_of_nothing(tmp_path: Path, conte
 
 # --- any rows -----------------------------------------------------------------------------------------------------
 
-values = (
+values: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
     | st.integers(-5, 10**18)

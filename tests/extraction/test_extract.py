@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,7 +156,7 @@ def test_a_rolling_rate_limit_is_met_with_pauses_and_no_loss(tmp_path: Path) -> 
         assert record.waited_seconds > 0
 
 
-FAULTS = (
+FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("server_error", {"status": 500}),
     ("server_error", {"status": 503}),
     ("reset", {}),

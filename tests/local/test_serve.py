@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -28,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
         yield running
 
 
-def error_of(answer: requests.Response) -> dict[str, object]:
+def error_of(answer: requests.Response) -> dict[str, Any]:
     """The error of an answer, after checking that it has the one shape."""
     document = answer.json()
     assert document.keys() == {"error"}

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.skipif(not DOCUMENT.exists(), reason="Spotify's OpenAPI
 REMOVED = {"album_group", "available_markets", "label", "popularity", "followers", "country", "email", "product"}
 """Fields that development mode has lost in February 2026: required by the document, absent there."""
 
-IN_BOTH_MODES = (
+Requests = tuple[tuple[str, str, dict[str, Any]], ...]
+
+IN_BOTH_MODES: Requests = (
     ("/me", "me", {}),
     ("/me/player/recently-played", "me/player/recently-played", {"limit": 50}),
     ("/me/top/{type}", "me/top/artists", {"limit": 50}),
@@ -39,7 +41,7 @@ IN_BOTH_MODES = (
     ("/shows/{id}", "shows/{show}", {}),
     ("/shows/{id}/episodes", "shows/{show}/episodes", {"limit": 50}),
 )
-IN_EXTENDED_MODE = (
+IN_EXTENDED_MODE: Requests = (
     ("/tracks", "tracks", {"ids": "{track},{older}"}),
     ("/albums", "albums", {"ids": "{album}"}),
     ("/artists", "artists", {"ids": "{artist}"}),

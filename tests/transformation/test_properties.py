@@ -104,7 +104,7 @@ def list_answers(draw: st.DrawFn) -> tuple[Answer, list[Any]]:
     body: Any = held
     for name in reversed(path):
         body = {name: body}
-    told = {"params": {"time_range": "short_term", "offset": 0}, "context": {"snapshot_id": "S"}}
+    told: dict[str, Any] = {"params": {"time_range": "short_term", "offset": 0}, "context": {"snapshot_id": "S"}}
     return answer(endpoint, body, second=draw(st.integers(0, 3)), **told), held
 
 
