@@ -119,12 +119,8 @@ def test_long_albums_are_read_on_and_only_the_first_time() -> None:
     whole = album(C, tracks={"items": [{"type": "track", "id": D, "artists": [artist(B)]}] * 50, "total": 120})
     take_in(state, answer(f"albums/{C}", None), whole)
     assert state.album_pages == {C: 50}
-    page: dict[str, Any] = {
-        "items": [{"type": "track", "id": D, "artists": []}] * 50,
-        "total": 120,
-        "offset": 50,
-        "next": "more",
-    }
+    items = [{"type": "track", "id": D, "artists": []}] * 50
+    page = {"items": items, "total": 120, "offset": 50, "next": "more"}
     take_in(state, answer(f"albums/{C}/tracks", None, params={"offset": 50}), page)
     assert state.album_pages == {C: 100}
     last = {"items": items[:20], "total": 120, "offset": 100, "next": None}
