@@ -23,6 +23,7 @@
     │   ├── EndpointRemoved        502  Spotify does not offer this to this app
     │   ├── SpotifyRefused         502  Spotify says no for good (400, 404, a real 403)
     │   └── StorageFailed          500  the lake cannot be read or written
+    │       └── RecordDamaged           one of its own small records cannot be read
     ├── Retryable                  the same call may work in a moment
     │   ├── SpotifyUnavailable     503  5xx, reset, timeout, a body that is not JSON
     │   ├── StorageUnavailable     503  S3 throttles or is away
@@ -167,6 +168,15 @@ class StorageFailed(Terminal):
     def not_writable(cls, what: str, error: OSError) -> StorageFailed:
         """A folder of the lake that cannot be made or written, and what to do about it."""
         return cls(f"{what} is not writable ({error.strerror}): make it writable or choose another LAKE_URL")
+
+
+class RecordDamaged(StorageFailed):
+    code = "record_damaged"
+
+    @classmethod
+    def named(cls, key: str, noun: str, reason: str, remedy: str) -> RecordDamaged:
+        """The record at ``key``, what it should be, why it cannot be read, and what to do about it."""
+        return cls(f"{key} cannot be read as {noun} ({reason}): {remedy}", key=key)
 
 
 class SpotifyUnavailable(Retryable):
