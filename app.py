@@ -13,10 +13,11 @@ from chalice.app import AuthRequest, AuthResponse, Chalice, CloudWatchEvent, COR
 from chalicelib import handlers
 from chalicelib.rest import gateway
 from chalicelib.schedule import at_most_daily
+from chalicelib.settings import bucket_and_prefix
 from chalicelib.wiring import Service
 
 SCHEDULE = os.environ.get("EXTRACT_SCHEDULE") or "rate(1 hour)"
-BUCKET, PREFIX = handlers.bucket_and_prefix(os.environ.get("LAKE_URL", ""))
+BUCKET, PREFIX = bucket_and_prefix(os.environ.get("LAKE_URL", ""))
 CORS_ORIGIN = os.environ.get("CORS_ORIGIN", "")
 EXPOSED = ["ETag", "Link", "Location", "Retry-After", "X-Next-Page-Token", "X-Request-Id", "X-Truncated"]
 ANY = ["*/*"]  # the API says itself which content types it takes
@@ -49,17 +50,17 @@ def run_extraction(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return handlers.extract(service, "api", context, event)
 
 
-@app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/spotify/", suffix=".gz")
+@app.on_s3_event(bucket=BUCKET or handlers.LOCAL_BUCKET, prefix=f"{PREFIX}raw/spotify/", suffix=".gz")
 def transform(event: S3Event) -> dict[str, Any]:
     return handlers.transform(service, event.key, event.to_dict().get("generation"))
 
 
-@app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/runs/", suffix=".json")
+@app.on_s3_event(bucket=BUCKET or handlers.LOCAL_BUCKET, prefix=f"{PREFIX}raw/runs/", suffix=".json")
 def transform_run(event: S3Event) -> dict[str, Any]:
     return handlers.transform(service, event.key)
 
 
-@app.on_s3_event(bucket=BUCKET, prefix=f"{PREFIX}raw/history/")
+@app.on_s3_event(bucket=BUCKET or handlers.LOCAL_BUCKET, prefix=f"{PREFIX}raw/history/")
 def import_history(event: S3Event) -> dict[str, Any]:
     return handlers.import_history(service, event.key)
 

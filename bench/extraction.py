@@ -33,10 +33,10 @@ from chalicelib.extraction.extract import run_extraction
 from chalicelib.lake import RAW_ANSWERS, Lake
 from chalicelib.raw import unpack
 from chalicelib.runs import RunRecord
-from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings
 from chalicelib.spotify.auth import listeners, login
 from chalicelib.stores import open_lake
+from chalicelib.stores.secrets_folder import SecretFolder
 
 MODES = ("development", "extended")
 MOST_CALLS = 1.05  # x the fewest, first run

@@ -21,14 +21,6 @@ LOCAL_BUCKET = "lake"  # what a lake in a folder is called in events
 log = logging.getLogger(__name__)
 
 
-def bucket_and_prefix(lake_url: str) -> tuple[str, str]:
-    """The bucket whose events are the lake's, and what lies before the lake's own keys in it."""
-    if not lake_url.startswith("s3://"):
-        return LOCAL_BUCKET, ""
-    bucket, _, prefix = lake_url.removeprefix("s3://").partition("/")
-    return bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-
-
 def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] | None = None) -> dict[str, Any]:
     """One extraction run within the time the function has left."""
     from chalicelib.extraction.extract import run_extraction
@@ -141,7 +133,7 @@ def maintain(service: Service) -> dict[str, Any]:
 
 def lake_key(settings: Settings, event_key: str) -> str:
     """The lake's key of an event's object."""
-    return event_key.removeprefix(bucket_and_prefix(settings.lake_url)[1])
+    return event_key.removeprefix(settings.prefix)
 
 
 def time_left(context: Any) -> Callable[[], float] | None:

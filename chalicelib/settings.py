@@ -71,6 +71,14 @@ def lake_address(text: str) -> str:
     return folder(text.rstrip("/") or "/")
 
 
+def bucket_and_prefix(lake_url: str) -> tuple[str, str]:
+    """Of ``s3://bucket/some/path``: ``bucket`` and ``some/path/``. Both empty for a folder."""
+    if not lake_url.startswith("s3://"):
+        return "", ""
+    bucket, _, path = lake_url.removeprefix("s3://").partition("/")
+    return bucket, f"{path.strip('/')}/" if path.strip("/") else ""
+
+
 def secrets_address(text: str) -> str:
     """What looks like a store's name and is none is refused: it would become a folder that git does not ignore."""
     if text.startswith(("secretsmanager:", "ssm:")):
@@ -234,7 +242,18 @@ class Settings:
 
     @property
     def on_aws(self) -> bool:
+        """Whether the lake lies in a bucket."""
         return self.lake_url.startswith("s3://")
+
+    @property
+    def bucket(self) -> str:
+        """The lake's bucket; empty for a lake in a folder."""
+        return bucket_and_prefix(self.lake_url)[0]
+
+    @property
+    def prefix(self) -> str:
+        """What stands in the bucket before the lake's own keys: empty, or a path that ends in ``/``."""
+        return bucket_and_prefix(self.lake_url)[1]
 
     def described(self) -> Iterator[tuple[str, str, str, str]]:
         """Name, value (secrets masked), unit and help of every setting, in the order of declaration."""

@@ -100,7 +100,7 @@ class Api:
 
     def dashboard(self, _: Asked) -> Reply:
         reply = self._file("index.html")
-        bucket = bucket_of(self._settings.lake_url)
+        bucket = self._settings.bucket
         policy = assets.page_policy(self._settings.show_images, bucket, os.environ.get("AWS_REGION", ""))
         reply.headers["Content-Security-Policy"] = policy
         return reply
@@ -406,11 +406,6 @@ def page_of(names: Iterator[str], limit: int) -> tuple[list[str], str | None]:
     """The first names, and the token that goes on behind them."""
     found = list(islice(names, limit + 1))
     return found[:limit], found[limit - 1] if len(found) > limit else None
-
-
-def bucket_of(lake_url: str) -> str:
-    """The bucket that a lake lies in; empty for a folder."""
-    return lake_url.removeprefix("s3://").partition("/")[0] if lake_url.startswith("s3://") else ""
 
 
 def own_report_key(name: str) -> str:

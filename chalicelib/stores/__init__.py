@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chalicelib.errors import InvalidSetting
 from chalicelib.lake import Lake
-from chalicelib.secrets import SecretFolder, SecretStore
+from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
 
 
@@ -15,8 +15,7 @@ def open_lake(settings: Settings) -> Lake:
     if settings.on_aws:
         from chalicelib.stores.s3 import BucketStore
 
-        bucket, _, prefix = settings.lake_url.removeprefix("s3://").partition("/")
-        return Lake(BucketStore(bucket, prefix))
+        return Lake(BucketStore(settings.bucket, settings.prefix))
     from chalicelib.stores.folder import FolderStore
 
     return Lake(FolderStore(Path(settings.lake_url)))
@@ -31,4 +30,6 @@ def open_secrets(settings: Settings) -> SecretStore:
         return open_aws_secrets(url)
     if "://" in url:
         raise InvalidSetting(f"SECRETS_URL={url!r} must be a folder, secretsmanager:NAME or ssm:/NAME")
+    from chalicelib.stores.secrets_folder import SecretFolder
+
     return SecretFolder(Path(url))

@@ -20,6 +20,13 @@ READ_TIMEOUT = 5.0  # s, between two bytes
 ATTEMPTS = 3  # 3 x (2 + 5) s and at most 3 s of backoff stay below API Gateway's 29 s
 FUNCTION_READ_TIMEOUT = 25.0  # s: a synchronous Lambda call answers when the function has ended
 CONNECTIONS = 16
+#: Without these a link of boto3's names S3's global host, which answers for a new bucket of another region with a
+#: redirect that a browser's preflight does not follow; and regions older than 2014 get signatures of version 2, which
+#: new buckets refuse (S3 user guide, "Request redirection" and "Signature Version 2").
+LINKS_OF_S3: dict[str, Any] = {
+    "signature_version": "s3v4",
+    "s3": {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
+}
 
 THROTTLED = frozenset(
     {
@@ -71,18 +78,25 @@ def client(service: str) -> Any:
 def build_client(service: str, *, read_timeout: float | None = None, attempts: int = ATTEMPTS) -> Any:
     """A client of its own. Lambda gets a longer read timeout and no retry: its calls are not repeatable."""
     import boto3
+
+    config = configured(service, read_timeout=read_timeout, attempts=attempts)
+    return boto3.client(service, region_name=region(), config=config)
+
+
+def configured(service: str, *, read_timeout: float | None = None, attempts: int = ATTEMPTS) -> Any:
+    """botocore's Config of a client of ``service``."""
     from botocore.config import Config
 
     if service == "lambda":
         read_timeout, attempts = read_timeout or FUNCTION_READ_TIMEOUT, 1
-    config = Config(
+    return Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=read_timeout or READ_TIMEOUT,
         retries={"mode": "adaptive", "total_max_attempts": attempts},
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
+        **LINKS_OF_S3 if service == "s3" else {},
     )
-    return boto3.client(service, region_name=region(), config=config)
 
 
 def region() -> str | None:

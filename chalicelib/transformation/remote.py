@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from chalicelib.errors import StorageFailed
-from chalicelib.handlers import bucket_and_prefix
 from chalicelib.settings import Settings
 
 
@@ -25,7 +24,7 @@ class RemoteTransform:
     def __init__(self, settings: Settings, functions: Any = None) -> None:
         self._functions = functions  # a client of Lambda; the process's own by default
         self._function = settings.transform_function
-        self._bucket, self._prefix = bucket_and_prefix(settings.lake_url)
+        self._bucket, self._prefix = settings.bucket, settings.prefix
 
     def __call__(self, generation: str, key: str) -> None:
         from chalicelib.stores.aws import client, lake_errors

@@ -24,8 +24,8 @@ from chalicelib.rest.limits import RateLimit
 from chalicelib.rest.messages import Request
 from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole, check_body, check_query, refuse
 from chalicelib.schedule import next_time
-from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings
+from chalicelib.stores.secrets_folder import SecretFolder
 from tests.support.engines import embedded
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -28,7 +28,6 @@ from chalicelib.errors import (
     SpotifyRefused,
     SpotifyUnavailable,
 )
-from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
 from chalicelib.spotify.auth import (
@@ -42,6 +41,7 @@ from chalicelib.spotify.auth import (
     months_later,
 )
 from chalicelib.spotify.tokens import Credentials, TokenReply
+from chalicelib.stores.secrets_folder import SecretFolder
 from tests.support.extraction import World, get, world
 
 APP = Credentials("id", "secret")

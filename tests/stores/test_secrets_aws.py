@@ -9,11 +9,12 @@ import pytest
 
 from chalicelib.errors import InvalidSetting, LakeError, StorageFailed, StorageUnavailable
 from chalicelib.rest.access import Access
-from chalicelib.secrets import SecretFolder, SecretStore
+from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
 from chalicelib.stores import aws as clients
 from chalicelib.stores import open_secrets
 from chalicelib.stores.secrets_aws import ManagedSecrets, ParameterSecrets, open_aws_secrets
+from chalicelib.stores.secrets_folder import SecretFolder
 from tests.emulator import Emulator, shared
 
 

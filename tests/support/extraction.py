@@ -20,11 +20,11 @@ from chalicelib.extraction.extract import run_extraction
 from chalicelib.lake import RAW_ANSWERS, Lake
 from chalicelib.raw import Answer, unpack
 from chalicelib.runs import RunRecord
-from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
 from chalicelib.spotify.auth import SCOPES
 from chalicelib.stores import open_lake
+from chalicelib.stores.secrets_folder import SecretFolder
 from sandbox.server import Sandbox
 
 START = "2026-11-20T12:00:00Z"

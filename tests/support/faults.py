@@ -25,10 +25,10 @@ from chalicelib.clock import now
 from chalicelib.lake import Lake
 from chalicelib.rest.messages import Reply, Request
 from chalicelib.runs import RunRecord, load_run, run_ids
-from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
 from chalicelib.stores import aws as clients
+from chalicelib.stores.secrets_folder import SecretFolder
 from chalicelib.wiring import Service
 from sandbox.server import Sandbox
 from tests.emulator import ACCOUNT, REGION, Emulator, Fault, shared

@@ -16,9 +16,9 @@ from typing import Any
 
 from chalicelib.extraction.extract import run_extraction
 from chalicelib.lake import Lake
-from chalicelib.secrets import SecretFolder
 from chalicelib.settings import Settings
 from chalicelib.stores.folder import FileAppender, FolderStore
+from chalicelib.stores.secrets_folder import SecretFolder
 from tests.support.extraction import Clock
 
 

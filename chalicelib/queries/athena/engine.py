@@ -33,7 +33,7 @@ from chalicelib.errors import (
 from chalicelib.lake import TRANSFORMED, Lake, ObjectInfo
 from chalicelib.queries.athena.glue import PLACE, GlueTables
 from chalicelib.queries.athena.glue_crawls import read_crawl
-from chalicelib.queries.athena.values import parameter, reader
+from chalicelib.queries.athena.values import reader
 from chalicelib.queries.engine import (
     CatalogueTable,
     Crawl,
@@ -59,6 +59,7 @@ FILE_PAGE = 5000  # rows of a page read from the result file
 USD_PER_BYTE = 5.0 / 2**40  # Athena: 5 USD a TB scanned…
 LEAST_CHARGED = 10 * 2**20  # …of at least 10 MB a query
 LINK_LASTS = timedelta(minutes=15)
+LONGEST = 262_144  # bytes of a query's text, Athena's quota
 LONGEST_WAIT = 25.0  # s, below API Gateway's 29
 REMEMBERED = 256  # ended queries
 POSITION = re.compile(r"line (\d+):(\d+): ")
@@ -163,7 +164,7 @@ class AthenaEngine:
             raise EngineBusy("the engine is closed")
         checked = check(sql, user_tables(), parameters)
         most = min(max_rows or self._settings.query_rows, self._settings.query_rows)
-        query_id = self._start(with_note(checked, most, client), [parameter(value) for value in parameters])
+        query_id = self._start(with_note(checked, most, client, parameters))
         return Query(query_id, checked.sql, QueryState.QUEUED, self._clock(), columns=checked.columns)
 
     def query(self, query_id: str) -> Query:
@@ -247,13 +248,14 @@ class AthenaEngine:
 
     # --- Athena ---------------------------------------------------------------------------------------------------
 
-    def _start(self, text: str, parameters: list[str]) -> str:
-        asked = {"ExecutionParameters": parameters} if parameters else {}
+    def _start(self, text: str) -> str:
+        if len(text.encode()) > LONGEST:
+            raise InvalidRequest(f"statement and values exceed the {LONGEST:,} bytes that Athena takes")
         group = required(self._settings.athena_workgroup, "ATHENA_WORKGROUP")
         context = {"Database": required(self._settings.glue_database, "GLUE_DATABASE")}
         with athena_errors("start a query"):
             answer = self._clients("athena").start_query_execution(
-                QueryString=text, WorkGroup=group, QueryExecutionContext=context, **asked
+                QueryString=text, WorkGroup=group, QueryExecutionContext=context
             )
         return str(answer["QueryExecutionId"])
 
@@ -423,7 +425,7 @@ def read_execution(execution: dict[str, Any]) -> Known | None:
         bytes_scanned=scanned,
         cost_usd=cost(state, note.kind, scanned, reused),
         reused=reused,
-        error=failure(status) if state == QueryState.FAILED else None,
+        error=failure(status, note, execution["Query"]) if state == QueryState.FAILED else None,
     )
     return Known(query, execution.get("ResultConfiguration", {}).get("OutputLocation", ""), note)
 
@@ -437,12 +439,13 @@ def cost(state: QueryState, kind: str, scanned: int | None, reused: bool) -> flo
     return max(scanned, LEAST_CHARGED) * USD_PER_BYTE
 
 
-def failure(status: dict[str, Any]) -> dict[str, Any]:
-    """``SYNTAX_ERROR: line 1:8: Column 'x' cannot be resolved`` as the API's error."""
+def failure(status: dict[str, Any], note: Note, sent: str) -> dict[str, Any]:
+    """``SYNTAX_ERROR: line 1:8: Column 'x' cannot be resolved`` as the API's error, placed as written."""
     reason = status.get("StateChangeReason") or status.get("AthenaError", {}).get("ErrorMessage") or "no reason given"
     text = re.sub(r"\A[A-Z_]+: ", "", reason)
     place = POSITION.search(text)
-    details = {"position": {"line": int(place[1]), "column": int(place[2])}} if place else {}
+    line, column = note.written_place(int(place[1]), int(place[2]), sent) if place else (0, 0)
+    details = {"position": {"line": line, "column": column}} if place else {}
     return {"code": QueryFailed.code, "message": POSITION.sub("", text, count=1), "details": details}
 
 

@@ -1,13 +1,16 @@
 """What a query was asked with, kept where every function finds it: in a comment at the end of its text.
 
 Athena keeps a query's text for 45 days and shows it to whoever asks for the query; nothing else has to be stored.
+
+Values of ``?`` stand in the text as literals. Athena's own parameters are for WHERE alone ("Currently, ? parameters can
+be placed only in the WHERE clause", Athena user guide, "Use parameterized queries") and hold 1,024 characters each.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,6 +19,8 @@ from chalicelib.queries.sql import Checked
 
 NOTE = re.compile(r"(\nLIMIT \d+)?\n-- lake: (\{[^\n]*\})\Z")
 NESTED = ("array", "map", "row")
+
+Value = tuple[int, int]  # of one ``?``: its place in the statement as written, and the length of what stands there now
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +32,58 @@ class Note:
     client: str = ""
     written: str | None = None  # the statement as it was written, where another one was sent
     types: dict[str, str] = field(default_factory=dict)
+    values: tuple[Value, ...] = ()
+
+    def written_place(self, line: int, column: int, sent: str) -> tuple[int, int]:
+        """Where in the statement as written a place of the statement as ``sent`` (line and column from 1) is."""
+        if self.written is None or not self.values:
+            return line, column
+        start = sum(len(each) + 1 for each in sent.split("\n")[: line - 1])
+        before = self.written[: self._written_offset(start + column - 1)]
+        return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+    def _written_offset(self, at: int) -> int:
+        grown = 0
+        for place, length in self.values:
+            if at < place + grown:
+                break
+            if at < place + grown + length:
+                return place
+            grown += length - 1
+        return at - grown
 
 
-def with_note(checked: Checked, most: int, client: str) -> str:
-    """The text that Athena gets: the statement as written, a limit where it has none, and the note.
+def with_note(checked: Checked, most: int, client: str, parameters: Sequence[Any] = ()) -> str:
+    """The text that Athena gets: the statement with its values, a limit where it has none, and the note.
 
     SHOW and DESCRIBE are sent as the query for their answer, so that Athena shows no more than the lake's tables.
+    Raises QueryRefused for a value that cannot be bound.
     """
     shown = checked.kind == "show"
-    note = Note(checked.kind, most, client[:32], checked.sql if shown else None, nested_types(checked.columns))
-    text = checked.duckdb if shown else checked.sql
+    text, values = (checked.duckdb, ()) if shown else with_literals(checked.sql, parameters)
+    written = checked.sql if text != checked.sql else None
+    note = Note(checked.kind, most, client[:32], written, nested_types(checked.columns), values)
     if checked.kind == "select" and not has_limit(checked.sql):
         text += f"\nLIMIT {most + 1}"  # one more than are kept, to know that there are more
     return f"{text}\n-- lake: {json.dumps(asdict(note), ensure_ascii=True, separators=(',', ':'))}"
+
+
+def with_literals(sql: str, parameters: Sequence[Any]) -> tuple[str, tuple[Value, ...]]:
+    """The statement with a literal in place of each ``?``, and where they were put. Each stands apart from its
+    neighbours: ``10-?`` with -5 is no comment, and ``x?`` with a text is no binary literal."""
+    from chalicelib.queries.sql import literal
+    from chalicelib.queries.sql.parsing import tokenize
+
+    if not parameters:
+        return sql, ()
+    places = [token.start for token in tokenize(sql) if token.text == "?" and sql[token.start] == "?"]
+    pieces, values, end = [], [], 0
+    for place, value in zip(places, parameters, strict=True):
+        put = f" {literal(value)} "
+        pieces += [sql[end:place], put]
+        values.append((place, len(put)))
+        end = place + 1
+    return "".join([*pieces, sql[end:]]), tuple(values)
 
 
 def read_note(text: str) -> tuple[str, Note] | None:

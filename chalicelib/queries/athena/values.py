@@ -1,6 +1,6 @@
-"""Values on their way to Athena and back: parameters as SQL literals, results from text.
+"""Athena's results as Python values.
 
-Athena takes a parameter as the text of a literal and answers every value as text. Arrays, maps and rows come back as
+Athena answers every value as text. Arrays, maps and rows come back as
 ``[a, b]``, ``{k=v}`` and ``{a=1, b=2}`` without quotes: with the type known they are read exactly, but for text
 elements that themselves hold ``, `` or ``=``; ``CAST(x AS JSON)`` in the query is exact for those too.
 """
@@ -14,20 +14,6 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from chalicelib.errors import InvalidRequest
-
-LONGEST_PARAMETER = 1024  # characters of a literal, Athena's ExecutionParameters
-
-
-def parameter(value: Any) -> str:
-    """A value of ``?`` as Athena takes it. Raises InvalidRequest or QueryRefused for what cannot be bound."""
-    from chalicelib.queries.sql import literal
-
-    text = literal(value)
-    if len(text) > LONGEST_PARAMETER:
-        raise InvalidRequest(f"a parameter is longer than the {LONGEST_PARAMETER} characters that Athena takes")
-    return text
 
 
 def reader(kind: str) -> Callable[[str], Any]:

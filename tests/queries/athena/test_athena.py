@@ -26,10 +26,11 @@ from chalicelib.queries.athena.engine import cost
 from chalicelib.queries.athena.files import records
 from chalicelib.queries.athena.glue import GlueTables
 from chalicelib.queries.athena.glue_crawls import read_crawl
-from chalicelib.queries.athena.note import read_note, with_note
-from chalicelib.queries.athena.values import parameter, reader
+from chalicelib.queries.athena.note import Note, read_note, with_literals, with_note
+from chalicelib.queries.athena.values import reader
 from chalicelib.queries.engine import QueryState, ResultColumn
 from chalicelib.queries.sql import check
+from chalicelib.queries.sql.parsing import tokenize
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.views import user_tables
 from tests.emulator import Fault, shared
@@ -81,10 +82,64 @@ def test_athenas_text_becomes_a_value(kind: str, text: str, value: Any) -> None:
     assert reader(kind)(text) == value
 
 
-def test_a_parameter_longer_than_athena_takes_is_refused() -> None:
-    assert parameter("x" * 1022) == "'" + "x" * 1022 + "'"
-    with pytest.raises(InvalidRequest, match="1024"):
-        parameter("x" * 1023)
+BINDABLE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(),
+    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)),
+    st.decimals(-(10**9), 10**9, places=3),
+)
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(values=st.lists(BINDABLE, min_size=1, max_size=4), spaces=st.sampled_from(["", " ", "\n"]))
+def test_values_stand_as_literals_in_the_text_that_athena_gets(values: list[Any], spaces: str) -> None:
+    """Athena takes ``?`` in WHERE alone, and 1,024 characters of each value."""
+    sql = "SELECT /* ? */ " + ",".join(f"coalesce(NULL,{spaces}?)" for _ in values) + " AS last"
+    text = with_note(check(sql, user_tables(), values), 10, "", values)
+    assert not [token for token in tokenize(text) if token.text == "?" and text[token.start] == "?"]
+    written, note = read_note(text) or ("", None)
+    assert written == sql and note
+    assert len(check(text, user_tables()).columns) == len(values)
+    assert note.written_place(*place_in(text, text.index(" AS last")), text) == place_in(sql, sql.index(" AS last"))
+
+
+@pytest.mark.parametrize(
+    ("sql", "values", "sent"),
+    [
+        ("SELECT 10-?", [-5], "SELECT 10- -5 "),
+        ("SELECT '?' AS q, ? AS x", ["?"], "SELECT '?' AS q,  '?'  AS x"),
+        ("SELECT x FROM (VALUES 1, 2) AS t(x) LIMIT ?", [1], "SELECT x FROM (VALUES 1, 2) AS t(x) LIMIT  1 "),
+        ("SELECT ?", ["it's\n--"], "SELECT  'it''s\n--' "),
+    ],
+)
+def test_a_value_stands_apart_from_what_is_beside_it(sql: str, values: list[Any], sent: str) -> None:
+    assert with_note(check(sql, user_tables(), values), 10, "", values).startswith(sent)
+
+
+def test_a_value_may_be_longer_than_athenas_own_parameters(opened: OpenedOnAws) -> None:
+    long = "x" * 5_000
+    query = opened.engine.wait(opened.engine.start_query("SELECT length(?) AS n", [long]).query_id, 20)
+    assert opened.engine.rows(query.query_id).rows == [(5_000,)]
+    with pytest.raises(InvalidRequest, match="262,144 bytes"):
+        opened.engine.start_query("SELECT ?", ["x" * 262_144])
+
+
+def test_a_fault_is_placed_in_the_statement_as_it_was_written() -> None:
+    sql = "SELECT ? AS a,\n ? AS b,\n ? + broken"
+    values = ["one\ntwo", 12_345, -1]
+    text, places = with_literals(sql, values)
+    note = Note("select", 10, written=sql, values=places)
+    for word in ("AS a", "AS b", "broken", "SELECT"):
+        assert note.written_place(*place_in(text, text.index(word)), text) == place_in(sql, sql.index(word))
+    assert note.written_place(*place_in(text, text.index("12345")), text) == place_in(sql, sql.index("? AS b"))
+
+
+def place_in(text: str, at: int) -> tuple[int, int]:
+    """Line and column, from 1, of an offset."""
+    return text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1
 
 
 TEXTS = st.one_of(st.none(), st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=30))
