@@ -14,7 +14,7 @@ from chalicelib import handlers
 from chalicelib.rest import gateway
 from chalicelib.schedule import at_most_daily
 from chalicelib.settings import bucket_and_prefix
-from chalicelib.wiring import Service
+from chalicelib.wiring import Parts
 
 SCHEDULE = os.environ.get("EXTRACT_SCHEDULE") or "rate(1 hour)"
 BUCKET, PREFIX = bucket_and_prefix(os.environ.get("LAKE_URL", ""))
@@ -25,11 +25,11 @@ ANY = ["*/*"]  # the API says itself which content types it takes
 app = Chalice(app_name="spotify-lake", configure_logs=False)
 app.api.binary_types = []  # all text; downloads and uploads go to S3 itself
 app.api.cors = CORSConfig(CORS_ORIGIN, expose_headers=EXPOSED, max_age=600) if CORS_ORIGIN else False
-service = Service()
+parts = Parts()
 
 
 def answer(**path: str) -> Response:
-    return gateway.answer(service, app.current_request, path)
+    return gateway.answer(parts, app.current_request, path)
 
 
 @app.middleware("http")
@@ -42,39 +42,39 @@ def one_error_shape(request: Request, get_response: Callable[[Request], Response
 
 @app.schedule(SCHEDULE, description="Extract what is due from Spotify")
 def scheduled_extraction(event: CloudWatchEvent) -> dict[str, Any]:
-    return handlers.extract(service, "schedule", event.context)
+    return handlers.extract(parts, "schedule", event.context)
 
 
 @app.lambda_function()
 def run_extraction(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return handlers.extract(service, "api", context, event)
+    return handlers.extract(parts, "api", context, event)
 
 
 @app.on_s3_event(bucket=BUCKET or handlers.LOCAL_BUCKET, prefix=f"{PREFIX}raw/spotify/", suffix=".gz")
 def transform(event: S3Event) -> dict[str, Any]:
-    return handlers.transform(service, event.key, event.to_dict().get("generation"))
+    return handlers.transform(parts, event.key, event.to_dict().get("generation"))
 
 
 @app.on_s3_event(bucket=BUCKET or handlers.LOCAL_BUCKET, prefix=f"{PREFIX}raw/runs/", suffix=".json")
 def transform_run(event: S3Event) -> dict[str, Any]:
-    return handlers.transform(service, event.key)
+    return handlers.transform(parts, event.key)
 
 
 @app.on_s3_event(bucket=BUCKET or handlers.LOCAL_BUCKET, prefix=f"{PREFIX}raw/history/")
 def import_history(event: S3Event) -> dict[str, Any]:
-    return handlers.import_history(service, event.key)
+    return handlers.import_history(parts, event.key)
 
 
 @app.schedule(
     at_most_daily(SCHEDULE), description="Drive what was left lying, merge small files, refresh the catalogue"
 )
 def maintain(_: CloudWatchEvent) -> dict[str, Any]:
-    return handlers.maintain(service)
+    return handlers.maintain(parts)
 
 
 @app.lambda_function()
 def result_file(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    return handlers.result_file(service, event)
+    return handlers.result_file(parts, event)
 
 
 # --- the page and the service -------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def result_file(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 @app.authorizer(ttl_seconds=60)
 def bearer(request: AuthRequest) -> AuthResponse:
-    return gateway.authorize(service, request)
+    return gateway.authorize(parts, request)
 
 
 @app.route("/", content_types=ANY)

@@ -15,13 +15,13 @@ from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
     from chalicelib.lake import Lake
-    from chalicelib.wiring import Service
+    from chalicelib.wiring import Parts
 
 LOCAL_BUCKET = "lake"  # what a lake in a folder is called in events
 log = logging.getLogger(__name__)
 
 
-def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] | None = None) -> dict[str, Any]:
+def extract(parts: Parts, trigger: str, context: Any, told: dict[str, Any] | None = None) -> dict[str, Any]:
     """One extraction run within the time the function has left."""
     from chalicelib.extraction.extract import run_extraction
 
@@ -29,8 +29,8 @@ def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] |
     run_id = told.get("run_id") or new_run_id(now())
     try:
         record = run_extraction(
-            service.settings,
-            service.lake,
+            parts.settings,
+            parts.lake,
             run_id=run_id,
             trigger=trigger,
             sources=told.get("sources"),
@@ -40,9 +40,9 @@ def extract(service: Service, trigger: str, context: Any, told: dict[str, Any] |
         log.warning("no run: %s", error.message)
         return {"run_id": None, "state": "refused", "reason": error.message}
     except LakeError as error:
-        note_failure(service.lake, run_id, trigger, error)
+        note_failure(parts.lake, run_id, trigger, error)
         raise
-    telemetry.run_ended(service.settings, record)
+    telemetry.run_ended(parts.settings, record)
     return {"run_id": record.run_id, "state": record.state}
 
 
@@ -65,7 +65,7 @@ def note_failure(lake: Lake, run_id: str, trigger: str, error: LakeError) -> Non
         log.error("the record of run %s cannot be written: %s", run_id, second.message)
 
 
-def transform(service: Service, event_key: str, generation: str | None = None) -> dict[str, Any]:
+def transform(parts: Parts, event_key: str, generation: str | None = None) -> dict[str, Any]:
     """Turn one raw object into rows; of another ``generation`` than the one in force when a rebuild asks for it.
 
     An object that cannot be read lies in quarantine with the reason. That is no failure of the function: calling it
@@ -76,58 +76,58 @@ def transform(service: Service, event_key: str, generation: str | None = None) -
     from chalicelib.transformation.transform import drive
 
     if generation is not None:
-        drive(service.lake.in_generation(generation), lake_key(service.settings, event_key))
+        drive(parts.lake.in_generation(generation), lake_key(parts.settings, event_key))
         return {"key": event_key, "generation": generation}
     began = time.monotonic()
     try:
-        with telemetry.watched(service.settings, service.lake):
-            report = transform_key(service.lake, lake_key(service.settings, event_key))
+        with telemetry.watched(parts.settings, parts.lake):
+            report = transform_key(parts.lake, lake_key(parts.settings, event_key))
     except (RawObjectInvalid, CheckFailed) as error:
-        return quarantined(service, event_key, error)
+        return quarantined(parts, event_key, error)
     if report.state == "unchanged":  # called again: what the first call wrote may not be registered yet
-        telemetry.register_all(service.settings, service.lake)
-    telemetry.transformed(service.settings, report.raw_key, report.built, began)
+        telemetry.register_all(parts.settings, parts.lake)
+    telemetry.transformed(parts.settings, report.raw_key, report.built, began)
     return {"key": report.raw_key, "state": report.state, "rows": sum(report.built.rows.values())}
 
 
-def quarantined(service: Service, event_key: str, error: LakeError) -> dict[str, Any]:
+def quarantined(parts: Parts, event_key: str, error: LakeError) -> dict[str, Any]:
     log.error("%s lies in quarantine: %s", event_key, error.message)
-    telemetry.quarantined(service.settings, 1, raw_key=event_key)
+    telemetry.quarantined(parts.settings, 1, raw_key=event_key)
     return {"key": event_key, "state": "quarantined", "reason": error.message}
 
 
-def import_history(service: Service, event_key: str) -> dict[str, Any]:
+def import_history(parts: Parts, event_key: str) -> dict[str, Any]:
     """Import one privacy export; one that is refused lies in quarantine, as in :func:`transform`."""
     from chalicelib.pipeline import import_key
 
-    key = lake_key(service.settings, event_key)
+    key = lake_key(parts.settings, event_key)
     try:
-        with telemetry.watched(service.settings, service.lake):
-            summary = import_key(service.lake, service.settings, key)
+        with telemetry.watched(parts.settings, parts.lake):
+            summary = import_key(parts.lake, parts.settings, key)
     except (ImportRefused, InvalidRequest) as error:
-        return quarantined(service, event_key, error)
+        return quarantined(parts, event_key, error)
     return {"key": key, "rows": summary.total("read") if summary else None}
 
 
-def result_file(service: Service, told: dict[str, Any]) -> dict[str, Any]:
+def result_file(parts: Parts, told: dict[str, Any]) -> dict[str, Any]:
     """Make a query's result a file for download."""
     from chalicelib.queries.athena.conversion import convert
 
     columns = [(name, kind) for name, kind in told["columns"]]
-    return {"key": convert(service.lake, told["key"], told["target"], columns, told["most_rows"])}
+    return {"key": convert(parts.lake, told["key"], told["target"], columns, told["most_rows"])}
 
 
-def maintain(service: Service) -> dict[str, Any]:
+def maintain(parts: Parts) -> dict[str, Any]:
     """Drive what was left lying, then merge the files of partitions that have too many."""
     from chalicelib.pipeline import catch_up
     from chalicelib.transformation.compact import compact
 
-    before = telemetry.in_quarantine(service.lake)
-    with telemetry.watched(service.settings, service.lake, everything=True):
-        handled = catch_up(service.lake, service.settings, lately=True)
-        merged = compact(service.lake, min_files=service.settings.compact_files + 1)
-    telemetry.looked_over(service.settings, service.lake, handled)
-    telemetry.quarantined(service.settings, len(telemetry.in_quarantine(service.lake) - before))
+    before = telemetry.in_quarantine(parts.lake)
+    with telemetry.watched(parts.settings, parts.lake, everything=True):
+        handled = catch_up(parts.lake, parts.settings, lately=True)
+        merged = compact(parts.lake, min_files=parts.settings.compact_files + 1)
+    telemetry.looked_over(parts.settings, parts.lake, handled)
+    telemetry.quarantined(parts.settings, len(telemetry.in_quarantine(parts.lake) - before))
     return {"handled": handled, "merged": merged.files_merged}
 
 

@@ -1,4 +1,4 @@
-"""What the handlers share, made when first needed: settings, lake, engine, tokens, worker, API."""
+"""The parts that the handlers share, opened when first needed: settings, lake, secrets, access, engine, worker, API."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ T = TypeVar("T")
 FIRST_PAGE = ("plays", "tracks")  # the tables that it reads
 
 
-class Service:
-    """One of each, for all threads of a process. Nothing is read or opened before it is asked for."""
+class Parts:
+    """One of each part, for all threads of a process. Nothing is read or opened before it is asked for."""
 
     def __init__(self, environ: Mapping[str, str] | None = None, env_file: Path | None = PROJECT / ".env") -> None:
         self._environ = environ
         self._env_file = env_file
-        self._made: dict[str, Any] = {}
+        self._opened: dict[str, Any] = {}
         self._locks: dict[str, threading.RLock] = {}  # one each: who needs the lake does not wait for the engine
         self._lock = threading.Lock()
 
@@ -60,13 +60,15 @@ class Service:
     def api(self) -> Api:
         from chalicelib.rest.api import Api
 
-        return self._once("api", lambda: Api(self.settings, self.lake, self.engine, self.worker))
+        return self._once("api", lambda: Api(self.settings, self.lake, lambda: self.engine, lambda: self.worker))
 
+    @property
     def engine(self) -> Engine:
         from chalicelib.queries import open_engine
 
         return self._once("engine", lambda: open_engine(self.settings, self.lake))
 
+    @property
     def worker(self) -> Worker:
         from chalicelib.extraction.starting import open_worker
 
@@ -80,7 +82,7 @@ class Service:
         _ = self.api
         import_module("chalicelib.queries.rendering")
         reports(self.lake)
-        engine = self.engine()
+        engine = self.engine
         if isinstance(engine, Warming):
             engine.warm_up(FIRST_PAGE)
 
@@ -88,8 +90,8 @@ class Service:
         """End what goes on in the background."""
         for name in ("worker", "engine"):
             with self._lock_of(name):
-                if name in self._made:
-                    self._made.pop(name).close()
+                if name in self._opened:
+                    self._opened.pop(name).close()
 
     def _load_settings(self) -> Settings:
         settings = Settings.load(self._environ, self._env_file)
@@ -98,12 +100,12 @@ class Service:
         return settings
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
-        if name not in self._made:
+        if name not in self._opened:
             with self._lock_of(name):
-                if name not in self._made:
-                    self._made[name] = make()
-        made: T = self._made[name]
-        return made
+                if name not in self._opened:
+                    self._opened[name] = make()
+        opened: T = self._opened[name]
+        return opened
 
     def _lock_of(self, name: str) -> threading.RLock:
         with self._lock:

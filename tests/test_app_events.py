@@ -19,7 +19,7 @@ from chalicelib.errors import StorageFailed
 from chalicelib.lake import Lake, ObjectInfo
 from chalicelib.local.arrivals import Arrivals
 from chalicelib.local.ticker import Ticker
-from chalicelib.wiring import Service
+from chalicelib.wiring import Parts
 from sandbox import export
 from sandbox.world import World
 from tests.support.server import PROJECT, LakeServer, environment, eventually, free_port, sandboxed
@@ -28,8 +28,8 @@ from tests.support.server import filled as filled_lake
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
-def service_in(folder: Path) -> Service:
-    return Service({"LAKE_URL": str(folder / "lake"), "SECRETS_URL": str(folder / "secrets")}, None)
+def service_in(folder: Path) -> Parts:
+    return Parts({"LAKE_URL": str(folder / "lake"), "SECRETS_URL": str(folder / "secrets")}, None)
 
 
 # --- the schedule -------------------------------------------------------------------------------------------------
@@ -102,14 +102,14 @@ def test_a_clock_that_is_set_back_does_not_stall_the_schedule(tmp_path):
 def arrived(tmp_path: Path) -> Iterator[tuple[Path, list[tuple[str, str, int]]]]:
     """A watched lake, and what arrived in it: bucket, key and size at that time."""
     app, events = Chalice("watching", configure_logs=False), []
-    service = service_in(tmp_path)
+    parts = service_in(tmp_path)
 
     @app.on_s3_event(bucket="lake", prefix="raw/history/")
     def history(event: S3Event) -> None:
-        events.append((event.bucket, event.key, cast(ObjectInfo, service.lake.store.stat(event.key)).size))
+        events.append((event.bucket, event.key, cast(ObjectInfo, parts.lake.store.stat(event.key)).size))
 
     folder = tmp_path / "lake" / "raw" / "history"
-    arrivals = Arrivals(app, service, catch_up=lambda _: [])
+    arrivals = Arrivals(app, parts, catch_up=lambda _: [])
     arrivals.start()
     assert eventually(folder.is_dir)
     time.sleep(0.3)

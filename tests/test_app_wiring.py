@@ -72,7 +72,7 @@ opened = []
 sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event in ("open", "socket.connect") else None)
 import app
 print(json.dumps({{"heavy": [name for name in {HEAVY!r} if name in sys.modules],
-  "made": list(app.service._made), "opened": [name for name in opened if not name.endswith((".py", ".pyc"))]}}))
+  "made": list(app.parts._opened), "opened": [name for name in opened if not name.endswith((".py", ".pyc"))]}}))
 """
     done = subprocess.run(
         [sys.executable, "-B", "-c", program],

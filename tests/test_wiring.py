@@ -15,7 +15,7 @@ import pytest
 from chalicelib.queries.engine import Engine
 from chalicelib.reports import catalogue
 from chalicelib.rest.messages import Reply, Request
-from chalicelib.wiring import Service
+from chalicelib.wiring import Parts
 from tests.support.server import environment
 
 
@@ -24,18 +24,18 @@ def environ(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    made = Service(environ(tmp_path), None)
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    made = Parts(environ(tmp_path), None)
     yield made
     made.close()
 
 
-def test_everybody_who_asks_at_once_gets_the_same(service: Service) -> None:
+def test_everybody_who_asks_at_once_gets_the_same(parts: Parts) -> None:
     together = threading.Barrier(8)
 
     def ask(name: str) -> object:
         together.wait(10)
-        return service.engine() if name == "engine" else getattr(service, name)
+        return getattr(parts, name)
 
     for name in ("settings", "lake", "secrets", "access", "api", "engine"):
         with ThreadPoolExecutor(8) as threads:
@@ -45,30 +45,31 @@ def test_everybody_who_asks_at_once_gets_the_same(service: Service) -> None:
 def test_who_does_not_need_the_engine_does_not_wait_for_it(tmp_path: Path) -> None:
     asked, go_on = threading.Event(), threading.Event()
 
-    class Slow(Service):
+    class Slow(Parts):
+        @property
         def engine(self) -> Engine:
             return self._once("engine", self.opened)
 
         def opened(self) -> Engine:
             asked.set()
             assert go_on.wait(10)
-            return super().engine()
+            return super().engine
 
-    service = Slow(environ(tmp_path), None)
+    parts = Slow(environ(tmp_path), None)
     with ThreadPoolExecutor(2) as threads:
-        opening = threads.submit(service.engine)
+        opening = threads.submit(lambda: parts.engine)
         assert asked.wait(10)
-        assert threads.submit(lambda: service.api).result(10)
+        assert threads.submit(lambda: parts.api).result(10)
         assert not opening.done()
         go_on.set()
         opening.result(10)
-    service.close()
+    parts.close()
 
 
-def test_warming_up_runs_no_query_and_leaves_an_engine_that_answers(service: Service) -> None:
-    service.warm_up()
-    assert service.engine().queries() == ([], None)
-    done = catalogue.run(service.engine(), catalogue.report("dashboard_listeners"))
+def test_warming_up_runs_no_query_and_leaves_an_engine_that_answers(parts: Parts) -> None:
+    parts.warm_up()
+    assert parts.engine.queries() == ([], None)
+    done = catalogue.run(parts.engine, catalogue.report("dashboard_listeners"))
     assert done.page is not None
     assert done.page.rows == []
 
@@ -78,15 +79,15 @@ def test_a_fresh_lake_answers_everybody_at_once_while_its_first_files_arrive(tmp
     """Everything is made for the first time by several threads, beside a crawl and whoever writes."""
     for number in range(rounds):
         folder = tmp_path / str(number)
-        service = Service(environ(folder), None)
+        parts = Parts(environ(folder), None)
         together = threading.Barrier(len(ASKED) + 1)
 
-        def ask(method: str, route: str, service: Service = service, together: threading.Barrier = together) -> Reply:
+        def ask(method: str, route: str, parts: Parts = parts, together: threading.Barrier = together) -> Reply:
             together.wait(30)
             path = {"name": "top_artists"} if "{name}" in route else {}
-            return service.api.handle(Request(method, route, path, scope="run", token_id="me"))
+            return parts.api.handle(Request(method, route, path, scope="run", token_id="me"))
 
-        def write(service: Service = service, together: threading.Barrier = together) -> None:
+        def write(parts: Parts = parts, together: threading.Barrier = together) -> None:
             together.wait(30)
             for key in (
                 "raw/spotify/2026/11/20/run/a-0001.jsonl.gz",
@@ -94,16 +95,16 @@ def test_a_fresh_lake_answers_everybody_at_once_while_its_first_files_arrive(tmp
                 "state/runs/x",
                 "reports/b.sql",
             ):
-                service.lake.store.write(key, b"x")
-            service.lake.publish_generation("g2")
-            service.lake.store.delete(["reports/mine.sql"])
+                parts.lake.store.write(key, b"x")
+            parts.lake.publish_generation("g2")
+            parts.lake.store.delete(["reports/mine.sql"])
 
         with ThreadPoolExecutor(len(ASKED) + 1) as threads:
             writing = threads.submit(write)
             replies = [threads.submit(ask, *asked) for asked in ASKED]
             assert [reply.result(60).status for reply in replies if reply.result(60).status >= 500] == []
             writing.result(60)
-        service.close()
+        parts.close()
         shutil.rmtree(folder)
 
 
@@ -123,17 +124,17 @@ ASKED = [
 FIRST_PAGE = """
 import sys
 from chalicelib.rest.messages import Request
-from chalicelib.wiring import Service
+from chalicelib.wiring import Parts
 from tests.support.server import environment
-service = Service()
-service.warm_up()
+parts = Parts()
+parts.warm_up()
 loaded = set(sys.modules)
 for route, path in (("/", {}), ("/static/{name}", {"name": "app.js"}), ("/health", {}), ("/reports", {}),
                     ("/reports/{name}", {"name": "dashboard_totals"})):
-    reply = service.api.handle(Request("GET", route, path, scope="read", token_id="me"))
+    reply = parts.api.handle(Request("GET", route, path, scope="read", token_id="me"))
     assert reply.status == 200, reply
 print(*sorted(name for name in set(sys.modules) - loaded if name.startswith("chalicelib")))
-service.close()
+parts.close()
 """
 
 

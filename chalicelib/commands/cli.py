@@ -22,7 +22,7 @@ from chalicelib.log import set_up
 
 if TYPE_CHECKING:
     from chalicelib.queries.engine import Crawl, Engine, Query
-    from chalicelib.wiring import Service
+    from chalicelib.wiring import Parts
 
 INTERRUPTED = 130
 CRAWL_POLL = 0.1  # s between two looks at a crawl
@@ -32,10 +32,10 @@ class Shared:
     """What commands share; made when first needed."""
 
     @cached_property
-    def service(self) -> Service:
-        from chalicelib.wiring import Service
+    def parts(self) -> Parts:
+        from chalicelib.wiring import Parts
 
-        return Service()
+        return Parts()
 
 
 class LakeGroup(click.Group):
@@ -86,8 +86,8 @@ def serve(shared: Shared, port: int, host: str) -> None:
     give_memory_back()
     from chalicelib.local.serve import serve as serve_app
 
-    logging.getLogger("chalicelib").setLevel(shared.service.settings.log_level)
-    serve_app(shared.service.settings, host, port, say=lambda text: click.echo(text))
+    logging.getLogger("chalicelib").setLevel(shared.parts.settings.log_level)
+    serve_app(shared.parts.settings, host, port, say=lambda text: click.echo(text))
 
 
 def give_memory_back() -> None:
@@ -107,11 +107,11 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
     """Extract what is due from Spotify into the raw zone: one run, now."""
     from chalicelib.extraction.extract import run_extraction
 
-    service = shared.service
+    parts = shared.parts
     with Progress("extract") as progress:
         record = run_extraction(
-            service.settings,
-            service.lake,
+            parts.settings,
+            parts.lake,
             run_id=run_id,
             trigger=trigger,
             sources=list(sources) or None,
@@ -138,10 +138,10 @@ def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None)
     give_memory_back()
     from chalicelib.exports.importing import import_export
 
-    service = shared.service
+    parts = shared.parts
     for path in paths:
         with Progress(path.name) as progress:
-            summary = import_export(service.lake, service.settings, path, user_id, progress=progress)
+            summary = import_export(parts.lake, parts.settings, path, user_id, progress=progress)
         click.echo(str(summary))
 
 
@@ -159,19 +159,19 @@ def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: st
         raise click.UsageError("name keys or say --all, not both")
     if since and not everything:
         raise click.UsageError("--since goes with --all")
-    service = shared.service
+    parts = shared.parts
     with Progress("transform") as progress:
         if everything:
-            with closing(service.engine()) as engine:
-                remote = remote_transform(service.settings)
-                generation = pipeline.rebuild(service.lake, engine.publish, since, progress, remote)
+            with closing(parts.engine) as engine:
+                remote = remote_transform(parts.settings)
+                generation = pipeline.rebuild(parts.lake, engine.publish, since, progress, remote)
             click.echo(f"every table is rebuilt: generation {generation}")
         elif keys:
             for key in keys:
-                report = pipeline.transform_key(service.lake, key, again=True)
+                report = pipeline.transform_key(parts.lake, key, again=True)
                 click.echo(f"{key}: {report.state}, {sum(report.built.rows.values())} rows")
         else:
-            handled = pipeline.catch_up(service.lake, service.settings, progress)
+            handled = pipeline.catch_up(parts.lake, parts.settings, progress)
             click.echo(f"{handled} raw objects transformed")
 
 
@@ -183,7 +183,7 @@ def compact(shared: Shared, tables: tuple[str, ...]) -> None:
     from chalicelib.transformation.compact import compact as merge
 
     with Progress("compact") as progress:
-        merged = merge(shared.service.lake, list(tables) or None, progress=progress)
+        merged = merge(shared.parts.lake, list(tables) or None, progress=progress)
     click.echo(str(merged))
 
 
@@ -191,7 +191,7 @@ def compact(shared: Shared, tables: tuple[str, ...]) -> None:
 @click.pass_obj
 def crawl(shared: Shared) -> None:
     """Refresh the catalogue and say what changed."""
-    with closing(shared.service.engine()) as engine:
+    with closing(shared.parts.engine) as engine:
         crawled = ended_crawl(engine)
     if crawled.state != "succeeded":
         raise QueryFailed(f"the crawl failed: {crawled.error}")
@@ -219,7 +219,7 @@ def ended_crawl(engine: Engine) -> Crawl:
 @click.pass_obj
 def query(shared: Shared, sql: str, shape: str | None, output: Path | None) -> None:
     """Run SQL in Athena's dialect."""
-    with closing(shared.service.engine()) as engine:
+    with closing(shared.parts.engine) as engine:
         started = engine.start_query(sql, client="command line")
         show(engine, ended(engine, started), shape, output)
 
@@ -235,11 +235,11 @@ def report(shared: Shared, name: str | None, values: tuple[str, ...], shape: str
     from chalicelib.reports import catalogue
 
     if name is None:
-        list_reports(catalogue.reports(shared.service.lake))
+        list_reports(catalogue.reports(shared.parts.lake))
         return
-    wanted = catalogue.report(name, shared.service.lake)
+    wanted = catalogue.report(name, shared.parts.lake)
     ready = catalogue.bind(wanted, assignments(values))
-    with closing(shared.service.engine()) as engine:
+    with closing(shared.parts.engine) as engine:
         started = engine.start_query(ready.sql, ready.bound, client="command line")
         show(engine, ended(engine, started), shape, output, title=wanted.title)
 
@@ -281,8 +281,8 @@ def login(shared: Shared) -> None:
         click.echo(f"Agree on Spotify's page. If no browser shows it, open it on this computer:\n{url}", err=True)
         webbrowser.open(url)
 
-    service = shared.service
-    user_id = authorise(service.settings, service.secrets, open_url=show_page)
+    parts = shared.parts
+    user_id = authorise(parts.settings, parts.secrets, open_url=show_page)
     click.echo(f"{user_id} is logged in")
 
 
@@ -295,7 +295,7 @@ def token() -> None:
 @click.pass_obj
 def show_token(shared: Shared) -> None:
     """Print the token of this computer (made when there is none)."""
-    click.echo(shared.service.access.local_token())
+    click.echo(shared.parts.access.local_token())
 
 
 @token.command("add")
@@ -305,7 +305,7 @@ def show_token(shared: Shared) -> None:
 @click.pass_obj
 def add_token(shared: Shared, name: str, scope: str, days: int | None) -> None:
     """Make a token and print it, this once."""
-    kept, made = shared.service.access.add(name, scope, timedelta(days=days) if days else None)
+    kept, made = shared.parts.access.add(name, scope, timedelta(days=days) if days else None)
     click.echo(made)
     click.echo(f"token {kept.token_id} ({scope}, {name}): it is not shown again", err=True)
 
@@ -316,7 +316,7 @@ def list_tokens(shared: Shared) -> None:
     """List the tokens (not what they are)."""
     rows = [
         (each.token_id, each.name, each.scope, each.created_at, each.expires_at or "never")
-        for each in shared.service.access.tokens()
+        for each in shared.parts.access.tokens()
     ]
     print_table(("id", "name", "scope", "created", "expires"), rows)
 
@@ -326,7 +326,7 @@ def list_tokens(shared: Shared) -> None:
 @click.pass_obj
 def revoke_token(shared: Shared, token_id: str) -> None:
     """Take a token back."""
-    revoked = shared.service.access.revoke(token_id)
+    revoked = shared.parts.access.revoke(token_id)
     click.echo(f"token {revoked.token_id} ({revoked.name}) is revoked")
 
 
@@ -337,7 +337,7 @@ def doctor(shared: Shared) -> None:
     from chalicelib.commands.doctor import examine
 
     faults = 0
-    for finding in examine(shared.service):
+    for finding in examine(shared.parts):
         faults += finding.level == "fault"
         click.echo(finding.line())
     if faults:

@@ -16,7 +16,7 @@ from chalicelib.lake import QUARANTINE, RAW, STATE, TRANSFORMED
 from chalicelib.quarantine import quarantined, reasons
 
 if TYPE_CHECKING:
-    from chalicelib.wiring import Service
+    from chalicelib.wiring import Parts
 
 Level = Literal["ok", "note", "warning", "fault"]
 MARKS: dict[Level, str] = {"ok": "ok     ", "note": "       ", "warning": "warning", "fault": "FAULT  "}
@@ -39,56 +39,56 @@ class Finding:
         return f"{MARKS[self.level]} {self.subject}: {self.message}{tail}"
 
 
-Check = Callable[["Service", Clock], Iterator[Finding]]
+Check = Callable[["Parts", Clock], Iterator[Finding]]
 
 
-def examine(service: Service, clock: Clock = now) -> Iterator[Finding]:
+def examine(parts: Parts, clock: Clock = now) -> Iterator[Finding]:
     """Every finding, in an order to read. A check that fails is itself a finding."""
     for check in CHECKS:
         try:
-            yield from check(service, clock)
+            yield from check(parts, clock)
         except LakeError as error:
             yield Finding("fault", check.__name__.replace("_", " "), error.message)
 
 
-def python(_service: Service, _clock: Clock) -> Iterator[Finding]:
+def python(_parts: Parts, _clock: Clock) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
     remedy = "" if supported else "use Python 3.11, 3.12 or 3.13"
     yield Finding("ok" if supported else "warning", "python", version, remedy)
 
 
-def settings(service: Service, clock: Clock) -> Iterator[Finding]:
+def settings(parts: Parts, clock: Clock) -> Iterator[Finding]:
     from chalicelib.schedule import next_time
 
-    for name, shown, unit, _ in service.settings.described():
+    for name, shown, unit, _ in parts.settings.described():
         yield Finding("note", name, f"{shown or '(not set)'}{f' {unit}' if unit and shown else ''}")
-    fires = next_time(service.settings.extract_schedule, clock())
+    fires = next_time(parts.settings.extract_schedule, clock())
     yield Finding("ok", "schedule", f"the next extraction would be at {rfc3339(fires)}")
 
 
-def sources(service: Service, _clock: Clock) -> Iterator[Finding]:
+def sources(parts: Parts, _clock: Clock) -> Iterator[Finding]:
     from chalicelib.extraction.sources import load_sources
 
-    found = load_sources(service.settings)
+    found = load_sources(parts.settings)
     yield Finding("ok", "sources", f"{len(found)} sources: {', '.join(source.name for source in found)}")
 
 
-def credentials(service: Service, _clock: Clock) -> Iterator[Finding]:
+def credentials(parts: Parts, _clock: Clock) -> Iterator[Finding]:
     from chalicelib.spotify.auth import credentials as find_credentials
 
     try:
-        find_credentials(service.settings, service.secrets)
+        find_credentials(parts.settings, parts.secrets)
     except MissingCredentials as error:
         yield Finding("fault", "credentials", error.message)
         return
     yield Finding("ok", "credentials", "a client id and a client secret are there")
 
 
-def reachability(service: Service, _clock: Clock) -> Iterator[Finding]:
+def reachability(parts: Parts, _clock: Clock) -> Iterator[Finding]:
     for name, url in (
-        ("SPOTIFY_API_URL", service.settings.spotify_api_url),
-        ("SPOTIFY_ACCOUNTS_URL", service.settings.spotify_accounts_url),
+        ("SPOTIFY_API_URL", parts.settings.spotify_api_url),
+        ("SPOTIFY_ACCOUNTS_URL", parts.settings.spotify_accounts_url),
     ):
         fault = unreachable(url)
         if fault:
@@ -108,10 +108,10 @@ def unreachable(url: str) -> str | None:
     return None
 
 
-def authorisations(service: Service, clock: Clock) -> Iterator[Finding]:
+def authorisations(parts: Parts, clock: Clock) -> Iterator[Finding]:
     from chalicelib.spotify.auth import authorizations
 
-    found = authorizations(service.secrets)
+    found = authorizations(parts.secrets)
     if not found:
         yield Finding("warning", "login", "nobody is logged in: no listening is extracted", LOGIN)
     for each in found:
@@ -127,8 +127,8 @@ def authorisations(service: Service, clock: Clock) -> Iterator[Finding]:
 LOGIN = "python -m chalicelib login"
 
 
-def lake(service: Service, _clock: Clock) -> Iterator[Finding]:
-    store = service.lake.store
+def lake(parts: Parts, _clock: Clock) -> Iterator[Finding]:
+    store = parts.lake.store
     probe = f"{STATE}doctor-probe"
     store.write(probe, b"")
     store.delete([probe])
@@ -136,25 +136,25 @@ def lake(service: Service, _clock: Clock) -> Iterator[Finding]:
     for zone in (RAW, TRANSFORMED, QUARANTINE):
         sizes = [info.size for info in store.list(zone)]
         yield Finding("note", zone.rstrip("/"), f"{len(sizes):,} objects, {sum(sizes) / 1e6:,.1f} MB")
-    if not service.settings.on_aws:
+    if not parts.settings.on_aws:
         free = shutil.disk_usage(Path(store.location(""))).free
         remedy = "" if free >= LEAST_FREE else "free some, or move the lake and set LAKE_URL"
         yield Finding("ok" if free >= LEAST_FREE else "warning", "disk", f"{free / 1e9:,.1f} GB free", remedy)
 
 
-def raw_objects(service: Service, _clock: Clock) -> Iterator[Finding]:
+def raw_objects(parts: Parts, _clock: Clock) -> Iterator[Finding]:
     from chalicelib.transformation.backlog import pending
 
-    waiting = list(pending(service.lake))
+    waiting = list(pending(parts.lake))
     if waiting:
         yield Finding("warning", "raw", f"{len(waiting)} not transformed: {some(waiting)}", f"{PROGRAM} transform")
     else:
         yield Finding("ok", "raw", "everything is transformed")
-    held = list(reasons(service.lake))
+    held = list(reasons(parts.lake))
     if held:
         yield Finding("warning", "quarantine", f"{len(held)} could not be read", f"mend it, {PROGRAM} transform KEY")
     for reason in held[:NAMED]:
-        if told := quarantined(service.lake, reason):
+        if told := quarantined(parts.lake, reason):
             yield Finding("note", "quarantine", told.message)
 
 
@@ -165,14 +165,14 @@ def some(keys: list[str]) -> str:
     return ", ".join(keys[:NAMED]) + (" …" if len(keys) > NAMED else "")
 
 
-def newest_run(service: Service, clock: Clock) -> Iterator[Finding]:
+def newest_run(parts: Parts, clock: Clock) -> Iterator[Finding]:
     from chalicelib.runs import load_run, run_ids
 
-    newest = next(run_ids(service.lake, clock=clock), None)
+    newest = next(run_ids(parts.lake, clock=clock), None)
     if newest is None:
         yield Finding("note", "runs", "there was no run yet", f"{PROGRAM} extract")
         return
-    run = load_run(service.lake, newest)
+    run = load_run(parts.lake, newest)
     level: Level = "fault" if run.state == "failed" else "ok"
     said = f"; {run.error['message']}" if run.error else ""
     yield Finding(level, "run", f"{run.run_id} {run.state}: {run.calls} calls, {run.items} items{said}")
@@ -189,9 +189,9 @@ def newest_run(service: Service, clock: Clock) -> Iterator[Finding]:
         yield Finding("warning", "hole", message, "run more often (EXTRACT_SCHEDULE), or import the privacy export")
 
 
-def quality(service: Service, _clock: Clock) -> Iterator[Finding]:
+def quality(parts: Parts, _clock: Clock) -> Iterator[Finding]:
     """Failures of each check over the whole lake."""
-    engine = service.engine()
+    engine = parts.engine
     try:
         query = engine.wait(engine.start_query(FAILURES, client="doctor").query_id, 20)
         if query.state != "succeeded":
@@ -201,7 +201,7 @@ def quality(service: Service, _clock: Clock) -> Iterator[Finding]:
     except NotFound:
         rows = []
     finally:
-        service.close()
+        parts.close()
     levels: Counter[str] = Counter()
     for table, check, severity, failures in rows:
         levels[severity] += 1

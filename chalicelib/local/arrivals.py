@@ -22,7 +22,7 @@ from chalicelib.errors import LakeError, StorageFailed
 from chalicelib.handlers import LOCAL_BUCKET
 from chalicelib.lake import RAW, Lake, ObjectInfo
 from chalicelib.pipeline import lately_unhandled, unhandled
-from chalicelib.wiring import Service
+from chalicelib.wiring import Parts
 
 LOOK_EVERY = 300  # ms between two looks at files that may still grow
 LOOK_AT_ALL = 60.0  # s between two looks at everything that was never handled
@@ -39,19 +39,19 @@ class Arrivals(threading.Thread):
     def __init__(
         self,
         app: Chalice,
-        service: Service,
+        parts: Parts,
         monotonic: Callable[[], float] = time.monotonic,
         catch_up: Callable[[Lake], Iterable[str]] = unhandled,
         catch_up_again: Callable[[Lake], Iterable[str]] = lately_unhandled,
     ) -> None:
         super().__init__(name="arrivals", daemon=True)
         self._app = app
-        self._service = service
+        self._parts = parts
         self._monotonic = monotonic
         self._left, self._left_lately = catch_up, catch_up_again
         self._stopped = threading.Event()
         self._sources = [source for source in app.event_sources if isinstance(source, S3EventConfig)]
-        self._folder = watched_folder(service.lake, self._sources)
+        self._folder = watched_folder(parts.lake, self._sources)
         self._growing: dict[str, tuple[ObjectInfo, float]] = {}
         self._sent: dict[str, ObjectInfo] = {}
         self._young: dict[Path, float] = {}
@@ -103,10 +103,10 @@ class Arrivals(threading.Thread):
 
     def _catch_up(self) -> None:
         """Send what was never handled, but once only: a handler that fails is the schedule's to call again."""
-        for key in self._left(self._service.lake):
+        for key in self._left(self._parts.lake):
             if self._stopped.is_set():
                 return
-            info = self._service.lake.store.stat(key)
+            info = self._parts.lake.store.stat(key)
             if info is None or self._sent.get(key) == info:
                 continue
             if (now() - info.modified).total_seconds() > STILL:
@@ -119,14 +119,14 @@ class Arrivals(threading.Thread):
             self._young.setdefault(path, self._monotonic() + YOUNG)
         for file in files_in(path):
             key = RAW + file.relative_to(folder).as_posix()
-            info = self._service.lake.store.stat(key)
+            info = self._parts.lake.store.stat(key)
             known = self._growing[key][0] if key in self._growing else self._sent.get(key)
             if info is not None and info != known and self._source_of(key):
                 self._growing[key] = (info, self._monotonic())
 
     def _send_whole(self) -> None:
         for key, (seen, since) in sorted(self._growing.items()):
-            info = self._service.lake.store.stat(key)
+            info = self._parts.lake.store.stat(key)
             if info is None:
                 del self._growing[key]
             elif info != seen:
@@ -143,7 +143,7 @@ class Arrivals(threading.Thread):
 
     def _send(self, key: str) -> None:
         source = self._source_of(key)
-        info = self._service.lake.store.stat(key)
+        info = self._parts.lake.store.stat(key)
         if source is None or info is None:
             return
         self._sent[key] = info

@@ -23,26 +23,26 @@ from chalicelib.local.arrivals import Arrivals
 from chalicelib.local.httpserver import Handler, Server
 from chalicelib.local.ticker import Ticker
 from chalicelib.settings import Settings
-from chalicelib.wiring import Service
+from chalicelib.wiring import Parts
 
 log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Callable[[str], None] = print) -> None:
     """Serve until SIGTERM or CTRL-C. Raises Conflict when the port is taken."""
-    app, service = load_app(settings)
+    app, parts = load_app(settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    background: list[Ticker | Arrivals] = [] if settings.on_aws else [Ticker(app, service), Arrivals(app, service)]
+    background: list[Ticker | Arrivals] = [] if settings.on_aws else [Ticker(app, parts), Arrivals(app, parts)]
     server = listen(app, host, port)
-    warming = threading.Thread(target=warm_up, args=(service,), name="warm-up", daemon=True)
+    warming = threading.Thread(target=warm_up, args=(parts,), name="warm-up", daemon=True)
     warming.start()
     serving = threading.Thread(target=server.server.serve_forever, name="http", daemon=True)
     serving.start()
     for thread in background:
         thread.start()
-    say(address(service, host, server.server.server_port))
+    say(address(parts, host, server.server.server_port))
     try:
         stop.wait()
     finally:
@@ -50,19 +50,19 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
         for thread in background:
             thread.stop()
         warming.join()
-        service.close()
+        parts.close()
         server.server.server_close()
 
 
-def warm_up(service: Service) -> None:
+def warm_up(parts: Parts) -> None:
     """What fails here fails again, in words, for whoever asks for it."""
     try:
-        service.warm_up()
+        parts.warm_up()
     except LakeError as error:
         log.warning("%s", error.message)
 
 
-def load_app(settings: Settings) -> tuple[Chalice, Service]:
+def load_app(settings: Settings) -> tuple[Chalice, Parts]:
     """The Chalice app with these settings: what it reads from the environment when imported is put there first."""
     for name in ("extract_schedule", "lake_url", "cors_origin"):
         if value := getattr(settings, name):
@@ -70,7 +70,7 @@ def load_app(settings: Settings) -> tuple[Chalice, Service]:
     import app
 
     app.app.__class__ = LocalChalice  # its current request is then each thread's own
-    return app.app, app.service
+    return app.app, app.parts
 
 
 def listen(app: Chalice, host: str, port: int) -> LocalDevServer:
@@ -83,9 +83,9 @@ def listen(app: Chalice, host: str, port: int) -> LocalDevServer:
         raise Conflict(f"cannot listen on {host}:{port}: {error.strerror or error}", port=port) from error
 
 
-def address(service: Service, host: str, port: int) -> str:
+def address(parts: Parts, host: str, port: int) -> str:
     """What to open, token included."""
     shown = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104
-    if service.settings.on_aws:
+    if parts.settings.on_aws:
         return f"http://{shown}:{port}/"
-    return f"http://{shown}:{port}/?token={service.access.local_token()}"
+    return f"http://{shown}:{port}/?token={parts.access.local_token()}"

@@ -15,7 +15,7 @@ from chalice.local import LambdaContext
 from chalicelib.clock import Clock, now
 from chalicelib.errors import LakeError
 from chalicelib.schedule import next_time
-from chalicelib.wiring import Service
+from chalicelib.wiring import Parts
 
 LONGEST_SLEEP = 30.0  # s; a computer that was asleep notices the time at the latest then
 log = logging.getLogger(__name__)
@@ -25,11 +25,11 @@ class Ticker(threading.Thread):
     """One thread; handlers due at the same time run one after another, in the order of their declaration."""
 
     def __init__(
-        self, app: Chalice, service: Service, clock: Clock = now, wait: Callable[[float], object] | None = None
+        self, app: Chalice, parts: Parts, clock: Clock = now, wait: Callable[[float], object] | None = None
     ) -> None:
         super().__init__(name="schedule", daemon=True)
         self._app = app
-        self._service = service
+        self._parts = parts
         self._clock = clock
         self._stopped = threading.Event()
         self._wait = wait or self._stopped.wait
@@ -70,7 +70,7 @@ class Ticker(threading.Thread):
                 self._due[name] = (expression, following(expression, due, self._clock()))
 
     def _fire(self, name: str, due: datetime) -> None:
-        context = LambdaContext(name, 1_769, max_runtime_ms=int(self._service.settings.run_seconds * 1000))
+        context = LambdaContext(name, 1_769, max_runtime_ms=int(self._parts.settings.run_seconds * 1000))
         log.info("%s fires", name)
         try:
             outcome = self._app.handler_map[name](scheduled_event(name, due), context)

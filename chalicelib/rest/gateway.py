@@ -16,14 +16,14 @@ from chalicelib.errors import LakeError, Unauthorized
 
 if TYPE_CHECKING:
     from chalicelib.rest.messages import Reply, Request
-    from chalicelib.wiring import Service
+    from chalicelib.wiring import Parts
 
 
-def answer(service: Service, request: ChaliceRequest | None, path: dict[str, str]) -> Response:
+def answer(parts: Parts, request: ChaliceRequest | None, path: dict[str, str]) -> Response:
     """The API's reply to a request that Chalice routed here."""
     assert request is not None
     try:
-        api = service.api
+        api = parts.api
     except LakeError as error:
         return Response(error.as_json(), {"Content-Type": "application/json"}, error.status)
     return to_chalice(api.handle(from_chalice(request, path)))
@@ -72,13 +72,13 @@ def one_error_shape(response: Response) -> Response:
     return Response(error, headers, response.status_code)
 
 
-def authorize(service: Service, request: AuthRequest) -> AuthResponse:
+def authorize(parts: Parts, request: AuthRequest) -> AuthResponse:
     """Let a token in, with its scope; what it may do with it is the API's to say, in words.
 
     Every route is allowed because API Gateway keeps the answer for the token, whatever it asks next.
     """
     try:
-        token = service.access.recognise(request.token or "")
+        token = parts.access.recognise(request.token or "")
     except Unauthorized as error:
         raise refusal(error) from None
     return AuthResponse(routes=["*"], principal_id=token.token_id, context={"scope": token.scope})

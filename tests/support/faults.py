@@ -29,7 +29,7 @@ from chalicelib.settings import Settings
 from chalicelib.spotify import auth
 from chalicelib.stores import aws as clients
 from chalicelib.stores.secrets_folder import SecretFolder
-from chalicelib.wiring import Service
+from chalicelib.wiring import Parts
 from sandbox.server import Sandbox
 from tests.emulator import ACCOUNT, REGION, Emulator, Fault, shared
 from tests.emulator.functions import Inline
@@ -61,8 +61,8 @@ class Faulty:
     def lake(self) -> Lake:
         return self.stage.lake
 
-    def service(self) -> Service:
-        return Service(self.environ, None)
+    def parts(self) -> Parts:
+        return Parts(self.environ, None)
 
     def reset(self) -> None:
         """Nothing in the bucket, the catalogue or the queue; a listener who has logged in."""
@@ -129,7 +129,7 @@ class Faulty:
         """A request to the API as its function handles it, cold."""
         data = b"" if body is None else json.dumps(body).encode()
         request = Request(method, route, path, {}, {"content-type": "application/json"}, data, "run", "token", "r-1")
-        return self.service().api.handle(request)
+        return self.parts().api.handle(request)
 
     def name(self, handler: str) -> str:
         return self.stage.names.function(handler)
@@ -205,7 +205,7 @@ def faulty(folder: Any) -> Iterator[Faulty]:
             "CONCURRENCY": "1", "COMPACT_FILES": "2", "CALLS_PER_RUN": "100000",
         }  # fmt: skip
         made = Faulty(aws, sandbox, stage, environ, "", queue)
-        made.secret = logged_in(folder, sandbox, made.service().settings)
+        made.secret = logged_in(folder, sandbox, made.parts().settings)
         for which in ("api", "spotify"):
             aws.client("secretsmanager").create_secret(Name=f"{names.secret}/{which}", SecretString="{}")
         install(made)
@@ -236,19 +236,19 @@ def logged_in(folder: Any, sandbox: Sandbox, settings: Settings) -> str:
 
 def install(made: Faulty) -> None:
     """The functions under their deployed names, and the bucket's notifications to them."""
-    names, service = made.stage.names, made.service
+    names, parts = made.stage.names, made.parts
     letters = names.dead_letters_arn
 
     def transform(event: Any) -> Any:
-        return handlers.transform(service(), S3Event(event, None).key)
+        return handlers.transform(parts(), S3Event(event, None).key)
 
     for handler, run in {
-        SCHEDULED: lambda event: handlers.extract(service(), "schedule", None, event),
-        RUN: lambda event: handlers.extract(service(), "api", None, event),
+        SCHEDULED: lambda event: handlers.extract(parts(), "schedule", None, event),
+        RUN: lambda event: handlers.extract(parts(), "api", None, event),
         TRANSFORM: transform,
         TRANSFORM_RUN: transform,
-        MAINTAIN: lambda _: handlers.maintain(service()),
-        RESULT: lambda event: handlers.result_file(service(), event),
+        MAINTAIN: lambda _: handlers.maintain(parts()),
+        RESULT: lambda event: handlers.result_file(parts(), event),
     }.items():
         made.aws.functions.inline[names.function(handler)] = Inline(run, letters if handler != RESULT else "")
     arrivals = [(TRANSFORM, "raw/spotify/", ".gz"), (TRANSFORM_RUN, "raw/runs/", ".json")]

@@ -18,7 +18,7 @@ from chalicelib.tables import OBJECT_CHECKS, TABLES
 from chalicelib.transformation.backlog import pending
 from chalicelib.transformation.quality import CheckFailed
 from chalicelib.transformation.transform import rebuild, transform_object, transform_pending
-from chalicelib.wiring import Service
+from chalicelib.wiring import Parts
 from tests.support.raw_objects import (
     RUN,
     answer,
@@ -172,18 +172,18 @@ def test_a_rebuild_that_publishes_it_takes_it_out_of_quarantine(lake: Lake) -> N
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Service:
-    return Service({"LAKE_URL": str(tmp_path / "lake"), "SECRETS_URL": str(tmp_path / "secrets")}, None)
+def parts(tmp_path: Path) -> Parts:
+    return Parts({"LAKE_URL": str(tmp_path / "lake"), "SECRETS_URL": str(tmp_path / "secrets")}, None)
 
 
-def test_doctor_tells(lake: Lake, service: Service) -> None:
+def test_doctor_tells(lake: Lake, parts: Parts) -> None:
     failed(lake, saved(good=2, bad=10))
-    said = [finding.line() for check in (doctor.raw_objects, doctor.quality) for finding in check(service, now)]
+    said = [finding.line() for check in (doctor.raw_objects, doctor.quality) for finding in check(parts, now)]
     assert any("quarantine: saved_items: check mostly_rejected failed on 10 of 12 rows" in line for line in said), said
     assert any(line.startswith("warning quality: saved_items mostly_rejected: 10 failed") for line in said), said
 
 
-def test_the_record_of_the_run_tells(lake: Lake, service: Service) -> None:
+def test_the_record_of_the_run_tells(lake: Lake, parts: Parts) -> None:
     key = put(lake, [saved(good=2, bad=10)])
     good = put(lake, [saved(good=12, bad=0)], part=2)
     waiting = put(lake, [saved(good=12, bad=0)], part=3)
@@ -197,24 +197,24 @@ def test_the_record_of_the_run_tells(lake: Lake, service: Service) -> None:
     }
     save_run(lake, RunRecord(run_id=RUN, state="succeeded", sources=[source], **record))
     assert lake.store.stat(run_key(RUN))
-    told = service.api.get_run(Asked(Request("GET", "/runs/{run_id}"), {"run_id": RUN}, {}, {})).content
+    told = parts.api.get_run(Asked(Request("GET", "/runs/{run_id}"), {"run_id": RUN}, {}, {})).content
     assert told["to_transform"] == [waiting]
     assert [(each["raw_key"], each["code"]) for each in told["quarantined"]] == [(key, "quality_check_failed")]
 
 
-def quarantine(service: Service, limit: int = 50, page_token: str | None = None) -> dict[str, Any]:
+def quarantine(parts: Parts, limit: int = 50, page_token: str | None = None) -> dict[str, Any]:
     asked = Asked(Request("GET", "/quarantine"), {}, {"limit": limit, "page_token": page_token}, {})
-    content = service.api.list_quarantine(asked).content
+    content = parts.api.list_quarantine(asked).content
     assert isinstance(content, dict)
     return content
 
 
-def test_what_lies_in_quarantine_is_listed_with_the_reasons_newest_first(lake: Lake, service: Service) -> None:
-    assert quarantine(service) == {"objects": [], "next_page_token": None}
+def test_what_lies_in_quarantine_is_listed_with_the_reasons_newest_first(lake: Lake, parts: Parts) -> None:
+    assert quarantine(parts) == {"objects": [], "next_page_token": None}
     keys = [put(lake, [saved(good=2, bad=10)], part=part) for part in (1, 2, 3)]
     transform_pending(lake)
-    first = quarantine(service, limit=2)
-    second = quarantine(service, page_token=first["next_page_token"])
+    first = quarantine(parts, limit=2)
+    second = quarantine(parts, page_token=first["next_page_token"])
     listed = first["objects"] + second["objects"]
     assert [each["raw_key"] for each in listed] == keys[::-1] and second["next_page_token"] is None
     for each in listed:
@@ -222,4 +222,4 @@ def test_what_lies_in_quarantine_is_listed_with_the_reasons_newest_first(lake: L
         assert "saved_items: check mostly_rejected failed on 10 of 12 rows" in each["message"]
     lake.store.write(keys[0], lake.store.read(put(lake, [saved(good=12, bad=0)], part=4)))
     transform_object(lake, keys[0])
-    assert [each["raw_key"] for each in quarantine(service)["objects"]] == keys[:0:-1]
+    assert [each["raw_key"] for each in quarantine(parts)["objects"]] == keys[:0:-1]

@@ -18,7 +18,7 @@ from chalicelib.errors import StorageFailed
 from chalicelib.settings import Settings
 from chalicelib.transformation.backlog import pending
 from chalicelib.transformation.remote import RemoteTransform, remote_transform
-from chalicelib.wiring import Service
+from chalicelib.wiring import Parts
 from tests.support.raw_objects import answer, artist, files, folder_lake, put
 
 ON_AWS = Settings(lake_url="s3://a-bucket/music", transform_function="lake-dev-transform")
@@ -69,8 +69,8 @@ def test_only_a_lake_on_aws_with_a_function_shares_its_work_out() -> None:
 def test_the_event_fills_the_generation_that_it_names(tmp_path: Path) -> None:
     lake = folder_lake(tmp_path / "lake")
     key = put(lake, [answer("me/following", {"artists": {"items": [artist("a")]}})])
-    service = Service({"LAKE_URL": str(tmp_path / "lake")}, None)
-    assert handlers.transform(service, key, "g2") == {"key": key, "generation": "g2"}
+    parts = Parts({"LAKE_URL": str(tmp_path / "lake")}, None)
+    assert handlers.transform(parts, key, "g2") == {"key": key, "generation": "g2"}
     assert list(pending(lake)) == [key]
     assert list(pending(lake.in_generation("g2"))) == []
     assert all(name.startswith("transformed/g2/") for name in files(lake))
