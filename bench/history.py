@@ -224,10 +224,10 @@ def run_contender(name: str, work: Path) -> None:
 
 def time_reports(work: Path) -> None:
     from chalicelib.plays.resolutions import files_in_force
-    from chalicelib.queries import open_engine
     from chalicelib.reports import catalogue
     from chalicelib.settings import Settings
     from chalicelib.stores import open_lake
+    from chalicelib.wiring import open_engine
 
     settings = Settings(lake_url=str(work / "lake"), query_reuse=0.0)
     lake = open_lake(settings)

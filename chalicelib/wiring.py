@@ -64,8 +64,6 @@ class Parts:
 
     @property
     def engine(self) -> Engine:
-        from chalicelib.queries import open_engine
-
         return self._once("engine", lambda: open_engine(self.settings, self.lake))
 
     @property
@@ -110,3 +108,14 @@ class Parts:
     def _lock_of(self, name: str) -> threading.RLock:
         with self._lock:
             return self._locks.setdefault(name, threading.RLock())
+
+
+def open_engine(settings: Settings, lake: Lake) -> Engine:
+    """The engine that goes with ``LAKE_URL``. Starts nothing until it is asked something."""
+    if settings.on_aws:
+        from chalicelib.queries.athena.engine import AthenaEngine
+
+        return AthenaEngine(settings, lake)
+    from chalicelib.queries.embedded.engine import EmbeddedEngine
+
+    return EmbeddedEngine(settings, lake)

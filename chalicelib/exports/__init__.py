@@ -1,1 +1,1 @@
-"""Privacy exports: reading every variant, staging, importing."""
+"""Privacy exports: reading every variant, staging all files or none, importing."""

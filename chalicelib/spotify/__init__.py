@@ -1,1 +1,1 @@
-"""Spotify: a client of its Web API, its tokens and the guard before every call; nothing of the lake."""
+"""A client of Spotify's Web API: its tokens and the guard before every call; nothing of the lake."""

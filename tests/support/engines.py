@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from chalicelib.lake import Lake
 from chalicelib.parquet import arrow_schema, write_table
-from chalicelib.queries import open_engine
 from chalicelib.queries.athena.engine import AthenaEngine
 from chalicelib.queries.athena.glue import GlueTables
 from chalicelib.queries.engine import Crawl, Engine, Query
@@ -21,6 +20,7 @@ from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.tables import BY_NAME
+from chalicelib.wiring import open_engine
 
 Row = dict[str, Any]
 PATIENCE = 30.0  # s

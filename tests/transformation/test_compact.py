@@ -15,12 +15,12 @@ from chalicelib import views
 from chalicelib.clock import now
 from chalicelib.errors import InvalidRequest
 from chalicelib.lake import Lake, ObjectInfo
-from chalicelib.queries import open_engine
 from chalicelib.settings import Settings
 from chalicelib.stores.folder import FolderStore
 from chalicelib.tables import TABLES
 from chalicelib.transformation.compact import compact
 from chalicelib.transformation.transform import transform_object
+from chalicelib.wiring import open_engine
 from tests.support.memory import MemoryStore
 from tests.support.raw_objects import answer, artist, entry, files, folder_lake, play, playlist_page, put, stored, track
 

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from chalicelib.clock import now
 from chalicelib.errors import EngineBusy, NotFound, QueryFailed, StorageFailed
 from chalicelib.lake import Lake
-from chalicelib.queries import open_engine
 from chalicelib.queries.embedded.book import Entry, QueryBook
 from chalicelib.queries.embedded.csv_file import csv_bytes
 from chalicelib.queries.embedded.engine import EmbeddedEngine
@@ -31,6 +30,7 @@ from chalicelib.queries.rendering import csv_lines
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from chalicelib.stores.folder import FolderStore
+from chalicelib.wiring import open_engine
 from tests.support.engines import Opened, embedded, fill, on
 
 LONG = """
@@ -219,7 +219,7 @@ def test_another_process_cancels_a_query(opened: Opened) -> None:
 def test_the_queries_of_a_killed_process_have_failed(opened: Opened) -> None:
     script = (
         "import sys, time\n"
-        "from chalicelib.queries import open_engine\n"
+        "from chalicelib.wiring import open_engine\n"
         "from chalicelib.stores import open_lake\n"
         "from chalicelib.settings import Settings\n"
         "settings = Settings(lake_url=sys.argv[1], query_seconds=60.0)\n"
