@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deploy.checks import PYTHONS
-from tests.support import PROJECT
+from tests.support import PROJECT, trino
 
 REQUIREMENTS = PROJECT / "tests" / "deployed" / "requirements.txt"
 INSTALLED = ".installed"
@@ -32,6 +32,7 @@ def test_a_deployment_works_from_nothing_to_a_first_query_and_leaves_nothing(tmp
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+    trino.needed()
     copy = clean_copy(tmp_path / "clone")
     command = [str(python), "-m", "pytest", "tests/deployed", "-o", "python_files=check_*.py",
                "-o", "python_functions=check_*", "-q", "--timeout", "600"]  # fmt: skip
@@ -41,15 +42,17 @@ def test_a_deployment_works_from_nothing_to_a_first_query_and_leaves_nothing(tmp
 
 
 def clean_copy(folder: Path) -> Path:
-    """The tracked files as they are now. Layers and requirements once built are shared: they are named by content."""
+    """The tracked files as they are now. Layers and requirements once built are shared: they are named by content.
+    Trino is shared too, the running one included."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         if (PROJECT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(PROJECT / name, folder / name)
-    for shared in (PROJECT / "build" / "cache", folder / "build"):
-        shared.mkdir(parents=True, exist_ok=True)
-    (folder / "build" / "cache").symlink_to(PROJECT / "build" / "cache")
+    (folder / "build").mkdir(parents=True, exist_ok=True)
+    for shared in ("cache", "trino"):
+        (PROJECT / "build" / shared).mkdir(parents=True, exist_ok=True)
+        (folder / "build" / shared).symlink_to(PROJECT / "build" / shared)
     return folder
 
 

@@ -24,6 +24,7 @@ from deploy.steps import Deployment
 from sandbox.server import Sandbox
 from tests.emulator import REGION, Emulator
 from tests.emulator.gateway import Api
+from tests.support import trino
 
 
 @dataclass
@@ -116,6 +117,7 @@ class Deployed:
 
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[Deployed]:
+    trino.needed()
     with Emulator(deploys=True) as aws, aws.in_environment(), Sandbox(mode="development", scale="small") as sandbox:
         settings = Settings(
             spotipy_client_id=sandbox.client_id,

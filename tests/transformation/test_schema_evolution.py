@@ -137,7 +137,10 @@ def test_a_type_that_does_not_become_wider_is_refused_by_athena_by_name(tmp_path
         deploy(opened, TRACKS)
         query = opened.done("SELECT name FROM tracks")
         assert query.error is not None
-        assert "'disc_number' in table 'tracks_history' is declared as type 'int'" in query.error["message"]
+        assert (
+            "tracks_history' is declared as type 'int', but partition 'month=2026-10' declared column 'disc_number'"
+            in query.error["message"]
+        )
 
 
 def test_a_column_of_another_number_type_is_read_as_declared_where_the_engine_is_ours(tmp_path: Path) -> None:

@@ -7,7 +7,22 @@ and ``python -m tests.support.trino --keep`` lets it run until Ctrl-C, so that s
 
 from __future__ import annotations
 
-from tests.support.trino.client import Answer, Column, Double, TrinoFailed, ask
-from tests.support.trino.server import Server, TrinoAbsent, absence, shared
+from tests.support.trino.client import Answer, Column, Double, Session, TrinoFailed, advance, ask, cancel, start
+from tests.support.trino.server import Server, TrinoAbsent, absence, needed, shared
 
-__all__ = ["Answer", "Column", "Double", "Server", "TrinoAbsent", "TrinoFailed", "absence", "ask", "shared"]
+__all__ = [
+    "Answer",
+    "Column",
+    "Double",
+    "Server",
+    "Session",
+    "TrinoAbsent",
+    "TrinoFailed",
+    "absence",
+    "advance",
+    "ask",
+    "cancel",
+    "needed",
+    "shared",
+    "start",
+]

