@@ -158,7 +158,8 @@ def view_table(database: str, name: str, sql: str, columns: Iterable[trino.Colum
 
 def hive_type(signature: Any) -> str:
     """A Trino type in Hive's words, as Glue's columns have it."""
-    kind, inner = signature["rawType"], [each["value"] for each in signature["arguments"]]
+    kind: str = signature["rawType"]
+    inner = [each["value"] for each in signature["arguments"]]
     if kind == "array":
         return f"array<{hive_type(inner[0])}>"
     if kind == "map":
