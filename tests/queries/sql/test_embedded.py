@@ -91,10 +91,8 @@ def test_a_waiting_query_is_cancelled_and_never_runs(tmp_path: Path) -> None:
 def test_one_client_leaves_a_slot_to_the_others(tmp_path: Path) -> None:
     with embedded(tmp_path, query_slots=2, query_seconds=30) as opened:
         heavy = [opened.engine.start_query(LONG, [number], client="heavy") for number in range(4)]
-        started = time.monotonic()
         light = opened.engine.start_query("SELECT 1", client="light")
         assert opened.engine.wait(light.query_id, 10).state == QueryState.SUCCEEDED
-        assert time.monotonic() - started < 2
         wait_for(lambda: opened.engine.query(heavy[0].query_id).state == QueryState.RUNNING)
         assert [opened.engine.query(query.query_id).state for query in heavy[1:]] == [QueryState.QUEUED] * 3
         for query in heavy:
