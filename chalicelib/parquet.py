@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
@@ -20,17 +20,8 @@ import pyarrow.parquet as pq
 
 from chalicelib.lake import Lake, partition_prefix
 from chalicelib.tables import Table
+from chalicelib.types import stored_arrow
 
-ARROW_TYPES: dict[str, pa.DataType] = {
-    "string": pa.string(),
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "timestamp": pa.timestamp("ms"),  # UTC without a zone: what Athena and DuckDB both read as timestamp
-    "date": pa.date32(),
-    "array<string>": pa.list_(pa.string()),
-}
 ROW_GROUP = 131_072  # rows
 LARGEST_DICTIONARY = 32 * 1024 * 1024  # bytes; above it a column falls back to plain encoding
 COMPRESSION_LEVEL = 1  # zstd
@@ -39,7 +30,7 @@ SPILL = 4 * 1024 * 1024  # bytes of a file that are held in memory while it is w
 
 def arrow_schema(table: Table) -> pa.Schema:
     """The physical columns of ``table``. All may be null in a file, so that old and new files read as one."""
-    return pa.schema([pa.field(column.name, ARROW_TYPES[column.type]) for column in table.physical_columns])
+    return pa.schema([pa.field(column.name, stored_arrow(column.type)) for column in table.physical_columns])
 
 
 def write_table(lake: Lake, generation: str, table: Table, rows: pa.Table, name: str) -> list[str]:
@@ -122,11 +113,31 @@ def parquet_writer(table: Table, sink: io.IOBase, schema: pa.Schema | None = Non
     )
 
 
-class Spool(io.RawIOBase):
-    """A file being written: in memory, and in ``folder`` once it is longer than ``spill`` bytes."""
+class Scratch:
+    """A folder for files that are still written, made when the first one needs it."""
 
-    def __init__(self, folder: Callable[[], Path], spill: int) -> None:
-        self._folder, self._spill = folder, spill
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def path(self) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="lake-")
+        return Path(self._folder.name)
+
+    def remove(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+
+class Spool(io.RawIOBase):
+    """A file being written: in memory, and in ``scratch`` once it is longer than ``spill`` bytes.
+
+    A Parquet writer holds it from C++, where Python's collector does not look: it must not lead back to the writer.
+    """
+
+    def __init__(self, scratch: Scratch, spill: int) -> None:
+        self._scratch, self._spill = scratch, spill
         self._file: BinaryIO = io.BytesIO()
         self.path: Path | None = None
 
@@ -134,6 +145,8 @@ class Spool(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
+        if self._file.closed:  # a writer that was given up still writes its footer
+            return len(data)
         written = self._file.write(data)
         if self.path is None and self._file.tell() > self._spill:
             self._move()
@@ -154,7 +167,7 @@ class Spool(io.RawIOBase):
         super().close()
 
     def _move(self) -> None:
-        descriptor, name = tempfile.mkstemp(dir=self._folder(), suffix=".parquet")
+        descriptor, name = tempfile.mkstemp(dir=self._scratch.path(), suffix=".parquet")
         self.path = Path(name)
         self.path.chmod(0o644)  # like every file of a lake
         disk = os.fdopen(descriptor, "wb")
@@ -175,7 +188,7 @@ class TableFiles:
         self.rows: dict[str, int] = {}
         self._spill = spill
         self._open: dict[str, tuple[pq.ParquetWriter, Spool]] = {}
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch = Scratch()
 
     def __enter__(self) -> Self:
         return self
@@ -183,8 +196,8 @@ class TableFiles:
     def __exit__(self, *_: object) -> None:
         for _writer, spool in self._open.values():
             spool.close()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        self._open.clear()
+        self._scratch.remove()
 
     def add(self, table: Table, rows: pa.Table) -> None:
         """Add rows that are sorted by :func:`sort_columns`."""
@@ -192,7 +205,7 @@ class TableFiles:
         for month, part in by_month(rows, table.partition_by):
             key = f"{partition_prefix(self.generation, table.history, month)}{self.name}.parquet"
             if key not in self._open:
-                spool = Spool(self._folder, self._spill)
+                spool = Spool(self._scratch, self._spill)
                 self._open[key] = (parquet_writer(table, spool), spool)
             self._open[key][0].write_table(part, row_group_size=ROW_GROUP)
 
@@ -201,8 +214,3 @@ class TableFiles:
         for writer, _ in self._open.values():
             writer.close()
         return {key: self._open[key][1].content() for key in sorted(self._open)}
-
-    def _folder(self) -> Path:
-        if self._scratch is None:
-            self._scratch = tempfile.TemporaryDirectory(prefix="lake-")
-        return Path(self._scratch.name)

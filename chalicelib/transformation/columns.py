@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
-from chalicelib.parquet import ARROW_TYPES
 from chalicelib.tables import Table
 from chalicelib.transformation.records import Image, Item
 from chalicelib.transformation.tabulate import ITEM_BITS, Batch, Listing, Place, Rows, digest, is_local, play_id
+from chalicelib.types import stored_arrow
 
 CHUNK_ROWS = 8_192  # rows turned into arrays at once: a call costs as much as a hundred cells
-TIMESTAMP = ARROW_TYPES["timestamp"]
+TIMESTAMP = stored_arrow("timestamp")
 WHOLE = (pa.int32(), pa.int64())
 ORIGIN = "_origin"  # column that goes with the rows until they are written
 EARLIEST, LATEST = -2_208_988_800_000, 7_258_118_400_000  # ms: 1900-01-01 and 2200-01-01; other times are mistakes
@@ -306,7 +306,7 @@ class Gathered:
         shared = shared_columns(self.table, origins, places, first)
         columns = {name: pa.chunked_array(arrays).combine_chunks() for name, arrays in self.arrays.items()} | shared
         arrays = [
-            columns[column.name] if column.name in columns else pa.nulls(len(origins), ARROW_TYPES[column.type])
+            columns[column.name] if column.name in columns else pa.nulls(len(origins), stored_arrow(column.type))
             for column in self.table.physical_columns
         ]
         names = [column.name for column in self.table.physical_columns]
@@ -317,7 +317,7 @@ class Gathered:
 
 
 TYPES = {
-    table.name: {column.name: ARROW_TYPES[column.type] for column in table.physical_columns}
+    table.name: {column.name: stored_arrow(column.type) for column in table.physical_columns}
     for table in declared.TABLES
 }
 

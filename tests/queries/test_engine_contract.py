@@ -319,3 +319,50 @@ def test_closing_twice_is_no_error(opened: Opened) -> None:
     opened.engine.close()
     with pytest.raises(LakeError):
         opened.engine.start_query("SELECT 2")
+
+
+# Files of results
+
+
+ZONED_AND_NESTED = """
+    SELECT 1 AS i, CAST(2 AS smallint) AS s, 1.50 AS d, 2.5e0 AS f, 'é' AS v, true AS t, NULL AS n,
+           DATE '2026-11-20' AS day, TIMESTAMP '2026-11-20 10:15:30.123' AS at,
+           TIMESTAMP '2026-07-01 22:30:00 UTC' AS z,
+           TIMESTAMP '2026-07-01 22:30:00 UTC' AT TIME ZONE 'Europe/Berlin' AS berlin,
+           CAST(ROW(1, 'x') AS ROW(p integer, q varchar)) AS r,
+           ARRAY[CAST(ROW(1, ARRAY['a']) AS ROW(p integer, q array(varchar)))] AS nested,
+           map(ARRAY['k'], ARRAY[1]) AS pairs, ARRAY[1, NULL] AS list, ARRAY[TIMESTAMP '2026-07-01 22:30:00 UTC'] AS zs,
+           INTERVAL '1' DAY AS day_long, to_utf8('ä') AS bytes, json_parse('{"a": [1]}') AS j, 1 AS i
+"""
+
+
+def test_a_parquet_download_is_the_same_file_whoever_answered(tmp_path: Path) -> None:
+    """Types, names and values; the zone of moments, which a column shares, with them."""
+    found: dict[str, pa.Table] = {}
+    for name, opening in ENGINES.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        with opening(folder) as opened:
+            query = opened.done(ZONED_AND_NESTED)
+            found[name] = pq.read_table(pa.BufferReader(read(opened.engine.download(query.query_id, "parquet"))))
+    assert found["athena"].schema == found["embedded"].schema
+    assert found["athena"].to_pylist() == found["embedded"].to_pylist()
+    types = dict(zip(found["embedded"].column_names, map(str, found["embedded"].schema.types), strict=True))
+    assert types["z"] == "timestamp[us, tz=UTC]" and types["berlin"] == "timestamp[us, tz=Europe/Berlin]"
+    assert types["r"] == "struct<p: int32, q: string>" and types["d"] == "decimal128(3, 2)"
+    (row,) = found["embedded"].to_pylist()
+    assert row["berlin"].isoformat() == "2026-07-02T00:30:00+02:00"
+    assert (row["r"], row["pairs"], row["i_2"]) == ({"p": 1, "q": "x"}, [("k", 1)], 1)
+
+
+def test_moments_of_several_zones_are_instants_in_utc(opened: Opened) -> None:
+    query = opened.done(
+        """
+        SELECT TIMESTAMP '2026-07-01 22:30:00 UTC' AT TIME ZONE 'Asia/Tokyo' AS z UNION ALL
+        SELECT TIMESTAMP '2026-07-01 22:30:00 UTC' AT TIME ZONE 'Europe/Berlin' UNION ALL SELECT NULL
+        """
+    )
+    assert query.error is None, query.error
+    table = pq.read_table(pa.BufferReader(read(opened.engine.download(query.query_id, "parquet"))))
+    assert str(table.schema.field("z").type) == "timestamp[us, tz=UTC]"
+    assert {moment and moment.timestamp() for moment in table.column("z").to_pylist()} == {1782945000.0, None}

@@ -8,21 +8,18 @@ files and lose the order. The function that does this can read and write nothing
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from chalicelib.errors import InvalidRequest
 from chalicelib.lake import RESULTS, Lake
 from chalicelib.queries.athena.files import records
-from chalicelib.queries.athena.values import reader, split_type
+from chalicelib.queries.athena.values import reader
 from chalicelib.queries.rendering import csv_lines
+from chalicelib.queries.result_files import ResultFile
 
 BATCH = 16_384  # rows
 FOLDER = f"{RESULTS}athena/"
@@ -47,66 +44,19 @@ def write_csv(path: Path, rows: Iterator[list[str | None]], columns: Sequence[tu
     with path.open("w", encoding="utf-8", newline="") as stream:
         stream.write(csv_lines([[name for name, _ in columns]]))
         while chunk := list(islice(rows, BATCH)):
-            typed = [[None if t is None else read(t) for read, t in zip(readers, row, strict=True)] for row in chunk]
-            stream.write(csv_lines(typed))
+            values = [typed(column, read) for column, read in zip(zip(*chunk, strict=True), readers, strict=True)]
+            stream.write(csv_lines(zip(*values, strict=True)))
 
 
 def write_parquet(path: Path, rows: Iterator[list[str | None]], columns: Sequence[tuple[str, str]]) -> None:
-    schema = pa.schema([(name, arrow_type(kind)) for name, kind in unique(columns)])
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in batches(rows, [kind for _, kind in columns], schema):
-            writer.write_batch(batch)
+    readers = [str if kind == "json" else reader(kind) for _, kind in columns]  # JSON is text in a file
+    with ResultFile(path, columns) as file:
+        while chunk := list(islice(rows, BATCH)):
+            values = zip(*chunk, strict=True)
+            file.write(
+                file.batch_of_values([typed(column, read) for column, read in zip(values, readers, strict=True)])
+            )
 
 
-def batches(rows: Iterator[list[str | None]], kinds: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    readers = [reader(kind) for kind in kinds]
-    while chunk := list(islice(rows, BATCH)):
-        arrays = [
-            pa.array([fitting(None if text is None else read(text), field.type) for text in column], field.type)
-            for column, read, field in zip(zip(*chunk, strict=True), readers, schema, strict=True)
-        ]
-        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def fitting(value: Any, kind: pa.DataType) -> Any:
-    """Maps are pairs to Arrow; a moment with a zone becomes UTC; what has no type here stays text."""
-    if isinstance(value, dict) and pa.types.is_map(kind):
-        return list(value.items())
-    if isinstance(value, datetime) or value is None or not pa.types.is_string(kind):
-        return value
-    return value if isinstance(value, str) else str(value)
-
-
-def unique(columns: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Parquet readers trip over two columns of one name."""
-    seen: dict[str, int] = {}
-    for name, kind in columns:
-        seen[name] = seen.get(name, 0) + 1
-        yield (name if seen[name] == 1 else f"{name}_{seen[name]}"), kind
-
-
-def arrow_type(kind: str) -> pa.DataType:
-    """The Arrow type of a Trino type."""
-    name, arguments = split_type(kind)
-    if name == "array" and arguments:
-        return pa.list_(arrow_type(arguments[0]))
-    if name == "map" and len(arguments) == 2:
-        return pa.map_(arrow_type(arguments[0]), arrow_type(arguments[1]))
-    if name == "decimal" and len(arguments) == 2:
-        return pa.decimal128(int(arguments[0]), int(arguments[1]))
-    if name.startswith("timestamp"):
-        return pa.timestamp("us", tz="UTC" if kind.endswith("with time zone") else None)
-    return SIMPLE.get(name, pa.string())
-
-
-SIMPLE = {
-    "boolean": pa.bool_(),
-    "tinyint": pa.int8(),
-    "smallint": pa.int16(),
-    "integer": pa.int32(),
-    "bigint": pa.int64(),
-    "real": pa.float32(),
-    "double": pa.float64(),
-    "date": pa.date32(),
-    "varbinary": pa.binary(),
-}
+def typed(column: Sequence[str | None], read: Callable[[str], Any]) -> list[Any]:
+    return [None if text is None else read(text) for text in column]

@@ -48,6 +48,7 @@ from chalicelib.settings import Settings
 from chalicelib.stores.aws import DENIED, THROTTLED, client, code_of, lake_errors, message_of
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.tables import BY_NAME, PHYSICAL
+from chalicelib.types import TRINO
 from chalicelib.views import reads, user_tables
 
 if TYPE_CHECKING:
@@ -66,8 +67,6 @@ POSITION = re.compile(r"line (\d+):(\d+): ")
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 QUERY_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 STATES = {state.name: state for state in QueryState}
-TYPES = {"int": "integer", "float": "real", "string": "varchar", "timestamp": "timestamp(3)",
-         "timestamp with time zone": "timestamp(3) with time zone", "time": "time(3)"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,7 +458,7 @@ def type_of(info: dict[str, Any]) -> str:
     kind = str(info["Type"]).lower()
     if kind == "decimal":
         return f"decimal({info['Precision']},{info['Scale']})"
-    return TYPES.get(kind, kind)
+    return TRINO.get(kind, kind)
 
 
 def is_header(texts: list[list[str | None]], known: Known) -> bool:

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from chalicelib.queries.embedded.results import values
 from chalicelib.queries.engine import ResultColumn
 from chalicelib.queries.rendering import csv_field, csv_lines
+from chalicelib.queries.result_files import values
+from chalicelib.types import parse
 
 NEEDS_QUOTES = '[",\r\n]|^$'
 
@@ -54,7 +55,7 @@ def csv_column(column: pa.ChunkedArray, type_name: str) -> pa.Array:
     elif pa.types.is_float64(kind) and pc.all(pc.is_finite(column)).as_py():
         text = pa.array([None if value is None else repr(value) for value in column.to_pylist()], pa.string())
     else:
-        text = pa.array([csv_field(value) for value in values(column, type_name)], pa.string())
+        text = pa.array([csv_field(value) for value in values(column, parse(type_name))], pa.string())
     return as_array(pc.fill_null(pc.cast(text, pa.string()), ""))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pyarrow as pa
@@ -79,15 +79,13 @@ class Duck:
         except duckdb.Error as error:
             raise failed(error) from error
 
-    def batches(self, checked: Checked, rows: int) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
+    def batches(self, checked: Checked, rows: int) -> Iterable[pa.RecordBatch]:
         """The rows of a checked statement, ``rows`` at a time, as DuckDB makes them."""
         relation = self.run(checked.duckdb, checked.values)
         if checked.kind != "explain":
-            reader = relation.to_arrow_reader(rows)
-            return reader.schema, reader
+            return cast(Iterable[pa.RecordBatch], relation.to_arrow_reader(rows))
         plan = "\n".join(str(row[-1]) for row in relation.fetchall()).replace(self._folder, "")
-        table = pa.table({"Query Plan": plan.splitlines()})
-        return table.schema, table.to_batches()
+        return cast(Iterable[pa.RecordBatch], pa.table({"Query Plan": plan.splitlines()}).to_batches())
 
     def columns_of(self, files: TableFiles) -> list[tuple[str, str]]:
         """Name and DuckDB type of the columns of all files together."""

@@ -30,11 +30,10 @@ from chalicelib.queries.embedded.results import (
     FETCH_ROWS,
     LARGEST_PAGE,
     Caps,
-    ResultReader,
     Written,
+    page,
     page_token,
     pages,
-    result_schema,
     token_start,
     write_result,
 )
@@ -72,7 +71,6 @@ class EmbeddedEngine:
             overloaded=lambda: resident_bytes() > most_memory,
             tick=lambda: self._ledger.write_late(),
         )
-        self._reader = ResultReader()
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._reusable: dict[tuple[Any, ...], tuple[str, float]] = {}
@@ -181,7 +179,7 @@ class EmbeddedEngine:
         entry, path = self._result(query_id)
         query, total = entry.query, entry.query.rows or 0
         start = token_start(page_token, query_id, total) if page_token else 0
-        rows = self._reader.page(path, query.columns, start, max(1, min(limit, LARGEST_PAGE)))
+        rows = page(path, query.columns, start, max(1, min(limit, LARGEST_PAGE)))
         end = start + len(rows)
         return RowPage(query.columns, rows, next_token(query_id, end, total), query.truncated)
 
@@ -234,7 +232,6 @@ class EmbeddedEngine:
             self._ledger.note(replace(queued, state=QueryState.RUNNING, started_at=self._clock()))
             scanned, written = self._execute(job, session, checked, most_rows, scratch)
             os.replace(scratch, path)
-            self._reader.keep(path, written)
         except Exception as error:
             return self._stopped(job, error)
         finally:
@@ -255,10 +252,9 @@ class EmbeddedEngine:
         try:
             session.refresh(checked.tables)
             scanned = sum(self._listing.files(name).bytes for table in checked.tables for name in reads(table))
-            found, batches = session.batches(checked, FETCH_ROWS)
-            schema = result_schema(checked.columns, found)
+            batches = session.batches(checked, FETCH_ROWS)
             caps = Caps(most_rows, self._settings.query_bytes, lambda: job.stopped is not None)
-            return scanned, write_result(batches, schema, path, caps)
+            return scanned, write_result(batches, checked.columns, path, caps)
         except Exception as error:
             if again and not job.stopped and lost_file(error):
                 return self._execute(job, session, checked, most_rows, path, again - 1)

@@ -24,7 +24,6 @@ from chalicelib.lake import Lake
 from chalicelib.queries.embedded.book import Entry, QueryBook
 from chalicelib.queries.embedded.csv_file import csv_bytes
 from chalicelib.queries.embedded.engine import EmbeddedEngine
-from chalicelib.queries.embedded.results import Caps, ResultReader, write_result
 from chalicelib.queries.engine import Query, QueryState, ResultColumn
 from chalicelib.queries.rendering import csv_lines
 from chalicelib.settings import Settings
@@ -282,17 +281,6 @@ def test_a_disk_that_takes_nothing_for_a_while_stops_neither_limits_nor_slots(
         assert opened.ask("SELECT count(*) FROM plays") == [(3,)]
         assert opened.done(LONG, 2).state == QueryState.FAILED
     assert "cannot write the query's record" in caplog.text
-
-
-def test_small_results_that_nobody_reads_again_do_not_pile_up(tmp_path: Path) -> None:
-    schema = pa.schema([("x", pa.string())])
-    reader = ResultReader(most_bytes=1_000_000)
-    before = pa.total_allocated_bytes()
-    for number in range(50):
-        batch = pa.record_batch([pa.array(["x" * 400_000])], schema=schema)
-        path = tmp_path / f"{number}.parquet"
-        reader.keep(path, write_result([batch], schema, path, Caps(10, 10**9, lambda: False)))
-    assert pa.total_allocated_bytes() - before < 2_000_000
 
 
 def test_closing_cancels_what_runs(tmp_path: Path) -> None:
