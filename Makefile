@@ -18,8 +18,8 @@ run: .venv/.local  ## extract, transform, crawl, report; then API and dashboard 
 
 setup: .venv/.local  ## the environment alone (.venv)
 
-test: .venv/.dev  ## the tests
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not soak"
+test: .venv/.dev  ## the tests; COVERAGE=1 also tells which lines they run
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not soak" $(if $(COVERAGE),--cov)
 
 trino: .venv/.trino  ## a real Trino (0.4 GB), by which the tests judge the lake's SQL
 	@$(BIN)/python -m tests.support.trino.build

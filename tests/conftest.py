@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.support import SHARED
+
+left_out: set[str] = set()  # why tests were skipped
 OURS = ("SPOTI", "LAKE_", "AWS_", "API_TOKEN", "EXTRACT_", "ATHENA_", "GLUE_", "SECRETS_", "SOURCES_", "QUERY_")
 
 
@@ -39,6 +42,28 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.environ["AWS_CONFIG_FILE"] = os.devnull
     sys.addaudithook(stay_here)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    note_left_out(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    note_left_out(report)
+
+
+def note_left_out(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        left_out.add(str(report.longrepr[2]).removeprefix("Skipped: "))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything has to run (``NOTHING_LEFT_OUT=1``), a test that was skipped is a failure; but for those that
+    read what other projects recorded, which a clone does not have."""
+    missing = sorted(reason for reason in left_out if SHARED.name not in reason or SHARED.exists())
+    if missing and os.environ.get("NOTHING_LEFT_OUT") and not hasattr(session.config, "workerinput"):
+        print("\nleft out although everything has to run:", *missing, sep="\n  ")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

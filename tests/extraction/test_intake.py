@@ -56,7 +56,7 @@ def answer(endpoint: str, document: Any, *, at: datetime = MOMENT, status: int =
 
 def samples() -> Iterator[Any]:
     if not SAMPLES.is_dir():
-        yield pytest.param(None, None, marks=pytest.mark.skip(reason="no recorded answers beside this clone"))
+        yield pytest.param(None, None, marks=pytest.mark.skip(reason="no recorded answers at ../shared"))
         return
     for folder, endpoint in ENDPOINTS.items():
         for path in sorted((SAMPLES / folder).glob("*.json")):

@@ -578,7 +578,7 @@ FED = {
 def test_recorded_answers_feed_their_tables_without_a_rejected_row(lake: Lake, kind: str) -> None:
     samples = sorted((SAMPLES / kind).glob("*.json"))
     if not samples:
-        pytest.skip("the recorded answers are not beside the project")
+        pytest.skip("no recorded answers at ../shared")
     told: dict[str, Any] = {"params": {"time_range": "long_term"}, "context": {"snapshot_id": "S"}}
     for number, sample in enumerate(samples):
         recorded = answer(ENDPOINT_OF[kind], sample.read_bytes(), second=number, **told)
@@ -591,7 +591,7 @@ def test_recorded_answers_feed_their_tables_without_a_rejected_row(lake: Lake, k
 def test_recorded_errors_feed_nothing(lake: Lake) -> None:
     samples = sorted((SAMPLES / "errors").glob("*.json"))
     if not samples:
-        pytest.skip("the recorded answers are not beside the project")
+        pytest.skip("no recorded answers at ../shared")
     for number, sample in enumerate(samples):
         said = json.loads(sample.read_bytes())["error"]
         status = said["status"] if isinstance(said, dict) else 400
