@@ -1,1 +1,1 @@
-"""Query engines: what each must do, and rows as JSON and CSV."""
+"""Query engines: what each must do; results as JSON, CSV and Parquet."""
