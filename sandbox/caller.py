@@ -29,12 +29,6 @@ class Caller:
         self._connection = HTTPConnection(urlsplit(url).netloc, timeout=timeout)
         self.token = token
 
-    @property
-    def local_port(self) -> int:
-        """This end of the connection; another number means that it was opened anew."""
-        port: int = self._connection.sock.getsockname()[1]
-        return port
-
     def get(self, path: str, **query: object) -> Answered:
         """``GET /v1/<path>``, or the path itself where it starts with a slash or is a whole address."""
         if path.startswith("http"):

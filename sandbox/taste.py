@@ -28,11 +28,6 @@ class Taste:
         self._favourites = [artist for _, artist in order]
         self._months: dict[int, list[float]] = {}
 
-    @property
-    def favourites(self) -> list[int]:
-        """All artists, the best liked first, drift apart."""
-        return self._favourites
-
     def artist(self, dice: Dice, at: int) -> int:
         weights = self._weights((at - _BEGINNING) // MONTH)
         return self._favourites[min(bisect_right(weights, dice.unit() * weights[-1]), len(weights) - 1)]

@@ -23,12 +23,16 @@ CALLED_BY_OTHERS = {
     # by sqlglot's parser, which reads its subclass's tables
     "PLACEHOLDER_PARSERS", "INDEX_OFFSET", "COMMANDS", "Parser", "Tokenizer",
     # by the standard library's servers, files and loggers
-    "log_message", "log_request", "send_error", "writable", "readable", "seekable",
+    "log_message", "log_request", "send_error", "writable", "readable", "seekable", "readinto",
+    # by spotipy
+    "get_access_token",
+    # by tests, which hold documents to them
+    "DASHBOARD", "ONE_LISTENER", "MANY_PLAYLISTS",
 }  # fmt: skip
 
 
 def test_nothing_stands_here_that_nothing_uses() -> None:
-    vulture = Vulture(ignore_decorators=DECORATORS, ignore_names=[*CALLED_BY_OTHERS, "do_*"])
+    vulture = Vulture(ignore_decorators=DECORATORS, ignore_names=[*CALLED_BY_OTHERS, "do_*", "_read_*"])
     vulture.scavenge([str(PROJECT / path) for path in PRODUCT], exclude=["*/node_modules/*"])
     unused = [
         f"{item.filename.relative_to(PROJECT)}:{item.first_lineno} {item.typ} {item.name}"
