@@ -83,15 +83,28 @@ class WaitUntil(LakeError):
 
 
 class InvalidRequest(Terminal):
+    """The request's words are off: a parameter, a body, an option.
+
+    The message names each one; ``GET /openapi.json`` and ``lake COMMAND --help`` say what is expected.
+    """
+
     code, status, exit_status = "invalid_request", 400, 2
 
 
 class InvalidSetting(InvalidRequest):
+    """A setting or sources.toml holds what it may not.
+
+    The message names the setting; docs/reference.md lists them all. ``lake doctor`` shows those in force.
+    """
+
     code = "invalid_setting"
 
 
 class QueryRefused(InvalidRequest):
-    """SQL that is not allowed: ``position`` is the 1-based line and column where it starts."""
+    """SQL that is not allowed: ``position`` is the 1-based line and column where it starts.
+
+    The message says what is refused and, where there is one, the nearest thing that is allowed; see docs/sql.md.
+    """
 
     code = "query_refused"
 
@@ -102,66 +115,146 @@ class QueryRefused(InvalidRequest):
 
 
 class PageTokenInvalid(InvalidRequest):
+    """The page token is not of this list or this result.
+
+    Ask for the first page again, and go on with the token that comes with it.
+    """
+
     code = "page_token_invalid"
 
 
 class Unauthorized(Terminal):
+    """There is no token, or a wrong, revoked or expired one.
+
+    ``lake token list`` shows those in use, ``lake token add`` makes one.
+    """
+
     code, status, exit_status = "unauthorized", 401, 77
 
 
 class Forbidden(Terminal):
+    """The token's scope does not reach so far.
+
+    Reading needs scope ``read``; runs, crawls, imports and saved reports need ``run``.
+    """
+
     code, status, exit_status = "forbidden", 403, 77
 
 
 class NotFound(Terminal):
+    """There is no such thing, or no longer: results and records are kept for a time.
+
+    List what there is, or ask the query again.
+    """
+
     code, status = "not_found", 404
 
 
 class Conflict(Terminal):
+    """What is asked for does not fit the state in which the thing is.
+
+    The message says which state; look at it again and decide anew.
+    """
+
     code, status = "conflict", 409
 
 
 class RunInProgress(Conflict):
+    """A run is going on, and there is one at a time.
+
+    Wait for it to end: the message names it.
+    """
+
     code = "run_in_progress"
 
 
 class CrawlInProgress(Conflict):
+    """A crawl is going on, and there is one at a time.
+
+    Wait for it to end.
+    """
+
     code = "crawl_in_progress"
 
 
 class WriteConflict(Conflict):
+    """Somebody else wrote the same object in between.
+
+    Try again: what was written meanwhile is then seen.
+    """
+
     code = "write_conflict"
 
 
 class QueryFailed(Terminal):
+    """The engine answered the query with an error, or a limit ended it.
+
+    The message is the engine's, in the words of the SQL; docs/sql.md has types and limits.
+    """
+
     code, status = "query_failed", 422
 
 
 class RawObjectInvalid(Terminal):
+    """An object in ``raw/`` is not one that the lake wrote.
+
+    It stays in ``quarantine/`` with the reason; put right or delete it there, then ``lake transform KEY``.
+    """
+
     code, status = "raw_object_invalid", 422
 
 
 class ImportRefused(Terminal):
+    """The file is no privacy export of listening, or damaged.
+
+    The message names the file and the row. Import the archive as Spotify sent it.
+    """
+
     code, status = "import_refused", 422
 
 
 class MissingCredentials(Terminal):
+    """No Spotify app is set up, or nobody has logged in.
+
+    Put SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET into ``.env``, then ``lake login``.
+    """
+
     code, status, exit_status = "missing_credentials", 503, 78
 
 
 class AuthorizationEnded(Terminal):
+    """Spotify no longer takes a listener's refresh token: revoked, or older than six months.
+
+    ``lake login`` again; nothing else is lost.
+    """
+
     code, status, exit_status = "authorization_ended", 503, 77
 
 
 class EndpointRemoved(Terminal):
+    """Spotify does not offer this endpoint to this app.
+
+    Development-mode apps lost it in February 2026; the source is left out.
+    """
+
     code, status = "endpoint_removed", 502
 
 
 class SpotifyRefused(Terminal):
+    """Spotify says no to this call for good.
+
+    The message has Spotify's reason; other calls go on.
+    """
+
     code, status = "spotify_refused", 502
 
 
 class StorageFailed(Terminal):
+    """The lake cannot be read or written: rights, a full disk, a missing folder or bucket.
+
+    The message names the object; ``lake doctor`` looks at the rest.
+    """
+
     code, status, exit_status = "storage_failed", 500, 73
 
     @classmethod
@@ -171,6 +264,11 @@ class StorageFailed(Terminal):
 
 
 class RecordDamaged(StorageFailed):
+    """One of the lake's own small records does not hold what it should.
+
+    The message names the object and what heals it; all but ``raw/`` can be built again.
+    """
+
     code = "record_damaged"
 
     @classmethod
@@ -180,24 +278,54 @@ class RecordDamaged(StorageFailed):
 
 
 class SpotifyUnavailable(Retryable):
+    """Spotify did not answer, or not with what it promises.
+
+    The next run asks again; nothing is lost.
+    """
+
     code = "spotify_unavailable"
 
 
 class StorageUnavailable(Retryable):
+    """S3 throttles or is away.
+
+    Try again in a moment.
+    """
+
     code = "storage_unavailable"
 
 
 class EngineBusy(Retryable):
+    """All query slots and the queue are taken.
+
+    Try again in a moment, or raise QUERY_SLOTS.
+    """
+
     code = "engine_busy"
 
 
 class RateLimited(WaitUntil):
+    """Spotify's rolling window is full.
+
+    The run goes on at the time that is named; nothing needs doing.
+    """
+
     code = "rate_limited"
 
 
 class QuotaExceeded(WaitUntil):
+    """Spotify's quota for development-mode apps is used up.
+
+    The run goes on at the time that is named; fewer sources or longer intervals in sources.toml need fewer calls.
+    """
+
     code = "quota_exceeded"
 
 
 class TooManyRequests(WaitUntil):
+    """This client asks more often than REQUESTS_PER_MINUTE allows.
+
+    Wait until the time that is named.
+    """
+
     code = "too_many_requests"

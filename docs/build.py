@@ -5,6 +5,7 @@ A test fails when the file is not what this writes, so nothing that a user meets
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 
 from chalicelib import tables
 from chalicelib.commands import cli
+from chalicelib.errors import LakeError
 from chalicelib.reports.catalogue import built_in_reports
 from chalicelib.rest import routes
 from chalicelib.settings import Settings
@@ -31,7 +33,7 @@ def main() -> None:
 
 
 def reference() -> str:
-    parts = (INTRODUCTION, commands(), settings(), endpoints(), lake_tables(), reports())
+    parts = (INTRODUCTION, commands(), settings(), endpoints(), errors_of_the_lake(), lake_tables(), reports())
     return "\n".join(parts)
 
 
@@ -64,6 +66,33 @@ def endpoints() -> str:
     lines = ["## REST API\n", "Described whole by `GET /openapi.json`; `docs/api.md` shows how to call it.\n"]
     rows = [(f"`{route.method} {route.path}`", route.scope or "none", route.summary) for route in routes.ROUTES]
     return "\n".join(lines + table(("endpoint", "scope of the token", "does"), rows)) + "\n"
+
+
+def errors_of_the_lake() -> str:
+    lines = [
+        "## Errors\n",
+        'The API answers `{"error": {"code", "message", "details"}}`; a command prints the message and ends with the',
+        "exit status. The message names the thing; this is what helps in general.\n",
+    ]
+    rows = []
+    for kind in sorted(kinds_of(LakeError), key=lambda kind: (kind.status, kind.code)):
+        meaning, remedy = meaning_and_remedy(kind)
+        rows.append((f"`{kind.code}`", str(kind.status), str(kind.exit_status), meaning, remedy))
+    return "\n".join(lines + table(("code", "HTTP", "exit", "what it means", "what helps"), rows)) + "\n"
+
+
+def meaning_and_remedy(kind: type[LakeError]) -> tuple[str, str]:
+    """The two paragraphs of an error's docstring, a line each."""
+    meaning, _, remedy = (inspect.getdoc(kind) or "").replace("``", "`").partition("\n\n")
+    return " ".join(meaning.split()), " ".join(remedy.split())
+
+
+def kinds_of(kind: type[LakeError]) -> Iterator[type[LakeError]]:
+    """The errors below ``kind`` that have a code of their own."""
+    for below in kind.__subclasses__():
+        if "code" in vars(below):
+            yield below
+        yield from kinds_of(below)
 
 
 def lake_tables() -> str:

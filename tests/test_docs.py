@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.commands.cli import token
+from chalicelib.errors import LakeError
 from docs import build
 from tests.support import PROJECT
 
@@ -59,3 +60,8 @@ def test_every_module_that_the_architecture_names_exists() -> None:
     page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
     for name in re.findall(r"\b((?:[a-z_]+/)*[a-z_]+\.(?:py|toml))\b", page):
         assert (PROJECT / name).exists() or any((PROJECT / "chalicelib").rglob(name)), name
+
+
+@pytest.mark.parametrize("kind", list(build.kinds_of(LakeError)), ids=lambda kind: kind.code)
+def test_every_error_says_what_it_means_and_what_helps(kind: type[LakeError]) -> None:
+    assert all(build.meaning_and_remedy(kind))
