@@ -67,7 +67,7 @@ def rebuild(
     from chalicelib.transformation import transform
 
     def complete_and_publish(generation: str) -> None:
-        importing.rebuild(lake.in_generation(generation))
+        importing.rebuild_plays(lake.in_generation(generation))
         publish(generation)
 
     generation = transform.rebuild(lake, complete_and_publish, since, progress=progress, remote=remote)
@@ -77,9 +77,9 @@ def rebuild(
 
 def import_key(lake: Lake, settings: Settings, key: str) -> ImportSummary | None:
     """Import a privacy export that was put into the raw zone; None when an import itself has put it there."""
-    from chalicelib.exports.importing import import_export
+    from chalicelib.exports.importing import import_dropped
 
-    return import_export(lake, settings, key)
+    return import_dropped(lake, settings, key)
 
 
 def unhandled(lake: Lake) -> Iterator[str]:

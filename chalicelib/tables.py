@@ -374,6 +374,7 @@ PLAYS = Table(
         Column("skipped", "boolean", "It was skipped", True),
         Column("offline", "boolean", "The device was offline", True),
         Column("incognito", "boolean", "A private session", True),
+        Column("offline_at", "timestamp", "When an offline device says it began to play, UTC", True),
     ),
     key=("play_id",),
     current="resolved",
@@ -388,7 +389,7 @@ PLAYS = Table(
     ),
     history_columns=(
         OBSERVED_AT,
-        Column("offline_at", "timestamp", "When an offline device says it was played, UTC", True),
+        text("file_edge", "start or end: of account data, it stands in the first or last minute of its file", True),
     ),
 )
 

@@ -1,14 +1,14 @@
 """Privacy exports that come over the API: announced, received into ``raw/history/``, then imported by the event.
 
-The record of an announced import lies in ``results/imports/``; what became of its rows is history.py's to say.
+The record of an announced import lies in ``results/imports/``; what became of its rows is importing.py's to say.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import Conflict, InvalidRequest, NotFound
 from chalicelib.exports.dropped import outcome
 from chalicelib.lake import RAW_HISTORY, RESULTS, Lake
+from chalicelib.records import RecordKind
 from chalicelib.runs import new_run_id
 from chalicelib.settings import Settings
 
@@ -26,41 +27,54 @@ LINK_LASTS = timedelta(hours=1)
 FILENAME = r"[A-Za-z0-9][A-Za-z0-9 ()_.-]{0,190}\.(zip|json)"
 
 
+@dataclass(slots=True)
+class AnnouncedImport:
+    """A file that will come, or has come. ``state`` is waiting or received; ``key`` is where it lies then."""
+
+    import_id: str
+    state: str
+    filename: str
+    user_id: str | None
+    key: str
+    announced_at: str
+    received_at: str | None = None
+
+
+ANNOUNCED_IMPORT = RecordKind(AnnouncedImport, "an announced import", "delete it and announce the file again")
+
+
 def announce(
     settings: Settings, lake: Lake, filename: str, user_id: str | None, *, clock: Clock = now
 ) -> dict[str, Any]:
-    """Note that a file will come, and where to put it: here, or on AWS to a link of S3."""
+    """Note that a file will come, and where to put it: here, or on AWS to a link of S3. Raises InvalidRequest."""
     if not re.fullmatch(FILENAME, filename):
         raise InvalidRequest(f"filename {filename!r} must end in .zip or .json and hold no folder", filename=filename)
     moment = clock()
     import_id = new_run_id(moment)
     folder = f"{quote(user_id, safe='')}/" if user_id else ""
-    record = {
-        "import_id": import_id,
-        "state": "waiting",
-        "filename": filename,
-        "user_id": user_id,
-        "key": f"{RAW_HISTORY}{folder}{import_id}-{filename.replace(' ', '_')}",
-        "announced_at": rfc3339(moment),
-        "received_at": None,
-    }
+    key = f"{RAW_HISTORY}{folder}{import_id}-{filename.replace(' ', '_')}"
+    record = AnnouncedImport(import_id, "waiting", filename, user_id, key, rfc3339(moment))
     write_record(lake, record)
-    return {**record, "upload": upload_target(settings, lake, record, clock)}
+    return {**asdict(record), "upload": upload_target(settings, lake, record, clock)}
 
 
-def upload_target(settings: Settings, lake: Lake, record: dict[str, Any], clock: Clock) -> dict[str, Any]:
+def upload_target(settings: Settings, lake: Lake, record: AnnouncedImport, clock: Clock) -> dict[str, Any]:
+    """How and where to send the file; ``expires_at`` only for a link."""
     if settings.on_aws:
         from chalicelib.stores.s3 import upload_link
 
-        link = upload_link(lake.store, record["key"], LINK_LASTS)
+        link = upload_link(lake.store, record.key, LINK_LASTS)
         return {"method": "PUT", "url": link, "expires_at": rfc3339(clock() + LINK_LASTS)}
-    return {"method": "PUT", "url": f"imports/{record['import_id']}", "expires_at": None}
+    return {"method": "PUT", "url": f"imports/{record.import_id}", "expires_at": None}
 
 
 def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> dict[str, Any]:
-    """Put an announced file into the raw zone. ``body`` is bytes or a Spooled file. Raises NotFound, Conflict."""
+    """Put an announced file into the raw zone. ``body`` is bytes or a Spooled file.
+
+    Raises NotFound, Conflict, InvalidRequest.
+    """
     record = read_record(lake, import_id)
-    if record["received_at"] or lake.store.stat(record["key"]):
+    if record.received_at or lake.store.stat(record.key):
         raise Conflict(f"the file of import {import_id} is here already: announce another", import_id=import_id)
     if not len(body):
         raise InvalidRequest("the body is empty: send the file itself", import_id=import_id)
@@ -71,31 +85,30 @@ def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> dic
         else:
             with body.open() as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target)
-        lake.store.write_file(record["key"], path)
-    record |= {"state": "received", "received_at": rfc3339(clock())}
+        lake.store.write_file(record.key, path)
+    record.state, record.received_at = "received", rfc3339(clock())
     write_record(lake, record)
-    return record
+    return asdict(record)
 
 
 def look_up(lake: Lake, import_id: str) -> dict[str, Any]:
     """An announced import as it stands; at its end with the summary, or the error. Raises NotFound."""
     record = read_record(lake, import_id)
-    if record["state"] == "waiting" and lake.store.stat(record["key"]):
-        record["state"] = "received"
-    ended = outcome(lake, record["key"])
-    if ended:
-        record |= {name: ended[name] for name in ("state", "summary", "error") if name in ended}
-    return record
+    if record.state == "waiting" and lake.store.stat(record.key):
+        record.state = "received"
+    ended = outcome(lake, record.key)
+    if ended is None:
+        return asdict(record)
+    result = {name: value for name, value in (("summary", ended.summary), ("error", ended.error)) if value}
+    return {**asdict(record), "state": ended.state, **result}
 
 
-def read_record(lake: Lake, import_id: str) -> dict[str, Any]:
-    key = f"{ANNOUNCED}{import_id}.json"
-    if lake.store.stat(key) is None:
+def read_record(lake: Lake, import_id: str) -> AnnouncedImport:
+    record = ANNOUNCED_IMPORT.read(lake.store, f"{ANNOUNCED}{import_id}.json")
+    if record is None:
         raise NotFound(f"there is no import {import_id}: POST /imports announces one", import_id=import_id)
-    record: dict[str, Any] = json.loads(lake.store.read(key))
     return record
 
 
-def write_record(lake: Lake, record: dict[str, Any]) -> None:
-    key = f"{ANNOUNCED}{record['import_id']}.json"
-    lake.store.write(key, json.dumps(record).encode(), content_type="application/json")
+def write_record(lake: Lake, record: AnnouncedImport) -> None:
+    ANNOUNCED_IMPORT.write(lake.store, f"{ANNOUNCED}{record.import_id}.json", record)

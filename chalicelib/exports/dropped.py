@@ -6,17 +6,32 @@ A kept export is ``raw/history/<user>/<digest>-<name>`` and was written by an im
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
 from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.lake import RAW_HISTORY, STATE, Lake
+from chalicelib.records import RecordKind
 
 KEPT = re.compile(rf"{RAW_HISTORY}([^/]+)/([0-9a-f]{{32}})-([^/]+)")
 OUTCOMES = STATE + "imports/"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a dropped file: ``state`` is succeeded or failed, with the import's summary or the error."""
+
+    state: str
+    summary: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    key: str = ""
+    at: str = ""
+
+
+OUTCOME = RecordKind(Outcome, "the outcome of an import", "delete it: the file is then imported again", derived=True)
 
 
 def kept_exports(lake: Lake) -> Iterator[str]:
@@ -32,23 +47,21 @@ def listeners_kept(lake: Lake) -> set[str]:
 def unimported(lake: Lake) -> Iterator[str]:
     """Keys of files that were dropped and that no import has dealt with."""
     for info in lake.store.list(RAW_HISTORY):
-        if not KEPT.fullmatch(info.key) and lake.store.stat(outcome_key(info.key)) is None:
+        hidden = info.key.rpartition("/")[2].startswith(".")  # left there by a system, or half copied
+        if not hidden and not KEPT.fullmatch(info.key) and outcome(lake, info.key) is None:
             yield info.key
 
 
-def outcome(lake: Lake, key: str) -> dict[str, Any] | None:
-    """What became of a dropped file: ``state``, and ``summary`` or ``error``; None while nothing has."""
-    noted = outcome_key(key)
-    if lake.store.stat(noted) is None:
-        return None
-    found: dict[str, Any] = json.loads(lake.store.read(noted))
-    return found
+def outcome(lake: Lake, key: str) -> Outcome | None:
+    """What became of a dropped file; None while nothing has."""
+    return OUTCOME.read(lake.store, outcome_key(key))
 
 
-def note_outcome(lake: Lake, key: str, what: dict[str, Any], clock: Clock = now) -> None:
-    data = json.dumps({"key": key, "at": rfc3339(clock()), **what}).encode()
-    lake.store.write(outcome_key(key), data, content_type="application/json")
+def note_outcome(lake: Lake, key: str, what: Outcome, clock: Clock = now) -> None:
+    """Note what became of a dropped file."""
+    OUTCOME.write(lake.store, outcome_key(key), replace(what, key=key, at=rfc3339(clock())))
 
 
 def outcome_key(key: str) -> str:
+    """Where the outcome of a dropped file is noted."""
     return f"{OUTCOMES}{key.removeprefix(RAW_HISTORY)}.json"

@@ -1,32 +1,62 @@
-"""The files of a privacy export: in a zip, in a folder, or one by itself.
+"""The files of a privacy export: in a zip, in a folder, in a zip inside either, or one by itself.
 
-Only files that are named as listening history are opened; the same zip holds addresses, payments and searches.
-Nothing is ever unpacked to disk. What a zip cannot honestly be is refused by name: members that point outside it,
-links, encrypted members, more members or more bytes than any export has, and bytes that do not match their sum.
+A JSON file is listening history when it is named so, whatever was put before, behind or into the name, or when its
+first rows are listens. Files that are known to hold something else (addresses, payments, searches) are never opened.
+Every JSON file that is passed over is named. What a zip cannot honestly be is refused by name: members that point
+outside it, links, encrypted members, more members or more bytes than any export has, and bytes that do not match
+their sum. The bounds hold for gzip too.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import re
+import shutil
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from chalicelib.errors import ImportRefused
+from chalicelib.exports.rows import holds_listens
 
 HISTORY_NAME = re.compile(r"(endsong|endvideo|Streaming_?History)[^/]*\.json", re.IGNORECASE)  # every product and year
+JSON_NAME = re.compile(r".*\.json(\.gz)?", re.IGNORECASE)
+#: Files of the account data and of the extended history's zip that are no listening history, by their names.
+OTHER_FILES = {
+    "userdata": "the account",
+    "payments": "payments",
+    "identity": "the profile",
+    "identifiers": "the account",
+    "inferences": "what Spotify infers for advertising",
+    "marquee": "advertised artists",
+    "searchqueries": "searches",
+    "follow": "who follows whom",
+    "yourlibrary": "the saved library",
+    "yoursoundcapsule": "the sound capsule",
+    "wrapped": "the year in review",
+    "playlist": "playlists",
+    "duonewfamily": "the family plan",
+    "messagedata": "messages",
+    "podcastinteractivity": "answers to podcasts",
+    "familyplan": "the family plan",
+    "readmefirst": "a note of Spotify's",
+}
 MOST_MEMBERS = 10_000  # of one zip; real ones have under 200
-MOST_BYTES = 64 * 1024**3  # of history in one zip, unpacked
+MOST_BYTES = 64 * 1024**3  # of history in one export, unpacked
 MOST_RATIO = 250  # unpacked to packed; real histories pack 10 to 30 times
 SMALL = 1024 * 1024  # bytes up to which the ratio does not matter
+DEEPEST = 3  # zips inside each other
+COPY_BLOCK = 4 * 1024 * 1024  # bytes
 ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 EMPTY_ZIP = b"PK\x05\x06"
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, gzip.BadGzipFile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +68,56 @@ class ExportFile:
     open: Callable[[], BinaryIO]
 
 
+@dataclass(slots=True)
+class ExportFiles:
+    """What an export is made of.
+
+    ``history`` are its files of listening history in the order of their names (numbers by value); ``passed_over`` the
+    names of its other JSON files, with what they hold where that is known. ``only_history``: it is one file of
+    history, or a zip that holds nothing else, and so may be kept as it is.
+    """
+
+    history: list[ExportFile] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    only_history: bool = True
+    size: int = 0  # bytes of history
+
+
 @contextmanager
-def export_files(source: Path | BinaryIO, name: str) -> Iterator[list[ExportFile]]:
-    """The history files of ``source`` in the order of their names (numbers by value). Raises ImportRefused."""
-    if isinstance(source, Path) and source.is_dir():
-        yield in_order(folder_files(source))
-        return
-    with open_source(source, name) as stream:
-        first = stream.read(4)
-        stream.seek(0)
-        if first in (ZIP, EMPTY_ZIP):
-            with damage_is_refused(name), zipfile.ZipFile(stream) as archive:
-                yield in_order(zip_files(archive, name))
-        elif first.startswith(GZIP):
-            size = stream.seek(0, 2)
-            stream.seek(0)
-            yield [ExportFile(name, size, lambda: cast(BinaryIO, gzip.GzipFile(fileobj=stream)))]
+def export_files(source: Path, name: str) -> Iterator[ExportFiles]:
+    """The files of the export at ``source``, open as long as the ``with`` lasts. Raises ImportRefused."""
+    files = ExportFiles()
+    with ExitStack() as opened:
+        if source.is_dir():
+            files.only_history = False
+            add_folder(files, source, opened)
         else:
-            size = stream.seek(0, 2)
-            stream.seek(0)
-            yield [ExportFile(name, size, lambda: stream)]
+            add_source(files, open_file(source, name, opened), name, opened)
+        files.history.sort(key=by_number)
+        files.passed_over.sort()
+        yield files
 
 
-@contextmanager
-def open_source(source: Path | BinaryIO, name: str) -> Iterator[BinaryIO]:
-    if not isinstance(source, Path):
-        yield source
-        return
+def open_file(path: Path, name: str, opened: ExitStack) -> BinaryIO:
     try:
-        stream = source.open("rb")
+        return opened.enter_context(path.open("rb"))
     except OSError as error:
         raise ImportRefused(f"{name} cannot be read: {error.strerror}", file=name) from error
-    with stream:
-        yield stream
+
+
+def add_source(files: ExportFiles, stream: BinaryIO, name: str, opened: ExitStack) -> None:
+    """The file that was named itself: a zip, or a history whatever its name."""
+    first = stream.read(4)
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    if first in (ZIP, EMPTY_ZIP):
+        add_zip(files, stream, name, "", opened)
+    elif first.startswith(GZIP):
+        files.history.append(ExportFile(name, size, lambda: unpacked(stream, size, name)))
+    elif other := other_content(name):
+        raise ImportRefused(f"{name} holds {other}, not listening history", file=name)
+    else:
+        files.history.append(ExportFile(name, size, lambda: stream))
 
 
 @contextmanager
@@ -78,39 +125,115 @@ def damage_is_refused(name: str) -> Iterator[None]:
     """Name the export in what goes wrong while it is unpacked."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, gzip.BadGzipFile) as error:
+    except DAMAGE as error:
         raise ImportRefused(f"{name} is damaged: {error}", file=name) from error
 
 
-def folder_files(folder: Path) -> Iterator[ExportFile]:
-    """History files anywhere below ``folder``; links are not followed."""
+# --- what is history ----------------------------------------------------------------------------------------------
+
+
+def add_file(files: ExportFiles, file: ExportFile) -> None:
+    """Put a JSON file with the history or with what is passed over."""
+    base = re.split(r"[/\\]", file.name)[-1]
+    other = None if HISTORY_NAME.fullmatch(base) else other_content(base)
+    if other:
+        files.passed_over.append(f"{file.name} ({other})")
+    elif HISTORY_NAME.fullmatch(base) or is_history(file):
+        files.history.append(file)
+        files.size += file.size
+        if files.size > MOST_BYTES:
+            raise ImportRefused(f"{file.name}: the export would unpack to more than {MOST_BYTES} bytes", file=file.name)
+        return
+    else:
+        files.passed_over.append(file.name)
+    files.only_history = False
+
+
+def other_content(name: str) -> str | None:
+    """What a file of Spotify's holds that is no history, by its name; None where the name does not tell."""
+    stem = re.sub(r"[^a-z]", "", name.lower().partition(".json")[0].removeprefix("copy of "))
+    return OTHER_FILES.get(stem)
+
+
+def is_history(file: ExportFile) -> bool:
+    """Whether the first rows of a file are listens, whatever it is called."""
+    with damage_is_refused(file.name), file.open() as stream:
+        return holds_listens(stream)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file is one that systems leave beside others: resource forks of macOS carry the same names."""
+    parts = re.split(r"[/\\]", name)
+    return "__MACOSX" in parts or parts[-1].startswith(".")
+
+
+def by_number(file: ExportFile) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", file.name)]
+
+
+# --- folders and zips ---------------------------------------------------------------------------------------------
+
+
+def add_folder(files: ExportFiles, folder: Path, opened: ExitStack) -> None:
+    """JSON files and zips anywhere below ``folder``; links are not followed."""
     for path in sorted(folder.rglob("*")):
-        if HISTORY_NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
-            yield ExportFile(str(path.relative_to(folder)), path.stat().st_size, opener(path))
+        name = str(path.relative_to(folder))
+        if is_hidden(path.name) or path.is_symlink() or not path.is_file():
+            continue
+        if JSON_NAME.fullmatch(path.name):
+            add_file(files, ExportFile(name, path.stat().st_size, folder_opener(path, name)))
+        elif path.suffix.lower() == ".zip":
+            add_zip(files, open_file(path, name, opened), name, f"{name}/", opened)
 
 
-def opener(path: Path) -> Callable[[], BinaryIO]:
-    return lambda: path.open("rb")
+def folder_opener(path: Path, name: str) -> Callable[[], BinaryIO]:
+    def open_path() -> BinaryIO:
+        stream = path.open("rb")
+        return maybe_packed(stream, path.stat().st_size, name) if name.lower().endswith(".gz") else stream
+
+    return open_path
 
 
-def zip_files(archive: zipfile.ZipFile, name: str) -> Iterator[ExportFile]:
-    members = archive.infolist()
+def add_zip(files: ExportFiles, stream: BinaryIO, name: str, inside: str, opened: ExitStack, depth: int = 1) -> None:
+    """The files of a zip; ``inside`` stands before their names. Zips in it are unpacked to where they can be read."""
+    if depth > DEEPEST:
+        raise ImportRefused(f"{name} holds zips inside each other, more than {DEEPEST} deep", file=name)
+    with damage_is_refused(name):
+        archive = opened.enter_context(zipfile.ZipFile(stream))
+        members = archive.infolist()
     if len(members) > MOST_MEMBERS:
         raise ImportRefused(f"{name} holds {len(members)} files; an export has at most {MOST_MEMBERS}", file=name)
-    history = [check_member(member, name) for member in members if is_history(member)]
-    if sum(member.file_size for member in history) > MOST_BYTES:
-        raise ImportRefused(f"{name} would unpack to more than {MOST_BYTES} bytes", file=name)
-    for member in history:
-        yield ExportFile(member.filename, member.file_size, member_opener(archive, member, name))
+    for member in members:
+        if member.is_dir():
+            continue
+        if is_hidden(member.filename):
+            files.only_history = False
+        elif JSON_NAME.fullmatch(member.filename):
+            check_member(member, name)
+            opener = member_opener(archive, member, name)
+            add_file(files, ExportFile(inside + member.filename, member.file_size, opener))
+        elif member.filename.lower().endswith(".zip"):
+            check_member(member, name)
+            files.only_history = False
+            inner = inside + member.filename
+            stream_inside = opened.enter_context(extracted(archive, member, name))
+            add_zip(files, stream_inside, inner, f"{inner}/", opened, depth + 1)
+        else:
+            files.only_history = False
 
 
-def is_history(member: zipfile.ZipInfo) -> bool:
-    """Whether a member is named as history; resource forks of macOS carry the same names and are none."""
-    parts = re.split(r"[/\\]", member.filename)
-    return bool(HISTORY_NAME.fullmatch(parts[-1])) and "__MACOSX" not in parts
+@contextmanager
+def extracted(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Iterator[BinaryIO]:
+    """A member as a file of its own, in which one can seek."""
+    with tempfile.TemporaryFile() as file:
+        with damage_is_refused(name), archive.open(member) as source:
+            shutil.copyfileobj(source, file, COPY_BLOCK)
+        file.seek(0)
+        yield cast(BinaryIO, file)
 
 
-def check_member(member: zipfile.ZipInfo, name: str) -> zipfile.ZipInfo:
+def check_member(member: zipfile.ZipInfo, name: str) -> None:
+    """Refuse what no honest zip holds."""
     inside = f"{name}: its file {member.filename!r}"
     parts = re.split(r"[/\\]", member.filename)
     if parts[0] == "" or ".." in parts or ":" in parts[0]:
@@ -119,25 +242,55 @@ def check_member(member: zipfile.ZipInfo, name: str) -> zipfile.ZipInfo:
         raise ImportRefused(f"{inside} is a link", file=name, member=member.filename)
     if member.flag_bits & 0x1:
         raise ImportRefused(f"{inside} is encrypted", file=name, member=member.filename)
-    if member.file_size > SMALL and member.file_size > MOST_RATIO * member.compress_size:
-        raise ImportRefused(
-            f"{inside} would unpack {member.compress_size} bytes to {member.file_size}: a zip bomb",
-            file=name,
-            member=member.filename,
-        )
-    return member
+    if is_bomb(member.compress_size, member.file_size):
+        raise bomb("zip", inside, member.compress_size, member.file_size, name)
 
 
 def member_opener(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Callable[[], BinaryIO]:
     def open_member() -> BinaryIO:
         with damage_is_refused(name):
-            return cast(BinaryIO, archive.open(member))
+            stream = cast(BinaryIO, archive.open(member))
+        packed = member.filename.lower().endswith(".gz")
+        return maybe_packed(stream, member.file_size, member.filename) if packed else stream
 
     return open_member
 
 
-def in_order(files: Iterator[ExportFile]) -> list[ExportFile]:
-    def by_number(file: ExportFile) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name)]
+# --- gzip ---------------------------------------------------------------------------------------------------------
 
-    return sorted(files, key=by_number)
+
+def maybe_packed(stream: BinaryIO, size: int, name: str) -> BinaryIO:
+    """What a file holds that is gzip, or only called so."""
+    packed = stream.read(2) == GZIP
+    stream.seek(0)
+    return unpacked(stream, size, name) if packed else stream
+
+
+def unpacked(stream: BinaryIO, size: int, name: str) -> BinaryIO:
+    """What ``size`` bytes of gzip hold."""
+    return cast(BinaryIO, BoundedGzip(stream, size, name))
+
+
+class BoundedGzip(gzip.GzipFile):
+    """Gzip that is refused once it unpacks to more than a history can be; raises ImportRefused."""
+
+    def __init__(self, stream: BinaryIO, packed: int, name: str) -> None:
+        super().__init__(fileobj=stream)
+        self._packed = packed
+        self._unpacked = 0
+        self._name = name
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self._unpacked += len(data)
+        if is_bomb(self._packed, self._unpacked) or self._unpacked > MOST_BYTES:
+            raise bomb("gzip", self._name, self._packed, self._unpacked, self._name)
+        return data
+
+
+def is_bomb(packed: int, size: int) -> bool:
+    return size > SMALL and size > MOST_RATIO * packed
+
+
+def bomb(kind: str, file: str, packed: int, size: int, name: str) -> ImportRefused:
+    return ImportRefused(f"{file} would unpack {packed} bytes to {size} or more: a {kind} bomb", file=name)

@@ -2,8 +2,8 @@
 
 An export is read whole before anything is published (see staging.py), so that a damaged one changes nothing. Then
 its raw copy goes to ``raw/history/<user>/<digest>-<name>``, its rows to ``plays_history`` in files named after the
-digest of its content, and the months it touches are worked out anew (see plays.py). Where it breaks off, importing
-again goes on; nothing is doubled.
+digest of its content, and the months it touches are worked out anew (see plays/resolutions.py). Where it breaks off,
+importing again goes on; nothing is doubled.
 
 A file dropped into ``raw/history/`` or ``raw/history/<user>/`` is imported and then stands under its digest. Of a
 zip that also holds other personal data, and of a folder, only the history files are kept, as a zip. With
@@ -20,8 +20,9 @@ import tempfile
 import time
 import zipfile
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -37,25 +38,30 @@ import pyarrow.parquet as pq
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
-from chalicelib.exports.archive import COPY_BLOCK, HistoryZip
-from chalicelib.exports.dropped import KEPT, kept_exports, listeners_kept, note_outcome
-from chalicelib.exports.files import ZIP, export_files, is_history
+from chalicelib.exports.dropped import KEPT, Outcome, kept_exports, listeners_kept, note_outcome
+from chalicelib.exports.files import COPY_BLOCK, export_files
 from chalicelib.exports.observations import Observer
-from chalicelib.exports.staging import STAGED, Progress, Spool, Staged, StagedFile, stage
+from chalicelib.exports.staging import STAGED, ImportProgress, RowsByMonth, Staged, StagedFile, stage
 from chalicelib.lake import RAW_HISTORY, Lake, partition_prefix
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
 from chalicelib.plays import resolutions
-from chalicelib.plays.matching import Bools, flags
+from chalicelib.plays.columns import Bools, Ints, flags
 from chalicelib.quarantine import reason_key
 from chalicelib.settings import Settings
-from chalicelib.tables import PLAYS, REJECTED_ROWS
+from chalicelib.tables import PLAYS, QUALITY_RESULTS, REJECTED_ROWS
 
 FRESH = pa.schema([("play_id", pa.string()), ("file", pa.int32())])
+COUNTS = ("read", "new", "known", "merged", "rejected")
+PACKED_LEVEL = 1  # of the kept copy: histories are large, and this is a tenth of their size
+SHOWN_NAMES = 10  # of files passed over, in a summary
 
 
 @dataclass(slots=True)
 class FileSummary:
-    """One file: every row read is new, known, merged or rejected. ``reasons`` counts the rejected by reason."""
+    """One file: every row read is new, known, merged or rejected.
+
+    ``reasons`` counts the rejected by reason; ``odd`` the fields of other rows that held what they cannot and are null.
+    """
 
     name: str
     variant: str | None
@@ -65,6 +71,7 @@ class FileSummary:
     merged: int = 0
     rejected: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    odd: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,132 +80,230 @@ class ImportSummary:
 
     ``new``: rows that are listens nobody had reported. ``known``: rows that were there already, from another
     export, this one's other files, or an earlier import. ``merged``: rows that are listens which the API, another
-    export or a richer row of this one reports too. ``raw_key``: where the raw copy lies.
+    export or a richer row of this one reports too. ``raw_key``: where the raw copy lies. ``passed_over``: JSON files
+    that hold no listening history, with what they hold where that is known.
     """
 
     source: str
     user_id: str
     raw_key: str
     files: list[FileSummary]
+    passed_over: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def total(self, count: str) -> int:
+        """The sum of one of ``COUNTS`` over all files."""
         return sum(getattr(file, count) for file in self.files)
 
     def as_json(self) -> dict[str, Any]:
-        totals = {count: self.total(count) for count in ("read", "new", "known", "merged", "rejected")}
-        return {**asdict(self), **totals}
+        """The summary with its totals, as an import's record has it."""
+        return {**asdict(self), **{count: self.total(count) for count in COUNTS}}
 
     def __str__(self) -> str:
-        lines = [told(self.source, self)]
+        lines = [counts_line(self.source, {count: self.total(count) for count in COUNTS})]
         if len(self.files) > 1:
-            lines += [f"  {told(file.name, file)}" for file in self.files]
-        reasons: Counter[str] = Counter()
+            lines += [f"  {counts_line(file.name, asdict(file))}" for file in self.files]
+        reasons, odd = Counter[str](), Counter[str]()
         for file in self.files:
             reasons.update(file.reasons)
+            odd.update(file.odd)
         lines += [f"  rejected {count:,}: {reason}" for reason, count in reasons.most_common()]
+        lines += [
+            f"  left empty in {count:,} rows: {name}, which held something odd" for name, count in odd.most_common()
+        ]
+        if self.passed_over:
+            names = ", ".join(self.passed_over[:SHOWN_NAMES])
+            more = len(self.passed_over) - SHOWN_NAMES
+            lines.append(f"  not listening history: {names}{f' and {more} more' if more > 0 else ''}")
         return "\n".join(lines)
 
 
-def told(name: str, summary: ImportSummary | FileSummary) -> str:
-    def count(what: str) -> int:
-        return summary.total(what) if isinstance(summary, ImportSummary) else int(getattr(summary, what))
-
+def counts_line(name: str, counts: Mapping[str, int]) -> str:
     return (
-        f"{name}: {count('read'):,} rows read: {count('new'):,} new plays, {count('known'):,} already known, "
-        f"{count('merged'):,} merged, {count('rejected'):,} rejected"
+        f"{name}: {counts['read']:,} rows read: {counts['new']:,} new plays, {counts['known']:,} already known, "
+        f"{counts['merged']:,} merged, {counts['rejected']:,} rejected"
     )
 
 
 def import_export(
     lake: Lake,
     settings: Settings,
-    source: Path | str,
+    path: Path,
     user_id: str | None = None,
-    progress: Progress | None = None,
+    progress: ImportProgress | None = None,
+    *,
+    clock: Clock = now,
+    timer: Callable[[], float] = time.monotonic,
+) -> ImportSummary:
+    """Import the privacy export at a local path: a zip, a folder or a file.
+
+    Raises ImportRefused (nothing is changed then), InvalidRequest when it is not clear whose listening it is.
+    """
+    user = listener(settings, lake, user_id)
+    with tempfile.TemporaryDirectory(prefix="import-") as folder:
+        return Import(lake, settings, path, path.name, user, Path(folder), progress, clock, timer).run()
+
+
+def import_dropped(
+    lake: Lake,
+    settings: Settings,
+    key: str,
+    user_id: str | None = None,
+    progress: ImportProgress | None = None,
     *,
     clock: Clock = now,
     timer: Callable[[], float] = time.monotonic,
 ) -> ImportSummary | None:
-    """Import a privacy export: a local path, or the key of a file in ``raw/history/``.
+    """Import a file that somebody put into ``raw/history/``; its outcome is noted (see dropped.py).
 
-    Answers None for a key that an earlier import has written. Raises ImportRefused (nothing is changed then),
-    InvalidRequest when it is not clear whose listening it is, NotFound.
+    Answers None for a key that an earlier import has written. Raises as :func:`import_export`, and NotFound.
     """
-    began = timer()
-    if isinstance(source, Path):
-        with tempfile.TemporaryDirectory(prefix="import-") as folder:
-            user = listener(settings, lake, user_id)
-            summary = import_path(lake, settings, source, source.name, user, Path(folder), progress, clock)
-    elif KEPT.fullmatch(source) and lake.store.stat(source):
-        return None
-    else:
-        summary = import_dropped(lake, settings, source, user_id, progress, clock)
-    summary.seconds = round(timer() - began, 3)
-    return summary
-
-
-def import_dropped(
-    lake: Lake, settings: Settings, key: str, user_id: str | None, progress: Progress | None, clock: Clock
-) -> ImportSummary:
-    """Import a file that somebody put into ``raw/history/``; its outcome is noted (see dropped.py)."""
     if not key.startswith(RAW_HISTORY) or lake.store.stat(key) is None:
         raise NotFound(f"there is no export {key} in the lake", key=key)
+    if KEPT.fullmatch(key):
+        return None
     folder_of_user, _, name = key.removeprefix(RAW_HISTORY).rpartition("/")
     try:
         user = listener(settings, lake, user_id or unquote(folder_of_user) or None)
         with tempfile.TemporaryDirectory(prefix="import-") as folder:
-            local = Path(folder) / "export"
-            with lake.store.open(key) as stream, local.open("wb") as target:
-                shutil.copyfileobj(stream, target, COPY_BLOCK)
-            summary = import_path(lake, settings, local, name, user, Path(folder), progress, clock)
+            local = fetch(lake, key, Path(folder))
+            summary = Import(lake, settings, local, name, user, Path(folder), progress, clock, timer).run()
     except (ImportRefused, InvalidRequest) as error:
-        note_outcome(lake, key, {"state": "failed", **error.as_json()}, clock)
+        note_outcome(lake, key, Outcome("failed", error=error.as_json()["error"]), clock)
         lake.store.write(reason_key(key), json.dumps(error.as_json()).encode())
         raise
-    note_outcome(lake, key, {"state": "succeeded", "summary": summary.as_json()}, clock)
+    note_outcome(lake, key, Outcome("succeeded", summary=summary.as_json()), clock)
     lake.store.delete([reason_key(key)])  # of a file that lay there under this name before
     if summary.raw_key != key:
         lake.store.delete([key])
     return summary
 
 
-def import_path(
-    lake: Lake,
-    settings: Settings,
-    path: Path,
-    name: str,
-    user: str,
-    folder: Path,
-    progress: Progress | None,
-    clock: Clock,
-) -> ImportSummary:
-    with export_files(path, name) as files:
-        if path.is_dir() and settings.keep_exports:
-            with HistoryZip(folder / "kept") as packed:
-                staged = stage(files, name, folder, progress, packed)
-        else:
-            staged = stage(files, name, folder, progress)
-    pa.default_memory_pool().release_unused()
-    raw_key = kept_key(settings, path, name, staged, user)
-    keep(lake, settings, path, staged, raw_key, folder / "kept")
-    summary = ImportSummary(name, user, raw_key, [summary_of(file) for file in staged.files])
-    fresh = Spool(folder / "fresh.arrow", FRESH)
-    publish(lake, staged, user, raw_key, summary, fresh)
-    fresh.finish()
-    sort_out(lake, staged, fresh, summary, progress, clock)
-    return summary
+def fetch(lake: Lake, key: str, folder: Path) -> Path:
+    """An object of the lake as a local file."""
+    local = folder / "export"
+    with lake.store.open(key) as stream, local.open("wb") as target:
+        shutil.copyfileobj(stream, target, COPY_BLOCK)
+    return local
+
+
+@dataclass(slots=True)
+class Import:
+    """One export on its way into the lake; ``folder`` is where it may put temporary files."""
+
+    lake: Lake
+    settings: Settings
+    path: Path
+    name: str
+    user_id: str
+    folder: Path
+    progress: ImportProgress | None = None
+    clock: Clock = now
+    timer: Callable[[], float] = time.monotonic
+
+    def run(self) -> ImportSummary:
+        """Read, keep, publish and count it. Raises ImportRefused."""
+        began = self.timer()
+        staged, copy = self.read()
+        pa.default_memory_pool().release_unused()
+        raw_key = self.keep(staged, copy)
+        summary = ImportSummary(
+            self.name, self.user_id, raw_key, list(map(summary_of, staged.files)), staged.passed_over
+        )
+        fresh = RowsByMonth(self.folder / "fresh.arrow", FRESH)
+        for number, known in enumerate(ExportTables(self.lake, staged, self.user_id, raw_key).write(fresh)):
+            summary.files[number].known += known
+        fresh.finish()
+        self.work_out(staged, fresh, summary)
+        summary.seconds = round(self.timer() - began, 3)
+        return summary
+
+    def read(self) -> tuple[Staged, Path | None]:
+        """The whole export, and a zip of its history where it holds other things too."""
+        with export_files(self.path, self.name) as files, ExitStack() as opened:
+            if files.only_history or not self.settings.keep_exports:
+                return stage(files, self.name, self.folder, self.progress), None
+            copy = self.folder / "kept.zip"
+            archive = zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED, compresslevel=PACKED_LEVEL)
+            return stage(files, self.name, self.folder, self.progress, opened.enter_context(archive)), copy
+
+    def keep(self, staged: Staged, copy: Path | None) -> str:
+        """Put what is kept of the export into the raw zone, unless it is there; answers its key."""
+        suffix = "" if self.settings.keep_exports else ".parquet"
+        key = kept_key(self.name, staged, self.user_id, ".zip" if copy else suffix)
+        if self.lake.store.stat(key) is None:
+            if not copy:
+                copy = self.folder / "kept"
+                if self.settings.keep_exports:
+                    shutil.copyfile(self.path, copy)
+                else:
+                    keep_rows(staged, copy)
+            self.lake.store.write_file(key, copy)
+        return key
+
+    def work_out(self, staged: Staged, fresh: RowsByMonth, summary: ImportSummary) -> None:
+        """Decide which listens the export's rows are, and count which of the fresh ones nobody had reported."""
+
+        def count(batch: resolutions.MonthBatch) -> None:
+            for number, (new, merged) in enumerate(count_new(batch, fresh, len(summary.files))):
+                summary.files[number].new += new
+                summary.files[number].merged += merged
+
+        def show(done: int, total: int) -> None:
+            if self.progress:
+                self.progress(done, total, "plays by month")
+
+        months = staged.rows.months()
+        if months and resolutions.resolve(
+            self.lake, months=months, user=self.user_id, seen=count, progress=show, clock=self.clock
+        ):
+            resolutions.write_wanted(self.lake)
 
 
 def summary_of(file: StagedFile) -> FileSummary:
-    return FileSummary(file.name, file.variant, file.read, rejected=file.rejected, reasons=dict(file.reasons))
+    return FileSummary(
+        file.name, file.variant, file.read, rejected=file.rejected, reasons=dict(file.reasons), odd=dict(file.odd)
+    )
+
+
+def count_new(batch: resolutions.MonthBatch, fresh: RowsByMonth, files: int) -> list[tuple[int, int]]:
+    """For each file of an export how many of its fresh rows in these months are new listens, and how many are
+    listens that somebody else reports too."""
+    near = sorted(resolutions.with_neighbours(batch.months))
+    rows = pa.concat_tables([fresh.rows(month) for month in near]).combine_chunks()
+    if not rows.num_rows:
+        return [(0, 0)] * files
+    observed = batch.decided.observations
+    place = pc.index_in(observed["play_id"], value_set=rows["play_id"].combine_chunks())
+    is_fresh = place.is_valid().to_numpy(zero_copy_only=False)
+    winner = batch.decided.winner_of
+    reported_before = np.zeros(len(winner), np.bool_)  # listens of which some observation is not of this export
+    reported_before[winner[~is_fresh]] = True
+    inside = np.isin(month_numbers(observed["ended_at"]), [month_number(month) for month in batch.months])
+    counted = is_fresh & inside  # the months beside these are counted with their own
+    tells = (winner == np.arange(len(winner))) & ~reported_before  # the one row of its listen that tells it
+    file = rows["file"].to_numpy()[pc.fill_null(place, 0).to_numpy(zero_copy_only=False)]
+    new, merged = (np.bincount(file[counted & chosen], minlength=files).tolist() for chosen in (tells, ~tells))
+    return list(zip(new, merged, strict=True))
+
+
+def month_numbers(moments: pa.ChunkedArray) -> Ints:
+    numbers = pc.add(pc.multiply(pc.year(moments), 12), pc.month(moments))
+    return np.asarray(numbers.to_numpy(), np.int64)
+
+
+def month_number(month: str) -> int:
+    return int(month[:4]) * 12 + int(month[5:])
 
 
 # --- whose --------------------------------------------------------------------------------------------------------
 
 
 def listener(settings: Settings, lake: Lake, user_id: str | None) -> str:
-    """Whose export it is: who was named, the only one who logged in, or the only one whose exports are here."""
+    """Whose export it is: who was named, the only one who logged in, or the only one whose exports are here.
+
+    Raises InvalidRequest when it could be several people's, or nobody is known.
+    """
     if user_id:
         return user_id
     from chalicelib.spotify.auth import authorizations
@@ -216,209 +321,168 @@ def listener(settings: Settings, lake: Lake, user_id: str | None) -> str:
 # --- the raw copy -------------------------------------------------------------------------------------------------
 
 
-def kept_key(settings: Settings, path: Path, name: str, staged: Staged, user: str) -> str:
+def kept_key(name: str, staged: Staged, user_id: str, suffix: str) -> str:
     """Where the raw copy lies. What is kept has the same content and so the same digest."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-150:] or "export"
-    if not settings.keep_exports:
-        stem = f"{stem}.parquet"
-    elif path.is_dir() or holds_more(path):
-        stem = f"{stem.removesuffix('.zip')}.zip"
-    return f"{RAW_HISTORY}{quote(user, safe='')}/{staged.digest}-{stem}"
+    stem = stem.removesuffix(".zip") + suffix if suffix == ".zip" else stem + suffix
+    return f"{RAW_HISTORY}{quote(user_id, safe='')}/{staged.digest}-{stem}"
 
 
-def keep(lake: Lake, settings: Settings, path: Path, staged: Staged, key: str, made: Path) -> None:
-    """Keep the export in the raw zone, unless it is there. Of a folder ``made`` holds the copy already."""
-    if lake.store.stat(key) is not None:
-        return
-    if not settings.keep_exports:
-        keep_rows(staged, made)
-    elif path.is_file() and holds_more(path):
-        take_history(path, made)
-    elif path.is_file():
-        shutil.copyfile(path, made)
-    lake.store.write_file(key, made)
-
-
-def holds_more(path: Path) -> bool:
-    """Whether a zip holds JSON files that are no history: account data, which is nobody else's business."""
-    with path.open("rb") as stream:
-        if stream.read(4) != ZIP:
-            return False
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    return any(not is_history(member) and not member.is_dir() for member in members)
-
-
-def take_history(path: Path, made: Path) -> None:
-    """The history files of a zip as a zip of their own, each unaltered."""
-    with path.open("rb") as source, zipfile.ZipFile(source) as archive, HistoryZip(made) as packed:
-        for member in filter(is_history, archive.infolist()):
-            packed.take_over(source, member)
-
-
-def keep_rows(staged: Staged, made: Path) -> None:
+def keep_rows(staged: Staged, path: Path) -> None:
     """The rows of an export without its personal fields, month by month, and what its files were."""
-    files = [{"name": file.name, "family": file.family, "variant": file.variant} for file in staged.files]
-    about = {"files": files, "digest": staged.digest, "newest": staged.newest and staged.newest.isoformat()}
+    files = [{"name": file.name, "variant": file.variant} for file in staged.files]
+    about = {"files": files, "digest": staged.digest}
     schema = STAGED.with_metadata({"export": json.dumps(about)})
-    with pq.ParquetWriter(made, schema, compression="zstd") as writer:
-        for month in staged.spool.months():
-            writer.write_table(staged.spool.rows(month).replace_schema_metadata(schema.metadata))
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for month in staged.rows.months():
+            writer.write_table(staged.rows.rows(month).replace_schema_metadata(schema.metadata))
 
 
 def kept_rows(path: Path, folder: Path) -> Staged:
     """The export that :func:`keep_rows` wrote."""
     kept = pq.ParquetFile(path)
     about = json.loads(kept.schema_arrow.metadata[b"export"])
-    spool = Spool(folder / "rows.arrow", STAGED)
-    for number in range(kept.num_row_groups):
-        for month, rows in by_month(kept.read_row_group(number).replace_schema_metadata(None), "ended_at"):
-            spool.add(month, rows)
-    spool.finish()
-    files = [StagedFile(**file) for file in about["files"]]
-    return Staged(files, spool, about["digest"], datetime.fromisoformat(about["newest"]) if about["newest"] else None)
+    files = [StagedFile(file["name"], file["variant"]) for file in about["files"]]
+    rows_by_month = RowsByMonth(folder / "rows.arrow", STAGED)
+    for group in range(kept.num_row_groups):
+        rows = kept.read_row_group(group).replace_schema_metadata(None)
+        for number in pc.unique(rows["file"]).to_pylist():
+            files[number].span(rows.filter(pc.equal(rows["file"], number))["ended_at"])
+        for month, part in by_month(rows, "ended_at"):
+            rows_by_month.add(month, part)
+    rows_by_month.finish()
+    return Staged(files, rows_by_month, about["digest"])
 
 
 # --- tables -------------------------------------------------------------------------------------------------------
 
 
-def publish(lake: Lake, staged: Staged, user: str, raw_key: str, summary: ImportSummary, fresh: Spool) -> None:
-    """Write the observations and the rejected rows. ``fresh`` gets the observations that nobody had made yet."""
-    generation = lake.generation()
-    observer = observer_of(staged, user)
-    with ThreadPoolExecutor(resolutions.WRITERS) as writers:
-        writing: deque[Future[str]] = deque()
-        for month in staged.spool.months():
-            observed = observer.observe(staged.spool.rows(month))
-            again = repeated(observed["play_id"])
-            first = without(observed, again)
-            there = known_ids(lake, generation, month, user)
-            again = again | flags(pc.is_in(observed["play_id"], value_set=there))
-            known = np.bincount(observed["file"].to_numpy()[again], minlength=len(summary.files))
-            for number, count in enumerate(known.tolist()):
-                summary.files[number].known += count
-            new = without(observed.select(FRESH.names), again)
-            if new.num_rows:
-                fresh.add(month, new)
-            writing.append(writers.submit(write_observations, lake, staged, user, month, first))
-            while len(writing) > resolutions.WRITERS:
-                writing.popleft().result()
-        for written in writing:
-            written.result()
-    if staged.newest:
-        write_rejects(lake, staged, user, raw_key)
+@dataclass(slots=True)
+class ExportTables:
+    """What an export becomes in the tables of the generation that ``lake`` works on."""
+
+    lake: Lake
+    staged: Staged
+    user_id: str
+    raw_key: str
+
+    @property
+    def file_name(self) -> str:
+        """What its files are called in the tables: two listeners may bring the same rows."""
+        return f"history-{blake2b(f'{self.user_id}/{self.staged.digest}'.encode(), digest_size=16).hexdigest()}"
+
+    @property
+    def newest(self) -> datetime:
+        return self.staged.newest or resolutions.first_moment("2006-01")
+
+    def write(self, fresh: RowsByMonth | None = None) -> list[int]:
+        """Write the observations and the checks; answers for each file how many of its rows were known.
+
+        ``fresh`` gets the observations that nobody had made yet; without it nothing is looked up and counted.
+        """
+        observer = Observer(self.staged.files, self.user_id, self.newest)
+        known = np.zeros(len(self.staged.files), np.int64)
+        with ThreadPoolExecutor(resolutions.WRITERS) as writers:
+            waiting: deque[Future[None]] = deque()
+            for month in self.staged.rows.months():
+                observed = observer.observe(self.staged.rows.rows(month))
+                if fresh:
+                    known += self.count_known(month, observed, fresh)
+                waiting.append(writers.submit(self.write_observations, month, once(observed)))
+                while len(waiting) > resolutions.WRITERS:
+                    waiting.popleft().result()
+            for writing in waiting:
+                writing.result()
+        self.write_checks()
+        return [int(count) for count in known]
+
+    def count_known(self, month: str, observed: pa.Table, fresh: RowsByMonth) -> Ints:
+        """How many rows of each file have been there before; the others go to ``fresh``."""
+        there = resolutions.observations(self.lake, self.lake.generation(), month, ["play_id"], self.user_id)
+        again = repeated(observed["play_id"])
+        again = again | flags(pc.is_in(observed["play_id"], value_set=there["play_id"].combine_chunks()))
+        new = without(observed.select(FRESH.names), again)
+        if new.num_rows:
+            fresh.add(month, new)
+        return np.bincount(observed["file"].to_numpy()[again], minlength=len(self.staged.files))
+
+    def write_observations(self, month: str, observed: pa.Table) -> None:
+        """The observations of one month, unless they are there.
+
+        Known ones too: exports of different years say different things of one row, and what the listen is told to be
+        must not depend on which came first.
+        """
+        key = f"{partition_prefix(self.lake.generation(), PLAYS.history, month)}{self.file_name}.parquet"
+        if self.lake.store.stat(key) is None:
+            data = parquet_bytes(PLAYS, observed.drop_columns(["file"]).combine_chunks())
+            self.lake.store.write(key, data, content_type="application/vnd.apache.parquet")
+
+    def write_checks(self) -> None:
+        """The rows that are no listens, and what the fields that held something odd come to."""
+        rejects = [
+            {
+                "raw_key": self.raw_key,
+                "answer": number,
+                "item": reject.row,
+                "table_name": PLAYS.name,
+                "check_name": "export_row",
+                "occurrence": 0,
+                "reason": reject.reason,
+                "content": reject.content,
+                "observed_at": self.newest,
+            }
+            for number, file in enumerate(self.staged.files)
+            for reject in file.rejects
+        ]
+        odd = sum((file.odd for file in self.staged.files), Counter[str]())
+        results = [
+            {
+                "raw_key": self.raw_key,
+                "table_name": PLAYS.name,
+                "check_name": f"export_field:{name}",
+                "severity": "warn",
+                "rows_checked": sum(file.read for file in self.staged.files),
+                "failures": failures,
+                "detail": f"{name} holds what it cannot and is null",
+                "observed_at": self.newest,
+            }
+            for name, failures in sorted(odd.items())
+        ]
+        for table, rows in ((REJECTED_ROWS, rejects), (QUALITY_RESULTS, results)):
+            if rows:
+                found = pa.Table.from_pylist(rows, schema=arrow_schema(table))
+                write_table(self.lake, self.lake.generation(), table, found, self.file_name)
 
 
-def observer_of(staged: Staged, user: str) -> Observer:
-    variants = [file.variant or "" for file in staged.files]
-    families = [file.family for file in staged.files]
-    return Observer(variants, families, user, staged.newest or resolutions.first_moment("2006-01"))
+def once(observed: pa.Table) -> pa.Table:
+    """The observations without those that say of a listen nothing but what another one says of it."""
+    again = repeated(observed["play_id"], keep=False)
+    if not again.any():
+        return observed
+    copies = observed.filter(pa.array(again))
+    said = [name for name in copies.column_names if name != "file"]
+    distinct = copies.group_by(said, use_threads=False).aggregate([("file", "min")])
+    distinct = distinct.rename_columns([*said, "file"]).select(observed.column_names)
+    return pa.concat_tables([without(observed, again), distinct.cast(observed.schema)])
 
 
-def repeated(ids: pa.ChunkedArray) -> Bools:
-    """Which values have stood there before."""
+def repeated(ids: pa.ChunkedArray, *, keep: bool = True) -> Bools:
+    """Which values have stood there before; all of those that stand there several times where none is kept."""
     encoded = ids.combine_chunks().dictionary_encode()
     if len(encoded.dictionary) == len(encoded):
         return np.zeros(len(encoded), np.bool_)
-    return np.asarray(pd.Series(encoded.indices.to_numpy()).duplicated().to_numpy(), np.bool_)
+    series = pd.Series(encoded.indices.to_numpy())
+    return np.asarray(series.duplicated(keep="first" if keep else False).to_numpy(), np.bool_)
 
 
 def without(rows: pa.Table, these: Bools) -> pa.Table:
     return rows.filter(pa.array(~these)) if these.any() else rows
 
 
-def write_observations(lake: Lake, staged: Staged, user: str, month: str, observed: pa.Table) -> str:
-    """An export's observations of one month, each once, unless they are there.
-
-    Known ones too: exports of different years say different things of one row, and what the listen is told to be
-    must not depend on which came first.
-    """
-    key = f"{partition_prefix(lake.generation(), PLAYS.history, month)}{file_name(staged, user)}.parquet"
-    if lake.store.stat(key) is not None:
-        return key
-    data = parquet_bytes(PLAYS, observed.drop_columns(["file"]).combine_chunks())
-    lake.store.write(key, data, content_type="application/vnd.apache.parquet")
-    return key
-
-
-def file_name(staged: Staged, user: str) -> str:
-    """What the files of an export are called in the tables: two listeners may bring the same rows."""
-    return f"history-{blake2b(f'{user}/{staged.digest}'.encode(), digest_size=16).hexdigest()}"
-
-
-def write_rejects(lake: Lake, staged: Staged, user: str, raw_key: str) -> None:
-    rejects = [(number, reject) for number, file in enumerate(staged.files) for reject in file.rejects]
-    if not rejects:
-        return
-    rows = [
-        {
-            "raw_key": raw_key,
-            "answer": number,
-            "item": reject.row,
-            "table_name": PLAYS.name,
-            "check_name": "export_row",
-            "occurrence": 0,
-            "reason": reject.reason,
-            "content": reject.content,
-            "observed_at": staged.newest,
-        }
-        for number, reject in rejects
-    ]
-    rejected = pa.Table.from_pylist(rows, schema=arrow_schema(REJECTED_ROWS))
-    write_table(lake, lake.generation(), REJECTED_ROWS, rejected, file_name(staged, user))
-
-
-def known_ids(lake: Lake, generation: str, month: str, user: str) -> pa.Array:
-    """The play_ids of every observation of a month, but for files that have none of the listener's."""
-    return resolutions.observations(lake, generation, month, ["play_id"], user)["play_id"].combine_chunks()
-
-
-def sort_out(
-    lake: Lake, staged: Staged, fresh: Spool, summary: ImportSummary, progress: Progress | None, clock: Clock
-) -> None:
-    """Work out the months of an export, and count which of its fresh rows are new listens."""
-    ours = set(staged.spool.months())
-
-    def count(batch: resolutions.Batch) -> None:
-        near = sorted(resolutions.with_neighbours(batch.months))
-        rows = pa.concat_tables([fresh.rows(month) for month in near]).combine_chunks()
-        if not rows.num_rows:
-            return
-        observed = batch.decided.observations
-        place = pc.index_in(observed["play_id"], value_set=rows["play_id"].combine_chunks())
-        is_fresh = place.is_valid().to_numpy(zero_copy_only=False)
-        winner = batch.decided.winner_of
-        old_too = np.zeros(len(winner), np.bool_)
-        old_too[winner[~is_fresh]] = True
-        inside = np.isin(months_of(observed["ended_at"]), [month_number(month) for month in batch.months])
-        file = rows["file"].to_numpy()[pc.fill_null(place, 0).to_numpy(zero_copy_only=False)]
-        tells = (winner == np.arange(len(winner))) & ~old_too
-        for chosen, name in ((is_fresh & inside & tells, "new"), (is_fresh & inside & ~tells, "merged")):
-            for number, found in enumerate(np.bincount(file[chosen], minlength=len(summary.files)).tolist()):
-                setattr(summary.files[number], name, getattr(summary.files[number], name) + found)
-
-    def tell(done: int, total: int) -> None:
-        if progress:
-            progress(done, total, "plays by month")
-
-    if ours:
-        resolutions.resolve(lake, months=ours, user=summary.user_id, seen=count, progress=tell, clock=clock)
-    if any(file.new for file in summary.files):
-        resolutions.write_wanted(lake)
-
-
-def months_of(moments: pa.ChunkedArray) -> Any:
-    return pc.add(pc.multiply(pc.year(moments), 12), pc.month(moments)).to_numpy()
-
-
-def month_number(month: str) -> int:
-    return int(month[:4]) * 12 + int(month[5:])
-
-
 # --- again from raw -----------------------------------------------------------------------------------------------
 
 
-def transform_export(lake: Lake, key: str, progress: Progress | None = None) -> set[str]:
+def transform_export(lake: Lake, key: str, progress: ImportProgress | None = None) -> set[str]:
     """Write the observations of a kept export into the generation that ``lake`` works on; answers their months.
 
     Who calls it works the months out afterwards (:func:`chalicelib.plays.resolutions.resolve`). Raises ImportRefused,
@@ -429,26 +493,17 @@ def transform_export(lake: Lake, key: str, progress: Progress | None = None) -> 
         raise NotFound(f"{key} is not a kept export", key=key)
     with tempfile.TemporaryDirectory(prefix="import-") as name:
         folder = Path(name)
-        local = folder / "export"
-        with lake.store.open(key) as stream, local.open("wb") as target:
-            shutil.copyfileobj(stream, target, COPY_BLOCK)
+        local = fetch(lake, key, folder)
         if key.endswith(".parquet"):
             staged = kept_rows(local, folder)
         else:
             with export_files(local, match[3]) as files:
                 staged = stage(files, match[3], folder, progress)
-        user = unquote(match[1])
-        observer = observer_of(staged, user)
-        for month in staged.spool.months():
-            observed = observer.observe(staged.spool.rows(month))
-            once = without(observed, repeated(observed["play_id"]))
-            write_observations(lake, staged, user, month, once)
-        if staged.newest:
-            write_rejects(lake, staged, user, key)
-        return set(staged.spool.months())
+        ExportTables(lake, staged, unquote(match[1]), key).write()
+        return set(staged.rows.months())
 
 
-def rebuild(lake: Lake) -> None:
+def rebuild_plays(lake: Lake) -> None:
     """Every kept export, and then every listen, into the generation that ``lake`` works on."""
     for key in kept_exports(lake):
         transform_export(lake, key)

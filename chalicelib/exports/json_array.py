@@ -6,9 +6,11 @@ where that brace stands inside a text or an inner object, the piece does not par
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 import msgspec
 
@@ -18,6 +20,11 @@ BLOCK = 4 * 1024 * 1024  # bytes read at once
 LONGEST_ELEMENT = 1024 * 1024  # bytes; a listen's row has under 2 kB
 MARK = b"\xef\xbb\xbf"  # UTF-8 byte-order mark
 SPACE = b" \t\r\n"
+MOST_BLANK = 16 * 1024 * 1024  # bytes before the array
+UTF_16 = (
+    ("utf-16-le", (b"\xff\xfe", b"[\x00", b" \x00", b"\n\x00", b"\r\x00")),
+    ("utf-16-be", (b"\xfe\xff", b"\x00[", b"\x00 ", b"\x00\n", b"\x00\r")),
+)
 BLANKS = re.compile(rb"[ \t\r\n]+")
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?P<closed>")?|[{}\[\]]', re.DOTALL)
 
@@ -36,6 +43,7 @@ def pieces(stream: BinaryIO, parse: Callable[[bytes], T], *, block: int = BLOCK)
     ``parse`` raises msgspec.DecodeError for what is not JSON. An empty or blank stream is an empty array.
     Raises NotAnArray.
     """
+    stream = in_utf8(stream, block)
     rest = opening(stream, block)
     if rest is None:
         return
@@ -58,15 +66,58 @@ def pieces(stream: BinaryIO, parse: Callable[[bytes], T], *, block: int = BLOCK)
 
 def opening(stream: BinaryIO, block: int) -> bytes | None:
     """What follows the array's bracket in the first block; None for an empty stream."""
-    text = stream.read(block).removeprefix(MARK).lstrip(SPACE)
+    first = stream.read(block)
+    blank = len(first)
+    text = first.removeprefix(MARK).lstrip(SPACE)
     while not text:
         more = stream.read(block)
         if not more:
             return None
+        blank += len(more)
+        if blank > MOST_BLANK:
+            raise NotAnArray(f"its first {blank} bytes are blank")
         text = more.lstrip(SPACE)
+    if text.startswith(b"{"):
+        raise NotAnArray("it does not start as a JSON array: it is one object, and no listening history")
     if not text.startswith(b"["):
         raise NotAnArray("it does not start as a JSON array")
     return text[1:]
+
+
+def in_utf8(stream: BinaryIO, block: int) -> BinaryIO:
+    """The stream as UTF-8, also where Windows has saved it as UTF-16; with or without a byte-order mark."""
+    first = stream.read(block)
+    rest = Continued(first, stream)
+    for encoding, starts in UTF_16:
+        if first.startswith(starts):
+            return cast(BinaryIO, Transcoded(rest, encoding))
+    return cast(BinaryIO, rest)
+
+
+class Continued(io.RawIOBase):
+    """A stream of which the first bytes have been read already."""
+
+    def __init__(self, first: bytes, stream: BinaryIO) -> None:
+        self._first = first
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        first, self._first = self._first, b""
+        return first or self._stream.read(size)
+
+
+class Transcoded(io.RawIOBase):
+    """A stream in another encoding as UTF-8. Half a pair is replaced; raises NotAnArray for a cut text."""
+
+    def __init__(self, stream: Continued, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+
+    def read(self, size: int = -1) -> bytes:
+        while data := self._stream.read(size):
+            if text := self._decoder.decode(data).removeprefix("\ufeff"):
+                return text.encode("utf-8", "replace")
+        return self._decoder.decode(b"", final=True).encode("utf-8", "replace")
 
 
 def whole_elements(rest: bytes, end: int, parse: Callable[[bytes], T], done: int) -> tuple[T | None, int]:

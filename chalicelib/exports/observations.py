@@ -13,16 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.exports.rows import ACCOUNT, EXTENDED
+from chalicelib.exports.staging import StagedFile
 from chalicelib.parquet import arrow_schema
-from chalicelib.plays.matching import Bools, Ints, flags, joined, normalised, normalised_codes, numbers
+from chalicelib.plays.columns import Bools, Ints, flags, joined, normalised, normalised_codes, numbers
 from chalicelib.tables import PLAYS
 
 Words = np.ndarray[Any, np.dtype[np.uint64]]
 
 OBSERVED = arrow_schema(PLAYS)
-ITEM_URI = r"^spotify:[a-z]+:[0-9A-Za-z]{22}$"
+ITEM_URI = r"^spotify:(track|episode|chapter):[0-9A-Za-z]{22}$"
 ID_LENGTH = 22
 MINUTE = 60_000  # ms
+START, END = "start", "end"
 ID_DIGITS = 32
 LENGTH_BITS = 30  # of a length in ms; the second stands above them (exports.LONGEST_PLAY, LAST_MOMENT)
 SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd, so that different moments stay different
@@ -30,12 +32,13 @@ MOST_DIGESTS = 50_000  # digests that are remembered, about 10 MB
 
 
 class Observer:
-    """Makes the observations of one export. ``variants`` and ``families`` are its files', by number; ``moment`` is
-    when it was made, as far as known."""
+    """Makes the observations of one export. ``files`` are its files by number; ``moment`` is when it was made, as far
+    as known."""
 
-    def __init__(self, variants: Sequence[str], families: Sequence[str], user_id: str, moment: datetime) -> None:
-        self._account = np.asarray([variant == ACCOUNT for variant in variants], np.bool_)
-        self._family = np.asarray(pd.factorize(np.asarray(families, object))[0], np.int64)
+    def __init__(self, files: Sequence[StagedFile], user_id: str, moment: datetime) -> None:
+        self._account = np.asarray([file.variant == ACCOUNT for file in files], np.bool_)
+        self._first = np.asarray([minute_of(file.first) for file in files], np.int64)
+        self._last = np.asarray([minute_of(file.last) for file in files], np.int64)
         self._user_id = user_id
         self._moment = np.datetime64(moment, "ms")
         self._digests = Digests(user_id)
@@ -47,16 +50,32 @@ class Observer:
         """
         file = rows["file"].to_numpy()
         account = self._account[file]
+        edges = self.edges(rows, file, account)
         values = {
-            "play_id": identities(rows, account, self._family[file], self._digests),
+            "play_id": identities(rows, account, file, edges, self._digests),
             "user_id": constant(self._user_id, rows.num_rows),
             "item_id": item_ids(rows["uri"].combine_chunks()),
             "origin": pc.if_else(pa.array(account), ACCOUNT, EXTENDED),
             "context_uri": pa.nulls(rows.num_rows, pa.string()),
+            "file_edge": edges,
             "observed_at": pa.array(np.full(rows.num_rows, self._moment), pa.timestamp("ms")),
         }
         columns = [values[field.name] if field.name in values else rows[field.name] for field in OBSERVED]
         return pa.table(columns, schema=OBSERVED).append_column("file", rows["file"])
+
+    def edges(self, rows: pa.Table, file: Ints, account: Bools) -> pa.Array:
+        """``start`` or ``end`` for rows in the first or last minute of a file of account data, else null."""
+        edges = np.full(rows.num_rows, None, object)
+        if account.any():
+            minute = numbers(rows["ended_at"], 0) // MINUTE
+            longer = account & (self._first != self._last)[file]
+            edges[longer & (minute == self._first[file])] = START
+            edges[longer & (minute == self._last[file])] = END
+        return pa.array(edges, pa.string())
+
+
+def minute_of(moment: datetime | None) -> int:
+    return int(np.datetime64(moment, "m").astype(np.int64)) if moment else -1
 
 
 def item_ids(uri: pa.Array) -> pa.Array:
@@ -65,17 +84,17 @@ def item_ids(uri: pa.Array) -> pa.Array:
     return pc.if_else(is_item, pc.utf8_slice_codeunits(uri, -ID_LENGTH), pa.scalar(None, pa.string()))
 
 
-def identities(rows: pa.Table, account: Bools, family: Ints, digests: Digests) -> pa.Array:
+def identities(rows: pa.Table, account: Bools, file: Ints, edges: pa.Array, digests: Digests) -> pa.Array:
     """The play_id of each row: 32 hexadecimal digits that tell what identifies it.
 
     The digest of what it is a play of, to whose halves the second and the length are added: two plays of one item
     that differ in either differ in both halves, and of two items they are as far apart as their digests.
     """
     when = numbers(rows["ended_at"], 0) // 1000
-    told = said_to_be(rows, account, family)
+    items = item_texts(rows, account, file, edges)
     if account.any():
         when = np.where(account, when // 60, when)
-    encoded = told.dictionary_encode()
+    encoded = items.dictionary_encode()
     place = ((when << LENGTH_BITS) | numbers(rows["ms_played"], 0)).astype(np.uint64)
     words = digests.words(encoded.dictionary.to_pylist())[encoded.indices.to_numpy()]
     words[:, 0] += place
@@ -102,21 +121,35 @@ class Digests(dict[str, bytes]):
         return np.frombuffer(b"".join(map(self.__getitem__, texts)), ">u8").astype(np.uint64).reshape(-1, 2)
 
 
-def said_to_be(rows: pa.Table, account: Bools, family: Ints) -> pa.Array:
-    """What each row is a play of: a URI, else names, in account data also which of several equal rows it is."""
+def item_texts(rows: pa.Table, account: Bools, file: Ints, edges: pa.Array) -> pa.Array:
+    """What each row is a play of: a URI, else names; of an offline play also when its device played it, and in
+    account data which of several equal rows of its file it is."""
     uri = rows["uri"].combine_chunks()
-    by_uri = pc.binary_join_element_wise("extended", uri, "\x1f")
+    texts = pc.binary_join_element_wise("extended", uri, "\x1f")
     named = account | ~flags(uri.is_valid())
-    if not named.any():
-        return by_uri
-    parent, title = (pa.array(names, pa.string()) for names in names_of(rows))
-    by_name = pc.binary_join_element_wise("named", parent, title, "\x1f")
-    if account.any():
-        copy = pa.array(copies(rows, family)).cast(pa.string())
-        name = pc.if_else(pc.equal(title, ""), pc.binary_join_element_wise("", parent, "\x1e"), title)
-        by_copy = pc.binary_join_element_wise("account", name, copy, "\x1f")
-        by_name = pc.if_else(pa.array(account), by_copy, by_name)
-    return pc.if_else(pa.array(named), by_name, by_uri)
+    if named.any():
+        parent, title = (pa.array(names, pa.string()) for names in names_of(rows))
+        by_name = pc.binary_join_element_wise("named", parent, title, "\x1f")
+        if account.any():
+            copy = pc.binary_join_element_wise(
+                pa.array(copies(rows, file)).cast(pa.string()), pc.fill_null(edges, ""), ""
+            )
+            name = pc.if_else(pc.equal(title, ""), pc.binary_join_element_wise("", parent, "\x1e"), title)
+            by_copy = pc.binary_join_element_wise("account", name, copy, "\x1f")
+            by_name = pc.if_else(pa.array(account), by_copy, by_name)
+        texts = pc.if_else(pa.array(named), by_name, texts)
+    return with_device_time(rows, texts)
+
+
+def with_device_time(rows: pa.Table, texts: pa.Array) -> pa.Array:
+    """The texts of plays that may have been offline with the second at which their device played them: such plays
+    share the second of reconnection."""
+    device = numbers(rows["offline_at"], -1) // 1000
+    offline = (device >= 0) & flags(pc.fill_null(rows["offline"], True))
+    if not offline.any():
+        return texts
+    timed = pc.binary_join_element_wise(texts, pa.array(device).cast(pa.string()), "\x1f")
+    return pc.if_else(pa.array(offline), timed, texts)
 
 
 def names_of(rows: pa.Table) -> tuple[list[str], list[str]]:
@@ -135,11 +168,11 @@ def normalised_texts(column: pa.Array) -> list[str]:
     return [texts[index] for index in pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_pylist()]
 
 
-def copies(rows: pa.Table, family: Ints) -> Ints:
-    """Which of equal rows of one family each is, from 0: in account data equal rows are different listens."""
+def copies(rows: pa.Table, file: Ints) -> Ints:
+    """Which of equal rows of one file each is, from 0: in account data equal rows are different listens."""
     title, parent = normalised_codes(rows["item_name"]), normalised_codes(parents(rows))
     minute, length = numbers(rows["ended_at"], 0) // MINUTE, numbers(rows["ms_played"], 0)
-    key = joined(family, minute, title, np.where(title < 0, parent, -1), length)
+    key = joined(file, minute, title, np.where(title < 0, parent, -1), length)
     return np.asarray(pd.Series(key).groupby(key).cumcount().to_numpy(), np.int64)
 
 

@@ -5,23 +5,26 @@ ended (UTC, to the second). The *account data* has the last year: ``endTime`` to
 a row has changed over the years; what is missing is null here, and so are ``""``, the country ``ZZ`` and Spotify's
 "Unknown Artist" and "Unknown Track". Address, user agent and user name are never read from a row.
 
-A row that cannot be a listen is rejected with its reason; a file none of whose rows is one is not an export.
+A listen outlives its description: where its time and length are sound it is kept, and a field that holds what it
+cannot (a text for a boolean, say) is null and counted by name. A row that cannot be a listen is rejected with its
+reason; a file none of whose rows is one is not an export.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, get_type_hints
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chalicelib.exports.json_array import NOT_JSON, pieces
+from chalicelib.exports.json_array import NOT_JSON, NotAnArray, pieces
 
 EXTENDED, ACCOUNT = "extended_history", "account_data"
 FIRST_MOMENT = datetime(2006, 1, 1)  # noqa: DTZ001 - UTC without a zone, as Parquet holds it; Spotify's founding
@@ -29,6 +32,7 @@ LAST_MOMENT = datetime(2200, 1, 1)  # noqa: DTZ001
 LONGEST_PLAY = 7 * 24 * 3600 * 1000  # ms; tables.py allows no more
 PERSONAL = frozenset(("username", "ip_addr", "ip_addr_decrypted", "user_agent_decrypted"))
 PERSONAL |= frozenset(("city", "region", "metro_code", "longitude", "latitude"))
+FIRST_ROWS = 64 * 1024  # bytes of a file in which its first rows are looked for
 SHOWN_REJECTS = 1000  # rejected rows kept with their content, per file
 LONGEST_CONTENT = 4096  # characters of a rejected row's content
 
@@ -121,12 +125,26 @@ class Reject:
 
 @dataclass(slots=True)
 class Piece:
-    """Some rows of a file: how many there were, those that are listens, those that are not."""
+    """Some rows of a file: how many there were, those that are listens, those that are not.
+
+    ``odd`` counts the fields of listens that held what they cannot, by name; they are null.
+    """
 
     variant: str
     read: int
     rows: pa.Table
     rejects: list[Reject] = field(default_factory=list)
+    odd: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class DecodedRows:
+    """The rows of a piece of a file, those that do not fit (place among all of them, reason, text) and the fields
+    that were left out, counted by name."""
+
+    rows: list[Any]
+    faulty: list[tuple[int, str, bytes]] = field(default_factory=list)
+    odd: Counter[str] = field(default_factory=Counter)
 
 
 def read_export(stream: BinaryIO) -> Iterator[Piece]:
@@ -134,49 +152,97 @@ def read_export(stream: BinaryIO) -> Iterator[Piece]:
     variant: str | None = None
     read = 0
 
-    def parse(text: bytes) -> tuple[list[Any], list[tuple[int, str, bytes]]]:
+    def parse(text: bytes) -> DecodedRows:
         nonlocal variant
         variant = variant or variant_of(text)
         return decode(VARIANTS[variant][0], text)
 
-    for decoded, faulty in pieces(stream, parse):
+    for decoded in pieces(stream, parse):
         if variant is None:
             continue
-        piece = columns_of(variant, decoded, faulty, read)
+        piece = columns_of(variant, decoded, read)
         read += piece.read
         yield piece
 
 
+def holds_listens(stream: BinaryIO) -> bool:
+    """Whether the first rows of a file are listens: objects with a time and a length as an export has them."""
+
+    def parse(text: bytes) -> bool:
+        return any(LISTEN_KEYS[EXTENDED] <= keys or LISTEN_KEYS[ACCOUNT] <= keys for keys in keys_of(text))
+
+    try:
+        return next(pieces(stream, parse, block=FIRST_ROWS), False)
+    except NotAnArray:
+        return False
+
+
 def variant_of(text: bytes) -> str:
     """Which product a file's first rows belong to."""
-    for raw in raw_rows(text):
-        try:
-            keys = set(KEYS.decode(raw))
-        except NOT_JSON:
-            continue
-        if {"ts", "ms_played"} & keys:
-            return EXTENDED
-        if {"endTime", "msPlayed"} & keys:
-            return ACCOUNT
+    for keys in keys_of(text):
+        for variant, needed in LISTEN_KEYS.items():
+            if needed & keys:
+                return variant
         break
     raise NotAnExport("its rows are not those of a listening history (no ts and ms_played, no endTime and msPlayed)")
 
 
-def decode(decoder: msgspec.json.Decoder[Any], text: bytes) -> tuple[list[Any], list[tuple[int, str, bytes]]]:
-    """The rows of a piece, and those that do not fit: place among all of them, reason, text."""
+def keys_of(text: bytes) -> Iterator[set[str]]:
+    """The names of the fields of each row that is an object."""
+    for raw in raw_rows(text):
+        try:
+            yield set(KEYS.decode(raw))
+        except NOT_JSON:
+            continue
+
+
+def decode(decoder: msgspec.json.Decoder[Any], text: bytes) -> DecodedRows:
+    """The rows of a piece: all at once where each fits, else one by one."""
     try:
-        return decoder.decode(text), []
+        return DecodedRows(decoder.decode(text))
     except NOT_JSON:
         raws = raw_rows(text)
     single = ONE_ROW[decoder]
-    rows: list[Any] = []
-    faulty: list[tuple[int, str, bytes]] = []
+    decoded = DecodedRows([])
     for place, raw in enumerate(raws):
         try:
-            rows.append(single.decode(raw))
+            decoded.rows.append(single.decode(raw))
         except NOT_JSON as error:
-            faulty.append((place, str(error), bytes(raw)))
-    return rows, faulty
+            row = without_odd_fields(single.type, raw, decoded.odd)
+            if row is None:
+                decoded.faulty.append((place, str(error), bytes(raw)))
+            else:
+                decoded.rows.append(row)
+    return decoded
+
+
+def without_odd_fields(kind: type[msgspec.Struct], raw: msgspec.Raw, odd: Counter[str]) -> Any:
+    """A row whose time and length are sound, without the fields that hold what they cannot; None for another row."""
+    try:
+        fields = KEYS.decode(raw)
+    except NOT_JSON:
+        return None
+    values: dict[str, Any] = {}
+    left_out: list[str] = []
+    for name, read in FIELDS[kind].items():
+        if name not in fields:
+            continue
+        try:
+            values[name] = read(fields[name])
+        except (*NOT_JSON, ValueError):
+            left_out.append(name)
+    if not NEEDED[kind] <= values.keys():
+        return None
+    odd.update(left_out)
+    return kind(**values)
+
+
+def milliseconds(raw: msgspec.Raw) -> int:
+    """A length, also where the whole number is written as a float. ValueError for any other value."""
+    value = NUMBER.decode(raw)
+    if not 0 <= value <= LONGEST_PLAY or value != int(value):
+        raise ValueError(f"{value} is not a length in whole milliseconds")
+    return int(value)
 
 
 def raw_rows(text: bytes) -> list[msgspec.Raw]:
@@ -190,9 +256,10 @@ def raw_rows(text: bytes) -> list[msgspec.Raw]:
         return RAW_ROWS.decode(mended)
 
 
-def columns_of(variant: str, decoded: list[Any], faulty: list[tuple[int, str, bytes]], before: int) -> Piece:
+def columns_of(variant: str, found: DecodedRows, before: int) -> Piece:
     """The decoded rows of a piece as columns; those whose time is none join the faulty ones."""
     _, type_of_row, columns = VARIANTS[variant]
+    decoded, faulty = found.rows, found.faulty
     total = len(decoded) + len(faulty)
     rejects = [Reject(before + place, reason, scrubbed(text)) for place, reason, text in faulty]
     moments = moments_of([row.ts for row in decoded] if variant == EXTENDED else [row.endTime for row in decoded])
@@ -206,7 +273,7 @@ def columns_of(variant: str, decoded: list[Any], faulty: list[tuple[int, str, by
         decoded = [row for row, there in zip(decoded, moments.is_valid().to_pylist(), strict=True) if there]
         moments = moments.drop_null()
     values = dict(zip(type_of_row.__struct_fields__, transposed(type_of_row, decoded), strict=True))
-    return Piece(variant, total, columns(values, moments), rejects)
+    return Piece(variant, total, columns(values, moments), rejects, found.odd)
 
 
 def transposed(type_of_row: type[msgspec.Struct], rows: list[Any]) -> list[Sequence[Any]]:
@@ -318,7 +385,7 @@ def moment_of(text: str) -> datetime | None:
     if not re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", text):
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.removesuffix("UTC").rstrip())
         return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     except (ValueError, OverflowError):
         return None
@@ -360,6 +427,21 @@ ONE_ROW: dict[Any, msgspec.json.Decoder[Any]] = {
 }
 RAW_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+NUMBER = msgspec.json.Decoder(int | float)
+LISTEN_KEYS = {EXTENDED: {"ts", "ms_played"}, ACCOUNT: {"endTime", "msPlayed"}}
+NEEDED: dict[type[msgspec.Struct], set[str]] = {ExtendedRow: LISTEN_KEYS[EXTENDED], AccountRow: LISTEN_KEYS[ACCOUNT]}
+
+
+def field_readers(kind: type[msgspec.Struct]) -> dict[str, Callable[[msgspec.Raw], Any]]:
+    """What reads each field of a row by itself."""
+    types = get_type_hints(kind, include_extras=True)
+    return {
+        name: milliseconds if types[name] is Milliseconds else msgspec.json.Decoder(types[name]).decode
+        for name in kind.__struct_fields__
+    }
+
+
+FIELDS = {kind: field_readers(kind) for kind in NEEDED}
 VARIANTS: dict[str, tuple[msgspec.json.Decoder[Any], type[msgspec.Struct], Any]] = {
     EXTENDED: (EXTENDED_ROWS, ExtendedRow, extended_columns),
     ACCOUNT: (ACCOUNT_ROWS, AccountRow, account_columns),

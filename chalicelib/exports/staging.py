@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
+import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,36 +23,48 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.errors import ImportRefused
-from chalicelib.exports.archive import HistoryZip
-from chalicelib.exports.files import ExportFile, damage_is_refused
+from chalicelib.exports.files import ExportFile, ExportFiles, damage_is_refused
 from chalicelib.exports.json_array import NotAnArray
 from chalicelib.exports.rows import ROWS, SHOWN_REJECTS, NotAnExport, Reject, read_export
 from chalicelib.parquet import by_month
 
+SHOWN_NAMES = 20  # of files that are no history
 HELD_ROWS = 65_536  # rows held in memory before they go to disk
 STAGED = ROWS.append(pa.field("file", pa.int32()))
 
-Progress = Callable[[int, int, str], None]  # bytes done, of how many, the file at hand
+ImportProgress = Callable[[int, int, str], None]  # bytes (then months) done, of how many, the file at hand
 
 
 @dataclass(slots=True)
 class StagedFile:
-    """What one file of an export held. ``family`` tells files of one export apart from another's beside it."""
+    """What one file of an export held.
+
+    ``first`` and ``last`` are the moments between which its rows lie. ``odd`` counts the fields that were left null
+    because they held what they cannot.
+    """
 
     name: str
-    family: str
     variant: str | None = None
     read: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     rejects: list[Reject] = field(default_factory=list)
+    odd: Counter[str] = field(default_factory=Counter)
     digest: str = ""
+    first: datetime | None = None
+    last: datetime | None = None
 
     @property
     def rejected(self) -> int:
         return self.reasons.total()
 
+    def span(self, moments: pa.ChunkedArray) -> None:
+        """Note that the file has rows of these moments."""
+        bounds = pc.min_max(moments).as_py()
+        self.first = min(filter(None, (self.first, bounds["min"])), default=None)
+        self.last = max(filter(None, (self.last, bounds["max"])), default=None)
 
-class Spool:
+
+class RowsByMonth:
     """Arrow tables of one schema on disk, to be had again month by month."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -102,86 +114,95 @@ class Spool:
 
 @dataclass(slots=True)
 class Staged:
-    """A whole export: its files, its rows, the digest of its content and its last moment."""
+    """A whole export: its files, its rows, the digest of its content, and the JSON files that are no history."""
 
     files: list[StagedFile]
-    spool: Spool
+    rows: RowsByMonth
     digest: str
-    newest: datetime | None
+    passed_over: list[str] = field(default_factory=list)
+
+    @property
+    def newest(self) -> datetime | None:
+        """The last moment that the export tells of; None for one without rows."""
+        return max((file.last for file in self.files if file.last), default=None)
 
 
 def stage(
-    files: Iterable[ExportFile],
+    files: ExportFiles,
     export: str,
     folder: Path,
-    progress: Progress | None = None,
-    packed: HistoryZip | None = None,
+    progress: ImportProgress | None = None,
+    copy: zipfile.ZipFile | None = None,
 ) -> Staged:
     """Read every row of an export to disk below ``folder``. Raises ImportRefused naming the file at fault.
 
-    The files' bytes are put into ``packed`` on the way, so that they are read once.
+    The files' bytes are put into ``copy`` on the way, so that they are read once.
     """
-    listed = list(files)
-    if not listed:
-        raise ImportRefused(
-            f"{export} holds no listening history: an export has files such as Streaming_History_Audio_2023_0.json, "
-            "endsong_0.json or StreamingHistory_music_0.json",
-            file=export,
-        )
-    total = sum(file.size for file in listed)
-    spool = Spool(folder / "rows.arrow", STAGED)
+    if not files.history:
+        raise ImportRefused(no_history(export, files.passed_over), file=export, passed_over=files.passed_over)
+    total = sum(file.size for file in files.history)
+    rows_by_month = RowsByMonth(folder / "rows.arrow", STAGED)
     staged: list[StagedFile] = []
-    newest: datetime | None = None
     done = 0
     with ThreadPoolExecutor(1) as aside:
-        for number, file in enumerate(listed):
-            noted = StagedFile(file.name, family_of(file.name))
-            for rows, position in rows_of(file, export, noted, packed, aside):
+        for number, file in enumerate(files.history):
+            found = StagedFile(file.name)
+            for rows, position in rows_of(file, export, found, copy, aside):
                 if rows.num_rows:
-                    newest = max(filter(None, (newest, pc.max(rows["ended_at"]).as_py())))
+                    found.span(rows["ended_at"])
                     numbered = rows.append_column("file", pa.array(np.full(rows.num_rows, number, np.int32)))
                     for month, part in by_month(numbered, "ended_at"):
-                        spool.add(month, part)
+                        rows_by_month.add(month, part)
                 if progress:
                     progress(done + position, total, file.name)
             done += file.size
-            same = [other for other in staged if other.digest == noted.digest]
-            if same:  # the same file twice: its rows are not more listens
-                noted.family = f"{noted.family} again {len(same)}"
-            staged.append(noted)
-    spool.finish()
-    whole = hashlib.blake2b("".join(sorted(file.digest for file in staged)).encode(), digest_size=16)
-    return Staged(staged, spool, whole.hexdigest(), newest)
+            staged.append(found)
+    rows_by_month.finish()
+    digest = hashlib.blake2b("".join(sorted(file.digest for file in staged)).encode(), digest_size=16)
+    return Staged(staged, rows_by_month, digest.hexdigest(), files.passed_over)
+
+
+def no_history(export: str, passed_over: Sequence[str]) -> str:
+    there = f" It holds {', '.join(passed_over[:SHOWN_NAMES])}." if passed_over else ""
+    return (
+        f"{export} holds no listening history: an export has files such as Streaming_History_Audio_2023_0.json, "
+        f"endsong_0.json or StreamingHistory_music_0.json.{there}"
+    )
 
 
 def rows_of(
-    file: ExportFile, export: str, noted: StagedFile, packed: HistoryZip | None, aside: ThreadPoolExecutor
+    file: ExportFile, export: str, found: StagedFile, copy: zipfile.ZipFile | None, aside: ThreadPoolExecutor
 ) -> Iterator[tuple[pa.Table, int]]:
-    """The rows of one file, and how many of its bytes have been read; fills in ``noted``."""
+    """The rows of one file, and how many of its bytes have been read; fills in ``found``."""
     name = file.name if file.name == export else f"{export}: {file.name}"
-    with (
-        damage_is_refused(name),
-        file.open() as opened,
-        packed.member(file.name) if packed else nullcontext() as member,
-    ):
+    with damage_is_refused(name), ExitStack() as opened:
+        stream = opened.enter_context(file.open())
         digest = hashlib.blake2b(digest_size=16)
-        takers = [digest.update, member.write] if member else [digest.update]
-        stream = SharedStream(opened, takers, aside)
+        takers: list[Callable[[bytes], Any]] = [digest.update]
+        if copy:
+            takers.append(opened.enter_context(copy.open(kept_name(file.name), "w", force_zip64=True)).write)
+        shared = SharedStream(stream, takers, aside)
         try:
-            for piece in read_export(cast(BinaryIO, stream)):
-                noted.variant = piece.variant
-                noted.read += piece.read
-                noted.reasons.update(reject.reason for reject in piece.rejects)
-                noted.rejects += piece.rejects[: SHOWN_REJECTS - len(noted.rejects)]
-                yield piece.rows, stream.position
+            for piece in read_export(cast(BinaryIO, shared)):
+                found.variant = piece.variant
+                found.read += piece.read
+                found.reasons.update(reject.reason for reject in piece.rejects)
+                found.rejects += piece.rejects[: SHOWN_REJECTS - len(found.rejects)]
+                found.odd.update(piece.odd)
+                yield piece.rows, shared.position
         except (NotAnArray, NotAnExport) as error:
             raise ImportRefused(f"{name}: {error}", file=export, member=file.name) from error
         finally:
-            stream.settle()
-        noted.digest = digest.hexdigest()
-    if noted.read and noted.rejected == noted.read:
-        reason = noted.reasons.most_common(1)[0][0]
-        raise ImportRefused(f"{name}: none of its {noted.read} rows is a listen: {reason}", file=export)
+            shared.settle()
+        found.digest = digest.hexdigest()
+    if found.read and found.rejected == found.read:
+        reason = found.reasons.most_common(1)[0][0]
+        raise ImportRefused(f"{name}: none of its {found.read} rows is a listen: {reason}", file=export)
+
+
+def kept_name(name: str) -> str:
+    """What a file is called in the kept copy, where it is no longer packed by itself."""
+    return name.removesuffix(".gz").removesuffix(".GZ")
 
 
 class SharedStream(io.RawIOBase):
@@ -210,8 +231,3 @@ class SharedStream(io.RawIOBase):
     def _hand_out(self, data: bytes) -> None:
         for take in self._takers:
             take(data)
-
-
-def family_of(name: str) -> str:
-    """A file's folder and name without its number: files of one family of one export share no row."""
-    return re.sub(r"[_ ]?\(?\d*\)?\.json$", "", name)

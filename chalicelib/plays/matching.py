@@ -1,40 +1,52 @@
-"""Which observations are one listen: the rules of plays.py, worked out on columns.
+"""Which observations are one listen: the rules of resolutions.py, worked out on columns.
 
-Everything is decided from what the observations say, never from when or in which order they came, and only from
-observations that can touch each other in time. So any set of whole months gives the same answer for its inner months.
+Everything is decided from what the observations say, never from when, in which file or in which order they came, and
+only from observations that can touch each other in time. So any set of whole months gives the same answer for its
+inner months.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chalicelib.plays.columns import (
+    Bools,
+    Ints,
+    codes,
+    decoded,
+    flags,
+    joined,
+    masked,
+    normalised_codes,
+    numbers,
+)
+from chalicelib.plays.pairing import TIME_BITS, Pairs, Points, Spans, assign, within
 from chalicelib.tables import PLAYS
-
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 SECOND, MINUTE, DAY = 1_000, 60_000, 86_400_000  # ms
 NEAR = 30 * SECOND  # how far Spotify's two accounts of one moment may lie apart
 PAUSED = 15 * MINUTE  # how long a play may have been paused: it then started earlier than its length says
 AWAY = 14 * DAY  # how long a device may be offline before it reports its plays
 COVERED = 3 * DAY  # an export that tells of a play tells of what was heard in so long a time after it
-HEARD = 30 * SECOND  # the API reports no shorter plays
+HEARD = 30 * SECOND  # the API reports no shorter plays, so that two of one track end further apart than this
 BATCH = 5 * SECOND  # plays that end together and last longer than this together were reported together
-TIME_BITS = 43  # ms since 1970 up to the year 2248; the user or key stands above them
-LARGEST_PUZZLE = 20_000  # candidate pairs for which a best assignment is worked out
+SAME_DEVICE_TIME = SECOND  # by era a device's time is in milliseconds or seconds
 
 #: From the richest to the poorest; a listen is told by the richest observation of it.
 BY_URI, BY_NAME, NAMELESS, API, ACCOUNT, ACCOUNT_NAMELESS = range(6)
 EXTENDED = (BY_URI, BY_NAME, NAMELESS)
-FILLED = {column.name for column in PLAYS.columns if column.nullable and column.name != "started_at"}
+FROM_ACCOUNT = (ACCOUNT, ACCOUNT_NAMELESS)
+NAMES = ("item_type", "item_name", "artist_name", "album_name")  # from one report, never mixed
+NAMED = ["play_id", *NAMES]
+EDGES = ["end", "start"]  # of a file of account data: a listen in the last minute, one in the first
+FILLED = [column.name for column in PLAYS.columns if column.nullable and column.name not in (*NAMES, "started_at")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,103 +61,187 @@ class Decided:
 
 def decide(observed: pa.Table) -> Decided:
     """Each listen once, from observations with the physical columns of ``plays_history``; texts may be dictionaries."""
-    rows = distinct(observed)
-    if all_by_uri(rows):
+    rows, other_names = distinct(observed)
+    if all_are_listens(rows):
         return Decided(rows.select([column.name for column in PLAYS.columns]), rows, np.arange(rows.num_rows))
-    rows = plain(rows)
-    board = Board.of(rows)
-    board.absorb_extended()
-    board.absorb_account()
-    board.absorb_account_into_extended()
-    board.absorb_api()
-    board.absorb_account_into_api()
-    return filled(rows, board)
+    board = Board.from_rows(decoded(rows), other_names)
+    board.join_extended()
+    board.join_equal_account_rows()
+    board.join_renamed_account_rows()
+    board.join_api()
+    board.join_api_to_extended()
+    board.join_account_to_extended()
+    board.join_account_to_api()
+    return Listens.on(board).decided()
 
 
-def all_by_uri(rows: pa.Table) -> bool:
-    """Whether only the richest kind is there, of which no row is another's listen."""
+def all_are_listens(rows: pa.Table) -> bool:
+    """Whether only the richest kind is there, of which no two rows end in one second at one length."""
     origins = pc.unique(rows["origin"]).to_pylist()
-    return rows["item_id"].null_count == 0 and origins in ([], ["extended_history"])
+    if rows["item_id"].null_count or origins not in ([], ["extended_history"]):
+        return False
+    ended = numbers(rows["ended_at"], 0)
+    together = np.flatnonzero(ended[1:] == ended[:-1])  # they are sorted by time
+    return not len(together) or not len(same_second(rows, np.unique([together, together + 1])))
 
 
-def distinct(observed: pa.Table) -> pa.Table:
-    """One row per play_id in the order of time and id. Where copies differ, each column takes its least value."""
+def same_second(rows: pa.Table, these: Ints) -> Ints:
+    """Those of some rows that share user, end and length with another of them."""
+    part = rows.take(pa.array(these))
+    key = joined(codes(part["user_id"]), numbers(part["ended_at"], 0), numbers(part["ms_played"], -1))
+    return these[np.asarray(pd.Series(key).duplicated(keep=False), np.bool_)]
+
+
+# --- one observation, told several times -------------------------------------------------------------------------
+
+
+def distinct(observed: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """One row per play_id in the order of time and id, and the names that other copies bear.
+
+    Where copies differ, the fullest tells the names, and each other column is the fullest's that says it. A skip is
+    one if any copy says so: exports made since 2023 say false for all of 2015 to 2022.
+    """
     names = [name for name in observed.column_names if name not in ("play_id", "observed_at", "month")]
-    sorted_rows = observed.take(
-        pc.sort_indices(observed, sort_keys=[("ended_at", "ascending"), ("play_id", "ascending")])
-    )
-    ids = sorted_rows.column("play_id").combine_chunks()
-    if len(ids) < 2:
-        return sorted_rows.select(["play_id", *names]).combine_chunks()
-    same = np.zeros(len(ids), bool)
-    same[1:] = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1)).to_numpy(zero_copy_only=False)
+    order = [("ended_at", "ascending"), ("play_id", "ascending")]
+    ordered = observed.take(pc.sort_indices(observed, sort_keys=order)).select(["play_id", *names]).combine_chunks()
+    same = same_as_before(ordered["play_id"].combine_chunks())
     if not same.any():
-        return sorted_rows.select(["play_id", *names]).combine_chunks()
-    repeated = same.copy()
-    repeated[:-1] |= same[1:]
-    single = sorted_rows.select(["play_id", *names]).filter(pa.array(~repeated))
-    copies = sorted_rows.select(["play_id", *names]).filter(pa.array(repeated))
-    merged = plain(copies).group_by("play_id").aggregate([(name, "min") for name in names])
-    merged = merged.rename_columns(["play_id", *names]).cast(single.schema)
-    both = pa.concat_tables([single, merged])
-    order = pc.sort_indices(both, sort_keys=[("ended_at", "ascending"), ("play_id", "ascending")])
-    return both.take(order).combine_chunks()
+        return ordered, ordered.slice(0, 0)
+    again = same.copy()
+    again[:-1] |= same[1:]
+    copies = decoded(ordered.filter(pa.array(again)))
+    copies = copies.filter(pa.array(~equal_to_before(copies)))
+    several = pd.Series(copies["play_id"].to_pandas()).duplicated(keep=False).to_numpy()
+    if not several.any():
+        both = pa.concat_tables([ordered.filter(pa.array(~again)), copies.cast(ordered.schema)])
+        return both.take(pc.sort_indices(both, sort_keys=order)).combine_chunks(), ordered.slice(0, 0)
+    copies, differing = copies.filter(pa.array(~several)), fullest_first(copies.filter(pa.array(several)))
+    merged = merged_copies(differing)
+    both = pa.concat_tables(
+        [
+            ordered.filter(pa.array(~again)),
+            copies.cast(ordered.schema),
+            merged.select(["play_id", *names]).cast(ordered.schema),
+        ]
+    )
+    return both.take(pc.sort_indices(both, sort_keys=order)).combine_chunks(), differing
 
 
-def plain(rows: pa.Table) -> pa.Table:
-    """Texts as they are instead of as dictionaries, which not everything here can work with."""
-    types = [field.type.value_type if pa.types.is_dictionary(field.type) else field.type for field in rows.schema]
-    return rows.cast(pa.schema(list(zip(rows.column_names, types, strict=True))))
+def same_as_before(column: pa.Array) -> Bools:
+    """Which values are what stands before them; nulls are alike."""
+    same = np.zeros(len(column), np.bool_)
+    if len(column) > 1:
+        here, before = column.slice(1), column.slice(0, len(column) - 1)
+        equal = pc.or_(pc.fill_null(pc.equal(here, before), False), pc.and_(here.is_null(), before.is_null()))
+        same[1:] = equal.to_numpy(zero_copy_only=False)
+    return same
+
+
+def equal_to_before(rows: pa.Table) -> Bools:
+    """Which rows are what stands before them."""
+    same = np.ones(rows.num_rows, np.bool_)
+    for column in rows.columns:
+        same &= same_as_before(column.combine_chunks())
+    return same
+
+
+def fullness(rows: pa.Table, names: list[str] | tuple[str, ...]) -> Ints:
+    """How many of some columns each row has."""
+    there = np.zeros(rows.num_rows, np.int64)
+    for name in names:
+        there += flags(rows[name].is_valid())
+    return there
+
+
+def fullest_first(copies: pa.Table) -> pa.Table:
+    """Copies by play_id, those that have the most names and then the most columns first; then by what they say."""
+    keyed = copies.append_column("_named", pa.array(-fullness(copies, NAMES)))
+    keyed = keyed.append_column("_full", pa.array(-fullness(copies, copies.column_names)))
+    said = [(name, "ascending") for name in copies.column_names if name != "play_id"]
+    order = pc.sort_indices(
+        keyed, sort_keys=[("play_id", "ascending"), ("_named", "ascending"), ("_full", "ascending"), *said]
+    )
+    return copies.take(order)
+
+
+def merged_copies(copies: pa.Table) -> pa.Table:
+    """One row for each play_id; copies of one stand beside each other, the fullest first."""
+    as_it_is = pc.ScalarAggregateOptions(skip_nulls=False)
+    first_said = [(name, "first") for name in copies.column_names if name not in (*NAMES, "play_id", "skipped")]
+    names = [(name, "first", as_it_is) for name in NAMES]
+    merged = copies.group_by("play_id", use_threads=False).aggregate([*first_said, *names, ("skipped", "max")])
+    return merged.rename_columns(
+        [name.rpartition("_")[0] if name != "play_id" else name for name in merged.column_names]
+    )
+
+
+# --- the board ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class Board:
-    """The observations as arrays, and which of them have been absorbed by which (-1: none)."""
+    """The observations as arrays, and which of them have been absorbed by which (-1: none).
 
+    ``names``, ``parent`` and ``title`` go on after the rows with the names that other copies of some rows bear;
+    ``row_of`` is the row that each of them belongs to.
+    """
+
+    rows: pa.Table
     user: Ints
     item: Ints  # -1: no id
+    row_of: Ints
     names: Ints  # parent and title, normalised; -1: no title
     parent: Ints
     title: Ints
     is_episode: Bools
     ended: Ints
     length: Ints  # ms; -1: not said
-    device: Ints  # when the device says it was played; -1: not said
+    device: Ints  # when the device of a play that may have been offline says it began; -1: not said
     rank: Ints
-    apart: Bools  # reported together with others after being offline
+    together: Bools  # reported together with others after being offline
     heard: Bools  # long enough for the API to report
+    edge: Ints  # of account data: EDGES of its file
     absorbed_by: Ints
     taken: Bools  # has absorbed a row in this layer already
+    reported: Bools  # account data tells of it
+    told: Ints  # numbers of the plays and the names under which account data tells of them
 
     @classmethod
-    def of(cls, rows: pa.Table) -> Board:
-        parent_name = pc.if_else(pc.equal(rows["item_type"], "audiobook"), rows["album_name"], rows["artist_name"])
-        parent, title = normalised_codes(parent_name), normalised_codes(rows["item_name"])
-        names = masked(joined(parent, title), title)
+    def from_rows(cls, rows: pa.Table, other_names: pa.Table) -> Board:
+        named = pa.concat_tables([rows.select(NAMED), decoded(other_names).select(NAMED)])
+        is_book = pc.equal(named["item_type"], "audiobook")
+        parent = normalised_codes(pc.if_else(is_book, named["album_name"], named["artist_name"]))
+        title = normalised_codes(named["item_name"])
+        row_of = pc.index_in(named["play_id"], value_set=rows["play_id"].combine_chunks())
+        count = rows.num_rows
         item = codes(rows["item_id"])
-        origin = rows["origin"]
-        account = flags(pc.equal(origin, "account_data"))
-        api = flags(pc.equal(origin, "api"))
-        rank = np.where(item >= 0, BY_URI, np.where(title >= 0, BY_NAME, NAMELESS))
-        rank = np.where(account, np.where((title >= 0) & (parent >= 0), ACCOUNT, ACCOUNT_NAMELESS), rank)
-        rank = np.where(api, API, rank)
+        account, api = flags(pc.equal(rows["origin"], "account_data")), flags(pc.equal(rows["origin"], "api"))
+        has_title, has_parent = title[:count] >= 0, parent[:count] >= 0
+        rank = np.where(item >= 0, BY_URI, np.where(has_title, BY_NAME, NAMELESS))
+        rank = np.where(account, np.where(has_title & has_parent, ACCOUNT, ACCOUNT_NAMELESS), rank)
+        offline = flags(pc.fill_null(rows["offline"], True))
         board = cls(
+            rows=rows,
             user=codes(rows["user_id"]),
             item=item,
-            names=names,
+            row_of=numbers(row_of, -1),
+            names=masked(joined(parent, title), title),
             parent=parent,
             title=title,
             is_episode=flags(pc.equal(rows["item_type"], "episode")),
             ended=numbers(rows["ended_at"], 0),
             length=numbers(rows["ms_played"], -1),
-            device=numbers(rows["offline_at"], -1),
-            rank=rank.astype(np.int64),
-            apart=flags(rows["offline"]),
+            device=np.where(offline, numbers(rows["offline_at"], -1), -1),
+            rank=np.where(api, API, rank).astype(np.int64),
+            together=flags(rows["offline"]),
             heard=numbers(rows["ms_played"], -1) >= HEARD,
-            absorbed_by=np.full(rows.num_rows, -1, np.int64),
-            taken=np.zeros(rows.num_rows, bool),
+            edge=numbers(pc.index_in(rows["file_edge"], value_set=pa.array(EDGES)), -1),
+            absorbed_by=np.full(count, -1, np.int64),
+            taken=np.zeros(count, np.bool_),
+            reported=np.zeros(count, np.bool_),
+            told=np.zeros(0, np.int64),
         )
-        board.apart |= board.reported_together(account)
+        board.together |= board.reported_together(account)
         return board
 
     def reported_together(self, account: Bools) -> Bools:
@@ -154,149 +250,313 @@ class Board:
         frame = frame[self.rank != API]
         groups = frame.groupby(["user", "account", "ended"])["length"]
         others = groups.transform("sum") - groups.transform("max")
-        together = others > np.where(frame["account"], MINUTE, 0) + BATCH
-        found = np.zeros(len(self.user), bool)
-        found[frame.index[together]] = True
+        batch = others > np.where(frame["account"], MINUTE, 0) + BATCH
+        found = np.zeros(len(self.user), np.bool_)
+        found[frame.index[batch]] = True
         return found
 
     # --- layers
 
-    def absorb_extended(self) -> None:
-        """Rows of exports without URIs, or from which the names have gone, are the fuller rows of the same second."""
-        if not self._present(BY_NAME, NAMELESS):
+    def join_extended(self) -> None:
+        """Rows of one second and length are one play, unless their devices or what they play tell them apart."""
+        extended = np.flatnonzero(np.isin(self.rank, EXTENDED))
+        key = joined(self.user[extended], self.ended[extended], self.length[extended])
+        several = pd.Series(key).duplicated(keep=False).to_numpy()
+        if not several.any():
             return
-        key = joined(self.user, self.ended, self.length)
-        self._absorb_equal((BY_NAME,), (BY_URI,), masked(joined(key, self.names), self.names), several=True)
-        self._absorb_equal((NAMELESS,), (BY_URI, BY_NAME), masked(key, self.length - 1), several=True)
+        names = self.names_of_rows()
+        full = fullness(self.rows, self.rows.column_names)
+        for group in groups_of(extended[several], key[several]):
+            order = sorted(group, key=lambda row: (self.rank[row], self.device[row] < 0, -full[row], row))
+            plays: list[list[int]] = []
+            for row in order:
+                play = next((play for play in plays if self.are_one(row, play, names)), None)
+                if play is None:
+                    plays.append([row])
+                    continue
+                self.absorbed_by[row] = play[0]
+                self.device[play[0]] = max(self.device[play[0]], self.device[row])
+                play.append(row)
 
-    def absorb_account(self) -> None:
-        """Before 2024 account data told podcasts as music: without its title such a row is the episode of its show."""
-        if not self._present(ACCOUNT_NAMELESS):
+    def are_one(self, row: int, play: list[int], names: dict[int, set[tuple[int, int]]]) -> bool:
+        """Whether a row of extended history is the play that others of its second and length are."""
+        known = [self.device[other] for other in play if self.device[other] >= 0]
+        if known and self.device[row] >= 0 and abs(known[0] - self.device[row]) > SAME_DEVICE_TIME:
+            return False
+        if self.rank[row] == NAMELESS or all(self.rank[other] == NAMELESS for other in play):
+            return True
+        items = {self.item[other] for other in play if self.item[other] >= 0}
+        if self.item[row] in items:
+            return True
+        there = set().union(*(names[other] for other in play))
+        if names[row] & there:
+            return True
+        one_has_no_id = self.item[row] < 0 or not items
+        return bool(one_has_no_id and self.length[row] >= HEARD and not self.together[row] and alike(names[row], there))
+
+    def join_equal_account_rows(self) -> None:
+        """Equal rows are as many listens as one file tells; those of a file's last minute and of the first minute of
+        the file that goes on from there add up."""
+        account = np.flatnonzero(np.isin(self.rank, FROM_ACCOUNT))
+        if not (self.edge[account] >= 0).any():
             return
-        same = joined(self.user, self.ended // MINUTE, self.length, self.parent)
-        untitled = (self.rank == ACCOUNT_NAMELESS) & (self.title < 0) & ~self.is_episode
-        episode = (self.rank == ACCOUNT) & self.is_episode
-        key = np.where((untitled | episode) & (self.parent >= 0), same, -1)
-        self._absorb_equal((ACCOUNT_NAMELESS,), (ACCOUNT,), key)
-        self.taken[:] = False
+        key = self.same_account_row(account)
+        edged = np.isin(key, key[self.edge[account] >= 0])
+        for group in groups_of(account[edged], key[edged]):
+            inside = [row for row in group if self.edge[row] < 0]
+            outside = sorted((row for row in group if self.edge[row] >= 0), key=lambda row: (self.edge[row], row))
+            for row, other in zip(outside, inside, strict=False):
+                self.absorbed_by[row] = other
 
-    def absorb_account_into_extended(self) -> None:
-        if not self._present(ACCOUNT, ACCOUNT_NAMELESS) or not self._present(*EXTENDED):
+    def same_account_row(self, account: Ints) -> Ints:
+        """A number for each listener, minute, length and title (without one: artist)."""
+        title, parent = self.title[account], self.parent[account]
+        return joined(
+            self.user[account],
+            self.ended[account] // MINUTE,
+            self.length[account],
+            title,
+            np.where(title < 0, parent, -1),
+        )
+
+    def join_renamed_account_rows(self) -> None:
+        """A row whose title is gone, or has been changed between two exports, is the row of the same minute, length
+        and artist (or show)."""
+        account = self._free(FROM_ACCOUNT)
+        account = account[self.parent[account] >= 0]
+        key = joined(self.user[account], self.ended[account] // MINUTE, self.length[account], self.parent[account])
+        several = pd.Series(key).duplicated(keep=False).to_numpy()
+        for group in groups_of(account[several], key[several]):
+            titles = [self.title[row] for row in group]
+            untitled = [row for row in group if self.title[row] < 0 and not self.is_episode[row]]
+            episodes = [row for row in group if self.title[row] >= 0 and self.is_episode[row]]
+            for row, episode in zip(untitled, episodes, strict=False):
+                self.absorbed_by[row] = episode
+            if not untitled and len(set(titles)) == len(titles) and self.heard[group[0]] and self.alone(group):
+                self.absorbed_by[group[1:]] = group[0]
+
+    def alone(self, group: list[int]) -> bool:
+        """Whether rows of account data that may be one play were not reported together with others."""
+        first = group[0]
+        minute = (self.ended == self.ended[first]) & (self.user == self.user[first])
+        others = minute & np.isin(self.rank, FROM_ACCOUNT) & (self.absorbed_by < 0)
+        others[group] = False
+        return bool(self.length[others].sum() <= MINUTE + BATCH)
+
+    def join_api(self) -> None:
+        """A play of one track that is told again within seconds is the same: two would be further apart."""
+        api = self._free((API,))
+        if len(api) < 2:
             return
-        account = (ACCOUNT, ACCOUNT_NAMELESS)
-        same = joined(self.user, self.ended // MINUTE, self.length)
-        self._absorb_equal((ACCOUNT,), EXTENDED, masked(joined(same, self.names), self.names))
-        self._absorb_equal(account, EXTENDED, masked(joined(same, self.title), self.title))
-        self._absorb_equal(account, (NAMELESS,), same)
-        self._absorb_equal((ACCOUNT_NAMELESS,), EXTENDED, same)
-        span = [(self.ended - MINUTE, self.ended + 2 * MINUTE - 1)]
-        for key in (masked(joined(self.user, self.names, self.length), self.names), self._by(self.names)):
-            self._absorb_within((ACCOUNT,), EXTENDED, key, span, spans_of_poor=True)
+        for code in (self.item[api], self.names[api]):
+            free = (self.absorbed_by[api] < 0) & (code >= 0)
+            rows = api[free]
+            key = joined(self.user[rows], code[free])
+            order = np.lexsort((rows, self.ended[rows], key))
+            rows, key = rows[order], key[order]
+            near = (np.diff(key) == 0) & (np.diff(self.ended[rows]) < HEARD)
+            if near.any():
+                self._join_runs(rows, near)
 
-    def absorb_api(self) -> None:
+    def _join_runs(self, rows: Ints, near: Bools) -> None:
+        """Rows in order, of which some are near the one before: each is told by the first that it is near enough to."""
+        first = rows[0]
+        for row, is_near in zip(rows[1:], near, strict=True):
+            if is_near and self.ended[row] - self.ended[first] < HEARD:
+                self.absorbed_by[row] = first
+            else:
+                first = row
+
+    def join_api_to_extended(self) -> None:
         """Here the richer row has a start and an end, and ``played_at`` is one of them."""
         if not self._present(API) or not self._present(*EXTENDED):
             return
         self.taken[:] = False
         started = np.where(self.length >= 0, self.ended - self.length, -1)
-        sure = [around(self.ended), around(started), around(self.device)]
-        keys = (self._by(self.item), self._by(self.title))
-        for among in (self.heard, None):
-            for key in keys:
-                self._absorb_within((API,), EXTENDED, key, sure, among=among)
-        self._absorb_within((API,), (NAMELESS,), self.user, sure, among=self.heard)
+        sure = [around(self.ended), around(started), around(self.device), around(self.device_end())]
         covered = self.covered_by(EXTENDED)
-        for spans, among in (
-            ([(started - PAUSED, self.ended + NEAR)], None),
-            ([(self.ended - AWAY, self.ended + NEAR)], self.apart & self.heard),
-        ):
-            for key in keys:
-                self._absorb_within((API,), EXTENDED, masked(key, covered), spans, among=among)
+        wider = (
+            ([Window(started - PAUSED, self.ended + NEAR, self.ended)], None),
+            ([Window(self.ended - AWAY, self.ended + NEAR, self.ended)], self.together & self.heard),
+        )
+        for among in (self.heard, None):
+            for labels in (self.by_item, self.by_title):
+                self._join_api(labels(API), labels(*EXTENDED), sure, among)
+        self._join_api(self.by_listener(API), self.by_listener(NAMELESS), sure, self.heard)
+        for windows, among in wider:
+            for labels in (self.by_item, self.by_title):
+                self._join_api(labels(API).where(covered), labels(*EXTENDED), windows, among)
 
-    def absorb_account_into_api(self) -> None:
+    def join_account_to_extended(self) -> None:
+        """Account data tells the minute of the end, or of the landing, under any name that the play ever bore."""
+        if not self._present(*FROM_ACCOUNT) or not self._present(*EXTENDED):
+            return
+        self.reported[:] = False
+        moments = self.moments_of(EXTENDED)
+        minute, wide, since = (0, MINUTE - 1), (-MINUTE, 2 * MINUTE - 1), (0, AWAY)
+        for ranks, labels in (((ACCOUNT,), self.by_names), (FROM_ACCOUNT, self.by_title)):
+            self._join_account(labels(*ranks), labels(*EXTENDED), moments, minute, same_length=True)
+        self._join_account(
+            self.by_parent(ACCOUNT), self.by_parent(*EXTENDED).where(self.heard), moments, minute, same_length=True
+        )
+        unreported = self.by_parent(*EXTENDED).where((self.length >= SECOND) & ~self.reported)
+        self._join_account(self.by_parent(ACCOUNT), unreported, moments, minute, same_length=True)
+        self._join_account(self.by_listener(ACCOUNT), self.by_listener(NAMELESS), moments, minute, same_length=True)
+        nameless = self.by_listener(*EXTENDED).where(~self.reported)
+        self._join_account(self.by_listener(ACCOUNT_NAMELESS), nameless, moments, minute, same_length=True)
+        names, extended = self.by_names(ACCOUNT), self.by_names(*EXTENDED)
+        self._join_account(names, extended, moments, wide, same_length=True)
+        self._join_account(names, extended, moments, wide)
+        landed = extended.where(self.together & self.heard & (self.device < 0))
+        self._join_account(names, landed, moments, since, same_length=True)
+
+    def join_account_to_api(self) -> None:
         """Here the poorer row has the length, and its end is known to the minute only."""
-        if not self._present(API) or not self._present(ACCOUNT, ACCOUNT_NAMELESS):
+        if not self._present(API) or not self._present(*FROM_ACCOUNT):
             return
         self.taken[:] = False
         started = np.where(self.length >= 0, self.ended - self.length, -1)
-        account = (ACCOUNT, ACCOUNT_NAMELESS)
         after = MINUTE + NEAR
-        sure = [(self.ended - NEAR, self.ended + after), (started - NEAR, started + after)]
-        keys = (self._by(self.names), self._by(self.title))
+        sure = [Window(moment - NEAR, moment + after, moment) for moment in (self.ended, started)]
+        covered = self.covered_by(FROM_ACCOUNT)
+        wider = (
+            ([Window(started - PAUSED, self.ended + after, self.ended)], None),
+            ([Window(self.ended - AWAY, self.ended + after, self.ended)], self.together & self.heard),
+        )
         for among in (self.heard, None):
-            for key in keys:
-                self._absorb_within(account, (API,), key, sure, among=among, spans_of_poor=True)
-        nameless = (ACCOUNT_NAMELESS,)
-        self._absorb_within(nameless, (API,), self.user, sure, among=self.heard, spans_of_poor=True)
-        covered = self.covered_by(account)
-        for spans, among in (
-            ([(started - PAUSED, self.ended + after)], None),
-            ([(self.ended - AWAY, self.ended + after)], self.apart & self.heard),
-        ):
-            for key in keys:
-                self._absorb_within(account, (API,), masked(key, covered), spans, among=among, spans_of_poor=True)
+            for labels in (self.by_names, self.by_title):
+                self._join_lengths(labels(*FROM_ACCOUNT), labels(API), sure, among)
+        self._join_lengths(self.by_listener(ACCOUNT_NAMELESS), self.by_listener(API), sure, self.heard)
+        for windows, among in wider:
+            for labels in (self.by_names, self.by_title):
+                self._join_lengths(labels(*FROM_ACCOUNT), labels(API).where(covered), windows, among)
 
-    def covered_by(self, ranks: tuple[int, ...]) -> Ints:
-        """0 for API rows from a time of which an export of these ranks tells, and for all its rows; -1 for others."""
-        covered = np.where(self.rank == API, -1, 0)
+    def covered_by(self, ranks: tuple[int, ...]) -> Bools:
+        """API rows from a time of which an export of these ranks tells."""
+        covered = np.zeros(len(self.rank), np.bool_)
         exported, api = np.flatnonzero(np.isin(self.rank, ranks)), np.flatnonzero(self.rank == API)
         told = np.sort((self.user[exported] << TIME_BITS) + self.ended[exported])
         moments = (self.user[api] << TIME_BITS) + self.ended[api]
         last = told[np.maximum(np.searchsorted(told, moments, "right") - 1, 0)]
-        near = (last <= moments) & (moments - last <= COVERED)
-        covered[api[near]] = 0
+        covered[api] = (last <= moments) & (moments - last <= COVERED)
         return covered
+
+    def device_end(self) -> Ints:
+        """When a play ended by its device's time."""
+        return np.where((self.device >= 0) & (self.length >= 0), self.device + self.length, -1)
 
     # --- moves
 
-    def _absorb_equal(
-        self, poorer: tuple[int, ...], richer: tuple[int, ...], key: Ints, *, several: bool = False
-    ) -> None:
-        """Pair the rows of equal keys in the order of time and id; with ``several`` one absorbs all."""
-        poor, rich = self._free(poorer, key), self._free(richer, key)
-        if not len(poor) or not len(rich):
-            return
-        left, right = pd.DataFrame({"poor": poor, "key": key[poor]}), pd.DataFrame({"rich": rich, "key": key[rich]})
-        left["nth"] = 0 if several else left.groupby("key").cumcount()
-        right["nth"] = right.groupby("key").cumcount()
-        pairs = left.merge(right, on=["key", "nth"])
-        self.absorbed_by[pairs["poor"]] = pairs["rich"]
-        self.taken[pairs["rich"]] = not several
-
-    def _absorb_within(
-        self,
-        poorer: tuple[int, ...],
-        richer: tuple[int, ...],
-        key: Ints,
-        spans: list[tuple[Ints, Ints]],
-        *,
-        among: Bools | None = None,
-        spans_of_poor: bool = False,
-    ) -> None:
-        """Pair rows of equal keys one to one where one's ``ended`` lies in a span of the other (one of ``among``)."""
-        poor, rich = self._free(poorer, key), self._free(richer, key)
-        point, span = (rich, poor) if spans_of_poor else (poor, rich)
+    def _join_api(self, api: Labels, extended: Labels, windows: list[Window], among: Bools | None) -> None:
+        """Pair API rows one to one with rows whose windows hold their ``played_at``."""
+        api, extended = api.where(self.absorbed_by < 0), extended.where(~self.taken)
         if among is not None:
-            span = span[among[span]]
-        if not len(point) or not len(span):
-            return
-        found = [within(point, span, key, self.ended, low, high) for low, high in spans]
-        points, owners = assign(
-            np.concatenate([points for points, _ in found]), np.concatenate([owners for _, owners in found]), self.ended
-        )
-        poor, rich = (owners, points) if spans_of_poor else (points, owners)
+            extended = extended.where(among)
+        key, other_key = self._keys(api, extended)
+        pairs = within(Points(api.row, key, api.moment), windowed(extended.row, other_key, windows))
+        self._absorb(*assign(pairs))
+
+    def _join_lengths(self, account: Labels, api: Labels, windows: list[Window], among: Bools | None) -> None:
+        """Pair account rows one to one with API rows whose ``played_at`` lies in their windows."""
+        account, api = account.where(self.absorbed_by < 0), api.where(~self.taken)
+        if among is not None:
+            account = account.where(among)
+        key, other_key = self._keys(account, api)
+        rich, poor = assign(within(Points(api.row, other_key, api.moment), windowed(account.row, key, windows)))
+        self._absorb(poor, rich)
+
+    def _join_account(
+        self,
+        account: Labels,
+        extended: Labels,
+        moments: pd.DataFrame,
+        window: tuple[int, int],
+        *,
+        same_length: bool = False,
+    ) -> None:
+        """Pair account rows with rows of which some moment lies in a window of theirs.
+
+        One to one for each name that account data gives: two exports may tell of one play under two names.
+        """
+        account = account.where(self.absorbed_by < 0)
+        key, other_key = self._keys(account, extended, same_length=same_length)
+        labels = pd.DataFrame({"row": extended.row, "key": other_key}).drop_duplicates()
+        points = labels[np.isin(labels["key"], key)].merge(moments, on="row")
+        minute = self.ended[account.row]
+        spans = Spans(account.row, key, minute + window[0], minute + window[1], minute)
+        pairs = within(Points(*(points[name].to_numpy(np.int64) for name in ("row", "key", "moment"))), spans)
+        many = len(self.names) + 1
+        play = pairs.point * many + self.names[pairs.span] + 1
+        free = ~np.isin(play, self.told)
+        plays, poor = assign(Pairs(play[free], pairs.span[free], pairs.distance[free]))
+        self.told = np.concatenate([self.told, plays])
+        rich = plays // many
+        self.absorbed_by[poor] = rich
+        self.reported[rich] = True
+
+    def _absorb(self, poor: Ints, rich: Ints) -> None:
         self.absorbed_by[poor] = rich
         self.taken[rich] = True
+
+    def _keys(self, labels: Labels, others: Labels, *, same_length: bool = False) -> tuple[Ints, Ints]:
+        """Numbers that are equal where listener and label (and length) are."""
+        rows = np.concatenate([labels.row, others.row])
+        parts = [self.user[rows], np.concatenate([labels.code, others.code])]
+        key = joined(*parts, self.length[rows]) if same_length else joined(*parts)
+        return key[: len(labels.row)], key[len(labels.row) :]
 
     def _present(self, *ranks: int) -> bool:
         return bool(np.isin(self.rank, ranks).any())
 
-    def _free(self, ranks: tuple[int, ...], key: Ints) -> Ints:
-        """Rows of these ranks that have a key and are neither absorbed nor, in this layer, taken."""
-        return np.flatnonzero(np.isin(self.rank, ranks) & (key >= 0) & (self.absorbed_by < 0) & ~self.taken)
+    def _free(self, ranks: tuple[int, ...]) -> Ints:
+        return np.flatnonzero(np.isin(self.rank, ranks) & (self.absorbed_by < 0))
 
-    def _by(self, code: Ints) -> Ints:
-        return masked(joined(self.user, code), code)
+    # --- what rows are known by
+
+    def by_item(self, *ranks: int) -> Labels:
+        """Plays of these ranks by the ids that their reports give."""
+        return self._labels(self.item, np.arange(len(self.item)), ranks)
+
+    def by_names(self, *ranks: int) -> Labels:
+        """The same by the names, each with what it belongs to."""
+        return self._labels(self.names, self.row_of, ranks)
+
+    def by_title(self, *ranks: int) -> Labels:
+        """The same by the titles alone."""
+        return self._labels(self.title, self.row_of, ranks)
+
+    def by_parent(self, *ranks: int) -> Labels:
+        """The same by artist, show or book alone."""
+        return self._labels(self.parent, self.row_of, ranks)
+
+    def by_listener(self, *ranks: int) -> Labels:
+        """The same, whatever they are plays of."""
+        return self._labels(np.zeros(len(self.item), np.int64), np.arange(len(self.item)), ranks)
+
+    def _labels(self, code: Ints, of: Ints, ranks: tuple[int, ...]) -> Labels:
+        row = self.winners()[of]
+        useful = np.isin(self.rank[row], ranks) & (code >= 0)
+        return Labels(row[useful], code[useful], self.ended[of][useful])
+
+    def moments_of(self, ranks: tuple[int, ...]) -> pd.DataFrame:
+        """Every moment at which plays of these ranks may have ended, as any report of them says: row and moment."""
+        winner = self.winners()
+        told = np.flatnonzero(np.isin(self.rank[winner], ranks))
+        play = winner[told]
+        length = np.maximum(self.length[play], 0)
+        device = self.device[told]
+        later = np.where(self.rank[told] == API, self.ended[told] + length, -1)
+        moments = [self.ended[told], device, np.where(device >= 0, device + length, -1), later]
+        found = pd.DataFrame({"row": np.tile(play, len(moments)), "moment": np.concatenate(moments)})
+        return found[found["moment"] >= 0].drop_duplicates()
+
+    def names_of_rows(self) -> dict[int, set[tuple[int, int]]]:
+        """The names that the copies of each row bear, as numbers of artist and title."""
+        found: dict[int, set[tuple[int, int]]] = defaultdict(set)
+        for row, parent, title in zip(self.row_of.tolist(), self.parent.tolist(), self.title.tolist(), strict=True):
+            if title >= 0:
+                found[row].add((parent, title))
+        return found
 
     def winners(self) -> Ints:
         """For each row the row that tells its listen."""
@@ -306,163 +566,145 @@ class Board:
         return winner
 
 
-def filled(rows: pa.Table, board: Board) -> Decided:
-    """The winners, what they do not say taken from the richest of those they absorbed that does."""
-    winner = board.winners()
-    own = np.arange(len(winner))
-    telling = np.flatnonzero(winner == own)
-    place = np.full(len(winner), -1, np.int64)
-    place[telling] = np.arange(len(telling))
-    absorbed = np.flatnonzero(winner != own)
-    absorbed = absorbed[np.argsort(board.rank[absorbed], kind="stable")]
-    columns = {}
-    for column in PLAYS.columns:
-        values = rows[column.name].combine_chunks()
-        source = telling
-        if column.name in FILLED and len(absorbed):
-            there = flags(values.is_valid())
-            useful = absorbed[there[absorbed] & ~there[winner[absorbed]]]
-            winners, first = np.unique(winner[useful], return_index=True)
-            source = telling.copy()
-            source[place[winners]] = useful[first]
-        columns[column.name] = values.take(pa.array(source))
-    return Decided(pa.table(columns), rows, winner)
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What plays are known by: the row that tells a play, a number for an id or a name, and when it was reported."""
+
+    row: Ints
+    code: Ints
+    moment: Ints
+
+    def where(self, chosen: Bools) -> Labels:
+        """Those of the chosen rows."""
+        kept = chosen[self.row]
+        return Labels(self.row[kept], self.code[kept], self.moment[kept])
 
 
-# --- columns as arrays -------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A time (ms since 1970) for each row; distances are measured to the middle. One that ends before 1970 is none."""
+
+    low: Ints
+    high: Ints
+    middle: Ints
 
 
-def numbers(column: pa.ChunkedArray, missing: int) -> Ints:
-    """Integers, or timestamps as ms since 1970."""
-    values = column.combine_chunks()
-    whole = pc.fill_null(values.cast(pa.int64()), missing)
-    return np.asarray(whole.to_numpy(zero_copy_only=False), np.int64)
+def around(moment: Ints) -> Window:
+    return Window(moment - NEAR, np.where(moment < 0, -1, moment + NEAR), moment)
 
 
-def flags(column: Any) -> Bools:
-    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), np.bool_)
+def windowed(row: Ints, key: Ints, windows: list[Window]) -> Spans:
+    """The windows of some rows, each under its key."""
+    return Spans(
+        np.tile(row, len(windows)),
+        np.tile(key, len(windows)),
+        np.concatenate([window.low[row] for window in windows]),
+        np.concatenate([window.high[row] for window in windows]),
+        np.concatenate([window.middle[row] for window in windows]),
+    )
 
 
-def codes(column: pa.ChunkedArray) -> Ints:
-    """A number for each distinct value; -1 for null."""
-    encoded = column.combine_chunks().dictionary_encode()
-    return np.asarray(pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False), np.int64)
+def groups_of(rows: Ints, key: Ints) -> Iterator[list[int]]:
+    """The rows of each key, in order."""
+    for _, group in pd.Series(rows).groupby(key, sort=True):
+        yield group.tolist()
 
 
-def normalised_codes(column: Any) -> Ints:
-    """A number for each distinct name, whatever its case, spacing and Unicode form; -1 for none."""
-    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    encoded = values.dictionary_encode()
-    numbers_of: dict[str, int] = {}
-    same = [numbers_of.setdefault(normalised(name), len(numbers_of)) for name in encoded.dictionary.to_pylist()]
-    indices = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
-    return np.asarray(np.asarray([*same, -1], np.int64)[indices], np.int64)
+def alike(names: set[tuple[int, int]], others: set[tuple[int, int]]) -> bool:
+    """Whether two plays have an artist or a title in common."""
+    parents = {parent for parent, _ in names if parent >= 0} & {parent for parent, _ in others}
+    return bool(parents or {title for _, title in names} & {title for _, title in others})
 
 
-def normalised(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+# --- what each listen is told to be ------------------------------------------------------------------------------
 
 
-def joined(*parts: Ints) -> Ints:
-    """One number for each distinct combination."""
-    frame = pd.DataFrame(dict(enumerate(parts)))
-    return np.asarray(frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy(), np.int64)
+@dataclass(frozen=True, slots=True)
+class Listens:
+    """Who tells each listen: ``winner`` for each row, ``telling`` the winners in order, ``absorbed`` the others, the
+    richest first."""
+
+    board: Board
+    winner: Ints
+    telling: Ints
+    absorbed: Ints
+
+    @classmethod
+    def on(cls, board: Board) -> Listens:
+        winner = board.winners()
+        own = winner == np.arange(len(winner))
+        absorbed = np.flatnonzero(~own)
+        absorbed = absorbed[np.argsort(board.rank[absorbed], kind="stable")]
+        return cls(board, winner, np.flatnonzero(own), absorbed)
+
+    def decided(self) -> Decided:
+        """The listens; what a winner does not say is taken from the richest of those it absorbed that does."""
+        rows = self.board.rows
+        named = self.named()
+        columns = {}
+        for column in PLAYS.columns:
+            values = rows[column.name].combine_chunks()
+            source = self.telling
+            if column.name in NAMES:
+                source = named
+            elif column.name in FILLED:
+                there = flags(values.is_valid())
+                source = self.first(there[self.absorbed], instead_of=~there)
+            columns[column.name] = values.take(pa.array(source))
+        columns["skipped"] = self.skips(columns["skipped"])
+        columns["started_at"], columns["ended_at"] = self.times(columns["started_at"], columns["ended_at"])
+        listens = pa.table(columns)
+        order = pc.sort_indices(listens, sort_keys=[("ended_at", "ascending"), ("play_id", "ascending")])
+        return Decided(listens.take(order), rows, self.winner)
+
+    def first(self, useful: Bools, instead_of: Bools) -> Ints:
+        """The row that tells each listen or, of winners in ``instead_of``, the first useful one that it absorbed."""
+        chosen = self.absorbed[useful]
+        chosen = chosen[instead_of[self.winner[chosen]]]
+        winners, at = np.unique(self.winner[chosen], return_index=True)
+        source = self.telling.copy()
+        source[np.searchsorted(self.telling, winners)] = chosen[at]
+        return source
+
+    def named(self) -> Ints:
+        """Whose names each listen has: all from one report, the richest that has title and artist, else any title."""
+        count = len(self.winner)
+        titled = self.board.title[:count] >= 0
+        full = titled & (self.board.parent[:count] >= 0)
+        source = self.first(full[self.absorbed], instead_of=~full)
+        partly = self.first(titled[self.absorbed], instead_of=~titled)
+        return np.where(full[source], source, partly)
+
+    def skips(self, told: pa.Array) -> pa.Array:
+        """A listen was skipped if any report says so: exports made since 2023 say false for all of 2015 to 2022."""
+        skipped = np.zeros(len(self.winner), np.bool_)
+        skipped[self.winner[flags(self.board.rows["skipped"])]] = True
+        return pc.if_else(pa.array(skipped[self.telling]), True, told)
+
+    def times(self, started: pa.Array, ended: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """When each listen started and ended. Of a play of the API that account data tells of too, whose ``played_at``
+        may be either, the end lies in the minute that account data says."""
+        board = self.board
+        account = self.absorbed[np.isin(board.rank[self.absorbed], FROM_ACCOUNT)]
+        account = account[board.rank[self.winner[account]] == API]
+        if not len(account):
+            return started, ended
+        play, at = np.unique(self.winner[account], return_index=True)
+        minute, length, played_at = board.ended[account[at]], board.length[account[at]], board.ended[play]
+        last = minute + MINUTE - 1
+        whole = played_at + length
+        is_end = (played_at >= minute) & (played_at <= last)
+        is_start = ~is_end & (whole >= minute) & (whole <= last)
+        is_end |= ~is_start & (played_at >= minute - NEAR)
+        is_start |= ~is_end & (whole >= minute - PAUSED - NEAR)
+        end = np.where(is_end | is_start, np.clip(np.where(is_end, played_at, whole), minute, last), played_at)
+        start = np.where(is_start, played_at, end - length)
+        place = np.searchsorted(self.telling, play)
+        return changed(started, place, start, is_start | is_end), changed(ended, place, end, is_start | is_end)
 
 
-def masked(key: Ints, by: Ints) -> Ints:
-    """``key``, but -1 where ``by`` is negative."""
-    return np.asarray(np.where(by < 0, -1, key), np.int64)
-
-
-def around(moment: Ints) -> tuple[Ints, Ints]:
-    return moment - NEAR, np.where(moment < 0, -1, moment + NEAR)
-
-
-# --- pairing -----------------------------------------------------------------------------------------------------
-
-
-def within(point: Ints, span: Ints, key: Ints, moment: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
-    """Every pair of a point and a span of equal keys where the point's moment lies in the span."""
-    known = np.unique(key[point])
-    span = span[np.isin(key[span], known) & (high[span] >= 0)]
-    times = np.sort((np.searchsorted(known, key[point]) << TIME_BITS) + moment[point])
-    order = np.argsort((np.searchsorted(known, key[point]) << TIME_BITS) + moment[point], kind="stable")
-    base = np.searchsorted(known, key[span]) << TIME_BITS
-    first = np.searchsorted(times, base + np.maximum(low[span], 0), "left")
-    after = np.searchsorted(times, base + high[span], "right")
-    counts = np.maximum(after - first, 0)
-    owners = np.repeat(span, counts)
-    steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return point[order[np.repeat(first, counts) + steps]], owners
-
-
-def assign(points: Ints, owners: Ints, ended: Ints) -> tuple[Ints, Ints]:
-    """As many of the candidate pairs as go together one to one, the nearer first."""
-    pairs = pd.DataFrame({"point": points, "owner": owners}).drop_duplicates()
-    alone = ~pairs["point"].duplicated(keep=False) & ~pairs["owner"].duplicated(keep=False)
-    chosen = [
-        (int(point), int(owner)) for point, owner in zip(pairs["point"][alone], pairs["owner"][alone], strict=True)
-    ]
-    for puzzle in puzzles(pairs[~alone]):
-        chosen += solve(puzzle, ended)
-    both = np.asarray(sorted(chosen), np.int64).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
-
-
-def puzzles(pairs: pd.DataFrame) -> list[list[tuple[int, int]]]:
-    """The pairs in groups that have no row in common."""
-    leader: dict[tuple[str, int], tuple[str, int]] = {}
-
-    def find(node: tuple[str, int]) -> tuple[str, int]:
-        while leader.setdefault(node, node) != node:
-            leader[node] = leader[leader[node]]
-            node = leader[node]
-        return node
-
-    listed = [(int(point), int(owner)) for point, owner in zip(pairs["point"], pairs["owner"], strict=True)]
-    for point, owner in listed:
-        leader[find(("point", point))] = find(("owner", owner))
-    groups: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
-    for point, owner in listed:
-        groups[find(("point", point))].append((point, owner))
-    return list(groups.values())
-
-
-def solve(pairs: list[tuple[int, int]], ended: Ints) -> list[tuple[int, int]]:
-    """The most pairs that go together one to one (augmenting paths); very large groups take the nearest first."""
-    by_distance = sorted(pairs, key=lambda pair: (abs(int(ended[pair[0]]) - int(ended[pair[1]])), pair))
-    candidates: dict[int, list[int]] = defaultdict(list)
-    for point, owner in by_distance:
-        candidates[point].append(owner)
-    owner_of: dict[int, int] = {}
-    point_of: dict[int, int] = {}
-    if len(pairs) > LARGEST_PUZZLE:
-        for point, owner in by_distance:
-            if point not in owner_of and owner not in point_of:
-                owner_of[point], point_of[owner] = owner, point
-        return list(owner_of.items())
-    for point in sorted(candidates):
-        augment(point, candidates, owner_of, point_of)
-    return list(owner_of.items())
-
-
-def augment(start: int, candidates: dict[int, list[int]], owner_of: dict[int, int], point_of: dict[int, int]) -> None:
-    """Find ``start`` an owner, moving points already placed to other owners where that makes room."""
-    reached_from: dict[int, int] = {}
-    queue = [start]
-    for point in queue:
-        for owner in candidates[point]:
-            if owner in reached_from:
-                continue
-            reached_from[owner] = point
-            if owner in point_of:
-                queue.append(point_of[owner])
-                continue
-            while True:
-                point = reached_from[owner]
-                before = owner_of.get(point)
-                owner_of[point], point_of[owner] = owner, point
-                if before is None:
-                    return
-                owner = before
+def changed(moments: pa.Array, place: Ints, values: Ints, these: Bools) -> pa.Array:
+    """The moments with some of them changed."""
+    found = numbers(moments, -1).copy()
+    found[place[these]] = values[these]
+    return pa.array(found, pa.int64(), mask=found < 0).cast(moments.type)

@@ -73,11 +73,11 @@ MOST_COUNTS = 200_000  # counts of tracks that are held before they are summed u
 WANTED_TRACKS = STATE + "wanted-tracks.json"
 COLUMNS = [column.name for column in PLAYS.columns]
 
-Progress = Callable[[int, int], None]  # months done, months in all
+MonthsProgress = Callable[[int, int], None]  # months done, months in all
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class MonthBatch:
     """Some months worked out together, for one listener or all (None).
 
     ``highest`` is each month's resolution before, 0 for none.
@@ -98,8 +98,8 @@ def resolve(
     months: Iterable[str] | None = None,
     *,
     user: str | None = None,
-    seen: Callable[[Batch], None] | None = None,
-    progress: Progress | None = None,
+    seen: Callable[[MonthBatch], None] | None = None,
+    progress: MonthsProgress | None = None,
     clock: Clock = now,
 ) -> list[str]:
     """Work out the listens of ``months`` (``YYYY-MM``; all by default) and of the months beside them.
@@ -144,7 +144,7 @@ def resolve_keys(lake: Lake, keys: Iterable[str], *, clock: Clock = now) -> list
 # --- working out -------------------------------------------------------------------------------------------------
 
 
-def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None = None) -> Iterator[Batch]:
+def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None = None) -> Iterator[MonthBatch]:
     """``months`` (ascending) worked out, as many together as memory allows, each with the months beside it."""
     from chalicelib.plays.matching import decide  # needs pandas, which only those who get here have to carry
 
@@ -165,7 +165,7 @@ def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None
             at += 1
         needed = with_neighbours(batch)
         together = pa.concat_tables([loaded[month] for month in sorted(needed)])
-        yield Batch(tuple(batch), highest, decide(together), user)
+        yield MonthBatch(tuple(batch), highest, decide(together), user)
         last = batch[-1]
         loaded = {month: loaded[month] for month in (last, after(last))}
 
@@ -238,7 +238,7 @@ def of_user(rows: pa.Table, user: str | None) -> pa.Table:
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def write_month(lake: Lake, generation: str, batch: Batch, moment: datetime, month: str) -> list[str]:
+def write_month(lake: Lake, generation: str, batch: MonthBatch, moment: datetime, month: str) -> list[str]:
     """Write the listens of a month unless they are what is there; work them out again when somebody was faster."""
     remove_superseded(lake, generation, month, moment)
     for _ in range(MOST_TRIES):

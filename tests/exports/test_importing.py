@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from chalicelib import quarantine
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
 from chalicelib.exports import dropped, importing
-from chalicelib.exports.importing import ImportSummary, import_export
+from chalicelib.exports.importing import ImportSummary, import_dropped, import_export
 from chalicelib.lake import Lake
 from chalicelib.pipeline import catch_up
 from chalicelib.plays import resolutions
@@ -58,7 +58,6 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, sandbox.Expor
 
 def bring(folder: Path, source: Path, user: str | None = USER, **more: Any) -> ImportSummary:
     summary = import_export(lake_in(folder), settings_for(folder, **more), source, user)
-    assert summary is not None
     accounted(summary)
     return summary
 
@@ -164,9 +163,9 @@ def test_one_export_in_two_folders_beside_each_other_counts_once(tmp_path: Path)
 
 
 def test_equal_rows_that_two_files_of_one_export_share_out_are_two_listens(tmp_path: Path) -> None:
-    for number in range(2):
-        rows = [account_row("2023-05-01 10:04", 4_000), account_row(f"2023-05-0{2 + number} 10:04", 5_000)]
-        write_export(tmp_path / "MyData" / f"StreamingHistory{number}.json", rows)
+    twice = account_row("2023-05-02 10:04", 4_000)
+    write_export(tmp_path / "MyData" / "StreamingHistory0.json", [account_row("2023-05-01 10:04", 4_000), twice])
+    write_export(tmp_path / "MyData" / "StreamingHistory1.json", [twice, account_row("2023-05-03 10:04", 4_000)])
     assert bring(tmp_path, tmp_path / "MyData").total("new") == 4
 
 
@@ -244,7 +243,7 @@ def test_a_rebuild_from_raw_gives_the_same_plays(
     kept = list(dropped.kept_exports(lake))
     assert len(kept) == 2
     assert any("203.0.113" in text for text in stored_texts(lake, "raw/")) == keep_exports
-    importing.rebuild(lake.in_generation("g2"))
+    importing.rebuild_plays(lake.in_generation("g2"))
     assert listens_in(lake.in_generation("g2")).equals(listens_in(lake))
 
 
@@ -266,13 +265,13 @@ def test_a_dropped_file_is_imported_and_kept_under_its_digest(tmp_path: Path) ->
     rows = [extended_row("2023-05-01T10:04:00Z", 40_000)]
     lake.store.write(where, json.dumps(rows).encode())
     assert list(dropped.unimported(lake)) == [where]
-    summary = import_export(lake, settings_for(tmp_path), where)
+    summary = import_dropped(lake, settings_for(tmp_path), where)
     assert summary is not None and summary.user_id == "some one"
     (kept,) = [info.key for info in lake.store.list("raw/history/")]
     assert kept == summary.raw_key and kept.startswith("raw/history/some%20one/")
     noted = dropped.outcome(lake, where)
-    assert noted is not None and noted["state"] == "succeeded" and noted["summary"]["new"] == 1
-    assert import_export(lake, settings_for(tmp_path), kept) is None
+    assert noted is not None and noted.state == "succeeded" and noted.summary and noted.summary["new"] == 1
+    assert import_dropped(lake, settings_for(tmp_path), kept) is None
     assert list(dropped.unimported(lake)) == []
 
 
@@ -280,9 +279,9 @@ def test_a_dropped_file_that_is_no_export_stays_with_the_reason(tmp_path: Path) 
     lake, where = lake_in(tmp_path), "raw/history/me/notes.json"
     lake.store.write(where, b'[{"a": 1}]')
     with pytest.raises(ImportRefused):
-        import_export(lake, settings_for(tmp_path), where)
+        import_dropped(lake, settings_for(tmp_path), where)
     noted = dropped.outcome(lake, where)
-    assert noted is not None and noted["state"] == "failed" and "notes.json" in noted["error"]["message"]
+    assert noted is not None and noted.state == "failed" and noted.error and "notes.json" in noted.error["message"]
     assert list(dropped.unimported(lake)) == []
     assert listens_in(lake).num_rows == 0
     (reason,) = quarantine.reasons(lake)
@@ -295,9 +294,9 @@ def test_a_file_that_was_mended_leaves_quarantine(tmp_path: Path) -> None:
     lake, where = lake_in(tmp_path), "raw/history/me/endsong_0.json"
     lake.store.write(where, b'[{"a": 1}]')
     with pytest.raises(ImportRefused):
-        import_export(lake, settings_for(tmp_path), where)
+        import_dropped(lake, settings_for(tmp_path), where)
     lake.store.write(where, json.dumps([extended_row("2023-05-01T10:04:00Z", 40_000)]).encode())
-    import_export(lake, settings_for(tmp_path), where)
+    import_dropped(lake, settings_for(tmp_path), where)
     assert list(quarantine.reasons(lake)) == []
 
 
@@ -313,7 +312,7 @@ def test_an_export_that_is_refused_does_not_keep_the_others_waiting(tmp_path: Pa
 
 def test_a_key_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
-        import_export(lake_in(tmp_path), settings_for(tmp_path), "raw/history/nothing.zip", USER)
+        import_dropped(lake_in(tmp_path), settings_for(tmp_path), "raw/history/nothing.zip", USER)
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
@@ -523,8 +522,8 @@ def test_no_month_is_decided_that_an_import_does_not_touch(tmp_path: Path) -> No
 # --- equal rows ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", [("0", "1", "both"), ("both", "1", "0"), ("1", "both", "0")])
-def test_equal_account_rows_in_two_files_are_two_listens_once_the_files_are_brought_together(
+@pytest.mark.parametrize("order", [("0", "1", "both"), ("both", "1", "0"), ("1", "both", "0"), ("0", "1"), ("both",)])
+def test_equal_account_rows_on_both_sides_of_a_files_end_are_two_listens_however_the_files_are_brought(
     tmp_path: Path, order: tuple[str, ...]
 ) -> None:
     twice = account_row("2023-05-01 10:05", 200_000)
@@ -534,11 +533,6 @@ def test_equal_account_rows_in_two_files_are_two_listens_once_the_files_are_brou
         ("1", [twice, account_row("2023-05-01 10:09", 210_000, "c")]),
     ):
         sources[number] = write_export(tmp_path / "export" / f"StreamingHistory_music_{number}.json", rows)
-    counts = []
     for name in order:
         bring(tmp_path, sources[name])
-        counts.append(listens_in(lake_in(tmp_path)).num_rows)
-    assert counts[-1] == 4
-    apart = {"0": 2, "1": 2, "01": 3}  # by themselves the halves might as well be two exports that overlap
-    for at in range(1, order.index("both") + 1):
-        assert counts[at - 1] == apart["".join(sorted(order[:at]))]
+    assert listens_in(lake_in(tmp_path)).num_rows == 4

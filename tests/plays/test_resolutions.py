@@ -42,9 +42,8 @@ def observed(folder: Path, name: str, rows: Rows) -> pa.Table:
     path = write_export(folder / name, rows)
     with export_files(path, name) as files:
         staged = stage(files, name, folder)
-    variant = staged.files[0].variant or ""
-    observer = Observer([variant], ["f"], USER, datetime(2030, 1, 1))  # noqa: DTZ001
-    made = [observer.observe(staged.spool.rows(month)) for month in staged.spool.months()]
+    observer = Observer(staged.files, USER, datetime(2030, 1, 1))  # noqa: DTZ001
+    made = [observer.observe(staged.rows.rows(month)) for month in staged.rows.months()]
     return pa.concat_tables(made).drop_columns(["file"])
 
 
