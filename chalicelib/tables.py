@@ -12,7 +12,7 @@ delivered twice, late or out of order. What the view does is the table's ``curre
 ``newest_set``  the rows of the newest observation of each ``set_of`` (a track's artists are replaced together)
 ``listed``      as ``row``, but only what the last complete listing of each ``set_of`` (or a later look) still
                 showed; complete listings are rows of the physical table ``listings``
-``resolved``    plays.py decides which observations (``plays_history``) are one listen and writes the outcome, a month
+``resolved``    plays/ decides which observations (``plays_history``) are one listen and writes the outcome, a month
                 at a time, to the internal table ``plays_resolved`` as ``month=YYYY-MM/resolution-<n>.parquet``; each
                 row carries its ``resolution``, and only the highest of each month counts. A month that has become
                 empty holds one row whose key is ''

@@ -1,4 +1,4 @@
-"""Rows of an export as observations of listens: rows of ``plays_history`` with their play_id (see plays.py)."""
+"""Rows of an export as observations of listens: rows of ``plays_history`` with a play_id (see resolutions.py)."""
 
 from __future__ import annotations
 

@@ -279,20 +279,26 @@ class Board:
                 play.append(row)
 
     def are_one(self, row: int, play: list[int], names: dict[int, set[tuple[int, int]]]) -> bool:
-        """Whether a row of extended history is the play that others of its second and length are."""
+        """Whether a row of extended history is the play that others of its second and length are.
+
+        Plays that were reported together, after a flight, share second and length more often: what one device played
+        under two ids is one play only where its time says so.
+        """
         known = [self.device[other] for other in play if self.device[other] >= 0]
-        if known and self.device[row] >= 0 and abs(known[0] - self.device[row]) > SAME_DEVICE_TIME:
+        same_time = bool(known) and self.device[row] >= 0
+        if same_time and abs(known[0] - self.device[row]) > SAME_DEVICE_TIME:
             return False
         if self.rank[row] == NAMELESS or all(self.rank[other] == NAMELESS for other in play):
             return True
         items = {self.item[other] for other in play if self.item[other] >= 0}
         if self.item[row] in items:
             return True
+        sure = same_time or not self.together[row]
+        no_other_id = self.item[row] < 0 or not items
         there = set().union(*(names[other] for other in play))
         if names[row] & there:
-            return True
-        one_has_no_id = self.item[row] < 0 or not items
-        return bool(one_has_no_id and self.length[row] >= HEARD and not self.together[row] and alike(names[row], there))
+            return sure or no_other_id
+        return bool(sure and no_other_id and self.heard[row] and alike(names[row], there))
 
     def join_equal_account_rows(self) -> None:
         """Equal rows are as many listens as one file tells; those of a file's last minute and of the first minute of

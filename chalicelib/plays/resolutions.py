@@ -29,7 +29,7 @@ Two listens of one song back to back stay two, because pairing is one to one. Po
 plays like others; a row of old account data that does not say what it is becomes what a richer report says it is.
 
 **Order does not matter.** The outcome of a month follows from the observations of that month and its neighbours
-alone (see listens.py). ``resolve`` works out whole months and writes each as a new *resolution*: the next number
+alone (see matching.py). ``resolve`` works out whole months and writes each as a new *resolution*: the next number
 after the highest, created only if nobody else has, so that of several processes at work the last has seen every
 observation. A month whose listens have not changed is left as it is. Superseded files go after ``GRACE``, when no
 query can still be reading them.

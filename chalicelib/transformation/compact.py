@@ -88,7 +88,7 @@ def compact(
 
 
 def chosen(names: Sequence[str] | None) -> list[Table]:
-    """The tables meant; plays_resolved is none of them: plays.py replaces its files itself."""
+    """The tables meant; plays_resolved is none of them: plays/resolutions.py replaces its files itself."""
     known = {**PHYSICAL, **BY_NAME}
     unknown = [name for name in names or () if name not in known]
     if unknown:
