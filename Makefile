@@ -49,9 +49,9 @@ clean:  ## remove the environment and caches; the lakes stay
 	@echo "Making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "python -m venv failed: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
 
-.venv/.local: .venv/bin/python requirements.txt requirements-layers.txt requirements-local.txt constraints.txt
+.venv/.local: .venv/bin/python pyproject.toml requirements.txt requirements-layers.txt requirements-local.txt constraints.txt
 	@echo "Installing what the lake needs (about a minute the first time)"
-	@$(PIP) -r requirements-local.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
+	@$(PIP) --editable . || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
 	@touch $@
 
 .venv/.dev: .venv/.local requirements-dev.txt tests/deployed/requirements.txt

@@ -55,6 +55,6 @@ def check_account(stage: str, session: Any) -> Account:
 def check_settings(settings: Any) -> Iterator[str]:
     """Lines about settings that will not work as they are; none stops a deployment."""
     if settings.api_token:
-        yield "API_TOKEN is not deployed: make tokens with `python -m chalicelib token add --name NAME`"
+        yield "API_TOKEN is not deployed: make tokens with `.venv/bin/lake token add --name NAME`"
     if not (settings.spotipy_client_id and settings.spotipy_client_secret):
         yield "SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET are not set: set them in .env and deploy again"

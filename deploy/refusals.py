@@ -12,7 +12,7 @@ from typing import Any
 from chalicelib.errors import Forbidden, InvalidRequest, LakeError, NotFound, TooManyRequests, Unauthorized
 from deploy.record import API_STAGE
 
-TOKEN = "send 'Authorization: Bearer TOKEN'; `python -m chalicelib token add --name NAME --scope read` makes one"
+TOKEN = "send 'Authorization: Bearer TOKEN'; `.venv/bin/lake token add --name NAME --scope read` makes one"
 EXPOSED = "Retry-After,X-Request-Id"
 JSON = "application/json"
 HEADERS = {

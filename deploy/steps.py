@@ -445,8 +445,8 @@ class Deployment:
             if name in ("LAKE_URL", "SECRETS_URL", "ATHENA_WORKGROUP", "GLUE_DATABASE", "GLUE_CRAWLER",
                         "EXTRACT_FUNCTION", "AWS_REGION"):  # fmt: skip
                 self.say(f"  export {name}={value}")
-        self.say("  python -m chalicelib login                     # a listener's authorisation, stored in AWS")
-        self.say("  python -m chalicelib token add --name NAME --scope run   # a token for the API, shown this once")
+        self.say("  .venv/bin/lake login                     # a listener's authorisation, stored in AWS")
+        self.say("  .venv/bin/lake token add --name NAME --scope run   # a token for the API, shown this once")
 
     # --- removing -------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ def reference() -> str:
 
 
 def commands() -> str:
-    lines = ["## Commands\n", "Each is `.venv/bin/python -m chalicelib COMMAND`; `--help` tells its options.\n"]
+    lines = ["## Commands\n", "Each is `.venv/bin/lake COMMAND`; `--help` shows its options.\n"]
     lines += table(("command", "does"), command_rows(cli.main, ""))
     return "\n".join(lines) + "\n"
 

@@ -87,7 +87,7 @@ def run(environ: Mapping[str, str], port: int, *, serve: bool) -> int:
 
 def command(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Run one command of the lake as a person would; CTRL-C reaches it and is its to answer."""
-    print(f"$ python -m chalicelib {shlex.join(arguments)}", flush=True)
+    print(f"$ .venv/bin/lake {shlex.join(arguments)}", flush=True)
     process = subprocess.Popen([sys.executable, "-m", "chalicelib", *arguments], env=dict(environ), cwd=PROJECT)
     with stopping_with(process):
         status = process.wait()

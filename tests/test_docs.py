@@ -36,7 +36,7 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 
 
 def test_every_command_the_readme_names_is_a_command() -> None:
-    named = set(re.findall(r"-m chalicelib ([a-z-]+)", (PROJECT / "README.md").read_text(encoding="utf-8")))
+    named = set(re.findall(r"\.venv/bin/lake ([a-z-]+)", (PROJECT / "README.md").read_text(encoding="utf-8")))
     assert named
     for name in named:
         help_text = subprocess.run(
@@ -45,7 +45,7 @@ def test_every_command_the_readme_names_is_a_command() -> None:
         assert help_text.returncode == 0, help_text.stderr.decode()
 
 
-TOLD = re.compile(r"-m chalicelib (token [^`#\n\"']+)")
+TOLD = re.compile(r"\.venv/bin/lake (token [^`#\n\"']+)")
 TELLING = [*PAGES, *(path for folder in ("chalicelib", "deploy") for path in sorted((PROJECT / folder).rglob("*.py")))]
 
 

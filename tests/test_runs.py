@@ -98,7 +98,7 @@ def test_health_tells_what_the_newest_run_has_to_say_however_long_ago_it_was() -
     record.state, record.authorizations = FAILED, [{"user_id": "me", "ends_at": "2026-11-01T00:00:00Z"}]
     save_run(lake, record)
     assert Health(Settings(), lake, clock).report()["warnings"] == [
-        "an authorisation ended on 2026-11-01: python -m chalicelib login",
+        "an authorisation ended on 2026-11-01: .venv/bin/lake login",
         f"the newest run failed: GET /runs/{names[0]}",
     ]
 

@@ -65,7 +65,7 @@ class LakeGroup(click.Group):
 
 @click.group(cls=LakeGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show tracebacks and debug logs.")
-@click.version_option(__version__)
+@click.version_option(__version__, prog_name="lake")
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:
     """A music-analytics lake: extract, transform, query and look at your Spotify data."""

@@ -124,7 +124,7 @@ def authorisations(parts: Parts, clock: Clock) -> Iterator[Finding]:
             yield Finding("ok", "login", f"{each.user_id}, authorised {days} days ago, ends {each.ends_at:%Y-%m-%d}")
 
 
-LOGIN = "python -m chalicelib login"
+LOGIN = ".venv/bin/lake login"
 
 
 def lake(parts: Parts, _clock: Clock) -> Iterator[Finding]:
@@ -158,7 +158,7 @@ def raw_objects(parts: Parts, _clock: Clock) -> Iterator[Finding]:
             yield Finding("note", "quarantine", told.message)
 
 
-PROGRAM = "python -m chalicelib"
+PROGRAM = ".venv/bin/lake"
 
 
 def some(keys: list[str]) -> str:

@@ -216,7 +216,7 @@ class Handler(ChaliceRequestHandler):
             self._send(refusal.CODE, {**refusal.headers, **self._cors_headers()}, body)
         elif refusal.CODE == 401:
             headers = {"WWW-Authenticate": 'Bearer realm="lake"'}
-            message = "send 'Authorization: Bearer TOKEN'; `python -m chalicelib token show` gives one"
+            message = "send 'Authorization: Bearer TOKEN'; `.venv/bin/lake token show` gives one"
             self._refuse(401, "unauthorized", message, headers)
         else:
             self._refuse(refusal.CODE, "forbidden", "the gateway refuses this request", {})

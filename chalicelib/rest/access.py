@@ -103,7 +103,7 @@ class Access:
             return self._settings.api_token
         if self._settings.on_aws:
             raise InvalidRequest(
-                "a lake on AWS has no local token: make one with `python -m chalicelib token add --name NAME`"
+                "a lake on AWS has no local token: make one with `.venv/bin/lake token add --name NAME`"
             )
         token = self._secrets.read(LOCAL_SECRET)
         if token:
@@ -140,7 +140,7 @@ class Access:
 
     def _remedy(self) -> str:
         command = "token add --name NAME --scope read" if self._settings.on_aws else "token show"
-        return f"send 'Authorization: Bearer TOKEN'; `python -m chalicelib {command}` gives one"
+        return f"send 'Authorization: Bearer TOKEN'; `.venv/bin/lake {command}` gives one"
 
 
 def new_token() -> str:

@@ -70,6 +70,6 @@ class Health:
     def _ending(self, ends_at: str) -> Iterator[str]:
         end = parse_rfc3339(ends_at)
         if end <= self._clock():
-            yield f"an authorisation ended on {end:%Y-%m-%d}: python -m chalicelib login"
+            yield f"an authorisation ended on {end:%Y-%m-%d}: .venv/bin/lake login"
         elif end <= self._clock() + SOON:
-            yield f"an authorisation ends on {end:%Y-%m-%d}: python -m chalicelib login"
+            yield f"an authorisation ends on {end:%Y-%m-%d}: .venv/bin/lake login"

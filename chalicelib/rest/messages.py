@@ -66,7 +66,7 @@ class Asked:
 
 def require_scope(route: Route, request: Request) -> None:
     if request.scope is None:
-        raise Unauthorized("send 'Authorization: Bearer TOKEN'; `python -m chalicelib token show` gives one")
+        raise Unauthorized("send 'Authorization: Bearer TOKEN'; `.venv/bin/lake token show` gives one")
     if route.scope == RUN and request.scope != RUN:
         raise Forbidden(f"{route.method} {route.path} needs a token of scope run; this one may only read")
 

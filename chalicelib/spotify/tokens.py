@@ -18,7 +18,7 @@ from chalicelib.errors import (
 )
 from chalicelib.settings import Settings
 
-LOGIN = "run `python -m chalicelib login`"
+LOGIN = "run `.venv/bin/lake login`"
 
 TokenPost = Callable[[str, Mapping[str, str], tuple[str, str], float], "TokenReply"]
 

@@ -84,7 +84,7 @@ function askForToken(why) {
       h("h2", { id: "token-title" }, "Who is there?"),
       h("p", null, why),
       h("label.field", null, "API token", input),
-      h("p.muted.small", null, "On your own computer ", h("code", null, "python -m chalicelib token show"), " prints it. It stays in this tab until you close it."),
+      h("p.muted.small", null, "On your own computer ", h("code", null, ".venv/bin/lake token show"), " prints it. It stays in this tab until you close it."),
       h("div.row.end", null, button("Open the lake", { primary: true, icon: "key", type: "submit" }))));
   dialog.addEventListener("cancel", (event) => event.preventDefault());
   if (!main.firstChild || main.querySelector(".skeleton")) replace(main, h("h1", null, "Listening lake"));

@@ -124,7 +124,7 @@ class Pipeline {
       figure("Left to fetch", left.length ? `${left.length} ${left.length === 1 ? "source" : "sources"}` : "nothing", left.map((source) => `${words(source.source)}: ${grouped(source.left)}`).join("; ")),
       figure("Spotify asks to wait", until ? `until ${moment(until, selection().timezone).split(", ").at(-1)}` : "no", waits.map((source) => words(source.source)).join(", ")),
       figure("Authorisation", authorised ? `${ago(authorised.authorized_at).replace(" ago", "")} old` : newest ? "none" : "–",
-        authorised ? `ends ${moment(authorised.ends_at, selection().timezone, { dateStyle: "medium" })}` : newest && "log in with python -m chalicelib login"));
+        authorised ? `ends ${moment(authorised.ends_at, selection().timezone, { dateStyle: "medium" })}` : newest && "log in with .venv/bin/lake login"));
     this.tellCautions({ warnings: warnings.map((text) => h("p.caution", null, text)) });
   }
 
@@ -155,7 +155,7 @@ class Pipeline {
   showRuns(runs) {
     if (!runs.length) {
       return replace(this.runs, h("div.state", null, h("strong", null, "Nothing has run yet"),
-        h("p", null, "Start a run to fetch what Spotify knows of you now. If nobody has logged in yet, do that first: ", h("code", null, "python -m chalicelib login"), ".")));
+        h("p", null, "Start a run to fetch what Spotify knows of you now. If nobody has logged in yet, do that first: ", h("code", null, ".venv/bin/lake login"), ".")));
     }
     const told = JSON.stringify(runs);
     if (told === this.told && !this.busy) return this.runs; // opened rows and the keyboard's place stay
@@ -329,7 +329,7 @@ function outcome(source, timezone) {
 /** What may bring an object out of quarantine. */
 function remedyOf({ raw_key: key }) {
   if (key.startsWith("raw/history/")) return h("p.remedy.small", null, "Import the export again, as Spotify sent it. If it is none, delete it and ", h("code", null, `quarantine/${key}.json`), ".");
-  const command = `python -m chalicelib transform ${key}`;
+  const command = `.venv/bin/lake transform ${key}`;
   return h("div.remedy", null,
     h("p.small", null, "Mend it, or update the lake. Then transform it:"),
     button("Copy the command", { icon: "copy", title: command, onclick: () => copyText(command) }));

@@ -115,5 +115,5 @@ async function remove(report) {
 function shellCommand(report) {
   const values = valuesFor(report, ownValues(report));
   const quoted = (value) => (/^[\w./:+-]+$/.test(value) ? value : `'${String(value).replaceAll("'", "'\\''")}'`);
-  return [`python -m chalicelib report ${report.name}`, ...Object.entries(values).map(([name, value]) => `--set ${name}=${quoted(value)}`)].join(" ");
+  return [`.venv/bin/lake report ${report.name}`, ...Object.entries(values).map(([name, value]) => `--set ${name}=${quoted(value)}`)].join(" ");
 }

@@ -346,7 +346,7 @@ def test_an_ended_authorisation_stops_the_listeners_sources_alone(tmp_path: Path
         error = part(record, "saved_tracks").error
         assert error is not None
         assert error["code"] == "authorization_ended"
-        assert "python -m chalicelib login" in error["message"]
+        assert ".venv/bin/lake login" in error["message"]
         refreshes = made.sandbox.calls.by_endpoint["POST /api/token"]
         assert refreshes == 2, "one for the listener, one for the app"
 

@@ -127,7 +127,7 @@ def test_an_ended_authorisation_is_told_once_to_spotify_and_names_the_remedy(sec
     service = Service((400, {"error": "invalid_grant", "error_description": "Refresh token expired"}))
     made = tokens(secrets, service)
     for _ in range(3):
-        with pytest.raises(AuthorizationEnded, match=r"u1.*python -m chalicelib login"):
+        with pytest.raises(AuthorizationEnded, match=r"u1.*\.venv/bin/lake login"):
             made.get_access_token()
     assert stored(secrets)["refresh_token"] == "good-refresh"
 

@@ -405,7 +405,7 @@ def test_what_lies_in_quarantine_is_told_with_the_reason_and_the_remedy_until_it
         told = visit.panel("Quarantine").get_by_role("listitem").filter(has_text=key)
         expect(told).to_contain_text("Raw object invalid: not a whole gzip file")
         told.get_by_role("button", name="Copy the command").click()
-        assert page.evaluate("navigator.clipboard.readText()") == f"python -m chalicelib transform {key}"
+        assert page.evaluate("navigator.clipboard.readText()") == f".venv/bin/lake transform {key}"
         page.locator(f"tr[data-run='{run['run_id']}'] button").click()
         expect(page.locator("tr.sources .caution")).to_contain_text(f"{key} lies in quarantine: not a whole gzip file")
         assert visit.violations() == []
