@@ -110,6 +110,21 @@ def openapi() -> Response:
     return answer()
 
 
+@app.route("/session", methods=["POST"], content_types=ANY)
+def sign_in() -> Response:
+    return answer()
+
+
+@app.route("/session", methods=["PUT"], authorizer=bearer, content_types=ANY)
+def stay_signed_in() -> Response:
+    return answer()
+
+
+@app.route("/session", methods=["DELETE"], authorizer=bearer, content_types=ANY)
+def sign_out() -> Response:
+    return answer()
+
+
 # --- runs ---------------------------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,8 @@
     ├── Retryable                  the same call may work in a moment
     │   ├── SpotifyUnavailable     503  5xx, reset, timeout, a body that is not JSON
     │   ├── StorageUnavailable     503  S3 throttles or is away
-    │   └── EngineBusy             503  all query slots and the queue are taken
+    │   ├── EngineBusy             503  all query slots and the queue are taken
+    │   └── UploadsBusy            503  as many exports are being uploaded as may be
     └── WaitUntil                  not before a known time (``not_before``)
         ├── RateLimited            429  Spotify's rolling window
         ├── QuotaExceeded          429  Spotify's development-mode quota
@@ -302,6 +303,10 @@ class EngineBusy(Retryable):
     """
 
     code = "engine_busy"
+
+
+class UploadsBusy(Retryable):
+    code = "uploads_busy"
 
 
 class RateLimited(WaitUntil):

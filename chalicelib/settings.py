@@ -207,6 +207,9 @@ class Settings:
     )
     results_kept: float = setting(24.0, "Age at which query results expire", number(0.01, 720), unit="h")
     requests_per_minute: int = setting(1_200, "API requests allowed to one token", whole(1, 1_000_000), unit="requests")
+    public_url: str = setting(
+        "", "Address at which others reach the service through a proxy, such as https://lake.example", web_address
+    )
     cors_origin: str = setting("", "Origin that may call the API from a browser; empty: none", origin)
     show_images: bool = setting(False, "Let the dashboard load cover images from Spotify's image host", switch)
     athena_workgroup: str = setting("", "Athena workgroup of the lake")

@@ -58,9 +58,7 @@ class Parts:
 
     @property
     def api(self) -> Api:
-        from chalicelib.rest.api import Api
-
-        return self._once("api", lambda: Api(self.settings, self.lake, lambda: self.engine, lambda: self.worker))
+        return self._once("api", self._make_api)
 
     @property
     def engine(self) -> Engine:
@@ -90,6 +88,17 @@ class Parts:
             with self._lock_of(name):
                 if name in self._opened:
                     self._opened.pop(name).close()
+
+    def _make_api(self) -> Api:
+        from chalicelib.rest.api import Api
+
+        return Api(
+            self.settings,
+            self.lake,
+            engine=lambda: self.engine,
+            worker=lambda: self.worker,
+            access=lambda: self.access,
+        )
 
     def _load_settings(self) -> Settings:
         settings = Settings.load(self._environ, self._env_file)

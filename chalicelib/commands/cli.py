@@ -80,14 +80,15 @@ def main(context: click.Context, debug: bool) -> None:
 @main.command()
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--plain-http", is_flag=True, help="With --host: let tokens cross the network readable.")
 @click.pass_obj
-def serve(shared: Shared, port: int, host: str) -> None:
+def serve(shared: Shared, port: int, host: str, plain_http: bool) -> None:
     """Serve the API and the dashboard; the schedule fires and new raw objects are transformed."""
     give_memory_back()
     from chalicelib.local.serve import serve as serve_app
 
     logging.getLogger("chalicelib").setLevel(shared.parts.settings.log_level)
-    serve_app(shared.parts.settings, host, port, say=lambda text: click.echo(text))
+    serve_app(shared.parts.settings, host, port, say=lambda text: click.echo(text), plain_http=plain_http)
 
 
 def give_memory_back() -> None:

@@ -1,258 +1,544 @@
-"""Chalice's local HTTP server with its rough edges taken off.
+"""The API over HTTP on this computer: Tornado's HTTP/1.1 in front of ``Api.handle``.
 
-What API Gateway does on AWS is done here: gzip, a bound on the size of a request, refusals in the one error shape.
+One thread reads and writes all connections, so a slow client costs a file descriptor and nothing else. The head of a
+request is judged before any of its body is read: framing, host, route, size, then the token. Only then does the body
+come in, to memory or, for an upload, piece by piece to disk. Answers are made in threads, so many at once for each
+caller. What API Gateway does on AWS is done here: gzip, a bound on the size of a request, one error shape for all.
 """
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import gzip
-import json
 import logging
 import re
 import shutil
-import sys
+import socket
 import tempfile
-from collections.abc import Callable
-from contextlib import nullcontext
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
-from chalice.app import CORSConfig
-from chalice.local import ChaliceRequestHandler, LocalGatewayException, RouteMatcher, ThreadedHTTPServer
+from tornado import httputil
+from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters, HTTP1ServerConnection
+from tornado.iostream import IOStream, StreamClosedError
+from tornado.netutil import add_accept_handler
 
 from chalicelib import __version__
-from chalicelib.rest.gateway import MappedFile, SpooledBody
+from chalicelib.errors import Conflict, InvalidRequest, LakeError, NotFound, StorageFailed
+from chalicelib.local.bounds import Bounds, Connections, Doorkeeper, Turns, Uploads
+from chalicelib.rest.access import Token
+from chalicelib.rest.api import Api
+from chalicelib.rest.messages import Reply, Request, Upload, dress, error_reply
+from chalicelib.rest.routes import JSON, Route, methods_at, route_at
 
-LARGEST_REQUEST = 10_000_000  # bytes: API Gateway's own limit; uploads of exports have none
-LONGEST_LINE = 65_536  # bytes of a chunk's header
+BACKLOG = 256  # connections that may wait to be accepted
 WORTH_COMPRESSING = 1_024  # bytes
 COMPRESSIBLE = ("application/json", "text/", "image/svg+xml")
 COMPRESSION_LEVEL = 4  # half the time of 6 for 5 % more bytes
-UPLOAD = re.compile(r"/imports/[^/]+")
+PIECE = 1 << 20  # bytes of a file read or written at once
+LINGER = 1.0  # s a refused client may go on sending, so that it can read why
+MOST_LINGERED = 1 << 20  # bytes of that
+TORNADO_REFUSES = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # all it says where what came is no HTTP
+CLOSES_WITHIN = 5.0  # s in which the requests under way are answered when the server stops
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
-class RequestRefused(Exception):
-    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
+class MethodNotAllowed(InvalidRequest):
+    """``allowed`` are the methods that the address takes."""
+
+    code, status = "method_not_allowed", 405
+
+    def __init__(self, message: str, allowed: str) -> None:
         super().__init__(message)
-        self.status = status
-        self.code = code
-        self.headers = headers
+        self.allowed = allowed
 
 
-class Server(ThreadedHTTPServer):
-    request_queue_size = 256  # connections that may wait to be accepted
-
-    def handle_error(self, _request: Any, _client_address: Any) -> None:
-        """A client that went away is no error."""
-        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
-            log.exception("a connection failed")
+class RequestTooLarge(InvalidRequest):
+    code, status = "request_too_large", 413
 
 
-class Handler(ChaliceRequestHandler):
-    server_version = f"spotify-lake/{__version__}"
-    sys_version = ""
-    disable_nagle_algorithm = True
-    wbufsize = 65_536  # headers and body leave in one packet
-    timeout = 75  # s an idle connection is kept
+class RequestTimeout(InvalidRequest):
+    code, status = "request_timeout", 408
 
-    def _generic_handle(self) -> None:
-        self._compressed = False
-        with tempfile.TemporaryDirectory(prefix="upload-") if self._is_upload() else nullcontext() as folder:
-            try:
-                self._require_route()
-                body = self._read_body(Path(folder) if folder else None)
-                self._reply(body)
-            except LocalGatewayException as refusal:
-                self._refuse_gateway(refusal)
-            except RequestRefused as refusal:
-                self.close_connection = True  # what is left of the request was not read
-                self._refuse(refusal.status, refusal.code, str(refusal), refusal.headers)
-            except ConnectionError:
-                raise
-            except Exception:
-                log.exception("%s %s failed", self.command, self._shown_path())
-                self.close_connection = True
-                self._refuse(500, "internal_error", "something went wrong here; the log says more", {})
 
-    # fmt: off
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _generic_handle  # noqa: N815
-    # fmt: on
+class MisdirectedRequest(InvalidRequest):
+    """The request is for a host that this server does not answer for."""
 
-    if not TYPE_CHECKING:
+    code, status = "misdirected_request", 421
 
-        def __getattr__(self, name: str) -> Callable[[], None]:
-            """Any other method too, so that its sender is told which there are."""
-            if name.startswith("do_"):
-                return self._generic_handle
-            raise AttributeError(name)
 
-    # --- the request ----------------------------------------------------------------------------------------------
+# --- the server ---------------------------------------------------------------------------------------------------
 
-    def _require_route(self) -> None:
-        """404 and 405 in words; Chalice's gateway would say 403 as API Gateway does."""
-        routes = self.local_gateway._app_object.routes
+
+class HttpServer:
+    """Listens from when it is made; serves between ``start`` and ``stop``.
+
+    ``hosts`` are the names that a request's Host may have; None: any. Raises Conflict when the address is taken.
+    """
+
+    def __init__(
+        self,
+        api: Callable[[], Api],
+        doorkeeper: Doorkeeper,
+        *,
+        host: str,
+        port: int,
+        hosts: frozenset[str] | None = None,
+        cors: Mapping[str, str] | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self.api = api
+        self.doorkeeper = doorkeeper
+        self.hosts = hosts
+        self.cors = dict(cors or {})
+        self.bounds = bounds or Bounds()
+        self.connections = Connections.allowed(self.bounds.connections)
+        self.turns = Turns(self.bounds.requests_of_caller)
+        self.uploads = Uploads(self.bounds.uploads, self.bounds.uploads_of_caller)
+        self.exchanges: set[Exchange] = set()
+        self._listening = listening_socket(host, port)
+        self._threads = ThreadPoolExecutor(self.bounds.threads, thread_name_prefix="request")
+        self._open_threads = ThreadPoolExecutor(8, thread_name_prefix="page")  # for what needs no token
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._listening.getsockname()[1])
+
+    def start(self) -> None:
+        """Serve in the background."""
+        self._thread.start()
+        self._started.wait()
+
+    def stop(self) -> None:
+        """Answer what is under way, within seconds, and close."""
+        if self._loop is not None and self._stopping is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+        self._listening.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._open_threads.shutdown(wait=False, cancel_futures=True)
+
+    async def in_thread(self, work: Callable[[], T], *, opened: bool = False) -> T:
+        """What ``work`` answers; ``opened``: in a thread of those that no caller with a token can take."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._open_threads if opened else self._threads, work)
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        stop_accepting = add_accept_handler(self._listening, self._accept)
+        self._started.set()
+        await self._stopping.wait()
+        stop_accepting()
+        if pending := [each.answering for each in self.exchanges if each.answering is not None]:
+            await asyncio.wait(pending, timeout=CLOSES_WITHIN)
+        for connection in self.connections.all():
+            connection.close()
+
+    def _accept(self, accepted: socket.socket, address: Any) -> None:
+        caller = str(address[0])
+        stream = Stream(accepted, max_buffer_size=4 * PIECE)
+        stream.set_nodelay(True)
+        self.connections.opened(stream, caller)
+        bounds = self.bounds
+        parameters = HTTP1ConnectionParameters(
+            max_header_size=4 * bounds.head_bytes,  # above head_bytes it is refused in words, above this without
+            header_timeout=bounds.header_seconds,
+            max_body_size=10**15,  # judged by its route
+        )
+        connection = HTTP1ServerConnection(stream, parameters, caller)
+        connection.start_serving(Connection(self, stream, caller))
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Bound to the address. Raises Conflict."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(f"port {port} is in use: choose another with --port", port=port) from error
+        raise Conflict(f"cannot listen on {host}:{port}: {error.strerror or error}", port=port) from error
+    listening.setblocking(False)
+    return listening
+
+
+class Stream(IOStream):
+    """A connection, which also says in the one error shape what Tornado refuses by itself, once."""
+
+    answered = False  # the request that is being read
+
+    def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
+        if data == TORNADO_REFUSES:
+            data = b"" if self.answered else malformed_request()
+        return super().write(data)
+
+
+def malformed_request() -> bytes:
+    """The whole answer to what is no HTTP request."""
+    refusal = error_reply(InvalidRequest("this is not a request of HTTP/1.1"))
+    reply = dress(refusal, Request("GET", "", request_id=str(uuid4())))
+    body = str(reply.content).encode()
+    headers = {"Content-Type": JSON, **reply.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = ["HTTP/1.1 400 Bad Request", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+class Connection(httputil.HTTPServerConnectionDelegate):
+    """One connection: an exchange for each request on it."""
+
+    def __init__(self, server: HttpServer, stream: Stream, address: str) -> None:
+        self._server, self._stream, self._address = server, stream, address
+
+    def start_request(self, _server_conn: object, request_conn: httputil.HTTPConnection) -> Exchange:
+        return Exchange(self._server, self._stream, self._address, request_conn)
+
+    def on_close(self, _server_conn: object) -> None:
+        self._server.connections.closed(self._stream)
+
+
+# --- one request --------------------------------------------------------------------------------------------------
+
+
+class Exchange(httputil.HTTPMessageDelegate):
+    """One request and its answer. All but what is said to be in a thread happens on the event loop."""
+
+    def __init__(self, server: HttpServer, stream: Stream, address: str, connection: httputil.HTTPConnection) -> None:
+        self._server, self._stream, self._connection = server, stream, connection
+        assert isinstance(connection, HTTP1Connection)
+        self._address = address
+        self._request_id = str(uuid4())
+        self._method = self._target = ""
+        self._headers: dict[str, str] = {}
+        self._route: Route | None = None
+        self._path: dict[str, str] = {}
+        self._token: Token | None = None
+        self._body = bytearray()
+        self._spool: Spool | None = None
+        self._held = ExitStack()  # until the exchange ends
+        self._refused = self._ended = False
+        self._lingered = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.answering: asyncio.Task[None] | None = None
+
+    # --- Tornado's calls ------------------------------------------------------------------------------------------
+
+    async def headers_received(
+        self, start_line: httputil.RequestStartLine | httputil.ResponseStartLine, headers: httputil.HTTPHeaders
+    ) -> None:
+        assert isinstance(start_line, httputil.RequestStartLine)
+        self._stream.answered = False
+        self._server.connections.busy(self._stream)
+        self._server.exchanges.add(self)
+        self._method, self._target = start_line.method, start_line.path
+        self._headers = {name.lower(): value for name, value in headers.items()}
         try:
-            matched = RouteMatcher(list(routes)).match_route(self.path)
-        except ValueError:
-            raise RequestRefused(404, "not_found", f"there is nothing at {self._shown_path()[:200]}") from None
-        if self.command not in routes[matched.route] and self.command not in ("OPTIONS", "HEAD"):
-            allowed = ", ".join(sorted(routes[matched.route]))
-            raise RequestRefused(
-                405, "method_not_allowed", f"{matched.route} takes {allowed}, not {self.command}", Allow=allowed
+            self._judge_framing(headers)
+            self._judge_host()
+            self._find_route()
+            if self._has_body():
+                self._start_timer()
+                self._judge_size()
+                self._token = await self._server.in_thread(self._recognise)
+                if self._is_upload():
+                    self._held.enter_context(self._server.uploads.one_of(self._token.token_id if self._token else ""))
+                    self._spool = await self._server.in_thread(Spool)
+        except Exception as error:
+            await self._refuse(error)
+
+    async def data_received(self, chunk: bytes) -> None:
+        if self._refused:
+            self._linger_on(len(chunk))
+        elif self._spool is not None:
+            try:
+                await self._server.in_thread(lambda: self._write(chunk))
+            except Exception as error:
+                await self._refuse(error)
+        else:
+            self._body += chunk
+            if len(self._body) > self._server.bounds.request_bytes:
+                self._body.clear()
+                await self._refuse(self._too_large())
+
+    def finish(self) -> None:
+        self._stop_timer()
+        if self._refused:
+            self._end(close=True)
+        else:
+            self.answering = asyncio.ensure_future(self._answer())
+
+    def on_connection_close(self) -> None:
+        self._end()
+
+    # --- judging the head -----------------------------------------------------------------------------------------
+
+    def _judge_framing(self, headers: httputil.HTTPHeaders) -> None:
+        """What two readers could read differently is refused. Raises InvalidRequest."""
+        lengths, codings = headers.get_list("Content-Length"), headers.get_list("Transfer-Encoding")
+        if len(lengths) > 1 or (lengths and not re.fullmatch(r"[0-9]{1,15}", lengths[0].strip())):
+            raise InvalidRequest("Content-Length must be given once, as a number")
+        if codings and (lengths or [each.strip().lower() for each in codings] != ["chunked"]):
+            raise InvalidRequest("Transfer-Encoding must be chunked, without a Content-Length")
+        if len(headers.get_list("Host")) > 1:
+            raise InvalidRequest("Host must be given once")
+        size = len(self._target) + sum(len(name) + len(value) for name, value in headers.get_all())
+        if size > self._server.bounds.head_bytes:
+            raise InvalidRequest(f"the head of a request may hold {self._server.bounds.head_bytes} bytes, not {size}")
+
+    def _judge_host(self) -> None:
+        """On a loopback address only its own names are answered for, so that no foreign page reaches it by a name of
+        its own. Raises MisdirectedRequest."""
+        host = self._headers.get("host")
+        if self._server.hosts is not None and host is not None and host_name(host) not in self._server.hosts:
+            raise MisdirectedRequest(
+                f"this service does not answer for the host {host[:100]!r}; behind a proxy, name it in PUBLIC_URL"
             )
 
-    def _is_upload(self) -> bool:
-        return self.command == "PUT" and UPLOAD.fullmatch(urlsplit(self.path).path) is not None
-
-    def _read_body(self, folder: Path | None) -> Any:
-        """Bytes, or for an upload a file on disk. Raises RequestRefused."""
-        if folder is None:
-            return b"".join(self._pieces(LARGEST_REQUEST))
-        path = folder / "body"
-        with path.open("wb") as target:
-            for piece in self._pieces(None):
-                target.write(piece)
-        return SpooledBody(path)
-
-    def _pieces(self, most: int | None) -> Any:
-        """The body in pieces, by its length or in chunks."""
-        if "chunked" in self.headers.get("transfer-encoding", "").lower():
-            yield from self._chunks(most)
+    def _find_route(self) -> None:
+        """Raises NotFound, MethodNotAllowed."""
+        path = urlsplit(self._target).path
+        methods = methods_at(path)
+        if not methods:
+            raise NotFound(f"there is nothing at {path[:200]}")
+        if self._method == "OPTIONS":
             return
-        left = self._content_length()
-        if most is not None and left > most:
-            raise RequestRefused(413, "request_too_large", f"a request may hold {most} bytes, not {left}")
-        while left > 0:
-            piece = self.rfile.read(min(left, 1 << 20))
-            if not piece:
-                raise RequestRefused(400, "invalid_request", "the body is shorter than its Content-Length")
-            left -= len(piece)
-            yield piece
+        found = route_at("GET" if self._method == "HEAD" else self._method, path)
+        if found is None:
+            allowed = ", ".join(methods)
+            raise MethodNotAllowed(f"{path[:200]} takes {allowed}, not {self._method}", allowed)
+        self._route, segments = found
+        self._path = {name: unquote(value) for name, value in segments.items()}
 
-    def _content_length(self) -> int:
-        text = self.headers.get("content-length", "0").strip()
-        if not re.fullmatch(r"[0-9]{1,15}", text):
-            raise RequestRefused(400, "invalid_request", "Content-Length is not a number")
-        return int(text)
+    def _has_body(self) -> bool:
+        return "transfer-encoding" in self._headers or self._headers.get("content-length", "0").strip("0 ") != ""
 
-    def _chunks(self, most: int | None) -> Any:
-        total = 0
-        while True:
-            line = self.rfile.readline(LONGEST_LINE).partition(b";")[0].strip()
-            if not re.fullmatch(rb"[0-9A-Fa-f]{1,15}", line):
-                raise RequestRefused(400, "invalid_request", "a chunk has no length")
-            size = int(line, 16)
-            if size == 0:
-                while self.rfile.readline(LONGEST_LINE).strip():
-                    pass
-                return
-            total += size
-            if most is not None and total > most:
-                raise RequestRefused(413, "request_too_large", f"a request may hold {most} bytes")
-            while size > 0:
-                piece = self.rfile.read(min(size, 1 << 20))
-                if not piece:
-                    raise RequestRefused(400, "invalid_request", "the body ends within a chunk")
-                size -= len(piece)
-                yield piece
-            self.rfile.readline(LONGEST_LINE)
+    def _is_upload(self) -> bool:
+        return self._route is not None and self._route.body is not None and self._route.body_type != JSON
 
-    # --- the reply ------------------------------------------------------------------------------------------------
+    def _judge_size(self) -> None:
+        if not self._is_upload() and int(self._headers.get("content-length", 0)) > self._server.bounds.request_bytes:
+            raise self._too_large()
 
-    def _reply(self, body: Any) -> None:
-        method = "GET" if self.command == "HEAD" else self.command
-        response = self.local_gateway.handle_request(
-            method=method, path=self.path, headers=dict(self.headers), body=body or None
+    def _too_large(self) -> RequestTooLarge:
+        return RequestTooLarge(f"a request may hold {self._server.bounds.request_bytes:,} bytes")
+
+    def _recognise(self) -> Token | None:
+        """In a thread. The token that the route needs; None where it needs none. Raises Unauthorized."""
+        if self._route is None or self._route.scope is None:
+            return None
+        return self._server.doorkeeper.recognise(self._headers.get("authorization", ""), self._address)
+
+    # --- the body -------------------------------------------------------------------------------------------------
+
+    def _start_timer(self) -> None:
+        bounds = self._server.bounds
+        seconds = bounds.upload_seconds if self._is_upload() else bounds.body_seconds
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._too_slow, seconds)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _too_slow(self, seconds: float) -> None:
+        error = RequestTimeout(f"the body did not come within {seconds:g} s")
+        self.answering = asyncio.ensure_future(self._refuse(error))
+
+    def _write(self, chunk: bytes) -> None:
+        """In a thread."""
+        assert self._spool is not None
+        self._spool.write(chunk)
+
+    # --- answering ------------------------------------------------------------------------------------------------
+
+    async def _answer(self) -> None:
+        caller = self._headers.get("authorization") or self._address
+        opened = self._route is None or self._route.scope is None
+        try:
+            async with self._server.turns.of(caller):
+                await self._send(await self._server.in_thread(self._reply, opened=opened))
+        except StreamClosedError:
+            pass  # a client that went away is no error
+        except Exception:
+            log.exception("%s %s failed", self._method, urlsplit(self._target).path)
+            self._stream.close()
+        self._end()
+
+    def _reply(self) -> Answer:
+        """In a thread."""
+        try:
+            if self._route is None:
+                return self._answer_of(self._options())
+            if self._token is None:
+                self._token = self._recognise()
+            return self._answer_of(self._server.api().handle(self._request(self._route)))
+        except Exception as error:
+            return self._answer_of(self._refusal(error))
+
+    def _request(self, route: Route) -> Request:
+        query = parse_qs(urlsplit(self._target).query, keep_blank_values=True)
+        return Request(
+            method=route.method,
+            route=route.path,
+            path=self._path,
+            query=query,
+            headers=self._headers,
+            body=self._spool.upload() if self._spool else bytes(self._body),
+            scope=self._token.scope if self._token else None,
+            token_id=self._token.token_id if self._token else "",
+            request_id=self._request_id,
+            wrong_code=lambda: self._server.doorkeeper.wrong(self._address),
         )
-        headers = {**response["headers"], **response["multiValueHeaders"]}
-        content = response["body"]
-        if isinstance(content, MappedFile):
-            self._send_file(response["statusCode"], headers, content.path)
-        else:
-            self._send(response["statusCode"], headers, (content or "").encode())
 
-    def _send(self, status: int, headers: dict[str, Any], body: bytes) -> None:
-        kind = headers.get("Content-Type", "")
-        if kind.startswith(COMPRESSIBLE):
+    def _options(self) -> Reply:
+        methods = ", ".join([*methods_at(urlsplit(self._target).path), "OPTIONS"])
+        allowed = {"Access-Control-Allow-Methods": methods} if self._server.cors else {}
+        reply = Reply(200, "", headers={"Allow": methods, **allowed})
+        return dress(reply, Request("OPTIONS", "", request_id=self._request_id))
+
+    def _answer_of(self, reply: Reply) -> Answer:
+        """In a thread: the bytes, or the open file, that a reply is."""
+        headers = {"Content-Type": reply.content_type, **reply.headers, **self._server.cors}
+        if isinstance(reply.content, Path):
+            stream = reply.content.open("rb")
+            self._held.callback(stream.close)
+            return Answer(reply.status, headers, stream, reply.content.stat().st_size)
+        body = (reply.content or "").encode()
+        if reply.content_type.startswith(COMPRESSIBLE):
             headers["Vary"] = "Accept-Encoding"
-            if len(body) >= WORTH_COMPRESSING and self._takes_gzip():
+            if len(body) >= WORTH_COMPRESSING and takes_gzip(self._headers.get("accept-encoding", "")):
                 body = gzip.compress(body, COMPRESSION_LEVEL, mtime=0)
                 headers["Content-Encoding"] = "gzip"
-        self._send_head(status, headers, len(body))
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        return Answer(reply.status, headers, body, len(body))
 
-    def _send_file(self, status: int, headers: dict[str, Any], path: Path) -> None:
-        with path.open("rb") as source:
-            self._send_head(status, headers, path.stat().st_size)
-            if self.command != "HEAD":
-                shutil.copyfileobj(source, self.wfile, 1 << 20)
+    async def _send(self, answer: Answer, *, close: bool = False) -> None:
+        """Raises StreamClosedError when the client has gone, or takes nothing more."""
+        log.debug("%s %s %s", self._method, urlsplit(self._target).path, answer.status)
+        self._stream.answered = True
+        headers = httputil.HTTPHeaders({"Server": f"spotify-lake/{__version__}", "Date": formatdate(usegmt=True)})
+        headers.update(answer.headers)
+        if answer.status not in (HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT):
+            headers["Content-Length"] = str(answer.size)
+        if close:
+            headers["Connection"] = "close"
+        status = httputil.ResponseStartLine("HTTP/1.1", answer.status, HTTPStatus(answer.status).phrase)
+        if isinstance(answer.body, bytes):
+            body = b"" if self._method == "HEAD" or answer.status == HTTPStatus.NOT_MODIFIED else answer.body
+            await self._taken(self._connection.write_headers(status, headers, body))
+            return
+        await self._taken(self._connection.write_headers(status, headers))
+        source = answer.body
+        while self._method != "HEAD" and (piece := await self._server.in_thread(lambda: source.read(PIECE))):
+            await self._taken(self._connection.write(piece))
 
-    def _send_head(self, status: int, headers: dict[str, Any], length: int) -> None:
-        self.send_response(status)
-        if status not in (HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT):
-            self.send_header("Content-Length", str(length))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self._send_headers(headers)
+    async def _taken(self, written: Awaitable[None]) -> None:
+        """Wait until the client has taken what was written, within the time it has for that."""
+        try:
+            await asyncio.wait_for(asyncio.ensure_future(written), self._server.bounds.write_seconds)
+        except TimeoutError:
+            self._stream.close()
+            raise StreamClosedError from None
 
-    def _takes_gzip(self) -> bool:
-        for part in self.headers.get("accept-encoding", "").lower().split(","):
-            name, _, quality = part.strip().partition(";")
-            if name.strip() in ("gzip", "*") and not re.fullmatch(r"\s*q=0(\.0*)?\s*", quality):
-                return True
-        return False
+    # --- refusing -------------------------------------------------------------------------------------------------
 
-    # --- refusals -------------------------------------------------------------------------------------------------
+    async def _refuse(self, error: Exception) -> None:
+        """Say why, and read no more than a little of what still comes."""
+        if self._refused or self._ended:
+            return
+        self._refused = True
+        self._stop_timer()
+        with suppress(StreamClosedError):
+            await self._send(self._answer_of(self._refusal(error)), close=True)
+        self._timer = asyncio.get_running_loop().call_later(LINGER, self._end)
 
-    def _refuse_gateway(self, refusal: LocalGatewayException) -> None:
-        """What Chalice's gateway refuses, in the one error shape; the authorizer's own words are that already."""
-        body = refusal.body or b""
-        if body.startswith(b'{"error"'):
-            self._send(refusal.CODE, {**refusal.headers, **self._cors_headers()}, body)
-        elif refusal.CODE == 401:
-            headers = {"WWW-Authenticate": 'Bearer realm="lake"'}
-            message = "send 'Authorization: Bearer TOKEN'; `.venv/bin/lake token show` gives one"
-            self._refuse(401, "unauthorized", message, headers)
-        else:
-            self._refuse(refusal.CODE, "forbidden", "the gateway refuses this request", {})
+    def _refusal(self, error: Exception) -> Reply:
+        if not isinstance(error, LakeError):
+            log.error("%s %s failed", self._method, urlsplit(self._target).path, exc_info=error)
+            error = LakeError(f"something went wrong here; the log says more under {self._request_id}")
+        reply = error_reply(error)
+        if isinstance(error, MethodNotAllowed):
+            reply.headers["Allow"] = error.allowed
+        return dress(reply, Request(self._method, "", request_id=self._request_id))
 
-    def _refuse(self, status: int, code: str, message: str, headers: dict[str, str]) -> None:
-        body = json.dumps({"error": {"code": code, "message": message, "details": {}}}).encode()
-        dressed = {
-            "Content-Type": "application/json",
-            "Cache-Control": "no-store",
-            "X-Request-Id": str(uuid4()),
-            "X-Content-Type-Options": "nosniff",
-            **headers,
-            **self._cors_headers(),
-        }
-        self._send(status, dressed, body)
+    def _linger_on(self, size: int) -> None:
+        self._lingered += size
+        if self._lingered > MOST_LINGERED:
+            self._end()
 
-    def _cors_headers(self) -> dict[str, str]:
-        """A browser may read a refusal too, if it may read the answer."""
-        cors = self.local_gateway._app_object.api.cors
-        return cors.get_access_control_headers() if isinstance(cors, CORSConfig) else {}
+    def _end(self, *, close: bool = False) -> None:
+        """Whatever happened, the exchange holds nothing any more."""
+        if self._ended:
+            return
+        self._ended = True
+        self._stop_timer()
+        self._held.close()
+        if self._spool is not None:
+            self._spool.close()
+        self._server.exchanges.discard(self)
+        self._server.connections.idle(self._stream)
+        with suppress(StreamClosedError, httputil.HTTPOutputError):
+            self._connection.finish()
+        if close:
+            self._stream.close()
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """What the HTTP parser refuses."""
-        self.close_connection = True
-        self.request_version = self.protocol_version  # of a line that was no request it is not known
-        self._refuse(code, "invalid_request", message or HTTPStatus(code).phrase, {})
 
-    # --- the log --------------------------------------------------------------------------------------------------
+class Answer:
+    """A reply as it leaves: its body in bytes or an open file."""
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
-        status = code.value if isinstance(code, HTTPStatus) else code
-        log.debug("%s %s %s", getattr(self, "command", "-"), self._shown_path(), status)
+    def __init__(self, status: int, headers: dict[str, str], body: bytes | BinaryIO, size: int) -> None:
+        self.status, self.headers, self.body, self.size = status, headers, body, size
 
-    def log_message(self, format: str, *args: Any) -> None:
-        log.debug(format, *args)
 
-    def _shown_path(self) -> str:
-        """The path without its query, which may hold a token."""
-        return urlsplit(getattr(self, "path", "")).path
+class Spool:
+    """An upload on disk, in a folder of its own that goes with it."""
+
+    def __init__(self) -> None:
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="upload-"))
+            self._stream = (self._folder / "body").open("wb")
+        except OSError as error:
+            raise StorageFailed(f"the upload cannot be kept: {error.strerror} in {tempfile.gettempdir()}") from error
+
+    def write(self, piece: bytes) -> None:
+        """Raises StorageFailed."""
+        try:
+            self._stream.write(piece)
+        except OSError as error:
+            raise StorageFailed(f"the upload cannot be kept: {error.strerror} in {self._folder.parent}") from error
+
+    def upload(self) -> Upload:
+        """What has come, as a request's body."""
+        self._stream.close()
+        return Upload(self._folder / "body")
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._stream.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without the port."""
+    return re.sub(r":[0-9]*$", "", host.strip()).strip("[]").lower()
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether an ``Accept-Encoding`` header takes gzip."""
+    for part in accepted.lower().split(","):
+        name, _, quality = part.strip().partition(";")
+        if name.strip() in ("gzip", "*") and not re.fullmatch(r"\s*q=0(\.0*)?\s*", quality):
+            return True
+    return False

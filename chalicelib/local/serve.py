@@ -1,57 +1,111 @@
-"""``serve``: Chalice's local server, and what it lacks: the schedule fires, and new raw objects are events.
+"""``serve``: the API and the dashboard over HTTP; the schedule fires, and new raw objects are events.
 
 The schedule and the events are read off the Chalice app itself and go to its handlers as the same events that AWS
-sends. The server is Chalice's own with its rough edges taken off: one error shape for what its gateway refuses,
-bodies streamed to disk, files sent from disk, gzip, one packet an answer, no token in the log.
+sends. Requests go straight to ``Api.handle``, which knows nothing of Chalice; `chalice local` serves the same API.
 """
 
 from __future__ import annotations
 
-import errno
+import ipaddress
 import logging
 import os
 import signal
 import threading
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
-from chalice.app import Chalice
-from chalice.config import Config
-from chalice.local import LocalChalice, LocalDevServer
+from chalice.app import Chalice, CORSConfig
 
-from chalicelib.errors import Conflict, LakeError
+from chalicelib.errors import InvalidSetting, LakeError
 from chalicelib.local.arrivals import Arrivals
-from chalicelib.local.httpserver import Handler, Server
+from chalicelib.local.bounds import Bounds, Doorkeeper
+from chalicelib.local.httpserver import HttpServer
 from chalicelib.local.ticker import Ticker
+from chalicelib.rest.access import weakness
 from chalicelib.settings import Settings
 from chalicelib.wiring import Parts
 
+PORT = 8000
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 log = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Callable[[str], None] = print) -> None:
-    """Serve until SIGTERM or CTRL-C. Raises Conflict when the port is taken."""
-    app, parts = load_app(settings)
+def serve(
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    say: Callable[[str], None] = print,
+    *,
+    plain_http: bool = False,
+    bounds: Bounds | None = None,
+) -> None:
+    """Serve until SIGTERM or CTRL-C. ``plain_http`` says that tokens may cross a network readable.
+
+    Raises Conflict when the port is taken, InvalidSetting where others could get in.
+    """
+    require_safe(settings, host, plain_http=plain_http)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    background: list[Ticker | Arrivals] = [] if settings.on_aws else [Ticker(app, parts), Arrivals(app, parts)]
-    server = listen(app, host, port)
-    warming = threading.Thread(target=warm_up, args=(parts,), name="warm-up", daemon=True)
-    warming.start()
-    serving = threading.Thread(target=server.server.serve_forever, name="http", daemon=True)
-    serving.start()
-    for thread in background:
-        thread.start()
-    say(address(parts, host, server.server.server_port))
+    app, parts = load_app(settings)
+    bounds = bounds or Bounds()
+    server = HttpServer(
+        lambda: parts.api,
+        Doorkeeper(parts.access, bounds.wrong_tokens_per_minute),
+        host=host,
+        port=port,
+        hosts=own_names(settings, host),
+        cors=cors_headers(app),
+        bounds=bounds,
+    )
+    background: list[Ticker | Arrivals] = []
     try:
+        background = [] if settings.on_aws else [Ticker(app, parts), Arrivals(app, parts)]
+        warming = threading.Thread(target=warm_up, args=(parts,), name="warm-up", daemon=True)
+        warming.start()
+        server.start()
+        for thread in background:
+            thread.start()
+        say(address(parts, host, server.port))
         stop.wait()
-    finally:
-        server.shutdown()
         for thread in background:
             thread.stop()
         warming.join()
+    finally:
+        server.stop()
         parts.close()
-        server.server.server_close()
+
+
+def require_safe(settings: Settings, host: str, *, plain_http: bool) -> None:
+    """Beyond this computer a token must be hard to guess, and who sends it in plain HTTP must have said so.
+
+    Raises InvalidSetting.
+    """
+    if is_loopback(host):
+        return
+    if settings.api_token and (why := weakness(settings.api_token)):
+        raise InvalidSetting(f"API_TOKEN is too easy to guess for a service that others reach: {why}")
+    if not plain_http:
+        raise InvalidSetting(
+            f"on {host} tokens would cross the network readable: listen on 127.0.0.1 behind a proxy with TLS "
+            "(docs/security.md), or say --plain-http"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this computer reaches the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def own_names(settings: Settings, host: str) -> frozenset[str] | None:
+    """The names that a request's Host may have: this computer's on a loopback address, any elsewhere."""
+    if not is_loopback(host):
+        return None
+    public = urlsplit(settings.public_url).hostname
+    return frozenset({*LOOPBACK_NAMES, host.lower(), *([public] if public else [])})
 
 
 def warm_up(parts: Parts) -> None:
@@ -69,23 +123,17 @@ def load_app(settings: Settings) -> tuple[Chalice, Parts]:
             os.environ[name.upper()] = value
     import app
 
-    app.app.__class__ = LocalChalice  # its current request is then each thread's own
     return app.app, app.parts
 
 
-def listen(app: Chalice, host: str, port: int) -> LocalDevServer:
-    config = Config(chalice_stage="local", config_from_disk={"app_name": app.app_name}, default_params={})
-    try:
-        return LocalDevServer(app, config, host, port, handler_cls=Handler, server_cls=Server)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise Conflict(f"port {port} is in use: choose another with --port", port=port) from error
-        raise Conflict(f"cannot listen on {host}:{port}: {error.strerror or error}", port=port) from error
+def cors_headers(app: Chalice) -> dict[str, str]:
+    """What lets a browser of another origin read an answer; none unless CORS_ORIGIN is set."""
+    return app.api.cors.get_access_control_headers() if isinstance(app.api.cors, CORSConfig) else {}
 
 
 def address(parts: Parts, host: str, port: int) -> str:
-    """What to open, token included."""
-    shown = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104
-    if parts.settings.on_aws:
-        return f"http://{shown}:{port}/"
-    return f"http://{shown}:{port}/?token={parts.access.local_token()}"
+    """What to open: with a code that signs one browser in, once; on AWS without, for its tokens are made there."""
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
+    shown = f"[{shown}]" if ":" in shown else shown
+    code = "" if parts.settings.on_aws else f"?code={parts.access.new_code()}"
+    return f"http://{shown}:{port}/{code}"

@@ -25,6 +25,7 @@ from chalicelib.errors import (
     PageTokenInvalid,
     QueryFailed,
     RunInProgress,
+    Unauthorized,
 )
 from chalicelib.exports import announced
 from chalicelib.extraction import starting
@@ -34,6 +35,7 @@ from chalicelib.lake import QUARANTINE, REPORTS, Lake, transformed_note
 from chalicelib.quarantine import quarantined, reasons
 from chalicelib.queries.engine import Engine, Query, QueryState, RowPage
 from chalicelib.rest import assets
+from chalicelib.rest.access import Access
 from chalicelib.rest.health import Health
 from chalicelib.rest.limits import RateLimit
 from chalicelib.rest.messages import (
@@ -50,6 +52,7 @@ from chalicelib.rest.messages import (
     single_values,
     wanted_type,
 )
+from chalicelib.rest.replies import Deleted, Session
 from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
 from chalicelib.runs import RunRecord, load_run, new_run_id, run_ids
 from chalicelib.settings import Settings
@@ -66,12 +69,14 @@ class Api:
         lake: Lake,
         engine: Callable[[], Engine],
         worker: Callable[[], Worker],
+        access: Callable[[], Access],
         clock: Clock = now,
     ) -> None:
         self._settings = settings
         self._lake = lake
         self._engine = engine
         self._worker = worker
+        self._access = access
         self._clock = clock
         self._limit = RateLimit(settings.requests_per_minute)
         self._health = Health(settings, lake, clock)
@@ -90,7 +95,7 @@ class Api:
 
     def _answer(self, route: Route, request: Request) -> Reply:
         if route.scope is not None:
-            require_scope(route, request)
+            require_scope(route, request, on_aws=self._settings.on_aws)
             self._limit.take(request.token_id)
         asked = read_request(route, request)
         answer: Callable[[Asked], Reply] = getattr(self, route.name)
@@ -123,6 +128,24 @@ class Api:
         from chalicelib.rest.openapi import document
 
         return cached(Reply(200, document()), "public, max-age=300")
+
+    # --- signing in -----------------------------------------------------------------------------------------------
+
+    def sign_in(self, asked: Asked) -> Reply:
+        try:
+            session, token = self._access().sign_in(asked.body["code"])
+        except Unauthorized:
+            asked.request.wrong_code()
+            raise
+        return Reply(201, Session(session.token_id, session.scope, session.expires_at, token))
+
+    def stay_signed_in(self, asked: Asked) -> Reply:
+        session = self._access().stay(asked.request.token_id)
+        return Reply(200, Session(session.token_id, session.scope, session.expires_at))
+
+    def sign_out(self, asked: Asked) -> Reply:
+        self._access().end_session(asked.request.token_id)
+        return Reply(200, Deleted(asked.request.token_id))
 
     # --- runs -----------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
-import os
+import base64
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,17 +40,15 @@ def from_chalice(request: ChaliceRequest, path: dict[str, str]) -> Request:
         path=path,
         query=event.get("multiValueQueryStringParameters") or {},
         headers={name.lower(): value for name, value in request.headers.items()},
-        body=body_of(request, event),
+        body=as_bytes(request.raw_body),
         scope=authorizer.get("scope"),
         token_id=authorizer.get("principalId", ""),
         request_id=context_id or str(uuid4()),
     )
 
 
-def body_of(request: ChaliceRequest, event: dict[str, Any]) -> Any:
-    """Bytes; or the file that serve.py spooled a large body to."""
-    body = event.get("body")
-    return body if isinstance(body, SpooledBody) else request.raw_body or b""
+def as_bytes(body: str | bytes | None) -> bytes:
+    return body.encode() if isinstance(body, str) else body or b""
 
 
 def to_chalice(reply: Reply) -> Response:
@@ -97,34 +94,14 @@ def refusal(error: Unauthorized) -> Exception:
 
 
 class FileResponse(Response):
-    """A file as a body, mapped instead of read. Chalice's local server sends what ``encode`` gives it."""
+    """A file as a body. `chalice local` sends base64 as the bytes that it is; on AWS files come from S3."""
 
     def to_dict(self, _binary_types: list[str] | None = None) -> dict[str, Any]:
-        body = MappedFile(self.body)
-        return {"headers": self.headers, "multiValueHeaders": {}, "statusCode": self.status_code, "body": body}
-
-
-class MappedFile:
-    """Stands where a text body does."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def encode(self, _encoding: str) -> bytes | mmap.mmap:
-        with self.path.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size == 0:
-                return b""
-            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-class SpooledBody:
-    """A request body on disk."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def open(self) -> Any:
-        return self.path.open("rb")
-
-    def __len__(self) -> int:
-        return self.path.stat().st_size
+        body = base64.b64encode(self.body.read_bytes()).decode()
+        return {
+            "headers": self.headers,
+            "multiValueHeaders": {},
+            "statusCode": self.status_code,
+            "body": body,
+            "isBase64Encoded": True,
+        }

@@ -1,4 +1,4 @@
-"""How often one token may ask: a bucket that refills evenly, kept in this process."""
+"""How often one caller may ask: a bucket that refills evenly, kept in this process."""
 
 from __future__ import annotations
 
@@ -14,9 +14,19 @@ MOST_BUCKETS = 10_000  # tokens remembered before the full buckets are forgotten
 
 
 class RateLimit:
-    """``per_minute`` requests for each token, of which half a minute's worth may come at once."""
+    """``per_minute`` requests for each caller, of which half a minute's worth may come at once.
 
-    def __init__(self, per_minute: int, monotonic: Callable[[], float] = time.monotonic, clock: Clock = now) -> None:
+    ``spent`` is what a caller is told who has used them up.
+    """
+
+    def __init__(
+        self,
+        per_minute: int,
+        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = now,
+        spent: str = "this token has used up its requests (REQUESTS_PER_MINUTE)",
+    ) -> None:
+        self._spent = spent
         self._rate = per_minute / 60
         self._size = max(10.0, per_minute / 2)
         self._monotonic = monotonic
@@ -24,19 +34,26 @@ class RateLimit:
         self._buckets: dict[str, tuple[float, float]] = {}
         self._lock = threading.Lock()
 
-    def take(self, token_id: str) -> None:
+    def take(self, caller: str) -> None:
         """Count one request. Raises TooManyRequests with the time to come back."""
+        self._require(caller, cost=1)
+
+    def require(self, caller: str) -> None:
+        """Raises TooManyRequests where a request would be one too many; counts none."""
+        self._require(caller, cost=0)
+
+    def _require(self, caller: str, cost: int) -> None:
         with self._lock:
             moment = self._monotonic()
             if len(self._buckets) > MOST_BUCKETS:
                 self._buckets.clear()
-            level, since = self._buckets.get(token_id, (self._size, moment))
+            level, since = self._buckets.get(caller, (self._size, moment))
             level = min(self._size, level + (moment - since) * self._rate)
-            self._buckets[token_id] = (level - 1 if level >= 1 else level, moment)
+            self._buckets[caller] = (level - cost if level >= 1 else level, moment)
         if level < 1:
             wait = (1 - level) / self._rate
             raise TooManyRequests(
-                f"this token has used up its requests (REQUESTS_PER_MINUTE); ask again in {wait:.1f} s",
+                f"{self._spent}; ask again in {wait:.1f} s",
                 not_before=self._clock() + timedelta(seconds=wait),
                 retry_after=wait,
             )

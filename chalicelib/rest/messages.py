@@ -9,21 +9,38 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from chalicelib.clock import rfc3339
 from chalicelib.errors import Forbidden, InvalidRequest, LakeError, NotFound, Unauthorized, WaitUntil
-from chalicelib.rest.access import RUN
+from chalicelib.rest.access import RUN, remedy
 from chalicelib.rest.routes import JSON, NAME, Route
 from chalicelib.rest.schema import Fault, check_body, check_query, fault, refuse
 
 SOON = "1"  # s after which a client may ask again for what goes on
 CURL_DEFAULT = "application/x-www-form-urlencoded"  # what curl -d says when nobody says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A request body that was received to disk."""
+
+    path: Path
+
+    def open(self) -> BinaryIO:
+        return self.path.open("rb")
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size
+
+
+def nobody_counts() -> None:
+    """Where wrong codes are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +52,11 @@ class Request:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
-    body: Any = b""  # bytes, or what a server spooled to disk
+    body: bytes | Upload = b""
     scope: str | None = None
     token_id: str = ""
     request_id: str = ""
+    wrong_code: Callable[[], None] = nobody_counts  # called when the code to sign in with is wrong
 
 
 @dataclass(slots=True)
@@ -64,9 +82,10 @@ class Asked:
 # --- reading a request --------------------------------------------------------------------------------------------
 
 
-def require_scope(route: Route, request: Request) -> None:
+def require_scope(route: Route, request: Request, *, on_aws: bool = False) -> None:
+    """Raises Unauthorized without a token, Forbidden with one that may not do this."""
     if request.scope is None:
-        raise Unauthorized("send 'Authorization: Bearer TOKEN'; `.venv/bin/lake token show` gives one")
+        raise Unauthorized(remedy(on_aws=on_aws))
     if route.scope == RUN and request.scope != RUN:
         raise Forbidden(f"{route.method} {route.path} needs a token of scope run; this one may only read")
 
@@ -96,8 +115,13 @@ def read_body(route: Route, request: Request) -> tuple[dict[str, Any], list[Faul
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind not in (JSON, CURL_DEFAULT):
         raise UnsupportedMediaType(f"send the body as {JSON}, not {kind[:100]}")
+    if isinstance(request.body, Upload):
+        raise UnsupportedMediaType(f"send the body as {JSON}")
     try:
-        document = json.loads(bytes(request.body), parse_constant=no_constant)
+        document = json.loads(request.body.decode("utf-8-sig"), parse_constant=no_constant)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except UnicodeError:
+        return {}, [fault("body", "", "is not text in UTF-8")]
     except (ValueError, RecursionError) as error:
         return {}, [fault("body", "", f"is not JSON: {str(error)[:200]}")]
     return check_body(fields, document)

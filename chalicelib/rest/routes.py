@@ -6,6 +6,7 @@ this table. ``scope`` None needs no token.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,6 +117,36 @@ ROUTES: tuple[Route, ...] = (
         "This document",
         (Answer(200, "OpenAPI 3.1", "Document"), Answer(304, "As you have it", None, ())),
         None,
+        tag="service",
+    ),
+    Route(
+        "POST",
+        "/session",
+        "sign_in",
+        "Exchange the code of the address to open, once, for a browser's token",
+        (Answer(201, "Signed in", "Session"),),
+        None,
+        body=(Field("code", Text(1, 200), "The code", True, example="3q2-7wAAAAB"),),
+        errors=(401, 429),
+        tag="service",
+    ),
+    Route(
+        "PUT",
+        "/session",
+        "stay_signed_in",
+        "Let this browser's token last for 90 days",
+        (Answer(200, "Until when", "Session"),),
+        body=(),
+        body_required=False,
+        tag="service",
+    ),
+    Route(
+        "DELETE",
+        "/session",
+        "sign_out",
+        "End this browser's session; any other token stays",
+        (Answer(200, "Signed out", "Deleted"),),
+        errors=(404,),
         tag="service",
     ),
     Route(
@@ -362,3 +393,25 @@ ROUTES: tuple[Route, ...] = (
 )
 BY_ADDRESS = {(route.method, route.path): route for route in ROUTES}
 BY_NAME = {route.name: route for route in ROUTES}
+PATTERNS = {path: re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path)) for path in {each.path for each in ROUTES}}
+
+
+def route_at(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    """The route of a request, and what its path has in the place of the ``{names}``, still quoted."""
+    for pattern_path, match in matches(path):
+        if route := BY_ADDRESS.get((method, pattern_path)):
+            return route, match.groupdict()
+    return None
+
+
+def methods_at(path: str) -> list[str]:
+    """The methods that an address takes; none where there is nothing."""
+    paths = {pattern_path for pattern_path, _ in matches(path)}
+    return sorted({route.method for route in ROUTES if route.path in paths})
+
+
+def matches(path: str) -> list[tuple[str, re.Match[str]]]:
+    """The declared paths that a path can be, those of fixed words first: ``/crawls/latest`` is no crawl's id."""
+    wanted = path.rstrip("/") or "/"
+    fitting = [(each, match) for each, pattern in PATTERNS.items() if (match := pattern.fullmatch(wanted))]
+    return sorted(fitting, key=lambda each: each[0].count("{"))

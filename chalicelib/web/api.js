@@ -1,4 +1,5 @@
-// The REST API, the same for everybody. The token lives in sessionStorage and travels only in a header.
+// The REST API, the same for everybody. The token travels only in a header. It is kept for this tab (sessionStorage),
+// or, for who stays signed in on this computer, for all tabs (localStorage).
 
 const KEY = "lake-token";
 export const ROOT = new URL("..", import.meta.url);
@@ -26,23 +27,58 @@ export function whenUnauthorized(handler) {
   onUnauthorized = handler;
 }
 
-export function hasToken() {
-  return Boolean(sessionStorage.getItem(KEY));
+export function token() {
+  return sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY);
 }
 
-export function setToken(token) {
-  if (token) sessionStorage.setItem(KEY, token);
-  else sessionStorage.removeItem(KEY);
+/** Keep the token for this tab, or with `stay` for every tab until it ends; null forgets it everywhere. */
+export function setToken(value, { stay = false } = {}) {
+  sessionStorage.removeItem(KEY);
+  localStorage.removeItem(KEY);
+  if (value) (stay ? localStorage : sessionStorage).setItem(KEY, value);
 }
 
-/** Take ?token=… out of the address (history included) and keep it for the session. */
-export function adoptTokenFromAddress() {
+export function staysSignedIn() {
+  return Boolean(localStorage.getItem(KEY));
+}
+
+/** The code in the address, which is taken out of it, history included; null when there is none. */
+function takeCode() {
   const address = new URL(location.href);
-  const token = address.searchParams.get("token");
-  if (token === null) return;
-  address.searchParams.delete("token");
+  const code = address.searchParams.get("code");
+  if (code === null) return null;
+  address.searchParams.delete("code");
   history.replaceState(null, "", address);
-  if (token) setToken(token);
+  return code;
+}
+
+/** Exchange the code in the address, which works once, for a token of this tab. Answers why not, or null. */
+async function signIn(code) {
+  if (!code) return null;
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch(new URL("session", ROOT), { method: "POST", headers, body: JSON.stringify({ code }) }).catch(() => null);
+  if (!answer) return new Unreachable().message;
+  const document = await answer.json().catch(() => null);
+  if (!answer.ok) return token() ? null : document?.error?.message ?? "The address does not sign you in.";
+  setToken(document.token);
+  return null;
+}
+
+/** Settles when the address has been asked for a code: with why it does not sign in, or null. */
+export const signedIn = signIn(takeCode());
+
+/** Stay signed in: the token lasts for months, in all tabs of this browser. */
+export async function staySignedIn() {
+  const kept = token();
+  await send("PUT", "session").catch((fault) => {
+    if (fault.code !== "invalid_request") throw fault; // a token that was pasted lasts as long as it was made for
+  });
+  setToken(kept, { stay: true });
+}
+
+export async function signOut() {
+  await send("DELETE", "session").catch(() => {}); // a token that has ended is gone too
+  setToken(null);
 }
 
 /** One request; answers the Response, or raises ApiError or Unreachable. */
@@ -51,9 +87,9 @@ export async function request(path, { method = "GET", body, query, accept = "app
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== undefined && value !== null && value !== "") address.searchParams.set(name, value);
   }
+  await signedIn;
   const headers = { Accept: accept };
-  const token = sessionStorage.getItem(KEY);
-  if (token) headers.Authorization = `Bearer ${token}`;
+  if (token()) headers.Authorization = `Bearer ${token()}`;
   let content = body;
   if (body !== undefined && !(body instanceof Blob)) {
     headers["Content-Type"] = "application/json";

@@ -1,7 +1,7 @@
 // The frame: token, theme, navigation, and which page is shown.
 
 import "./reports.js"; // first: what it asks for is on its way while the charts' code is read
-import { Unreachable, hasToken, setToken, whenUnauthorized } from "./api.js";
+import { Unreachable, setToken, signOut, signedIn, staySignedIn, staysSignedIn, token, whenUnauthorized } from "./api.js";
 import { redrawCharts } from "./charts.js";
 import { announce, button, h, icon, replace } from "./dom.js";
 import { faultBox, loading } from "./panel.js";
@@ -31,7 +31,9 @@ async function show() {
   const here = route();
   const page = PAGES[here.page];
   markNavigation(page?.under ?? here.page);
-  if (!hasToken()) return askForToken("Paste the token of this lake.");
+  const refused = await signedIn;
+  if (signal.aborted) return;
+  if (!token()) return askForToken(refused ?? "Paste a token of this lake, or open the address that the lake prints.");
   const sameAgain = shownPage === location.hash.split("?")[0];
   shownPage = location.hash.split("?")[0];
   if (!page) return replace(main, h("h1", null, "There is no such page"), h("p", null, h("a", { href: href("overview") }, "Go to the overview")));
@@ -68,23 +70,26 @@ function markNavigation(current) {
   replace(document.getElementById("nav"), links);
 }
 
-/** Ask for the token once; it is kept for the session of this tab alone. */
+/** Ask for the token once; it is kept for this tab, or for this browser if the reader says so. */
 function askForToken(why) {
   if (document.querySelector("dialog.token")) return;
   const input = h("input", { type: "password", name: "token", autocomplete: "off", required: true, spellcheck: "false" });
+  const stay = h("input", { type: "checkbox", name: "stay" });
   const dialog = h("dialog.token", { "aria-labelledby": "token-title" },
     h("form", { onsubmit: (event) => {
       event.preventDefault();
-      setToken(input.value.trim());
+      setToken(input.value.trim(), { stay: stay.checked });
+      showFoot();
       dialog.close();
       dialog.remove();
       shownPage = null;
       show();
     } },
-      h("h2", { id: "token-title" }, "Who is there?"),
+      h("h2", { id: "token-title" }, "Sign in"),
       h("p", null, why),
       h("label.field", null, "API token", input),
-      h("p.muted.small", null, "On your own computer ", h("code", null, ".venv/bin/lake token show"), " prints it. It stays in this tab until you close it."),
+      h("p.muted.small", null, "On your own computer ", h("code", null, ".venv/bin/lake open"), " opens this page signed in, and ", h("code", null, ".venv/bin/lake token show"), " prints a token."),
+      h("label.row.small", null, stay, "Stay signed in on this computer"),
       h("div.row.end", null, button("Open the lake", { primary: true, icon: "key", type: "submit" }))));
   dialog.addEventListener("cancel", (event) => event.preventDefault());
   if (!main.firstChild || main.querySelector(".skeleton")) replace(main, h("h1", null, "Listening lake"));
@@ -94,6 +99,7 @@ function askForToken(why) {
 
 whenUnauthorized(() => {
   setToken(null);
+  showFoot();
   leaving.abort();
   askForToken("The token is not accepted (any more): it was wrong, has expired or was taken back. Paste another one.");
 });
@@ -107,11 +113,11 @@ function setTheme(theme) {
   else document.documentElement.dataset.theme = theme;
   if (theme === "auto") localStorage.removeItem("lake-theme");
   else localStorage.setItem("lake-theme", theme);
-  showThemeButton(theme);
+  showFoot(theme);
   redrawCharts();
 }
 
-function showThemeButton(theme) {
+function showFoot(theme = localStorage.getItem("lake-theme") ?? "auto") {
   const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
   const icons = { auto: "auto", light: "sun", dark: "moon" };
   replace(document.getElementById("side-foot"),
@@ -120,9 +126,27 @@ function showThemeButton(theme) {
         setTheme(next);
         document.querySelector("#side-foot button").focus();
       } }),
+      signingButton(),
       h("a.version", { href: "openapi.json", target: "_blank", rel: "noopener" }, "REST API")));
 }
 
+/** Stay signed in, or sign out: what who is signed in can do next. */
+function signingButton() {
+  if (!token()) return null;
+  if (staysSignedIn()) {
+    return button("Sign out", { quiet: true, onclick: async () => {
+      await signOut();
+      location.reload();
+    } });
+  }
+  return button("Stay signed in", { quiet: true, title: "On this computer, in every tab, for 90 days", onclick: async () => {
+    await staySignedIn();
+    announce("You stay signed in on this computer");
+    showFoot();
+  } });
+}
+
+signedIn.then(() => showFoot());
 dark.addEventListener("change", redrawCharts);
 setTheme(localStorage.getItem("lake-theme") ?? "auto");
 

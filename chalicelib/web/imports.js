@@ -1,6 +1,6 @@
 // Bringing a privacy export in: announce it, put the file, follow what becomes of its rows.
 
-import { ApiError, ROOT, get, pause, send } from "./api.js";
+import { ApiError, ROOT, get, pause, send, token } from "./api.js";
 import { announce, h, replace } from "./dom.js";
 import { bytes, count, words } from "./format.js";
 import { faultBox } from "./panel.js";
@@ -66,7 +66,7 @@ function put({ url, method }, file, signal, onProgress) {
     const address = new URL(url, ROOT);
     const sending = new XMLHttpRequest();
     sending.open(method ?? "PUT", address);
-    if (address.origin === ROOT.origin) sending.setRequestHeader("Authorization", `Bearer ${sessionStorage.getItem("lake-token") ?? ""}`);
+    if (address.origin === ROOT.origin) sending.setRequestHeader("Authorization", `Bearer ${token() ?? ""}`);
     sending.setRequestHeader("Content-Type", "application/octet-stream");
     sending.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
     sending.onerror = () => reject(new ApiError(0, { code: "upload_failed", message: "The file could not be sent." }));

@@ -1,6 +1,6 @@
 // Running reports and queries through the API, and what comes back in one shape.
 
-import { ApiError, adoptTokenFromAddress, get, hasToken, pause, request, send } from "./api.js";
+import { ApiError, get, pause, request, send, signedIn, token } from "./api.js";
 import { valuesFor } from "./state.js";
 
 const POLL_SECONDS = 10; // one request waits this long for a query
@@ -14,8 +14,7 @@ let atOnce = EMBEDDED_AT_ONCE;
 let going = 0;
 const waiting = [];
 
-adoptTokenFromAddress();
-if (hasToken()) reports().catch(() => {}); // whoever needs the list hears of the fault
+signedIn.then(() => token() && reports().catch(() => {})); // whoever needs the list hears of the fault
 get("health").then(({ engine }) => {
   if (engine !== "athena") return;
   atOnce = ATHENA_AT_ONCE;

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -306,12 +306,16 @@ def test_it_ends_cleanly_when_told_to(tmp_path, number):
     assert (process.returncode, errors) == (0, "")
 
 
-def test_the_printed_token_is_the_same_at_every_start(tmp_path):
-    addresses = []
-    for _ in range(2):
-        with LakeServer(tmp_path) as running:
-            addresses.append(running.token)
-    assert addresses[0] == addresses[1]
+def test_the_printed_address_signs_one_browser_in_once_and_holds_no_token(tmp_path):
+    with LakeServer(tmp_path) as running:  # has used the code
+        (code,) = parse_qs(urlsplit(running.printed).query)["code"]
+        assert "lake_" not in running.printed
+        again = requests.post(f"{running.url}/session", json={"code": code}, timeout=10)
+        assert (again.status_code, error_of(again)["code"]) == (401, "unauthorized")
+        assert "lake open" in str(error_of(again)["message"])
+        assert running.get("/reports").status_code == 200
+        kept = "".join(path.read_text() for path in (tmp_path / "secrets").iterdir())
+        assert running.token not in kept and code not in kept
 
 
 def test_a_browser_of_another_origin_is_let_in_only_by_the_setting(server, tmp_path):

@@ -58,7 +58,11 @@ def test_a_page_is_small_enough_for_lambda_in_any_script(tmp_path):
         query = opened.done("SELECT lpad('', 1000, '音') AS text FROM UNNEST(sequence(1, 3000)) AS a(x)")
         assert query.rows == 3_000
         api = Api(
-            opened.settings, opened.lake, lambda: opened.engine, lambda: LocalWorker(opened.settings, opened.lake)
+            opened.settings,
+            opened.lake,
+            engine=lambda: opened.engine,
+            worker=lambda: LocalWorker(opened.settings, opened.lake),
+            access=lambda: Access(opened.settings, SecretFolder(tmp_path / "secrets")),
         )
         path = {"query_id": query.query_id}
         reply = api.handle(Request("GET", "/queries/{query_id}/rows", path, {"limit": ["3000"]}, scope="read"))

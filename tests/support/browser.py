@@ -70,6 +70,14 @@ def started() -> Iterator[Browser]:
             browser.close()
 
 
+SIGNED_IN = """
+if (!sessionStorage.getItem("visited")) {
+  sessionStorage.setItem("visited", "1");
+  sessionStorage.setItem("lake-token", "%s");
+}
+"""
+
+
 class Visit:
     """One tab at one lake. ``faults`` are console errors (CSP violations are among them), uncaught exceptions and
     requests to other hosts; ``allow`` names those that a test brings about on purpose."""
@@ -112,10 +120,10 @@ class Visit:
         return [fault for fault in self._found if not any(re.search(pattern, fault) for pattern in self._allowed)]
 
     def open(self, address: str = "#/overview", *, settle: bool = True) -> Page:
-        """Go to a page of the dashboard; the first time with the token in the address."""
-        first = self.page.url == "about:blank"
-        search = f"?token={self.token}" if first and self.token else ""
-        self.page.goto(f"{self.url}/{search}{address}")
+        """Go to a page of the dashboard, signed in."""
+        if self.page.url == "about:blank" and self.token:
+            self.page.add_init_script(SIGNED_IN % self.token)
+        self.page.goto(f"{self.url}/{address}")
         if settle:
             self.settle()
         return self.page

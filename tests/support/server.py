@@ -20,6 +20,9 @@ import pytest
 import requests
 from filelock import FileLock
 
+from chalicelib.rest.access import Access
+from chalicelib.settings import Settings
+from chalicelib.stores import open_secrets
 from tests.support import PROJECT
 
 if TYPE_CHECKING:
@@ -43,10 +46,10 @@ class LakeServer:
             stderr=self._errors,
             text=True,
         )
-        self.address = self._first_line()
-        parts = urlsplit(self.address)
+        self.printed = self._first_line()  # the address to open, with a code that works once
+        parts = urlsplit(self.printed)
         self.url = f"{parts.scheme}://{parts.netloc}"
-        self.token = parse_qs(parts.query)["token"][0]
+        self.token = self._sign_in(parse_qs(parts.query)["code"][0])
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {self.token}"
 
@@ -55,6 +58,18 @@ class LakeServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def address(self) -> str:
+        """An address to open, with a code of its own."""
+        settings = Settings(lake_url=str(self.lake), secrets_url=str(self.folder / "secrets"))
+        return f"{self.url}/?code={Access(settings, open_secrets(settings)).new_code()}"
+
+    def _sign_in(self, code: str) -> str:
+        """A session's token, for the code of the address that was printed."""
+        answer = requests.post(f"{self.url}/session", json={"code": code}, timeout=30)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
 
     def stop(self) -> int:
         """End it as an operator would; answers its exit status."""
