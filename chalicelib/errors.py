@@ -7,7 +7,13 @@
     │   ├── InvalidRequest         400  the caller's words are off
     │   │   ├── InvalidSetting          a setting or sources.toml
     │   │   ├── QueryRefused            SQL that is not allowed, with its position
-    │   │   └── PageTokenInvalid
+    │   │   ├── PageTokenInvalid
+    │   │   ├── MethodNotAllowed   405
+    │   │   ├── NotAcceptable      406
+    │   │   ├── RequestTimeout     408
+    │   │   ├── RequestTooLarge    413
+    │   │   ├── UnsupportedMediaType 415
+    │   │   └── MisdirectedRequest 421
     │   ├── Unauthorized           401  no token, or a wrong one
     │   ├── Forbidden              403  the token may not do this
     │   ├── NotFound               404
@@ -113,6 +119,64 @@ class QueryRefused(InvalidRequest):
         if line is not None:
             details["position"] = {"line": line, "column": column}
         super().__init__(message, **details)
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The address is there, but does not take this method; ``allowed`` are those it takes.
+
+    Use one of those that ``Allow`` names.
+    """
+
+    code, status = "method_not_allowed", 405
+
+    def __init__(self, message: str, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class NotAcceptable(InvalidRequest):
+    """The endpoint answers none of the types that ``Accept`` names.
+
+    The message names those it answers.
+    """
+
+    code, status = "not_acceptable", 406
+
+
+class RequestTimeout(InvalidRequest):
+    """The body of a request did not come in time.
+
+    Send it again, over a faster connection.
+    """
+
+    code, status = "request_timeout", 408
+
+
+class RequestTooLarge(InvalidRequest):
+    """The body of a request is too large.
+
+    The message says how large one may be; exports go to ``POST /imports`` and have no limit.
+    """
+
+    code, status = "request_too_large", 413
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body of a request is not of a type that the endpoint takes.
+
+    Send it as the type that the message names.
+    """
+
+    code, status = "unsupported_media_type", 415
+
+
+class MisdirectedRequest(InvalidRequest):
+    """The request names a host that this service does not answer for.
+
+    Open the address that ``lake serve`` printed; behind a proxy, set PUBLIC_URL to the address that others use.
+    """
+
+    code, status = "misdirected_request", 421
 
 
 class PageTokenInvalid(InvalidRequest):
@@ -306,6 +370,11 @@ class EngineBusy(Retryable):
 
 
 class UploadsBusy(Retryable):
+    """As many exports are being uploaded as may be.
+
+    Send this one when the others have ended.
+    """
+
     code = "uploads_busy"
 
 

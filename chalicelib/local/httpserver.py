@@ -33,7 +33,17 @@ from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import add_accept_handler
 
 from chalicelib import __version__
-from chalicelib.errors import Conflict, InvalidRequest, LakeError, NotFound, StorageFailed
+from chalicelib.errors import (
+    Conflict,
+    InvalidRequest,
+    LakeError,
+    MethodNotAllowed,
+    MisdirectedRequest,
+    NotFound,
+    RequestTimeout,
+    RequestTooLarge,
+    StorageFailed,
+)
 from chalicelib.local.bounds import Bounds, Connections, Doorkeeper, Turns, Uploads
 from chalicelib.rest.access import Token
 from chalicelib.rest.api import Api
@@ -51,30 +61,6 @@ TORNADO_REFUSES = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # all it says where what 
 CLOSES_WITHIN = 5.0  # s in which the requests under way are answered when the server stops
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-class MethodNotAllowed(InvalidRequest):
-    """``allowed`` are the methods that the address takes."""
-
-    code, status = "method_not_allowed", 405
-
-    def __init__(self, message: str, allowed: str) -> None:
-        super().__init__(message)
-        self.allowed = allowed
-
-
-class RequestTooLarge(InvalidRequest):
-    code, status = "request_too_large", 413
-
-
-class RequestTimeout(InvalidRequest):
-    code, status = "request_timeout", 408
-
-
-class MisdirectedRequest(InvalidRequest):
-    """The request is for a host that this server does not answer for."""
-
-    code, status = "misdirected_request", 421
 
 
 # --- the server ---------------------------------------------------------------------------------------------------

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from chalicelib.clock import rfc3339
-from chalicelib.errors import Forbidden, InvalidRequest, LakeError, NotFound, Unauthorized, WaitUntil
+from chalicelib.errors import (
+    Forbidden,
+    LakeError,
+    NotAcceptable,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+    WaitUntil,
+)
 from chalicelib.rest.access import RUN, remedy
 from chalicelib.rest.routes import JSON, NAME, Route
 from chalicelib.rest.schema import Fault, check_body, check_query, fault, refuse
@@ -158,14 +166,6 @@ def parse_accept(text: str) -> list[tuple[str, float]]:
         except ValueError:
             entries.append((kind, 1.0))
     return entries
-
-
-class UnsupportedMediaType(InvalidRequest):
-    code, status = "unsupported_media_type", 415
-
-
-class NotAcceptable(InvalidRequest):
-    code, status = "not_acceptable", 406
 
 
 # --- making a reply -----------------------------------------------------------------------------------------------
