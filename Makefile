@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= auto
 
-.PHONY: help run setup test trino lint soak bench deploy destroy clean
+.PHONY: help run setup test trino lint docs soak bench deploy destroy clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ lint: .venv/.dev  ## style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: .venv/.docs  ## the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 soak: .venv/.dev  ## the long trials: kill points, random orders, thousands of requests, load
 	@$(BIN)/python -m pytest -m soak --timeout 3600
@@ -61,4 +64,8 @@ clean:  ## remove the environment and caches; the lakes stay
 
 .venv/.trino: .venv/.dev tests/support/trino/requirements.txt
 	@$(PIP) -r tests/support/trino/requirements.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
+	@touch $@
+
+.venv/.docs: .venv/.dev requirements-docs.txt
+	@$(PIP) -r requirements-docs.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
 	@touch $@
