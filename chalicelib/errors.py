@@ -331,15 +331,14 @@ class StorageFailed(Terminal):
 class RecordDamaged(StorageFailed):
     """One of the lake's own small records does not hold what it should.
 
-    The message names the object and what heals it; all but ``raw/`` can be built again.
+    The message names the object, the ``reason`` and what heals it; all but ``raw/`` can be built again.
     """
 
     code = "record_damaged"
 
-    @classmethod
-    def named(cls, key: str, noun: str, reason: str, remedy: str) -> RecordDamaged:
-        """The record at ``key``, what it should be, why it cannot be read, and what to do about it."""
-        return cls(f"{key} cannot be read as {noun} ({reason}): {remedy}", key=key)
+    def __init__(self, key: str, noun: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{key} cannot be read as {noun} ({reason}): {remedy}", key=key)
+        self.reason = reason
 
 
 class SpotifyUnavailable(Retryable):

@@ -72,7 +72,7 @@ def transform(parts: Parts, event_key: str, generation: str | None = None) -> di
     again would change nothing, and the object is kept. The log, a metric and its alarm tell of it.
     """
     from chalicelib.pipeline import transform_key
-    from chalicelib.transformation.quality import CheckFailed
+    from chalicelib.transformation.findings import CheckFailed
     from chalicelib.transformation.transform import drive
 
     if generation is not None:
@@ -124,7 +124,7 @@ def maintain(parts: Parts) -> dict[str, Any]:
 
     before = telemetry.in_quarantine(parts.lake)
     with telemetry.watched(parts.settings, parts.lake, everything=True):
-        handled = catch_up(parts.lake, parts.settings, lately=True)
+        handled = catch_up(parts.lake, parts.settings, lately=True).objects
         merged = compact(parts.lake, min_files=parts.settings.compact_files + 1)
     telemetry.looked_over(parts.settings, parts.lake, handled)
     telemetry.quarantined(parts.settings, len(telemetry.in_quarantine(parts.lake) - before))

@@ -18,15 +18,16 @@ Everything but ``raw/`` can be rebuilt from ``raw/``.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from chalicelib.errors import NotFound, WriteConflict
+from chalicelib.errors import WriteConflict
+from chalicelib.records import RecordKind
 
 RAW = "raw/"
 RAW_ANSWERS = "raw/spotify/"
@@ -40,6 +41,19 @@ REPORTS = "reports/"
 
 GENERATION_KEY = "state/generation.json"
 FIRST_GENERATION = "g1"
+AFTER_ALL = "~"  # sorts after every table's name
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Which generation of the tables is in force."""
+
+    generation: str
+
+
+GENERATION = RecordKind(
+    Generation, "the generation in force", "the newest that is whole is taken; `transform` writes it anew", derived=True
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +115,9 @@ class Appendable(Protocol):
     def appender(self, key: str) -> Appender: ...
 
 
+STATE_OBJECT: RecordKind[dict[str, object]] = RecordKind(dict[str, object], "a JSON object", "delete it")
+
+
 @dataclass(frozen=True, slots=True)
 class Lake:
     """A store and the meaning of its keys."""
@@ -112,11 +129,8 @@ class Lake:
         """The generation of the tables in force, or the one that this lake is pinned to."""
         if self.pinned is not None:
             return self.pinned
-        try:
-            named = self.store.read(GENERATION_KEY)
-        except NotFound:
-            return FIRST_GENERATION
-        return str(json.loads(named)["generation"])
+        named = GENERATION.read(self.store, GENERATION_KEY)
+        return named.generation if named else newest_generation(self.store)
 
     def in_generation(self, generation: str) -> Lake:
         """The same lake, working on another generation of the tables."""
@@ -124,12 +138,20 @@ class Lake:
 
     def publish_generation(self, generation: str) -> None:
         """Put another generation of the tables in force, in one write."""
-        self.store.write(GENERATION_KEY, json.dumps({"generation": generation}).encode())
+        GENERATION.write(self.store, GENERATION_KEY, Generation(generation))
+
+    def name_generation(self) -> None:
+        """Write down which generation is in force where nothing readable says so."""
+        named, etag = GENERATION.read_version(self.store, GENERATION_KEY)
+        if named is None and self.pinned is None:
+            with suppress(WriteConflict):  # somebody else has just named it
+                newest = Generation(newest_generation(self.store))
+                GENERATION.replace(self.store, GENERATION_KEY, newest, if_match=etag)
 
     def read_state(self, name: str) -> tuple[dict[str, object] | None, str | None]:
         """A JSON object of ``state/`` with its etag, or (None, None)."""
-        info = self.store.stat(STATE + name)
-        return (json.loads(self.store.read(STATE + name)), info.etag) if info else (None, None)
+        document: tuple[dict[str, object] | None, str | None] = STATE_OBJECT.read_version(self.store, STATE + name)
+        return document
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object that must not exist yet; False when somebody else wrote it first."""
@@ -138,6 +160,29 @@ class Lake:
         except WriteConflict:
             return False
         return True
+
+
+def newest_generation(store: ObjectStore) -> str:
+    """The newest generation that was once looked over as a whole, which only one in force is; failing that the newest
+    that has files."""
+    generations = sorted(stored_generations(store), key=generation_number)
+    whole = [each for each in generations if store.stat(sweep_key(each))]
+    return (whole or generations or [FIRST_GENERATION])[-1]
+
+
+def stored_generations(store: ObjectStore) -> Iterator[str]:
+    """The generations that have files, whatever their number of files at the cost of one listing each."""
+    start = TRANSFORMED
+    while info := next(iter(store.list(TRANSFORMED, start_after=start)), None):
+        name = info.key.removeprefix(TRANSFORMED).partition("/")[0]
+        start = f"{TRANSFORMED}{name}/{AFTER_ALL}"
+        if re.fullmatch(r"g\d+", name):
+            yield name
+
+
+def generation_number(generation: str) -> int:
+    """4 of ``g4``."""
+    return int(generation.removeprefix("g"))
 
 
 def answers_key(run_id: str, source: str, part: int) -> str:
@@ -161,9 +206,9 @@ def table_prefix(generation: str, table: str) -> str:
     return f"{TRANSFORMED}{generation}/{table}/"
 
 
-def transformed_note(generation: str, raw_key: str) -> str:
-    """Where it is noted that a generation has a raw object's rows."""
-    return f"{STATE}transforms/{generation}/done/{raw_key.removeprefix(RAW)}.json"
+def sweep_key(generation: str) -> str:
+    """Where it is noted when every raw object was last looked at for a generation in force."""
+    return f"{STATE}transforms/{generation}/swept.json"
 
 
 def partition_prefix(generation: str, table: str, month: str) -> str:

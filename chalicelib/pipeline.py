@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import ImportRefused, InvalidRequest
@@ -22,18 +23,26 @@ Progress = Callable[[int, int, str], None]  # done, of how many, the one at hand
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """How many raw objects had been left lying, and the keys of the tables' files that were written."""
+
+    objects: int
+    files: list[str]
+
+
 def transform_key(lake: Lake, key: str, *, again: bool = False) -> TransformReport:
-    """Turn one raw object into rows, and decide which listens its plays are."""
+    """Turn one raw object into rows, and decide which listens its plays are. The report's ``files`` are all that it
+    has in the tables, and what deciding wrote."""
     from chalicelib.plays.resolutions import resolve_keys
     from chalicelib.transformation.transform import transform_object
 
     report = transform_object(lake, key, again=again)
-    resolve_keys(lake, report.files)
-    return report
+    return replace(report, files=[*report.files, *resolve_keys(lake, report.files)])
 
 
-def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *, lately: bool = False) -> int:
-    """Do what was left lying; answers how many raw objects that were.
+def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *, lately: bool = False) -> CaughtUp:
+    """Do what was left lying.
 
     ``lately``: while it is not long since everything was looked at, look only at what can have come since.
     """
@@ -41,14 +50,15 @@ def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *
     from chalicelib.transformation.transform import transform_lately_pending, transform_pending
 
     reports = transform_lately_pending(lake) if lately else transform_pending(lake, progress)
-    resolve_keys(lake, [name for report in reports for name in report.files])
+    files = [name for report in reports for name in report.files]
+    files += resolve_keys(lake, files)
     dropped = list(unimported(lake))
     for key in dropped:
         try:
             import_key(lake, settings, key)
         except (ImportRefused, InvalidRequest) as error:  # it lies in quarantine by now
             log.warning("%s lies in quarantine: %s", key, error.message)
-    return len(reports) + len(dropped)
+    return CaughtUp(len(reports) + len(dropped), files)
 
 
 def rebuild(

@@ -5,14 +5,14 @@ Of a raw object the reason lies beside a copy of it; of an export, which is neve
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chalicelib.errors import NotFound
+from chalicelib.errors import LakeError, RecordDamaged
 from chalicelib.lake import QUARANTINE, RAW, RAW_HISTORY, Lake, ObjectInfo
+from chalicelib.records import RecordKind
 
 REASON = ".reason.json"
 EXPORT_REASON = ".json"
@@ -29,6 +29,21 @@ class Quarantined:
     details: dict[str, Any]
 
 
+@dataclass(slots=True)
+class Reason:
+    """The error that put an object in quarantine."""
+
+    raw_key: str
+    code: str
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+REASON_KIND = RecordKind(
+    Reason, "the reason why an object is in quarantine", "transform or import it again: what is wrong is found again"
+)
+
+
 def copy_key(key: str) -> str:
     """Where the copy of a raw object lies."""
     return QUARANTINE + key.removeprefix(RAW)
@@ -37,6 +52,12 @@ def copy_key(key: str) -> str:
 def reason_key(key: str) -> str:
     """Where the reason lies why a raw object or an export is in quarantine."""
     return f"{QUARANTINE}{key}{EXPORT_REASON}" if key.startswith(RAW_HISTORY) else copy_key(key) + REASON
+
+
+def raw_key(reason: str) -> str:
+    """The raw object or export whose reason lies at ``reason``."""
+    name = reason.removeprefix(QUARANTINE)
+    return name.removesuffix(EXPORT_REASON) if name.startswith(RAW) else RAW + name.removesuffix(REASON)
 
 
 def is_reason(key: str) -> bool:
@@ -49,12 +70,24 @@ def reasons(lake: Lake) -> Iterator[ObjectInfo]:
     return (info for info in lake.store.list(QUARANTINE) if is_reason(info.key))
 
 
-def quarantined(lake: Lake, reason: ObjectInfo) -> Quarantined | None:
-    """What a reason says; None where the object has left quarantine meanwhile."""
+def note_reason(lake: Lake, key: str, error: LakeError) -> Reason:
+    """Note that a raw object or an export is in quarantine, and why."""
+    reason = Reason(key, error.code, error.message, error.details)
+    REASON_KIND.write(lake.store, reason_key(key), reason)
+    return reason
+
+
+def release(lake: Lake, key: str) -> None:
+    """Take a raw object or an export out of quarantine; no error where it is not there."""
+    lake.store.delete([copy_key(key), reason_key(key)])
+
+
+def quarantined(lake: Lake, info: ObjectInfo) -> Quarantined | None:
+    """What a reason says; None where the object has left quarantine meanwhile. A damaged reason says that it is."""
     try:
-        told = json.loads(lake.store.read(reason.key))
-    except NotFound:
+        reason = REASON_KIND.read(lake.store, info.key)
+    except RecordDamaged as error:
+        reason = Reason(raw_key(info.key), error.code, error.message, error.details)
+    if reason is None:
         return None
-    error = told.get("error", told)
-    raw_key = told.get("raw_key") or reason.key.removeprefix(QUARANTINE).removesuffix(EXPORT_REASON)
-    return Quarantined(raw_key, reason.modified, error["code"], error["message"], error["details"])
+    return Quarantined(reason.raw_key, info.modified, reason.code, reason.message, reason.details)

@@ -53,7 +53,7 @@ class RecordKind(Generic[T]):
             content = store.read(key)
         except NotFound:
             return None
-        return self.decode(key, content)
+        return self._unless_damaged(key, content)
 
     def read_version(self, store: ObjectStore, key: str) -> tuple[T | None, str | None]:
         """As :meth:`read`, with the etag that a conditional write (``store.replace``) wants.
@@ -67,7 +67,7 @@ class RecordKind(Generic[T]):
             content = store.read(key)
         except NotFound:  # deleted between the look and the reading
             return None, None
-        return self.decode(key, content), info.etag
+        return self._unless_damaged(key, content), info.etag
 
     def write(self, store: ObjectStore, key: str, record: T) -> str:
         """Write or overwrite; answers the new etag."""
@@ -78,19 +78,24 @@ class RecordKind(Generic[T]):
         WriteConflict."""
         return store.replace(key, self.encode(record), if_match=if_match)
 
-    def decode(self, key: str, content: bytes) -> T | None:
-        """The record that ``content`` holds, None where it is damaged and ``derived``. Raises RecordDamaged."""
+    def decode(self, key: str, content: bytes) -> T:
+        """The record that the ``content`` of ``key`` is. Raises RecordDamaged, of a ``derived`` kind too."""
         try:
             return cast(T, decode(content, self.type))
         except ValueError as error:
-            damaged = RecordDamaged.named(key, self.noun, reason(content, error), self.remedy)
-            if not self.derived:
-                raise damaged from None
-            log.warning("%s", damaged.message)
-            return None
+            raise RecordDamaged(key, self.noun, reason(content, error), self.remedy) from None
 
     def encode(self, record: T) -> bytes:
         return encode(record)
+
+    def _unless_damaged(self, key: str, content: bytes) -> T | None:
+        try:
+            return self.decode(key, content)
+        except RecordDamaged as error:
+            if not self.derived:
+                raise
+            log.warning("%s", error.message)
+            return None
 
 
 def decode(content: bytes, kind: Any) -> Any:

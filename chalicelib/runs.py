@@ -6,7 +6,6 @@ A run's record lies in ``state/runs/<run>.json`` while it goes on, and is also w
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -15,8 +14,9 @@ from itertools import takewhile
 from typing import Any
 
 from chalicelib.clock import Clock, now, rfc3339
-from chalicelib.errors import NotFound
+from chalicelib.errors import NotFound, RecordDamaged
 from chalicelib.lake import RAW_RUNS, STATE, Lake, day_of, run_key
+from chalicelib.records import RecordKind
 
 STATE_RUNS = f"{STATE}runs/"
 AFTER_ALL = "~"  # sorts after every run id
@@ -69,10 +69,8 @@ class RunRecord:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> RunRecord:
-        sources = [SourceRecord(**source) for source in document.get("sources", [])]
-        return cls(**{**document, "sources": sources})
+
+RUN_RECORD = RecordKind(RunRecord, "the record of a run", "delete it; the run's answers are kept")
 
 
 def new_run_id(now: datetime) -> str:
@@ -86,27 +84,23 @@ def start_record(run_id: str, trigger: str, now: datetime) -> RunRecord:
 
 def save_run(lake: Lake, record: RunRecord) -> None:
     """Write the record; when the run has ended, also its raw copy, which like all of raw/ is written once."""
-    data = json.dumps(record.as_json()).encode()
-    lake.store.write(state_key(record.run_id), data, content_type="application/json")
+    RUN_RECORD.write(lake.store, state_key(record.run_id), record)
     if record.ended_at is not None:
-        lake.create(run_key(record.run_id), data)
+        lake.create(run_key(record.run_id), RUN_RECORD.encode(record))
 
 
 def load_run(lake: Lake, run_id: str) -> RunRecord:
+    """The record of a run, from the raw zone where that in state/ is lost or damaged. Raises NotFound."""
+    unreadable = ""
     for key in (state_key(run_id), *([run_key(run_id)] if is_run_id(run_id) else [])):
         try:
-            content = lake.store.read(key)
-        except NotFound:
+            record = RUN_RECORD.read(lake.store, key)
+        except RecordDamaged as error:
+            unreadable = unreadable or f": {error.message}"
             continue
-        return read_record(run_id, key, content)
-    raise NotFound(f"there is no run {run_id}; GET /runs lists them", run_id=run_id)
-
-
-def read_record(run_id: str, key: str, content: bytes) -> RunRecord:
-    try:
-        return RunRecord.from_json(json.loads(content))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise NotFound(f"{key} is not the record of a run: {error}", run_id=run_id) from error
+        if record is not None:
+            return record
+    raise NotFound(f"there is no run {run_id}; GET /runs lists them{unreadable}", run_id=run_id)
 
 
 def state_key(run_id: str) -> str:

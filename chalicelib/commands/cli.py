@@ -172,7 +172,7 @@ def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: st
                 report = pipeline.transform_key(parts.lake, key, again=True)
                 click.echo(f"{key}: {report.state}, {sum(report.built.rows.values())} rows")
         else:
-            handled = pipeline.catch_up(parts.lake, parts.settings, progress)
+            handled = pipeline.catch_up(parts.lake, parts.settings, progress).objects
             click.echo(f"{handled} raw objects transformed")
 
 

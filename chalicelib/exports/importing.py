@@ -46,7 +46,7 @@ from chalicelib.lake import RAW_HISTORY, Lake, partition_prefix
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
 from chalicelib.plays import resolutions
 from chalicelib.plays.columns import Bools, Ints, flags
-from chalicelib.quarantine import reason_key
+from chalicelib.quarantine import note_reason, release
 from chalicelib.settings import Settings
 from chalicelib.tables import PLAYS, QUALITY_RESULTS, REJECTED_ROWS
 
@@ -170,10 +170,10 @@ def import_dropped(
             summary = Import(lake, settings, local, name, user, Path(folder), progress, clock, timer).run()
     except (ImportRefused, InvalidRequest) as error:
         note_outcome(lake, key, Outcome("failed", error=error.as_json()["error"]), clock)
-        lake.store.write(reason_key(key), json.dumps(error.as_json()).encode())
+        note_reason(lake, key, error)
         raise
     note_outcome(lake, key, Outcome("succeeded", summary=summary.as_json()), clock)
-    lake.store.delete([reason_key(key)])  # of a file that lay there under this name before
+    release(lake, key)  # of a file that lay there under this name before
     if summary.raw_key != key:
         lake.store.delete([key])
     return summary

@@ -11,9 +11,8 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from chalicelib.clock import Clock, now
@@ -31,7 +30,7 @@ from chalicelib.exports import announced
 from chalicelib.extraction import starting
 from chalicelib.extraction.lock import holder_of
 from chalicelib.extraction.starting import Worker
-from chalicelib.lake import QUARANTINE, REPORTS, Lake, transformed_note
+from chalicelib.lake import QUARANTINE, REPORTS, Lake
 from chalicelib.quarantine import quarantined, reasons
 from chalicelib.queries.engine import Engine, Query, QueryState, RowPage
 from chalicelib.rest import assets
@@ -59,6 +58,9 @@ from chalicelib.settings import Settings
 
 KEY = r"[^\x00-\x1f]{1,500}"  # of an object below a zone
 LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
+if TYPE_CHECKING:
+    from chalicelib.transformation.work import DoneNote
+
 log = logging.getLogger(__name__)
 
 
@@ -196,17 +198,15 @@ class Api:
         keys = [key for source in record["sources"] for key in source["raw_keys"]]
         notes = self._transformed(keys)
         record["to_transform"] = [key for key in keys if key not in notes]
-        record["quarantined"] = [note["quarantined"] for note in notes.values() if note.get("quarantined")]
+        record["quarantined"] = [note.quarantined for note in notes.values() if note.quarantined]
         return Reply(200, record)
 
-    def _transformed(self, keys: list[str]) -> dict[str, dict[str, Any]]:
+    def _transformed(self, keys: list[str]) -> dict[str, DoneNote]:
         """What is noted of those of ``keys`` that the tables in force have, or that lie in quarantine."""
+        from chalicelib.transformation.work import done_note
+
         generation = self._lake.generation()
-        found = {}
-        for key in keys:
-            with suppress(NotFound):
-                found[key] = json.loads(self._lake.store.read(transformed_note(generation, key)))
-        return found
+        return {key: note for key in keys if (note := done_note(self._lake, generation, key))}
 
     def list_quarantine(self, asked: Asked) -> Reply:
         """Of each kind the newest first, as the keys have it."""

@@ -9,15 +9,27 @@ for the next sweep, for at most :data:`SWEEP_EVERY`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chalicelib.clock import Clock, now, parse_rfc3339, rfc3339
-from chalicelib.lake import RAW, RAW_ANSWERS, RAW_RUNS, STATE, Lake
-from chalicelib.transformation.publishing import done_key, open_key, read_json, write_json
+from chalicelib.clock import Clock, now
+from chalicelib.lake import RAW, RAW_ANSWERS, RAW_RUNS, Lake, sweep_key
+from chalicelib.records import RecordKind
+from chalicelib.transformation.work import done_key, open_key
 
 SWEEP_EVERY = timedelta(days=1)
 LONGEST_RUN = timedelta(days=1)  # RUN_SECONDS allows no more; its objects lie under the day on which it began
+
+
+@dataclass(slots=True)
+class Sweep:
+    """The last time that every raw object was looked at."""
+
+    begun_at: datetime
+
+
+SWEEP = RecordKind(Sweep, "the note of a sweep", "nothing is lost; the next sweep looks at everything", derived=True)
 
 
 def pending(lake: Lake, since: str = "") -> Iterator[str]:
@@ -47,17 +59,13 @@ def since_sweep(lake: Lake, moment: datetime) -> str:
 
 
 def last_sweep(lake: Lake) -> datetime | None:
-    note = read_json(lake, sweep_key(lake.generation()))
-    return parse_rfc3339(note["begun_at"]) if note else None
+    note = SWEEP.read(lake.store, sweep_key(lake.generation()))
+    return note.begun_at if note else None
 
 
 def note_sweep(lake: Lake, begun_at: datetime) -> None:
     """Note that everything that was there at ``begun_at`` is done, in quarantine or noted as begun."""
-    write_json(lake, sweep_key(lake.generation()), {"begun_at": rfc3339(begun_at)})
-
-
-def sweep_key(generation: str) -> str:
-    return f"{STATE}transforms/{generation}/swept.json"
+    SWEEP.write(lake.store, sweep_key(lake.generation()), Sweep(begun_at))
 
 
 def begun_keys(lake: Lake, generation: str) -> set[str]:
@@ -72,12 +80,6 @@ def done_keys(lake: Lake, generation: str, prefix: str, since: str) -> set[str]:
     notes = done_key(generation, prefix).removesuffix(".json")
     found = lake.store.list(notes, start_after=notes + path_of(since))
     return {prefix + info.key.removeprefix(notes).removesuffix(".json") for info in found}
-
-
-def untransformed(lake: Lake, keys: Iterable[str]) -> list[str]:
-    """Those of ``keys`` that the generation in force does not have yet."""
-    generation = lake.generation()
-    return [key for key in keys if lake.store.stat(done_key(generation, key)) is None]
 
 
 def raw_keys(lake: Lake, since: str = "") -> Iterator[str]:

@@ -7,50 +7,30 @@ files, byte for byte.
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
-from chalicelib.errors import RawObjectInvalid
+from chalicelib.errors import RawObjectInvalid, RecordDamaged
 from chalicelib.parquet import TableFiles, arrow_schema, sort_rows
 from chalicelib.raw import Answer
-from chalicelib.runs import RunRecord
+from chalicelib.runs import RUN_RECORD, RunRecord
 from chalicelib.tables import Table
-from chalicelib.transformation.columns import ORIGIN, Gathered, cells
-from chalicelib.transformation.quality import (
-    CheckFailed,
-    Findings,
-    Rejection,
-    Result,
-    check_references,
-    check_rows,
-    check_times,
-    check_whole,
-    shortened,
-)
-from chalicelib.transformation.records import Fault
+from chalicelib.transformation.answers import Fault
+from chalicelib.transformation.columns import Gathered, cells
+from chalicelib.transformation.findings import Built, CheckFailed, Findings, Rejection, Result, shortened
+from chalicelib.transformation.origin import ORIGIN
+from chalicelib.transformation.quality import check_references, check_rows, check_times, check_whole
 from chalicelib.transformation.run_checks import trends
 from chalicelib.transformation.tabulate import Batch, Place, Said
 
 BATCH_ROWS = 250  # rows read off their records at once: small enough for the processor's cache
 WINDOW_ROWS = 100_000  # rows of all tables that are checked and written at once: bounds memory
-
-
-@dataclass(slots=True)
-class Built:
-    """The tables of one raw object and what was found on the way."""
-
-    answers: int = 0
-    items: int = 0
-    rejected: int = 0
-    rows: dict[str, int] = field(default_factory=dict)
-    failures: dict[str, int] = field(default_factory=dict)  # table.check -> rows that failed, of every severity
 
 
 def build_answers(key: str, answers: Iterable[Answer], files: TableFiles) -> Built:
@@ -171,8 +151,7 @@ def sorted_table(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
 def finished(built: Built, findings: Findings, files: TableFiles) -> Built:
     built.rejected = findings.rejected
     built.rows = dict(files.rows)
-    results = findings.results.values()
-    built.failures = {f"{each.table_name}.{each.check_name}": each.failures for each in results if each.failures}
+    built.failures = findings.failures()
     return built
 
 
@@ -195,13 +174,15 @@ def build_run(key: str, content: bytes, earlier: Sequence[RunRecord], files: Tab
     """Add to ``files`` what a run's record says: the run itself, the holes it found in the listening history, and how
     it compares with ``earlier`` runs."""
     try:
-        record = RunRecord.from_json(json.loads(content))
+        record = RUN_RECORD.decode(key, content)
         rows = [run_row(record)]
         results = [hole_row(key, record, hole) for hole in record.holes]
         results += [trend_row(key, record, each) for each in trends(record, earlier)]
         files.add(declared.RUNS, sorted_table(declared.RUNS, rows))
         files.add(declared.QUALITY_RESULTS, sorted_table(declared.QUALITY_RESULTS, results))
-    except (ValueError, TypeError, KeyError, AttributeError, pa.ArrowException, OverflowError, RecursionError) as error:
+    except RecordDamaged as error:
+        raise RawObjectInvalid(f"{key} is not the record of a run that has ended: {error.reason}", key=key) from error
+    except (ValueError, TypeError, KeyError, AttributeError, pa.ArrowException, OverflowError) as error:
         raise RawObjectInvalid(f"{key} is not the record of a run that has ended: {error}", key=key) from error
     return Built(answers=1, items=1, rows=dict(files.rows))
 

@@ -6,8 +6,7 @@ a time that is none) is a misfit: the row it is in is reported and left out. Not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -18,28 +17,17 @@ import pyarrow.compute as pc
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
 from chalicelib.tables import Table
-from chalicelib.transformation.records import Image, Item
-from chalicelib.transformation.tabulate import ITEM_BITS, Batch, Listing, Place, Rows, digest, is_local, play_id
+from chalicelib.transformation.answers import Image, Item
+from chalicelib.transformation.findings import Misfit
+from chalicelib.transformation.origin import ORIGIN, unpacked
+from chalicelib.transformation.tabulate import Batch, Listing, Place, Rows, digest, is_local, play_id
 from chalicelib.types import stored_arrow
 
 CHUNK_ROWS = 8_192  # rows turned into arrays at once: a call costs as much as a hundred cells
 TIMESTAMP = stored_arrow("timestamp")
 WHOLE = (pa.int32(), pa.int64())
-ORIGIN = "_origin"  # column that goes with the rows until they are written
 EARLIEST, LATEST = -2_208_988_800_000, 7_258_118_400_000  # ms: 1900-01-01 and 2200-01-01; other times are mistakes
 Columns = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Misfit:
-    """A cell that does not fit its column's type; its row is left out."""
-
-    origin: int
-    column: str
-    reason: str
-
-
-Maker = Callable[[Rows, Batch], tuple[Sequence[int], Columns]]
 
 
 def cells(batch: Batch) -> Iterator[tuple[Table, Sequence[int], Columns]]:
@@ -324,8 +312,8 @@ TYPES = {
 
 def shared_columns(table: Table, origins: pa.Array, places: Sequence[Place], first: int) -> dict[str, pa.Array]:
     """What rows take from the header of their answer or from their place in it."""
-    answers = pc.subtract(pc.shift_right(origins, ITEM_BITS), first)
-    items = pc.subtract(pc.bit_wise_and(origins, (1 << ITEM_BITS) - 1), 1)
+    answers, items = unpacked(origins)
+    answers = pc.subtract(answers, first)
 
     def look_up(name: str, kind: pa.DataType) -> pa.Array:
         return pa.array([getattr(place, name) for place in places], kind).take(answers)

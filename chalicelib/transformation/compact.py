@@ -30,7 +30,7 @@ from chalicelib.errors import InvalidRequest, NotFound, WriteConflict
 from chalicelib.lake import Lake, ObjectInfo, table_prefix
 from chalicelib.parquet import arrow_schema, parquet_of_sorted, sort_rows
 from chalicelib.tables import BY_NAME, PHYSICAL, PLAYS_RESOLVED, TABLES, Table
-from chalicelib.transformation.compaction_notes import Merge, merges, note_key, replaced
+from chalicelib.transformation.compaction_notes import MERGE_NOTE, Merge, MergeNote, note_key, notes, replaced
 
 GRACE = timedelta(hours=1)  # twice the longest time limit of a query
 LARGEST_MERGE = 64 * 1024 * 1024  # bytes of files read together: bounds memory; larger files are left as they are
@@ -112,20 +112,28 @@ def partitions(lake: Lake, generation: str, tables: Sequence[Table]) -> Iterator
     for table in tables:
         prefix = table_prefix(generation, table.history)
         infos = [info for info in lake.store.list(prefix) if info.key.endswith(".parquet")]
-        known = merges(lake, generation, table.history)
+        merges = list(readable_merges(lake, generation, table.history))
         for folder, files in groupby(infos, key=lambda info: info.key.rpartition("/")[0]):
             match = re.fullmatch(r"month=(\d{4}-\d\d)", folder.removeprefix(prefix))
             if match:
-                month = [merge for merge in known if merge.merged.startswith(f"{folder}/")]
+                month = [merge for merge in merges if merge.merged.startswith(f"{folder}/")]
                 yield Partition(generation, table, match[1], list(files), month)
+
+
+def readable_merges(lake: Lake, generation: str, physical: str) -> Iterator[Merge]:
+    """The merges of a physical table; notes that are damaged, which hold for nothing, are deleted."""
+    for info, note in notes(lake, generation, physical):
+        if note:
+            yield Merge(note.merged, note.replaces, info)
+        else:
+            delete_unchanged(lake, info.key, info.etag)
 
 
 def compact_partition(
     lake: Lake, partition: Partition, min_files: int, replaced_before: datetime, done: Compaction
 ) -> None:
-    known = partition.merges
-    done.files_deleted += delete_replaced(lake, known, partition.files, replaced_before)
-    gone = replaced(known, {info.key: info.size for info in partition.files})
+    done.files_deleted += delete_replaced(lake, partition.merges, partition.files, replaced_before)
+    gone = replaced(partition.merges, {info.key: info.size for info in partition.files})
     live = [info for info in partition.files if info.key not in gone and info.size <= LARGEST_MERGE]
     if len(live) < min_files:
         return
@@ -163,8 +171,8 @@ def merge(lake: Lake, partition: Partition, files: list[ObjectInfo], done: Compa
     content = parquet_of_sorted(table, kept)
     digest = hashlib.blake2b(json.dumps([[i.key, i.etag] for i in files]).encode(), digest_size=8).hexdigest()
     merged = f"{files[0].key.rpartition('/')[0]}/compact-{digest}.parquet"
-    note = Merge(merged, {info.key: (info.size, info.etag) for info in files})
-    lake.store.write(note_key(partition.generation, table.history, partition.month, digest), note.as_json())
+    note = MergeNote(merged, {info.key: (info.size, info.etag) for info in files})
+    MERGE_NOTE.write(lake.store, note_key(partition.generation, table.history, partition.month, digest), note)
     lake.store.write(merged, content, content_type="application/vnd.apache.parquet")
     done.files_merged += len(files)
     done.files_written += 1
@@ -230,19 +238,18 @@ def comparable(column: pa.Array) -> pa.Array:
     return pc.binary_join(column, "\x1f") if pa.types.is_list(column.type) else column
 
 
-def delete_replaced(lake: Lake, known: Sequence[Merge], files: Sequence[ObjectInfo], before: datetime) -> int:
+def delete_replaced(lake: Lake, merges: Sequence[Merge], files: Sequence[ObjectInfo], before: datetime) -> int:
     """Delete files that were replaced long enough ago and are still what was read; answers how many."""
     there = {info.key: info for info in files}
     deleted = 0
-    for each in known:
+    for each in merges:
         merged = there.get(each.merged)
-        written = merged or each.note
-        if written is None or written.modified > before:
+        if (merged or each.note).modified > before:
             continue
         for key, (_, etag) in each.replaces.items() if merged else ():
             if key in there and key != each.merged:
                 deleted += delete_unchanged(lake, key, etag)
-        lake.store.delete([each.note.key] if each.note else [])
+        lake.store.delete([each.note.key])
     return deleted
 
 

@@ -6,24 +6,36 @@ which it appears, the files that it replaces disappear.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from chalicelib.errors import NotFound
 from chalicelib.lake import STATE, Lake, ObjectInfo
+from chalicelib.records import RecordKind
+
+
+@dataclass(frozen=True, slots=True)
+class MergeNote:
+    """What is written down of a merge: the key of the merged file, size and etag of each file that it replaces."""
+
+    merged: str
+    replaces: dict[str, tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """One merge: the key of the merged file, and size and etag of each file that it replaces."""
+    """A merge whose old files have not been deleted yet, and where it is written down."""
 
     merged: str
     replaces: dict[str, tuple[int, str]]
-    note: ObjectInfo | None = None  # where this is written down
+    note: ObjectInfo
 
-    def as_json(self) -> bytes:
-        return json.dumps({"merged": self.merged, "replaces": self.replaces}).encode()
+
+MERGE_NOTE = RecordKind(
+    MergeNote,
+    "the note of a merge",
+    "nothing is lost; until `compact` has run again, rows are stored twice and answered once",
+    derived=True,
+)
 
 
 def note_key(generation: str, physical: str, month: str, digest: str) -> str:
@@ -36,22 +48,20 @@ def notes_prefix(generation: str, physical: str) -> str:
 
 def merges(lake: Lake, generation: str, physical: str) -> list[Merge]:
     """The merges of a physical table whose old files have not been deleted yet."""
-    found = []
+    return [Merge(note.merged, note.replaces, info) for info, note in notes(lake, generation, physical) if note]
+
+
+def notes(lake: Lake, generation: str, physical: str) -> Iterator[tuple[ObjectInfo, MergeNote | None]]:
+    """The notes about merges of a physical table; None for a damaged one."""
     for info in lake.store.list(notes_prefix(generation, physical)):
-        try:
-            said = json.loads(lake.store.read(info.key))
-        except NotFound:
-            continue  # deleted while we looked
-        replaces = {key: (int(size), str(etag)) for key, (size, etag) in said["replaces"].items()}
-        found.append(Merge(said["merged"], replaces, info))
-    return found
+        yield info, MERGE_NOTE.read(lake.store, info.key)
 
 
-def replaced(known: Iterable[Merge], sizes: Mapping[str, int]) -> set[str]:
+def replaced(merges: Iterable[Merge], sizes: Mapping[str, int]) -> set[str]:
     """Of the files with these ``sizes``: the keys that a merged file stands for. Rewritten ones are not among them."""
     return {
         key
-        for merge in known
+        for merge in merges
         if merge.merged in sizes
         for key, (size, _) in merge.replaces.items()
         if sizes.get(key) == size and key != merge.merged

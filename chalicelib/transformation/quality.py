@@ -6,7 +6,7 @@ per key and time of observation). Declared: ``pattern``, ``range``, ``one_of``, 
 ``mostly_rejected`` (how many of a table's rows were) and ``observed_in_run`` (answers bear times of their own run).
 
 Rows that fail a check of severity ``reject`` are handed back apart, those of severity ``warn`` stay; a failed check
-of severity ``fail`` raises :class:`CheckFailed`, and nothing of the object may be published but what was found.
+of severity ``fail`` raises CheckFailed, and nothing of the object may be published but what was found.
 Arrow's own functions do the checking; on 100,000 rows they take half of what pandas or pandera take, and a function
 that transforms need not import either.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -24,88 +24,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.clock import epoch_ms, rfc3339
-from chalicelib.errors import Terminal
 from chalicelib.parquet import sort_columns
 from chalicelib.tables import OBJECT_CHECKS, TABLES, Check, Severity, Table
-from chalicelib.transformation.columns import ORIGIN, Misfit
-from chalicelib.transformation.records import CONTENT_KEPT
-from chalicelib.transformation.tabulate import ITEM_BITS
+from chalicelib.transformation.findings import Findings, Misfit, Rejection, shortened
+from chalicelib.transformation.origin import ORIGIN, Origin
 
 HOUR_MS = 3_600_000
 EARLY_MS, LATE_MS = -HOUR_MS, 48 * HOUR_MS  # since a run began: clocks may be set right, a run may take a day
-
-
-class CheckFailed(Terminal):
-    """A check of severity ``fail`` found something: the raw object belongs in quarantine.
-
-    ``results`` are rows of ``quality_results``: what was found until then.
-    """
-
-    code = "quality_check_failed"
-    results: pa.Table | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A row or item that is not published. ``item`` is -1 for a whole answer."""
-
-    answer: int
-    item: int
-    table_name: str
-    check_name: str
-    reason: str
-    content: str
-
-
-@dataclass(slots=True)
-class Result:
-    """What one check found in one raw object."""
-
-    table_name: str
-    check_name: str
-    severity: Severity
-    rows_checked: int = 0
-    failures: int = 0
-    detail: str | None = None
-
-    def as_row(self) -> dict[str, Any]:
-        """Its columns of ``quality_results``; each raw object has some sixty, for which asdict takes a millisecond."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(slots=True)
-class Findings:
-    """Results and rejections of one raw object, gathered over its windows."""
-
-    results: dict[tuple[str, str], Result] = field(default_factory=dict)
-    rejections: list[Rejection] = field(default_factory=list)
-    rejected: int = 0
-    rows: dict[str, int] = field(default_factory=dict)  # by table: rows met
-    lost: dict[str, int] = field(default_factory=dict)  # by table: those of them that are not published
-
-    def note(self, table: str, check: str, severity: Severity, rows: int, failures: int, detail: str = "") -> None:
-        result = self.results.setdefault((table, check), Result(table, check, severity))
-        result.rows_checked += rows
-        result.failures += failures
-        if failures and detail and result.detail is None:
-            result.detail = detail
-        if failures and severity == "fail":
-            raise CheckFailed(
-                f"{table or 'answers'}: check {check} failed on {failures} of {rows} rows: {detail}", check=check
-            )
-
-    def reject(self, rejection: Rejection) -> None:
-        self.rejections.append(rejection)
-        self.rejected += 1
-
-    def count(self, table: str, rows: int, lost: int) -> None:
-        self.rows[table] = self.rows.get(table, 0) + rows
-        self.lost[table] = self.lost.get(table, 0) + lost
-
-    def take_rejections(self) -> list[Rejection]:
-        """The rejections since the last call."""
-        taken, self.rejections = self.rejections, []
-        return taken
 
 
 def check_rows(table: Table, rows: pa.Table, misfits: Iterable[Misfit], findings: Findings) -> pa.Table:
@@ -334,26 +259,13 @@ def report_misfits(table: Table, kept: int, misfits: Iterable[Misfit], findings:
         unfit += 1
         name = f"type:{misfit.column}"
         findings.note(table.name, name, "reject", kept, 1, misfit.reason)
-        answer, item = place_of(misfit.origin)
-        findings.reject(Rejection(answer, item, table.name, name, misfit.reason, ""))
+        findings.reject(Rejection(*Origin.unpack(misfit.origin), table.name, name, misfit.reason, ""))
     return unfit
 
 
 def rejection(table: Table, check: str, why: str, row: dict[str, Any]) -> Rejection:
-    answer, item = place_of(row[ORIGIN])
     content = json.dumps({name: value for name, value in row.items() if name != ORIGIN}, default=str)
-    return Rejection(answer, item, table.name, check, why, shortened(content.encode()))
-
-
-def place_of(origin: int) -> tuple[int, int]:
-    """The answer and, in it, the item that a row came from."""
-    return origin >> ITEM_BITS, (origin & ((1 << ITEM_BITS) - 1)) - 1
-
-
-def shortened(content: bytes) -> str:
-    """At most 4 kB of ``content`` as text; what is no UTF-8 is marked."""
-    text = content[:CONTENT_KEPT].decode("utf-8", "replace")
-    return text.encode()[:CONTENT_KEPT].decode("utf-8", "ignore")
+    return Rejection(*Origin.unpack(row[ORIGIN]), table.name, check, why, shortened(content.encode()))
 
 
 def reason(check: Any, value: Any) -> str:

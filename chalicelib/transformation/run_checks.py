@@ -5,15 +5,15 @@ Both only warn, and both look at nothing but the raw records of runs, so that a 
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from chalicelib.clock import parse_rfc3339
+from chalicelib.errors import RecordDamaged
 from chalicelib.lake import RAW_RUNS, Lake
-from chalicelib.runs import SUCCEEDED, RunRecord, SourceRecord
-from chalicelib.transformation.quality import Result
+from chalicelib.runs import RUN_RECORD, SUCCEEDED, RunRecord, SourceRecord
+from chalicelib.transformation.findings import Result
 
 RUNS_COMPARED = 8
 DAYS_LOOKED_BACK = 14
@@ -28,9 +28,11 @@ def earlier_runs(lake: Lake, key: str) -> list[RunRecord]:
     found: list[RunRecord] = []
     for other in keys_before(lake, key):
         try:
-            found.append(RunRecord.from_json(json.loads(lake.store.read(other))))
-        except (ValueError, TypeError, KeyError, AttributeError):
+            record = RUN_RECORD.read(lake.store, other)
+        except RecordDamaged:
             continue  # its own transform puts it in quarantine
+        if record is not None:
+            found.append(record)
         if len(found) == RUNS_COMPARED:
             break
     return found

@@ -4,9 +4,8 @@ Records are kept as they were decoded; columns.py reads columns off them all at 
 object of its own. Batches are small, for the records of one should still be in the processor's cache when they are
 read: that halves the time of the whole. What was said before, word for word, is not kept again (:class:`Said`).
 
-Each row carries an *origin*, ``answer << 32 | item + 1``: its answer's number in the raw object and its place in
-that answer (0 in the low half for the answer as a whole). What a row takes from its answer's header (the time, the
-listener, the playlist) is looked up from it, and a rejected row is traced by it.
+Each row carries its *origin* (see origin.py). What a row takes from its answer's header (the time, the listener, the
+playlist) is looked up from it, and a rejected row is traced by it.
 """
 
 from __future__ import annotations
@@ -22,9 +21,8 @@ from msgspec import UNSET
 
 from chalicelib.clock import epoch_ms, parse_rfc3339, rfc3339
 from chalicelib.raw import Answer
-from chalicelib.transformation.records import (
+from chalicelib.transformation.answers import (
     ABSENT,
-    CONTENT_KEPT,
     UNREADABLE,
     Album,
     Artist,
@@ -38,8 +36,9 @@ from chalicelib.transformation.records import (
     read_either,
     read_entries,
 )
+from chalicelib.transformation.findings import CONTENT_KEPT
+from chalicelib.transformation.origin import Origin
 
-ITEM_BITS = 32
 UNSAID = -1  # the hash of nothing: hash() never answers it
 LARGEST_OFFSET = 1 << 30  # positions are 32-bit numbers
 IN_MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z").fullmatch  # as Spotify writes played_at
@@ -137,7 +136,6 @@ class Batch:
         self.places: list[Place] = []
         self.faults: list[tuple[int, Fault]] = []  # with their answer's number
         self.unknown: list[str] = []  # endpoints that feed no table
-        self.items = 0
         self.counts: dict[str, int] = {}  # items met, by the table they are first for
         self.artists, self.albums, self.tracks, self.episodes = Rows(), Rows(), Rows(), Rows()
         self.playlists, self.entries, self.plays, self.listings = Rows(), Rows(), Rows(), Rows()
@@ -160,13 +158,12 @@ class Batch:
         place.playlist_id = place.playlist_id or place.path_id
         parts, faults = decode(known, answer.body)
         self.faults += [(number, fault) for fault in faults]
-        origin = (number << ITEM_BITS) + 1
+        whole, first = Origin(number).pack(), Origin(number, 0).pack()
         for part, items in parts:
-            self.items += len(items)
             self.counts[part.table] = self.counts.get(part.table, 0) + len(items)
-            TAKERS[part.kind](self, items, origin if part.path else origin - 1, place)
+            TAKERS[part.kind](self, items, first if part.path else whole, place)
         if parts:
-            self._take_listing(answer, origin - 1)
+            self._take_listing(answer, whole)
         return place
 
     def __len__(self) -> int:
@@ -178,7 +175,7 @@ class Batch:
     def users(self, origins: Sequence[int]) -> list[str | None]:
         """The listeners whose answers rows came from."""
         users = [place.user_id for place in self.places]
-        return [users[(origin >> ITEM_BITS) - self.first] for origin in origins]
+        return [users[Origin.unpack(origin).answer - self.first] for origin in origins]
 
     def _take_listing(self, answer: Answer, origin: int) -> None:
         listing = answer.context.get("listing")
@@ -305,7 +302,7 @@ class Batch:
         return item
 
     def _fault(self, origin: int, table: str, error: Exception, content: msgspec.Raw) -> None:
-        number, item = origin >> ITEM_BITS, (origin & ((1 << ITEM_BITS) - 1)) - 1
+        number, item = Origin.unpack(origin)
         self.faults.append((number, Fault(table, item, str(error), bytes(content)[:CONTENT_KEPT])))
 
     def _add_item(self, item: Item, origin: int, content: int | None = None) -> None:

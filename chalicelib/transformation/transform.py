@@ -16,25 +16,15 @@ from multiprocessing import get_context
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import InvalidRequest, NotFound, RawObjectInvalid
-from chalicelib.lake import RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake
+from chalicelib.lake import RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake, generation_number
 from chalicelib.parquet import TableFiles
 from chalicelib.raw import unpack
 from chalicelib.tables import QUALITY_RESULTS
 from chalicelib.transformation.backlog import note_sweep, pending, raw_keys, since_sweep
-from chalicelib.transformation.build import Built, build_answers, build_run
-from chalicelib.transformation.publishing import (
-    noted_done,
-    object_name,
-    open_key,
-    publish,
-    quarantine,
-    read_json,
-    release_mended,
-    remember,
-    write_json,
-)
-from chalicelib.transformation.quality import CheckFailed
+from chalicelib.transformation.build import build_answers, build_run
+from chalicelib.transformation.findings import Built, CheckFailed
 from chalicelib.transformation.run_checks import earlier_runs
+from chalicelib.transformation.work import RawWork, release_mended
 
 log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5  # drives of one raw object after which it goes to quarantine
@@ -62,36 +52,36 @@ def transform_object(lake: Lake, key: str, *, again: bool = False) -> TransformR
     cannot be published; then it lies in quarantine with the reason, and nothing of it is in the tables but, in
     ``quality_results``, what its checks found.
     """
-    info = lake.store.stat(key)
-    if info is None:
-        raise NotFound(f"there is no object {key} in the lake", key=key)
-    generation = lake.generation()
-    done = None if again else noted_done(lake, generation, key, info.etag)
+    return transform(RawWork.on(lake, key), again=again)
+
+
+def transform(work: RawWork, *, again: bool) -> TransformReport:
+    done = None if again else work.done()
     if done:
-        return TransformReport(key, "unchanged", *done)
-    with TableFiles(generation, object_name(key)) as files:
+        return TransformReport(work.key, "unchanged", done.files, done.built)
+    with TableFiles(work.generation, work.name) as files:
         try:
-            built = build(lake, key, files)
+            built = build(work, files)
         except RawObjectInvalid as error:
-            quarantine(lake, generation, key, info.etag, error)
+            work.quarantine(error)
             raise
         except CheckFailed as error:
-            with findings_of(error, generation, key) as found:
-                quarantine(lake, generation, key, info.etag, error, found.finish())
+            with results_of(work, error) as results:
+                error.files = tuple(work.quarantine(error, results.finish()))
             raise
-        written = publish(lake, generation, key, info.etag, built, files.finish())
-    return TransformReport(key, "done", written, built)
+        return TransformReport(work.key, "done", work.publish(built, files.finish()), built)
 
 
-def findings_of(error: CheckFailed, generation: str, key: str) -> TableFiles:
+def results_of(work: RawWork, error: CheckFailed) -> TableFiles:
     """What the checks found before one failed: alone of all tables it is published."""
-    found = TableFiles(generation, object_name(key))
+    results = TableFiles(work.generation, work.name)
     if error.results is not None:
-        found.add(QUALITY_RESULTS, error.results)
-    return found
+        results.add(QUALITY_RESULTS, error.results)
+    return results
 
 
-def build(lake: Lake, key: str, files: TableFiles) -> Built:
+def build(work: RawWork, files: TableFiles) -> Built:
+    lake, key = work.lake, work.key
     if key.startswith(RAW_ANSWERS):
         with lake.store.open(key) as stream:
             return build_answers(key, unpack(stream), files)
@@ -106,6 +96,7 @@ def build(lake: Lake, key: str, files: TableFiles) -> Built:
 def transform_pending(lake: Lake, progress: Progress | None = None, clock: Clock = now) -> list[TransformReport]:
     """Transform what was never transformed or was interrupted; what failed too often goes to quarantine."""
     begun_at = clock()
+    lake.name_generation()
     reports = transform_keys(lake, list(pending(lake)), progress)
     note_sweep(lake, begun_at)
     return reports
@@ -129,23 +120,22 @@ def transform_keys(lake: Lake, keys: list[str], progress: Progress | None = None
 
 
 def drive(lake: Lake, key: str) -> TransformReport | None:
-    """Transform one object that may have failed before; None when it went to quarantine."""
-    generation = lake.generation()
-    note = read_json(lake, open_key(generation, key)) or {"raw_key": key, "files": []}
-    attempts = int(note.get("attempts", 0)) + 1
-    if attempts > MOST_ATTEMPTS:
-        info = lake.store.stat(key)
-        gave_up = RawObjectInvalid(f"{key} was tried {MOST_ATTEMPTS} times and never got done", key=key)
-        quarantine(lake, generation, key, info.etag if info else "", gave_up)
-        return None
-    write_json(lake, open_key(generation, key), {**note, "attempts": attempts})
+    """Transform one object that may have failed before; None when it is gone or went to quarantine."""
     try:
-        report = transform_object(lake, key, again=bool(note["files"]))  # files: publishing them was begun
+        work = RawWork.on(lake, key)
+    except NotFound:
+        return None
+    begun = work.attempt()
+    if begun.attempts > MOST_ATTEMPTS:
+        work.quarantine(RawObjectInvalid(f"{key} was tried {MOST_ATTEMPTS} times and never got done", key=key))
+        return None
+    try:
+        report = transform(work, again=bool(begun.files))  # files: publishing them was begun
     except (RawObjectInvalid, CheckFailed) as error:
         log.warning("%s lies in quarantine: %s", key, error.message)
         return None
     if report.state == "unchanged":  # somebody else has done it meanwhile
-        lake.store.delete([open_key(generation, key)])
+        work.abandon()
     return report
 
 
@@ -212,29 +202,33 @@ def drive_quietly(lake: Lake, key: str) -> None:
 
 def following(generation: str) -> str:
     """``g4`` after ``g3``."""
-    return f"g{int(generation.removeprefix('g')) + 1}"
+    return f"g{generation_number(generation) + 1}"
 
 
 def take_over(lake: Lake, target: Lake, since: str) -> None:
     """Copy to ``target`` what the generation in force made of raw objects from before ``since``."""
-    old, new = lake.generation(), target.generation()
     recent = set(raw_keys(lake, since))
     for key in raw_keys(lake):
-        info = lake.store.stat(key)
-        done = noted_done(lake, old, key, info.etag) if info and key not in recent else None
-        if info is None or done is None or noted_done(lake, new, key, info.etag):
+        try:
+            old, new = RawWork.on(lake, key), RawWork.on(target, key)
+        except NotFound:
             continue
-        files, built = done
-        if all(lake.store.stat(name) for name in files):
-            copies = [name.replace(f"{TRANSFORMED}{old}/", f"{TRANSFORMED}{new}/", 1) for name in files]
-            for name, copied in zip(files, copies, strict=True):
-                lake.store.write(copied, lake.store.read(name))
-            remember(lake, new, key, info.etag, copies, built)
+        done = old.done() if key not in recent else None
+        if done and not new.done() and all(lake.store.stat(name) for name in done.files):
+            new.finish([copied(lake, name, new.generation) for name in done.files], done.built)
+
+
+def copied(lake: Lake, key: str, generation: str) -> str:
+    """Copy a file of a table to another generation; answers its key there."""
+    _, _, path = key.removeprefix(TRANSFORMED).partition("/")
+    copy = f"{TRANSFORMED}{generation}/{path}"
+    lake.store.write(copy, lake.store.read(key))
+    return copy
 
 
 def remove_generations_before(lake: Lake, generation: str) -> None:
     """Delete generations older than the last one, which queries under way may still be reading."""
-    kept = {generation, f"g{int(generation.removeprefix('g')) - 1}"}
+    kept = {generation, f"g{generation_number(generation) - 1}"}
     for prefix in (TRANSFORMED, f"{STATE}transforms/"):
         old = [info.key for info in lake.store.list(prefix) if info.key.removeprefix(prefix).split("/")[0] not in kept]
         lake.store.delete(old)

@@ -306,7 +306,7 @@ def test_an_export_that_is_refused_does_not_keep_the_others_waiting(tmp_path: Pa
     lake.store.write(
         "raw/history/me/endsong_0.json", json.dumps([extended_row("2023-05-01T10:04:00Z", 40_000)]).encode()
     )
-    assert catch_up(lake, settings_for(tmp_path)) == 2
+    assert catch_up(lake, settings_for(tmp_path)).objects == 2
     assert listens_in(lake).num_rows == 1 and list(dropped.unimported(lake)) == []
 
 

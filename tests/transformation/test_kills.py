@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.lake import Lake
 from chalicelib.transformation.backlog import pending
-from chalicelib.transformation.quality import CheckFailed
+from chalicelib.transformation.findings import CheckFailed
 from chalicelib.transformation.transform import MOST_ATTEMPTS, rebuild, transform_object, transform_pending
 from tests.support.memory import MemoryStore
 from tests.support.raw_objects import answer, artist, entry, files, playlist_page, put, track

@@ -16,7 +16,7 @@ from chalicelib.errors import RawObjectInvalid
 from chalicelib.lake import Lake
 from chalicelib.raw import Answer
 from chalicelib.tables import TABLES, Check, Table
-from chalicelib.transformation.quality import CheckFailed
+from chalicelib.transformation.findings import CheckFailed
 from chalicelib.transformation.transform import transform_object
 from tests.support.memory import MemoryStore
 from tests.support.raw_objects import (

@@ -16,8 +16,9 @@ from chalicelib.lake import Lake, run_key
 from chalicelib.parquet import arrow_schema
 from chalicelib.runs import RunRecord, SourceRecord
 from chalicelib.tables import ARTISTS, SAVED_ITEMS, TABLES, TRACK_ARTISTS, TRACKS, Check, Table
-from chalicelib.transformation.columns import ORIGIN
-from chalicelib.transformation.quality import CheckFailed, Findings, check_references, check_rows
+from chalicelib.transformation.findings import CheckFailed, Findings
+from chalicelib.transformation.origin import ORIGIN
+from chalicelib.transformation.quality import check_references, check_rows
 from chalicelib.transformation.run_checks import trends
 from chalicelib.transformation.transform import transform_object
 from tests.support.raw_objects import folder_lake, spotify_id, stored

@@ -16,7 +16,7 @@ from chalicelib.rest.messages import Asked, Request
 from chalicelib.runs import RunRecord, SourceRecord, save_run
 from chalicelib.tables import OBJECT_CHECKS, TABLES
 from chalicelib.transformation.backlog import pending
-from chalicelib.transformation.quality import CheckFailed
+from chalicelib.transformation.findings import CheckFailed
 from chalicelib.transformation.transform import rebuild, transform_object, transform_pending
 from chalicelib.wiring import Parts
 from tests.support.raw_objects import (

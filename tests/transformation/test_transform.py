@@ -16,7 +16,7 @@ from chalicelib.lake import Lake, run_key
 from chalicelib.parquet import TableFiles, arrow_schema
 from chalicelib.raw import pack
 from chalicelib.tables import ARTISTS
-from chalicelib.transformation.backlog import pending, untransformed
+from chalicelib.transformation.backlog import pending
 from chalicelib.transformation.transform import MOST_ATTEMPTS, drive, transform_object, transform_pending
 from tests.support import SHARED
 from tests.support.raw_objects import (
@@ -461,7 +461,6 @@ def test_transforming_twice_changes_nothing(lake: Lake) -> None:
     assert transform_object(lake, key).state == "unchanged"
     assert transform_object(lake, key, again=True).files == first.files
     assert files(lake) == before
-    assert untransformed(lake, [key, "raw/spotify/other.gz"]) == ["raw/spotify/other.gz"]
 
 
 def test_files_of_an_earlier_transform_disappear(lake: Lake) -> None:

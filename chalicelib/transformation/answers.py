@@ -19,10 +19,11 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from chalicelib.transformation.findings import CONTENT_KEPT
+
 T = TypeVar("T")
 Whole = int | float | None
 ABSENT = Raw()
-CONTENT_KEPT = 4096  # bytes of what cannot be read
 
 
 class Record(Struct, gc=False):
