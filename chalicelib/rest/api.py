@@ -198,7 +198,7 @@ class Api:
         keys = [key for source in record["sources"] for key in source["raw_keys"]]
         notes = self._transformed(keys)
         record["to_transform"] = [key for key in keys if key not in notes]
-        record["quarantined"] = [note.quarantined for note in notes.values() if note.quarantined]
+        record["quarantined"] = [as_json(note.quarantined) for note in notes.values() if note.quarantined]
         return Reply(200, record)
 
     def _transformed(self, keys: list[str]) -> dict[str, DoneNote]:

@@ -157,6 +157,7 @@ def rebuild(
     object is transformed by a call of it instead, a bounded number at once. Interrupt it and call it again: it goes
     on where it was.
     """
+    lake.name_generation()  # else the files of the other one would tell that it is in force
     target = lake.in_generation(following(lake.generation()))
     if since:
         take_over(lake, target, since)

@@ -70,6 +70,7 @@ def test_the_event_fills_the_generation_that_it_names(tmp_path: Path) -> None:
     lake = folder_lake(tmp_path / "lake")
     key = put(lake, [answer("me/following", {"artists": {"items": [artist("a")]}})])
     parts = Parts({"LAKE_URL": str(tmp_path / "lake")}, None)
+    lake.name_generation()  # as a rebuild does before it sends such events
     assert handlers.transform(parts, key, "g2") == {"key": key, "generation": "g2"}
     assert list(pending(lake)) == [key]
     assert list(pending(lake.in_generation("g2"))) == []
