@@ -17,7 +17,7 @@ from chalicelib.runs import FAILED, SKIPPED, SUCCEEDED, RunRecord, load_run, run
 if TYPE_CHECKING:
     from chalicelib.lake import Lake
     from chalicelib.settings import Settings
-    from chalicelib.transformation.findings import Built
+    from chalicelib.transforms import Built
 
 DAY, HOUR = 86_400.0, 3_600.0  # s
 LOOKED_AT = 100  # runs, newest first, among which a successful one is looked for

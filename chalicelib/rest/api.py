@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from chalicelib.clock import Clock, now
@@ -55,11 +55,10 @@ from chalicelib.rest.replies import Deleted, Session
 from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
 from chalicelib.runs import RunRecord, load_run, new_run_id, run_ids
 from chalicelib.settings import Settings
+from chalicelib.transforms import DoneNote, done_note
 
 KEY = r"[^\x00-\x1f]{1,500}"  # of an object below a zone
 LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
-if TYPE_CHECKING:
-    from chalicelib.transformation.work import DoneNote
 
 log = logging.getLogger(__name__)
 
@@ -203,8 +202,6 @@ class Api:
 
     def _transformed(self, keys: list[str]) -> dict[str, DoneNote]:
         """What is noted of those of ``keys`` that the tables in force have, or that lie in quarantine."""
-        from chalicelib.transformation.work import done_note
-
         generation = self._lake.generation()
         return {key: note for key in keys if (note := done_note(self._lake, generation, key))}
 

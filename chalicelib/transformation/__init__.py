@@ -1,1 +1,1 @@
-"""From raw answers to checked tables: records, columns, checks, files, compaction."""
+"""From raw answers to checked tables: decoding, columns, checks, files, compaction."""

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from chalicelib.clock import Clock, now
 from chalicelib.lake import RAW, RAW_ANSWERS, RAW_RUNS, Lake, sweep_key
 from chalicelib.records import RecordKind
-from chalicelib.transformation.work import done_key, open_key
+from chalicelib.transforms import done_key, open_key
 
 SWEEP_EVERY = timedelta(days=1)
 LONGEST_RUN = timedelta(days=1)  # RUN_SECONDS allows no more; its objects lie under the day on which it began

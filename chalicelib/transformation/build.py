@@ -23,11 +23,12 @@ from chalicelib.runs import RUN_RECORD, RunRecord
 from chalicelib.tables import Table
 from chalicelib.transformation.answers import Fault
 from chalicelib.transformation.columns import Gathered, cells
-from chalicelib.transformation.findings import Built, CheckFailed, Findings, Rejection, Result, shortened
+from chalicelib.transformation.findings import CheckFailed, Findings, Rejection, Result, shortened
 from chalicelib.transformation.origin import ORIGIN
 from chalicelib.transformation.quality import check_references, check_rows, check_times, check_whole
 from chalicelib.transformation.run_checks import trends
 from chalicelib.transformation.tabulate import Batch, Place, Said
+from chalicelib.transforms import Built
 
 BATCH_ROWS = 250  # rows read off their records at once: small enough for the processor's cache
 WINDOW_ROWS = 100_000  # rows of all tables that are checked and written at once: bounds memory

@@ -29,17 +29,6 @@ class CheckFailed(Terminal):
     files: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Built:
-    """The tables of one raw object, and how much went into them."""
-
-    answers: int = 0
-    items: int = 0
-    rejected: int = 0
-    rows: dict[str, int] = field(default_factory=dict)
-    failures: dict[str, int] = field(default_factory=dict)  # table.check -> rows that failed, of every severity
-
-
 @dataclass(frozen=True, slots=True)
 class Misfit:
     """A cell that does not fit its column's type; its row is left out."""

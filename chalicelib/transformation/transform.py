@@ -22,9 +22,10 @@ from chalicelib.raw import unpack
 from chalicelib.tables import QUALITY_RESULTS
 from chalicelib.transformation.backlog import note_sweep, pending, raw_keys, since_sweep
 from chalicelib.transformation.build import build_answers, build_run
-from chalicelib.transformation.findings import Built, CheckFailed
+from chalicelib.transformation.findings import CheckFailed
 from chalicelib.transformation.run_checks import earlier_runs
 from chalicelib.transformation.work import RawWork, release_mended
+from chalicelib.transforms import Built
 
 log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5  # drives of one raw object after which it goes to quarantine

@@ -11,51 +11,21 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from chalicelib.errors import LakeError, NotFound
-from chalicelib.lake import QUARANTINE, RAW, RAW_ANSWERS, RAW_RUNS, STATE, Lake
+from chalicelib.lake import QUARANTINE, RAW, RAW_ANSWERS, RAW_RUNS, Lake
 from chalicelib.quarantine import REASON, Reason, copy_key, note_reason, release
-from chalicelib.records import RecordKind
-from chalicelib.transformation.findings import Built
+from chalicelib.transforms import DONE, OPEN, Built, DoneNote, OpenNote, done_key, done_note, open_key
 
 PARQUET = "application/vnd.apache.parquet"
 WRITES_AT_ONCE = 8
 TRANSFORM_VERSION = 1  # raised when the same raw object gives other rows than before
 Files = Mapping[str, bytes | Path]  # by key: the content, or the file that holds it and may be moved
-
-
-@dataclass(slots=True)
-class DoneNote:
-    """That an object is transformed: which version of it, into which files; ``quarantined`` says why it is not."""
-
-    raw_key: str
-    etag: str
-    version: int
-    files: list[str]
-    built: Built
-    quarantined: Reason | None = None
-
-
-@dataclass(slots=True)
-class OpenNote:
-    """That transforming an object was begun, how often, and the files that it may have touched."""
-
-    raw_key: str
-    files: list[str] = field(default_factory=list)
-    attempts: int = 0
-
-    def touching(self, files: Iterable[str]) -> OpenNote:
-        return OpenNote(self.raw_key, sorted(files), self.attempts)
-
-
-AGAIN = "nothing is lost; the object is transformed again"
-DONE = RecordKind(DoneNote, "the note of a transform", AGAIN, derived=True)
-OPEN = RecordKind(OpenNote, "the note of a transform under way", AGAIN, derived=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,20 +154,3 @@ def quarantined_keys(lake: Lake) -> Iterator[str]:
         for info in lake.store.list(QUARANTINE + prefix.removeprefix(RAW)):
             if info.key.endswith(REASON):
                 yield RAW + info.key.removeprefix(QUARANTINE).removesuffix(REASON)
-
-
-# --- notes --------------------------------------------------------------------------------------------------------
-
-
-def done_note(lake: Lake, generation: str, key: str) -> DoneNote | None:
-    """What is noted of an object that a generation has the rows of, or that lies in quarantine."""
-    return DONE.read(lake.store, done_key(generation, key))
-
-
-def done_key(generation: str, key: str) -> str:
-    """Where it is noted that a generation has a raw object's rows."""
-    return f"{STATE}transforms/{generation}/done/{key.removeprefix(RAW)}.json"
-
-
-def open_key(generation: str, key: str) -> str:
-    return f"{STATE}transforms/{generation}/open/{key.removeprefix(RAW)}.json"

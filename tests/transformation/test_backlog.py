@@ -13,7 +13,7 @@ from chalicelib.errors import StorageUnavailable
 from chalicelib.lake import Lake, answers_key, run_key
 from chalicelib.transformation.backlog import SWEEP_EVERY, note_sweep, pending, pending_lately
 from chalicelib.transformation.transform import transform_lately_pending, transform_object, transform_pending
-from chalicelib.transformation.work import done_key
+from chalicelib.transforms import done_key
 from tests.support.memory import MemoryStore
 from tests.support.raw_objects import answer, artist, files, put
 
