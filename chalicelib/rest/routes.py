@@ -18,12 +18,11 @@ MOST_ROWS = 10_000  # rows of one page
 LONGEST_WAIT = 20.0  # s one request may wait for a query; API Gateway ends it at 29 s
 LONGEST_SQL = 262_144  # characters; Athena takes as many bytes, and the guard looks at those
 
-JSON, CSV, PARQUET, HTML, SQL = (
+JSON, CSV, PARQUET, HTML = (
     "application/json",
     "text/csv",
     "application/vnd.apache.parquet",
     "text/html",
-    "text/plain",
 )
 
 

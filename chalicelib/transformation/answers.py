@@ -194,10 +194,6 @@ class EpisodeList(Record):
     episodes: list[Item | None]
 
 
-class ShowList(Record):
-    shows: list[Show | None]
-
-
 class Following(Record):
     artists: Page[Artist]
 
