@@ -409,8 +409,11 @@ PLAY_DETAILS = Table(
     (
         text("play_id", "Listen"),
         USER_ID,
+        Column("heard_at", "timestamp", "When it was heard to its end, UTC: by the device's clock if that was offline"),
         Column("ended_at", "timestamp", "When it ended, UTC", True),
+        Column("ms", "bigint", "Milliseconds heard; the track's length where only the API told of it, 0 if not known"),
         Column("ms_played", "bigint", "Milliseconds heard; null for API plays", True),
+        Column("play_seconds", "bigint", "Whole seconds by which it counts as a play, as in heard"),
         text("item_type", "track, episode or audiobook"),
         text("item_id", "As reported, or the track known under these names; null while there is none", True),
         Column("found_by_name", "boolean", "Whether the id was found by the names"),
@@ -428,7 +431,45 @@ PLAY_DETAILS = Table(
     key=("play_id",),
     current="derived",
     partition_by="ended_at",
-    of=("plays", "tracks", "track_artists", "artists", "albums"),
+    of=("plays", "heard", "tracks", "track_artists", "artists", "albums"),
+)
+
+PLAY_SECONDS = 30  # seconds from which on a listen counts as a play, as Spotify itself counts streams
+
+HEARD = Table(
+    "heard",
+    "Every listen as reports count it: when it was heard, for how long, and whether it was a play",
+    (
+        text("play_id", "Listen"),
+        USER_ID,
+        Column("heard_at", "timestamp", "When it was heard to its end, UTC: by the device's clock if that was offline"),
+        Column("started_at", "timestamp", "When it started, UTC, as far as its length is known"),
+        Column("ended_at", "timestamp", "When it ended, or Spotify learned of it, UTC: the partition"),
+        Column("ms", "bigint", "Milliseconds heard; the track's length where only the API told of it, 0 if not known"),
+        Column("ms_played", "bigint", "Milliseconds heard, as reported; null for API plays", True),
+        Column(
+            "play_seconds",
+            "bigint",
+            f"Whole seconds by which it counts: a play has {PLAY_SECONDS}; the API reports nothing shorter",
+        ),
+        text("item_type", "track, episode or audiobook"),
+        text("item_id", "Track, episode or audiobook chapter id; null where only names are known", True),
+        text("item_name", "Title as the origin gives it", True),
+        text("artist_name", "Artist, show or author as the origin gives it", True),
+        text("album_name", "Album, or audiobook title, as the origin gives it", True),
+        text("origin", "api, extended_history or account_data"),
+        text("platform", "Device or system", True),
+        text("country", "ISO 3166 alpha-2 country of the connection; null when unknown", True),
+        text("reason_start", "Why it started", True),
+        text("reason_end", "Why it ended", True),
+        Column(
+            "was_skipped", "boolean", "Skipped, by why it ended where exports say false of all; null if not known", True
+        ),
+    ),
+    key=("play_id",),
+    current="derived",
+    partition_by="ended_at",
+    of=("plays", "tracks"),
 )
 
 LISTINGS = Table(
@@ -524,6 +565,7 @@ TABLES: tuple[Table, ...] = (
     PLAYS,
     PLAYS_RESOLVED,
     PLAY_DETAILS,
+    HEARD,
     LISTINGS,
     RUNS,
     QUALITY_RESULTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chalicelib.tables import BY_NAME, PHYSICAL, TABLES, Column, Table
+from chalicelib.tables import BY_NAME, PHYSICAL, PLAY_SECONDS, TABLES, Column, Table
 
 MONTH = Column("month", "string", "The Hive partition: YYYY-MM")
 
@@ -112,6 +112,20 @@ def derived(table: Table, files_pruned: bool) -> str:
     return f"WITH {bases}, {DERIVED[table.name]}"
 
 
+#: When an offline device played it, if that can be: devices report within a month.
+HEARD_AT = """CASE
+            WHEN coalesce(offline, true) AND offline_at >= date_add('day', -30, ended_at)
+                THEN least(ended_at, date_add('millisecond', ms, offline_at))
+            ELSE ended_at
+        END"""
+#: Exports made since 2023 say false for every listen from April 2015 to October 2022; there, and where nothing is
+#: said, the reason tells: it is one of these wherever Spotify says true.
+WAS_SKIPPED = """CASE
+            WHEN skipped IS NULL OR (NOT skipped AND ended_at < TIMESTAMP '2022-11-01 00:00:00')
+                THEN reason_end IN ('fwdbtn', 'backbtn', 'endplay')
+            ELSE skipped
+        END"""
+
 #: Names stand for the least id that plays or tracks have under them, so that everybody finds the same one.
 DERIVED = {
     "play_details": """named AS (
@@ -125,21 +139,39 @@ DERIVED = {
         JOIN artists ON artists.artist_id = track_artists.artist_id
     ),
     by_name AS (SELECT artist, title, min(track_id) AS track_id FROM named GROUP BY artist, title)
-    SELECT plays.play_id AS play_id, plays.user_id AS user_id, plays.ended_at AS ended_at,
-        plays.ms_played AS ms_played, plays.item_type AS item_type,
-        coalesce(plays.item_id, by_name.track_id) AS item_id,
-        plays.item_id IS NULL AND by_name.track_id IS NOT NULL AS found_by_name,
-        plays.item_name AS item_name, plays.artist_name AS artist_name, plays.album_name AS album_name,
-        plays.origin AS origin, tracks.isrc AS isrc, tracks.duration_ms AS duration_ms,
+    SELECT heard.play_id AS play_id, heard.user_id AS user_id, heard.heard_at AS heard_at, heard.ended_at AS ended_at,
+        heard.ms AS ms, heard.ms_played AS ms_played, heard.play_seconds AS play_seconds, heard.item_type AS item_type,
+        coalesce(heard.item_id, by_name.track_id) AS item_id,
+        heard.item_id IS NULL AND by_name.track_id IS NOT NULL AS found_by_name,
+        heard.item_name AS item_name, heard.artist_name AS artist_name, heard.album_name AS album_name,
+        heard.origin AS origin, tracks.isrc AS isrc, tracks.duration_ms AS duration_ms,
         track_artists.artist_id AS artist_id, artists.genres AS genres, tracks.album_id AS album_id,
         albums.release_year AS release_year
-    FROM plays
-    LEFT JOIN by_name ON plays.item_id IS NULL AND plays.item_type = 'track'
-        AND by_name.artist = lower(plays.artist_name) AND by_name.title = lower(plays.item_name)
-    LEFT JOIN tracks ON tracks.track_id = coalesce(plays.item_id, by_name.track_id)
+    FROM heard
+    LEFT JOIN by_name ON heard.item_id IS NULL AND heard.item_type = 'track'
+        AND by_name.artist = lower(heard.artist_name) AND by_name.title = lower(heard.item_name)
+    LEFT JOIN tracks ON tracks.track_id = coalesce(heard.item_id, by_name.track_id)
     LEFT JOIN track_artists ON track_artists.track_id = tracks.track_id AND track_artists.position = 0
     LEFT JOIN artists ON artists.artist_id = track_artists.artist_id
     LEFT JOIN albums ON albums.album_id = tracks.album_id""",
+    "heard": f"""measured AS (
+        SELECT plays.*, plays.ms_played AS ms
+        FROM plays
+        WHERE plays.ms_played IS NOT NULL
+        UNION ALL
+        SELECT plays.*, coalesce(tracks.duration_ms, 0)
+        FROM plays
+        LEFT JOIN tracks ON tracks.track_id = plays.item_id
+        WHERE plays.ms_played IS NULL
+    ),
+    placed AS (SELECT *, {HEARD_AT} AS heard_at FROM measured)
+    SELECT play_id, user_id, heard_at,
+        coalesce(started_at, date_add('millisecond', -ms, heard_at)) AS started_at,
+        ended_at, ms, ms_played,
+        CASE WHEN ms_played IS NULL THEN greatest(ms / 1000, {PLAY_SECONDS}) ELSE ms_played / 1000 END AS play_seconds,
+        item_type, item_id, item_name, artist_name, album_name, origin, platform, country, reason_start, reason_end,
+        {WAS_SKIPPED} AS was_skipped
+    FROM placed""",
 }
 
 

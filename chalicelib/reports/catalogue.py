@@ -22,6 +22,9 @@ Parameters are written ``:name`` and bound as values (``?``), never pasted. Type
 ``choice``    one of ``values``
 ``text``      anything
 
+``min_seconds`` is the same in every report: the seconds from which on a listen counts as a play. Whoever counts plays
+counts rows of ``heard`` with ``play_seconds >= :min_seconds``; whoever adds up time adds up all of its ``ms``.
+
 The lake's owner adds reports as ``reports/<name>.sql`` in the lake; they pass the same guard, and replace a
 built-in report of the same name.
 """
@@ -32,52 +35,23 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import InvalidRequest, NotFound, QueryFailed
 from chalicelib.lake import REPORTS, Lake
 from chalicelib.queries.engine import Engine, Query, QueryState, RowPage
+from chalicelib.reports.parameters import Parameter, read_parameter, read_value, require_plain
+from chalicelib.reports.periods import PERIOD_BOUNDS, bounds
 
 BUILT_IN = Path(__file__).parent / "sql"
 LARGEST_REPORT = 65_536  # bytes of one report file
-LONGEST_TEXT = 500  # characters of one parameter value
-TYPES = ("period", "timezone", "user", "integer", "choice", "text")
 CHARTS = ("bar", "line", "heatmap", "table", "number")
-PERIOD_BOUNDS = ("from", "to", "previous_from")
-FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2200, 1, 1)  # what "all" spans
-HELP = {
-    "period": "7d, 4w, 6m, 1y (up to today), 2025, 2025-03, 2025-03-14 or all; or give from and to",
-    "timezone": "IANA time zone whose days and hours count, such as Europe/Berlin",
-    "user": "Listener; empty for everybody",
-}
 #: SQL text in which a colon is no parameter, or a parameter.
 PIECE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|(?<![:\w]):([a-z_]\w*)""", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a report. ``least`` and ``most`` bound an integer; ``values`` are a choice's."""
-
-    name: str
-    type: str
-    default: str | int
-    help: str = ""
-    least: int | None = None
-    most: int | None = None
-    values: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {"name": self.name, "type": self.type, "default": self.default, "help": self.help}
-        if self.type == "integer":
-            shown |= {"least": self.least, "most": self.most}
-        if self.values:
-            shown["values"] = list(self.values)
-        return shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,40 +181,6 @@ def read_values(report: Report, values: Mapping[str, Any]) -> dict[str, str | in
     return read
 
 
-def read_value(parameter: Parameter, value: Any) -> str | int:
-    """The value in its parameter's type; ValueError says what it must be."""
-    text = str(value).strip()
-    if len(text) > LONGEST_TEXT:
-        raise ValueError(f"is longer than {LONGEST_TEXT} characters")
-    if parameter.type == "integer":
-        return whole_number(parameter, text)
-    if parameter.type == "choice" and text not in parameter.values:
-        raise ValueError(f"{text!r} is not one of {', '.join(parameter.values)}")
-    if parameter.type == "timezone":
-        return time_zone(text).key
-    if parameter.type == "period":
-        period_days(text, FIRST_DAY)
-    return text
-
-
-def whole_number(parameter: Parameter, text: str) -> int:
-    least = -(10**18) if parameter.least is None else parameter.least
-    most = 10**18 if parameter.most is None else parameter.most
-    if not re.fullmatch(r"-?\d{1,18}", text):
-        raise ValueError(f"{text!r} is not a whole number")
-    number = int(text)
-    if not least <= number <= most:
-        raise ValueError(f"{number} is not from {least} to {most}")
-    return number
-
-
-def time_zone(text: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{text!r} is not an IANA time zone such as Europe/Berlin") from None
-
-
 def period_bounds(
     report: Report, given: Mapping[str, str | int], values: Mapping[str, Any], clock: Clock
 ) -> dict[str, str]:
@@ -252,57 +192,9 @@ def period_bounds(
     zone = ZoneInfo(str(given[zone_parameter.name])) if zone_parameter else ZoneInfo("UTC")
     today = clock().astimezone(zone).date()
     try:
-        first, after = period_days(str(given[parameter.name]), today)
-        first = date_in(values["from"]) if values.get("from") else first
-        after = date_in(values["to"]) + timedelta(days=1) if values.get("to") else after
-        if first >= after:
-            raise ValueError(f"from {first} is after to {after - timedelta(days=1)}")
+        return bounds(str(given[parameter.name]), values.get("from"), values.get("to"), zone, today)
     except ValueError as error:
         raise InvalidRequest(f"report {report.name}: period: {error}", report=report.name) from None
-    before = max(first - (after - first), FIRST_DAY)
-    return {
-        name: datetime.combine(day, time(), zone).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        for name, day in zip(PERIOD_BOUNDS, (first, after, before), strict=True)
-    }
-
-
-def period_days(text: str, today: date) -> tuple[date, date]:
-    """First day of a period and the day after its last."""
-    if text == "all":
-        return FIRST_DAY, LAST_DAY
-    after = today + timedelta(days=1)
-    if match := re.fullmatch(r"([1-9]\d{0,3})([dwmy])", text):
-        count, unit = int(match[1]), match[2]
-        if unit in "dw":
-            return max(after - timedelta(days=count * (7 if unit == "w" else 1)), FIRST_DAY), after
-        return max(months_before(after, count * (12 if unit == "y" else 1)), FIRST_DAY), after
-    if match := re.fullmatch(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?", text):
-        first = date_in("-".join(part or "01" for part in match.groups()))
-        if match[3]:
-            return first, first + timedelta(days=1)
-        return first, months_before(first, -1 if match[2] else -12)
-    raise ValueError(f"{text!r} is not a period such as 7d, 4w, 6m, 1y, 2025, 2025-03 or all")
-
-
-def months_before(day: date, count: int) -> date:
-    """The same day ``count`` months earlier, or that month's last day."""
-    months = day.year * 12 + day.month - 1 - count
-    if months < 12:
-        return date.min
-    first = date(months // 12, months % 12 + 1, 1)
-    following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
-    return first.replace(day=min(day.day, (following - first).days))
-
-
-def date_in(text: Any) -> date:
-    """A date from 1970 to 2200; ValueError for anything else."""
-    try:
-        day = date.fromisoformat(str(text).strip())
-    except ValueError:
-        raise ValueError(f"{text!r} is not a date such as 2025-03-14") from None
-    if not FIRST_DAY <= day <= LAST_DAY:
-        raise ValueError(f"{day} is not from {FIRST_DAY} to {LAST_DAY}")
-    return day
 
 
 # --- files -------------------------------------------------------------------------------------------------------
@@ -362,42 +254,11 @@ def required_text(said: Mapping[str, Any], name: str) -> str:
     return str(said[name])
 
 
-def read_parameter(name: str, said: Any) -> Parameter:
-    if not isinstance(said, dict) or said.get("type") not in TYPES:
-        raise ValueError(f"parameter {name} needs a type: one of {', '.join(TYPES)}")
-    kind = said["type"]
-    if kind in ("period", "timezone") and name != kind:
-        raise ValueError(f"parameter {name} of type {kind} must be named {kind}")
-    require_plain(f"parameter {name}", said)
-    try:
-        parameter = Parameter(
-            name=name,
-            type=kind,
-            default=said.get("default", "UTC" if kind == "timezone" else ""),
-            help=said.get("help", HELP.get(kind, "")),
-            least=said.get("least"),
-            most=said.get("most"),
-            values=tuple(said.get("values", ())),
-        )
-        read_value(parameter, parameter.default)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"parameter {name}: its default {error}") from None
-    return parameter
-
-
 def read_chart(said: Any) -> dict[str, Any]:
     if not isinstance(said, dict) or said.get("kind") not in CHARTS:
         raise ValueError(f"chart needs a kind: one of {', '.join(CHARTS)}")
     require_plain("chart", said)
     return dict(said)
-
-
-def require_plain(what: str, said: Mapping[str, Any]) -> None:
-    """Texts, whole numbers and lists of texts: TOML's dates and NaN have no place in JSON."""
-    for name, value in said.items():
-        texts = value if isinstance(value, list) else [value]
-        if not all(isinstance(each, str) or (type(each) is int and each is value) for each in texts):
-            raise ValueError(f"{what}: {name} must be a text or a whole number, or a list of texts")
 
 
 def check_names(report: Report, said: Mapping[str, Any]) -> None:

@@ -124,14 +124,14 @@ def athena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
 
 #: Report, its parameters, and the rows it must answer.
 EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
-    ("top_artists", MARCH, [(1, "Ann", 2, 5.0, 2, 1, 0), (1, "Bob", 2, 6.0, 1, None, None)]),
-    ("top_artists", {**MARCH, "by": "time"}, [(1, "Bob", 2, 6.0, 1, None, None), (2, "Ann", 2, 5.0, 2, 1, -1)]),
+    ("top_artists", MARCH, [(1, "Ann", 2, 5.3, 2, 1, 0), (1, "Bob", 2, 6.0, 1, None, None)]),
+    ("top_artists", {**MARCH, "by": "time"}, [(1, "Bob", 2, 6.0, 1, None, None), (2, "Ann", 2, 5.3, 2, 1, -1)]),
     ("top_artists", {**MARCH, "min_seconds": 0, "limit": 1}, [(1, "Ann", 3, 5.3, 2, 1, 0)]),
     ("top_artists", {**MARCH, "user": "v"}, [(1, "Ann", 1, 3.3, 1, None, None), (1, "Cat", 1, 1.0, 0, None, None)]),
     (
         "top_tracks",
         MARCH,
-        [(1, "Alpha", "Ann", 2, 5.0, 1, 0, "t1"), (1, "Beta", "Bob", 2, 6.0, None, None, "t3")],
+        [(1, "Alpha", "Ann", 2, 5.3, 1, 0, "t1"), (1, "Beta", "Bob", 2, 6.0, None, None, "t3")],
     ),
     (
         "top_albums",
@@ -145,27 +145,27 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
     (
         "listening_over_time",
         {**MARCH, "unit": "day"},
-        [(at(3, 3), 2, 5.0, 1, 1), (at(3, 4), 1, 3.0, 1, 1), (at(3, 5), 3, 13.3, 3, 3)],
+        [(at(3, 3), 2, 5.0, 1, 1), (at(3, 4), 1, 3.0, 1, 1), (at(3, 5), 2, 13.3, 1, 2)],
     ),
-    ("listening_over_time", {**MARCH, "unit": "week"}, [(at(3, 3), 6, 21.3, 3, 3)]),
-    ("listening_over_time", {**ALWAYS, "unit": "month"}, [(at(2, 1), 1, 3.3, 1, 1), (at(3, 1), 6, 21.3, 3, 3)]),
-    ("listening_over_time", {**ALWAYS, "unit": "year"}, [(at(1, 1), 7, 24.7, 3, 3)]),
+    ("listening_over_time", {**MARCH, "unit": "week"}, [(at(3, 3), 5, 21.3, 2, 3)]),
+    ("listening_over_time", {**ALWAYS, "unit": "month"}, [(at(2, 1), 1, 3.3, 1, 1), (at(3, 1), 5, 21.3, 2, 3)]),
+    ("listening_over_time", {**ALWAYS, "unit": "year"}, [(at(1, 1), 6, 24.7, 2, 3)]),
     (
         "listening_over_time",
         {**MARCH, "unit": "hour", "from": "2025-03-04", "to": "2025-03-05"},
-        [(at(3, 4), 1, 3.0, 1, 1), (at(3, 5, 9), 2, 3.3, 2, 2), (at(3, 5, 10), 1, 10.0, 1, 1)],
+        [(at(3, 4), 1, 3.0, 1, 1), (at(3, 5, 9), 1, 3.3, 1, 1), (at(3, 5, 10), 1, 10.0, 0, 1)],
     ),
     (
         "listening_by_hour_and_weekday",
         MARCH,
-        [(1, 23, 2, 5.0), (2, 0, 1, 3.0), (3, 9, 2, 3.3), (3, 10, 1, 10.0)],
+        [(1, 23, 2, 5.0), (2, 0, 1, 3.0), (3, 9, 1, 3.3), (3, 10, 1, 10.0)],
     ),
     (
         "best_of_each_hour",
         MARCH,
         [
             (0, "Bob", 1, "Beta", "Bob", 1),
-            (9, "Ann", 1, "Alpha", "Ann", 1),
+            (9, "Bob", 1, "Beta", "Bob", 1),
             (23, "Ann", 2, "Alpha", "Ann", 2),
         ],
     ),
@@ -175,7 +175,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         [
             (at(3, 3, 23, 26, 40), at(3, 3, 23, 40), 13.3, 5.0, 2, 1, "u"),
             (at(3, 5, 9, 50), at(3, 5, 10), 10.0, 10.0, 1, 1, "u"),
-            (at(3, 5, 8, 57), at(3, 5, 9, 1), 4.0, 3.3, 2, 2, "u"),
+            (at(3, 5, 8, 57), at(3, 5, 9, 1), 4.0, 3.3, 1, 1, "u"),
             (at(3, 4, 0, 27), at(3, 4, 0, 30), 3.0, 3.0, 1, 1, "u"),
         ],
     ),
@@ -183,7 +183,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         "first_and_last_listens",
         ALWAYS,
         [
-            ("Ann", 4, at(2, 10, 13), "Alpha", at(3, 5, 9, 1), "Alpha", 22),
+            ("Ann", 3, at(2, 10, 13), "Alpha", at(3, 3, 23, 40), "Alpha", 21),
             ("Bob", 2, at(3, 4, 0, 30), "Beta", at(3, 5, 9), "Beta", 1),
         ],
     ),
@@ -192,8 +192,8 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         {**ALWAYS, "search": "OB"},
         [("Bob", 2, at(3, 4, 0, 30), "Beta", at(3, 5, 9), "Beta", 1)],
     ),
-    ("discovery", MARCH, [(date(2025, 3, 1), 2, 1, 5, 2, 40.0)]),
-    ("streaks", MARCH, [(3, date(2025, 3, 3), date(2025, 3, 5), 6, "u")]),
+    ("discovery", MARCH, [(date(2025, 3, 1), 2, 1, 4, 2, 50.0)]),
+    ("streaks", MARCH, [(3, date(2025, 3, 3), date(2025, 3, 5), 5, "u")]),
     ("skips_and_completion", {**MARCH, "min_plays": 1}, [("Ann", 3, 33.3, 33.3, 75.0), ("Bob", 1, 0.0, 0.0, 100.0)]),
     ("skips_and_completion", {**MARCH, "min_plays": 3, "by": "track"}, [("Ann - Alpha", 3, 33.3, 33.3, 75.0)]),
     (
@@ -238,8 +238,8 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         [("Alpha", "Ann", 3, at(2, 10, 13), at(3, 3, 23, 40)), ("Beta", "Bob", 2, at(3, 4, 0, 30), at(3, 5, 9))],
     ),
     ("forgotten_favourites", {**MARCH, "min_plays": 1}, []),
-    ("genres", MARCH, [("indie", 3, 5.3, 1, 60.0), ("pop", 3, 5.3, 1, 60.0)]),
-    ("release_years", MARCH, [(1995, 2, 6.0, 1), (2001, 2, 3.7, 1), (2010, 1, 1.7, 1)]),
+    ("genres", MARCH, [("indie", 2, 5.3, 1, 50.0), ("pop", 2, 5.3, 1, 50.0)]),
+    ("release_years", MARCH, [(1995, 2, 6.0, 1), (2001, 1, 3.7, 1), (2010, 1, 1.7, 1)]),
     ("release_years", {**MARCH, "user": "v"}, [(2001, 1, 3.3, 1), (None, 1, 1.0, 0)]),
     ("features", MARCH, [(date(2025, 3, 1), 4, 0.5, 50.0)]),
     ("compare_listeners", {"period": "2025-03"}, [("Ann", 2, 1, 50.0, 50.0, 50.0, "u", "v")]),
@@ -276,7 +276,6 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         {"user": "u"},
         [
             ("play", "Ep1", "Show", at(3, 5, 9)),
-            ("play", "Alpha", "Ann", at(3, 5, 8, 1)),
             ("play", "Beta", "Bob", at(3, 5, 8)),
             ("new artist", "Cat", "Cat", at(3, 5, 7, 50)),
             ("saved track", "Delta", None, at(3, 5, 7, 45)),
@@ -286,7 +285,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         "library_overview",
         {"user": "u"},
         [
-            ("plays", 7),
+            ("plays", 6),
             ("hours listened", 0),
             ("artists", 3),
             ("albums", 3),

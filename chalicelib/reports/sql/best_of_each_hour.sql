@@ -5,19 +5,23 @@
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
+-- min_seconds = {type = "integer"}
 WITH counted AS (
     SELECT
-        hour(CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp)) AS hour,
+        hour(CAST(at_timezone(with_timezone(heard_at, 'UTC'), :timezone) AS timestamp)) AS hour,
         artist_name,
         item_name,
         count(*) AS plays
-    FROM plays
+    FROM heard
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
         AND item_name IS NOT NULL
+        AND heard_at >= :from
+        AND heard_at < :to
         AND ended_at >= :from
-        AND ended_at < :to
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
+        AND play_seconds >= :min_seconds
     GROUP BY 1, 2, 3
 ),
 most AS (

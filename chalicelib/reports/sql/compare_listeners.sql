@@ -6,20 +6,23 @@
 -- timezone = {type = "timezone"}
 -- user = {type = "user", help = "One listener; empty for the one who listened most"}
 -- other_user = {type = "user", help = "The other listener; empty for who listened most of the others"}
+-- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 30, least = 1, most = 1000, help = "Rows"}
-WITH heard AS (
+WITH counted AS (
     SELECT user_id, artist_name, count(*) AS plays
-    FROM plays
+    FROM heard
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
+        AND heard_at >= :from
+        AND heard_at < :to
         AND ended_at >= :from
-        AND ended_at < :to
-        AND (ms_played IS NULL OR ms_played >= 30000)
+        AND ended_at < date_add('day', 30, :to)
+        AND play_seconds >= :min_seconds
     GROUP BY 1, 2
 ),
 listeners AS (
     SELECT user_id, sum(plays) AS plays
-    FROM heard
+    FROM counted
     GROUP BY 1
 ),
 first_one AS (
@@ -48,8 +51,8 @@ shares AS (
         other.user_id AS other_user_id
     FROM first_one
     CROSS JOIN second_one
-    JOIN heard AS one ON one.user_id = first_one.user_id
-    JOIN heard AS other ON other.user_id = second_one.user_id AND other.artist_name = one.artist_name
+    JOIN counted AS one ON one.user_id = first_one.user_id
+    JOIN counted AS other ON other.user_id = second_one.user_id AND other.artist_name = one.artist_name
 )
 SELECT
     artist_name AS artist,

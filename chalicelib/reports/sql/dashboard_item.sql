@@ -8,22 +8,21 @@
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
-WITH heard AS (
+-- min_seconds = {type = "integer"}
+WITH counted AS (
     SELECT
         artist_name,
         CASE WHEN :kind = 'album' THEN album_name WHEN :kind = 'track' THEN item_name ELSE '' END AS name,
         item_id,
-        count(*) AS plays,
-        count_if(ended_at >= :from AND ended_at < :to) AS plays_now,
-        sum(ms_played) AS ms,
-        sum(CASE WHEN ended_at >= :from AND ended_at < :to THEN ms_played END) AS ms_now,
-        count_if(ms_played IS NULL) AS unmeasured,
-        count_if(ms_played IS NULL AND ended_at >= :from AND ended_at < :to) AS unmeasured_now,
-        count_if(skipped) AS skips,
-        count_if(skipped IS NOT NULL) AS skips_known,
-        min(ended_at) AS first_listen,
-        max(ended_at) AS last_listen
-    FROM plays
+        count_if(play_seconds >= :min_seconds) AS plays,
+        count_if(play_seconds >= :min_seconds AND heard_at >= :from AND heard_at < :to) AS plays_now,
+        sum(ms) AS ms,
+        sum(CASE WHEN heard_at >= :from AND heard_at < :to THEN ms END) AS ms_now,
+        count_if(was_skipped) AS skips,
+        count_if(was_skipped IS NOT NULL) AS skips_known,
+        min(CASE WHEN play_seconds >= :min_seconds THEN heard_at END) AS first_listen,
+        max(CASE WHEN play_seconds >= :min_seconds THEN heard_at END) AS last_listen
+    FROM heard
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
         AND (:user = '' OR user_id = :user)
@@ -31,7 +30,7 @@ WITH heard AS (
 ),
 named AS (
     SELECT artist_name, name, sum(plays) AS plays, sum(plays_now) AS plays_now
-    FROM heard
+    FROM counted
     WHERE name IS NOT NULL
     GROUP BY 1, 2
 ),
@@ -42,19 +41,22 @@ ranked AS (
         rank() OVER (ORDER BY plays_now DESC) AS place_now
     FROM named
 ),
+chosen AS (
+    SELECT *, row_number() OVER (ORDER BY plays DESC, item_id) AS number
+    FROM counted
+    WHERE artist_name = :artist AND name = :name
+),
 measured AS (
     SELECT
-        sum(coalesce(heard.ms, 0) + heard.unmeasured * coalesce(tracks.duration_ms, 0)) AS ms,
-        sum(coalesce(heard.ms_now, 0) + heard.unmeasured_now * coalesce(tracks.duration_ms, 0)) AS ms_now,
-        count(DISTINCT heard.item_id) AS tracks,
-        sum(heard.skips) AS skips,
-        sum(heard.skips_known) AS skips_known,
-        min(heard.first_listen) AS first_listen,
-        max(heard.last_listen) AS last_listen,
-        max_by(heard.item_id, heard.plays) AS item_id
-    FROM heard
-    LEFT JOIN tracks ON tracks.track_id = heard.item_id
-    WHERE heard.artist_name = :artist AND heard.name = :name
+        sum(ms) AS ms,
+        sum(ms_now) AS ms_now,
+        count(DISTINCT CASE WHEN plays > 0 THEN item_id END) AS tracks,
+        sum(skips) AS skips,
+        sum(skips_known) AS skips_known,
+        min(first_listen) AS first_listen,
+        max(last_listen) AS last_listen,
+        min(CASE WHEN number = 1 THEN item_id END) AS item_id
+    FROM chosen
 )
 SELECT
     ranked.plays,

@@ -7,21 +7,15 @@
 -- name = {type = "text", help = "Name of the album or track; empty for an artist"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
-WITH heard AS (
-    SELECT
-        date_trunc('month', CAST(at_timezone(with_timezone(plays.ended_at, 'UTC'), :timezone) AS timestamp)) AS month,
-        coalesce(plays.ms_played, tracks.duration_ms, 0) AS ms
-    FROM plays
-    LEFT JOIN tracks ON tracks.track_id = plays.item_id AND plays.ms_played IS NULL
-    WHERE plays.item_type = 'track'
-        AND plays.artist_name = :artist
-        AND (:kind = 'artist' OR CASE WHEN :kind = 'album' THEN plays.album_name ELSE plays.item_name END = :name)
-        AND (:user = '' OR plays.user_id = :user)
-)
+-- min_seconds = {type = "integer"}
 SELECT
-    CAST(month AS date) AS month,
-    count(*) AS plays,
+    CAST(date_trunc('month', CAST(at_timezone(with_timezone(heard_at, 'UTC'), :timezone) AS timestamp)) AS date) AS month,
+    count_if(play_seconds >= :min_seconds) AS plays,
     round(CAST(sum(ms) AS double) / 60000, 1) AS minutes
 FROM heard
+WHERE item_type = 'track'
+    AND artist_name = :artist
+    AND (:kind = 'artist' OR CASE WHEN :kind = 'album' THEN album_name ELSE item_name END = :name)
+    AND (:user = '' OR user_id = :user)
 GROUP BY 1
 ORDER BY 1

@@ -9,25 +9,23 @@
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
+-- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 20, least = 1, most = 1000, help = "Rows"}
-WITH heard AS (
+WITH summed AS (
     SELECT
-        CASE WHEN :items = 'albums' THEN plays.album_name ELSE plays.item_name END AS item,
-        plays.ended_at,
-        coalesce(plays.ms_played, tracks.duration_ms, 0) AS ms
-    FROM plays
-    LEFT JOIN tracks ON tracks.track_id = plays.item_id AND plays.ms_played IS NULL
-    WHERE plays.item_type = 'track'
-        AND plays.artist_name = :artist
-        AND (:kind = 'artist' OR CASE WHEN :kind = 'album' THEN plays.album_name ELSE plays.item_name END = :name)
-        AND plays.ended_at >= :from
-        AND plays.ended_at < :to
-        AND (:user = '' OR plays.user_id = :user)
-),
-summed AS (
-    SELECT item, count(*) AS plays, sum(ms) AS ms, max(ended_at) AS last_listen
+        CASE WHEN :items = 'albums' THEN album_name ELSE item_name END AS item,
+        count_if(play_seconds >= :min_seconds) AS plays,
+        sum(ms) AS ms,
+        max(heard_at) AS last_listen
     FROM heard
-    WHERE item IS NOT NULL
+    WHERE item_type = 'track'
+        AND artist_name = :artist
+        AND (:kind = 'artist' OR CASE WHEN :kind = 'album' THEN album_name ELSE item_name END = :name)
+        AND heard_at >= :from
+        AND heard_at < :to
+        AND ended_at >= :from
+        AND ended_at < date_add('day', 30, :to)
+        AND (:user = '' OR user_id = :user)
     GROUP BY 1
 )
 SELECT
@@ -37,5 +35,6 @@ SELECT
     round(CAST(ms AS double) / 60000, 1) AS minutes,
     last_listen
 FROM summed
+WHERE item IS NOT NULL AND plays > 0
 ORDER BY place, item
 LIMIT :limit

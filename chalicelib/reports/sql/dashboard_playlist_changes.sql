@@ -23,22 +23,28 @@ versions AS (
         lag(snapshot_id) OVER (PARTITION BY playlist_id ORDER BY seen_at, snapshot_id) AS snapshot_before
     FROM seen
 ),
-items AS (
-    SELECT DISTINCT playlist_id, snapshot_id, item_uri, name
+items AS ( -- a track may stand in a playlist several times: each copy has a number
+    SELECT
+        playlist_id,
+        snapshot_id,
+        item_uri,
+        name,
+        row_number() OVER (PARTITION BY playlist_id, snapshot_id, item_uri ORDER BY position) AS copy
     FROM playlist_items
-    WHERE :playlist = '' OR playlist_id = :playlist
+    WHERE item_uri IS NOT NULL AND (:playlist = '' OR playlist_id = :playlist)
 ),
 changes AS (
-    SELECT versions.playlist_id, versions.seen_at, 'added' AS change, now.item_uri, now.name
+    SELECT versions.playlist_id, versions.seen_at, 'added' AS change, now.item_uri, now.name, now.copy
     FROM versions
     JOIN items AS now ON now.playlist_id = versions.playlist_id AND now.snapshot_id = versions.snapshot_id
     LEFT JOIN items AS before
         ON before.playlist_id = versions.playlist_id
             AND before.snapshot_id = versions.snapshot_before
             AND before.item_uri = now.item_uri
+            AND before.copy = now.copy
     WHERE versions.snapshot_before IS NOT NULL AND before.item_uri IS NULL
     UNION ALL
-    SELECT versions.playlist_id, versions.seen_at, 'removed', before.item_uri, before.name
+    SELECT versions.playlist_id, versions.seen_at, 'removed', before.item_uri, before.name, before.copy
     FROM versions
     JOIN items AS before
         ON before.playlist_id = versions.playlist_id AND before.snapshot_id = versions.snapshot_before
@@ -46,6 +52,7 @@ changes AS (
         ON now.playlist_id = versions.playlist_id
             AND now.snapshot_id = versions.snapshot_id
             AND now.item_uri = before.item_uri
+            AND now.copy = before.copy
     WHERE now.item_uri IS NULL
 )
 SELECT
@@ -57,5 +64,5 @@ SELECT
     changes.playlist_id
 FROM changes
 LEFT JOIN playlists ON playlists.playlist_id = changes.playlist_id
-ORDER BY changes.seen_at DESC, playlist, changes.change, item, changes.item_uri
+ORDER BY changes.seen_at DESC, playlist, changes.change, item, changes.item_uri, changes.copy
 LIMIT :limit

@@ -5,25 +5,30 @@
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
+-- min_seconds = {type = "integer"}
 WITH first_heard AS (
-    SELECT artist_name, min(ended_at) AS first_listen
-    FROM plays
+    SELECT artist_name, min(heard_at) AS first_listen
+    FROM heard
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
-        AND ended_at < :to
+        AND play_seconds >= :min_seconds
+        AND heard_at < :to
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
     GROUP BY 1
 ),
 by_month AS (
     SELECT
-        date_trunc('month', CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp)) AS month,
+        date_trunc('month', CAST(at_timezone(with_timezone(heard_at, 'UTC'), :timezone) AS timestamp)) AS month,
         artist_name,
         count(*) AS plays
-    FROM plays
+    FROM heard
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
+        AND play_seconds >= :min_seconds
         AND ended_at >= date_add('day', -31, :from)
-        AND ended_at < :to
+        AND heard_at < :to
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
     GROUP BY 1, 2
 ),

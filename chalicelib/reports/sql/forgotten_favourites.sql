@@ -6,21 +6,23 @@
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
 -- min_plays = {type = "integer", default = 10, least = 1, most = 100000, help = "What makes a favourite"}
+-- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 30, least = 1, most = 1000, help = "Rows"}
 WITH tracks_heard AS (
     SELECT
         artist_name,
         item_name,
         count(*) AS plays,
-        min(ended_at) AS first_listen,
-        max(ended_at) AS last_listen
-    FROM plays
+        min(heard_at) AS first_listen,
+        max(heard_at) AS last_listen
+    FROM heard
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
         AND item_name IS NOT NULL
-        AND ended_at < :to
+        AND heard_at < :to
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
-        AND (ms_played IS NULL OR ms_played >= 30000)
+        AND play_seconds >= :min_seconds
     GROUP BY 1, 2
 )
 SELECT

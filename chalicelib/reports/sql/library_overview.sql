@@ -3,19 +3,16 @@
 -- chart = {kind = "table"}
 -- [parameters]
 -- user = {type = "user"}
-WITH heard AS (
-    SELECT ms_played AS ms FROM plays WHERE ms_played IS NOT NULL AND (:user = '' OR user_id = :user)
-    UNION ALL -- plays whose length Spotify did not say: the track's stands for it
-    SELECT coalesce(tracks.duration_ms, 0)
-    FROM plays
-    LEFT JOIN tracks ON tracks.track_id = plays.item_id
-    WHERE plays.ms_played IS NULL AND (:user = '' OR plays.user_id = :user)
+-- min_seconds = {type = "integer"}
+WITH counted AS (
+    SELECT count_if(play_seconds >= :min_seconds) AS plays, coalesce(sum(ms), 0) AS ms
+    FROM heard
+    WHERE :user = '' OR user_id = :user
 ),
 counts AS (
-    SELECT 1 AS place, 'plays' AS what, count(*) AS number FROM plays WHERE :user = '' OR user_id = :user
+    SELECT 1 AS place, 'plays' AS what, plays AS number FROM counted
     UNION ALL
-    SELECT 2, 'hours listened', CAST(round(CAST(coalesce(sum(ms), 0) AS double) / 3600000) AS bigint)
-    FROM heard
+    SELECT 2, 'hours listened', CAST(round(CAST(ms AS double) / 3600000) AS bigint) FROM counted
     UNION ALL
     SELECT 3, 'artists', count(*) FROM artists
     UNION ALL

@@ -8,10 +8,12 @@
 -- min_days = {type = "integer", default = 3, least = 1, most = 3650, help = "Shorter silences are left out"}
 -- limit = {type = "integer", default = 50, least = 1, most = 1000, help = "Rows"}
 WITH gaps AS (
-    SELECT user_id, lag(ended_at) OVER (PARTITION BY user_id ORDER BY ended_at) AS window_start, ended_at AS window_end
-    FROM plays
-    WHERE ended_at >= :from
-        AND ended_at < :to
+    SELECT user_id, lag(heard_at) OVER (PARTITION BY user_id ORDER BY heard_at) AS window_start, heard_at AS window_end
+    FROM heard
+    WHERE heard_at >= :from
+        AND heard_at < :to
+        AND ended_at >= :from
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
 ),
 holes AS (

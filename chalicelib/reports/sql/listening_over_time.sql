@@ -6,52 +6,39 @@
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
 -- unit = {type = "choice", default = "month", values = ["hour", "day", "week", "month", "year"], help = "Length of one row"}
-WITH heard AS (
-    SELECT ended_at, artist_name, item_name, ms_played AS ms
-    FROM plays
-    WHERE ms_played IS NOT NULL
-        AND ended_at >= :from
-        AND ended_at < :to
-        AND (:user = '' OR user_id = :user)
-    UNION ALL -- plays whose length Spotify did not say: the track's stands for it
-    SELECT plays.ended_at, plays.artist_name, plays.item_name, coalesce(tracks.duration_ms, 0)
-    FROM plays
-    LEFT JOIN tracks ON tracks.track_id = plays.item_id
-    WHERE plays.ms_played IS NULL
-        AND plays.ended_at >= :from
-        AND plays.ended_at < :to
-        AND (:user = '' OR plays.user_id = :user)
-),
-local AS (
-    SELECT
-        CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp) AS ended_local,
-        artist_name,
-        item_name,
-        ms
+-- min_seconds = {type = "integer"}
+WITH local AS (
+    SELECT CAST(at_timezone(with_timezone(heard_at, 'UTC'), :timezone) AS timestamp) AS heard_local, item_type, artist_name, item_name, play_seconds, ms
     FROM heard
+    WHERE heard_at >= :from
+        AND heard_at < :to
+        AND ended_at >= :from
+        AND ended_at < date_add('day', 30, :to)
+        AND (:user = '' OR user_id = :user)
 ),
 placed AS (
     SELECT
         CASE :unit
-            WHEN 'hour' THEN date_trunc('hour', ended_local)
-            WHEN 'day' THEN date_trunc('day', ended_local)
-            WHEN 'week' THEN date_trunc('week', ended_local)
-            WHEN 'month' THEN date_trunc('month', ended_local)
-            ELSE date_trunc('year', ended_local)
+            WHEN 'hour' THEN date_trunc('hour', heard_local)
+            WHEN 'day' THEN date_trunc('day', heard_local)
+            WHEN 'week' THEN date_trunc('week', heard_local)
+            WHEN 'month' THEN date_trunc('month', heard_local)
+            ELSE date_trunc('year', heard_local)
         END AS start,
+        item_type,
         artist_name,
         item_name,
-        count(*) AS plays,
+        count_if(play_seconds >= :min_seconds) AS plays,
         sum(ms) AS ms
     FROM local
-    GROUP BY 1, 2, 3
+    GROUP BY 1, 2, 3, 4
 )
 SELECT
     start,
     sum(plays) AS plays,
     round(CAST(sum(ms) AS double) / 60000, 1) AS minutes,
-    count(DISTINCT artist_name) AS artists,
-    count(item_name) AS items
+    count(DISTINCT CASE WHEN item_type = 'track' AND plays > 0 THEN artist_name END) AS artists,
+    count(CASE WHEN plays > 0 THEN item_name END) AS items
 FROM placed
 GROUP BY 1
 ORDER BY 1

@@ -3,6 +3,7 @@
 -- chart = {kind = "table"}
 -- [parameters]
 -- user = {type = "user"}
+-- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 50, least = 1, most = 1000, help = "Rows"}
 WITH numbered_runs AS (
     SELECT started_at, row_number() OVER (ORDER BY started_at DESC) AS number
@@ -23,9 +24,9 @@ first_seen_albums AS (
     GROUP BY 1
 ),
 news AS (
-    SELECT 'play' AS kind, item_name AS name, artist_name AS artist, ended_at AS moment
-    FROM plays
-    WHERE :user = '' OR user_id = :user
+    SELECT 'play' AS kind, item_name AS name, artist_name AS artist, heard_at AS moment
+    FROM heard
+    WHERE play_seconds >= :min_seconds AND (:user = '' OR user_id = :user)
     UNION ALL
     SELECT 'saved track', tracks.name, CAST(NULL AS varchar), saved_items.added_at
     FROM saved_items

@@ -5,28 +5,32 @@
 -- period = {type = "period", default = "all"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
--- min_seconds = {type = "integer", default = 30, least = 0, most = 3600, help = "Shorter plays do not count"}
+-- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 20, least = 1, most = 1000, help = "Rows"}
 WITH weeks AS (
     SELECT
-        date_trunc('week', CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp)) AS week,
+        date_trunc('week', CAST(at_timezone(with_timezone(heard_at, 'UTC'), :timezone) AS timestamp)) AS week,
         artist_name,
         item_name,
         count(*) AS plays
-    FROM plays
+    FROM heard
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
         AND item_name IS NOT NULL
+        AND heard_at >= :from
+        AND heard_at < :to
         AND ended_at >= :from
-        AND ended_at < :to
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
-        AND (ms_played IS NULL OR ms_played >= 1000 * :min_seconds)
+        AND play_seconds >= :min_seconds
     GROUP BY 1, 2, 3
 ),
-strongest AS (
-    SELECT artist_name, item_name, max(plays) AS plays, min_by(week, -plays) AS week, sum(plays) AS plays_in_all
+placed AS ( -- of weeks that are equally strong the first
+    SELECT
+        *,
+        sum(plays) OVER (PARTITION BY artist_name, item_name) AS plays_in_all,
+        row_number() OVER (PARTITION BY artist_name, item_name ORDER BY plays DESC, week) AS number
     FROM weeks
-    GROUP BY 1, 2
 )
 SELECT
     CAST(week AS date) AS week,
@@ -34,6 +38,7 @@ SELECT
     artist_name AS artist,
     plays,
     plays_in_all
-FROM strongest
+FROM placed
+WHERE number = 1
 ORDER BY 4 DESC, 1, 2, 3
 LIMIT :limit

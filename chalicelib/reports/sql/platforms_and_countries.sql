@@ -5,13 +5,16 @@
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
+-- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 50, least = 1, most = 1000, help = "Rows"}
 WITH pairs AS (
-    SELECT platform, country, count(*) AS plays, sum(ms_played) AS ms, min(ended_at) AS first_used, max(ended_at) AS last_used
-    FROM plays
+    SELECT platform, country, count_if(play_seconds >= :min_seconds) AS plays, sum(ms) AS ms, min(heard_at) AS first_used, max(heard_at) AS last_used
+    FROM heard
     WHERE origin = 'extended_history'
+        AND heard_at >= :from
+        AND heard_at < :to
         AND ended_at >= :from
-        AND ended_at < :to
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
     GROUP BY 1, 2
 ),

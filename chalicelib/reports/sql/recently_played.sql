@@ -6,20 +6,20 @@
 -- user = {type = "user"}
 -- limit = {type = "integer", default = 20, least = 1, most = 1000, help = "Rows"}
 WITH newest AS (
-    SELECT play_id, user_id, ended_at, item_type, item_name, artist_name, album_name, ms_played, origin
-    FROM plays
+    SELECT play_id, user_id, heard_at, item_type, item_name, artist_name, album_name, nullif(ms, 0) AS ms, origin
+    FROM heard
     WHERE :user = '' OR user_id = :user
-    ORDER BY ended_at DESC, play_id
+    ORDER BY heard_at DESC, play_id
     LIMIT :limit
 )
 SELECT
-    CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp) AS ended_local,
+    CAST(at_timezone(with_timezone(heard_at, 'UTC'), :timezone) AS timestamp) AS ended_local,
     item_name AS name,
     artist_name AS artist,
     album_name AS album,
-    round(CAST(ms_played AS double) / 60000, 1) AS minutes,
+    round(CAST(ms AS double) / 60000, 1) AS minutes,
     item_type,
     origin,
     user_id
 FROM newest
-ORDER BY ended_at DESC, play_id
+ORDER BY heard_at DESC, play_id

@@ -5,15 +5,18 @@
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
+-- min_seconds = {type = "integer"}
 SELECT
     release_year,
-    count(*) AS plays,
-    round(CAST(sum(coalesce(ms_played, duration_ms, 0)) AS double) / 60000, 1) AS minutes,
-    count(DISTINCT item_id) AS tracks
+    count_if(play_seconds >= :min_seconds) AS plays,
+    round(CAST(sum(ms) AS double) / 60000, 1) AS minutes,
+    count(DISTINCT CASE WHEN play_seconds >= :min_seconds THEN item_id END) AS tracks
 FROM play_details
 WHERE item_type = 'track'
+    AND heard_at >= :from
+    AND heard_at < :to
     AND ended_at >= :from
-    AND ended_at < :to
+    AND ended_at < date_add('day', 30, :to)
     AND (:user = '' OR user_id = :user)
 GROUP BY 1
 ORDER BY 1

@@ -10,7 +10,7 @@ WITH saved AS (
         saved_items.item_id,
         saved_items.added_at,
         tracks.name,
-        tracks.isrc,
+        upper(tracks.isrc) AS isrc,
         artists.name AS artist_name
     FROM saved_items
     LEFT JOIN tracks ON tracks.track_id = saved_items.item_id
@@ -18,22 +18,22 @@ WITH saved AS (
     LEFT JOIN artists ON artists.artist_id = track_artists.artist_id
     WHERE saved_items.item_type = 'track' AND (:user = '' OR saved_items.user_id = :user)
 ),
-heard AS (
+played AS (
     SELECT DISTINCT user_id, item_id, lower(artist_name) AS artist_name, lower(item_name) AS item_name
     FROM plays
     WHERE item_type = 'track' AND (:user = '' OR user_id = :user)
 ),
 heard_ids AS (
-    SELECT DISTINCT user_id, item_id FROM heard WHERE item_id IS NOT NULL
+    SELECT DISTINCT user_id, item_id FROM played WHERE item_id IS NOT NULL
 ),
 heard_recordings AS (
-    SELECT DISTINCT heard_ids.user_id, tracks.isrc
+    SELECT DISTINCT heard_ids.user_id, upper(tracks.isrc) AS isrc
     FROM heard_ids
     JOIN tracks ON tracks.track_id = heard_ids.item_id
     WHERE tracks.isrc IS NOT NULL
 ),
 heard_names AS (
-    SELECT DISTINCT user_id, artist_name, item_name FROM heard
+    SELECT DISTINCT user_id, artist_name, item_name FROM played
 )
 SELECT
     saved.name AS track,

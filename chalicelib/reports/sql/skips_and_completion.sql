@@ -13,25 +13,27 @@ WITH items AS (
         artist_name,
         item_name,
         item_id,
-        count(*) AS plays,
-        count_if(coalesce(skipped, reason_end = 'fwdbtn', false)) AS skipped,
-        count_if(ms_played < 30000) AS short,
+        count(*) AS starts,
+        count_if(was_skipped) AS skipped,
+        count_if(play_seconds < 30) AS short,
         count(ms_played) AS measured,
         sum(ms_played) AS ms
-    FROM plays
+    FROM heard
     WHERE item_type = 'track'
         AND ms_played IS NOT NULL
         AND artist_name IS NOT NULL
         AND item_name IS NOT NULL
+        AND heard_at >= :from
+        AND heard_at < :to
         AND ended_at >= :from
-        AND ended_at < :to
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
     GROUP BY 1, 2, 3
 ),
 named AS (
     SELECT
         CASE WHEN :by = 'track' THEN artist_name || ' - ' || item_name ELSE artist_name END AS name,
-        sum(plays) AS plays,
+        sum(starts) AS starts,
         sum(skipped) AS skipped,
         sum(short) AS short,
         sum(CASE WHEN tracks.duration_ms > 0 THEN ms END) AS ms,
@@ -42,11 +44,11 @@ named AS (
 )
 SELECT
     name,
-    plays,
-    round(100 * CAST(skipped AS double) / plays, 1) AS percent_skipped,
-    round(100 * CAST(short AS double) / plays, 1) AS percent_under_30_s,
+    starts,
+    round(100 * CAST(skipped AS double) / starts, 1) AS percent_skipped,
+    round(100 * CAST(short AS double) / starts, 1) AS percent_under_30_s,
     CASE WHEN whole_ms > 0 THEN round(100 * CAST(ms AS double) / whole_ms, 1) END AS percent_heard
 FROM named
-WHERE plays >= :min_plays
+WHERE starts >= :min_plays
 ORDER BY 3 DESC, 2 DESC, 1
 LIMIT :limit

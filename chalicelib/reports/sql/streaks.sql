@@ -5,16 +5,20 @@
 -- period = {type = "period", default = "all"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
+-- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 10, least = 1, most = 1000, help = "Rows"}
 WITH days AS (
     SELECT
         user_id,
-        date_trunc('day', CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp)) AS day,
+        date_trunc('day', CAST(at_timezone(with_timezone(heard_at, 'UTC'), :timezone) AS timestamp)) AS day,
         count(*) AS plays
-    FROM plays
-    WHERE ended_at >= :from
-        AND ended_at < :to
+    FROM heard
+    WHERE heard_at >= :from
+        AND heard_at < :to
+        AND ended_at >= :from
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
+        AND play_seconds >= :min_seconds
     GROUP BY 1, 2
 ),
 placed AS (

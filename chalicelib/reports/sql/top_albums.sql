@@ -6,37 +6,36 @@
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
 -- by = {type = "choice", default = "plays", values = ["plays", "time"], help = "What ranks them"}
--- min_seconds = {type = "integer", default = 30, least = 0, most = 3600, help = "Shorter plays do not count"}
+-- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 20, least = 1, most = 1000, help = "Rows"}
 WITH items AS (
     SELECT
         album_name,
         artist_name,
         item_id,
-        ended_at >= :from AS is_now,
-        count(*) AS plays,
-        sum(ms_played) AS ms,
-        count_if(ms_played IS NULL) AS unmeasured
-    FROM plays
+        heard_at >= :from AS is_now,
+        count_if(play_seconds >= :min_seconds) AS plays,
+        sum(ms) AS ms
+    FROM heard
     WHERE item_type = 'track'
         AND album_name IS NOT NULL
+        AND heard_at >= :previous_from
+        AND heard_at < :to
         AND ended_at >= :previous_from
-        AND ended_at < :to
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
-        AND (ms_played IS NULL OR ms_played >= 1000 * :min_seconds)
     GROUP BY 1, 2, 3, 4
 ),
 albums_heard AS (
     SELECT
-        items.album_name,
-        items.artist_name,
+        album_name,
+        artist_name,
         sum(CASE WHEN is_now THEN plays ELSE 0 END) AS plays,
         sum(CASE WHEN is_now THEN 0 ELSE plays END) AS plays_before,
-        sum(CASE WHEN is_now THEN coalesce(ms, 0) + unmeasured * coalesce(duration_ms, 0) ELSE 0 END) AS ms,
-        sum(CASE WHEN is_now THEN 0 ELSE coalesce(ms, 0) + unmeasured * coalesce(duration_ms, 0) END) AS ms_before,
-        count(DISTINCT CASE WHEN is_now THEN items.item_id END) AS tracks
+        sum(CASE WHEN is_now THEN ms ELSE 0 END) AS ms,
+        sum(CASE WHEN is_now THEN 0 ELSE ms END) AS ms_before,
+        count(DISTINCT CASE WHEN is_now AND plays > 0 THEN item_id END) AS tracks
     FROM items
-    LEFT JOIN tracks ON tracks.track_id = items.item_id
     GROUP BY 1, 2
 ),
 ranked AS (
@@ -56,6 +55,6 @@ SELECT
     CASE WHEN plays_before > 0 THEN place_before END AS place_before,
     CASE WHEN plays_before > 0 THEN place_before - place END AS climbed
 FROM ranked
-WHERE plays > 0
+WHERE CASE WHEN :by = 'time' THEN ms ELSE plays END > 0
 ORDER BY place, album, artist
 LIMIT :limit

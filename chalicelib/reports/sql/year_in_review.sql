@@ -5,57 +5,51 @@
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
-WITH heard AS (
-    SELECT item_type, artist_name, item_name, album_name, ended_at, ms_played AS ms
-    FROM plays
-    WHERE ms_played >= 30000
+-- min_seconds = {type = "integer"}
+WITH chosen AS (
+    SELECT item_type, artist_name, item_name, album_name, heard_at, ms, play_seconds
+    FROM heard
+    WHERE heard_at >= :from
+        AND heard_at < :to
         AND ended_at >= :from
-        AND ended_at < :to
+        AND ended_at < date_add('day', 30, :to)
         AND (:user = '' OR user_id = :user)
-    UNION ALL -- plays whose length Spotify did not say: the track's stands for it
-    SELECT
-        plays.item_type,
-        plays.artist_name,
-        plays.item_name,
-        plays.album_name,
-        plays.ended_at,
-        coalesce(tracks.duration_ms, 0)
-    FROM plays
-    LEFT JOIN tracks ON tracks.track_id = plays.item_id
-    WHERE plays.ms_played IS NULL
-        AND plays.ended_at >= :from
-        AND plays.ended_at < :to
-        AND (:user = '' OR plays.user_id = :user)
 ),
 period AS (
-    SELECT item_type, artist_name, item_name, album_name, count(*) AS plays, sum(ms) AS ms
-    FROM heard
+    SELECT
+        item_type,
+        artist_name,
+        item_name,
+        album_name,
+        count_if(play_seconds >= :min_seconds) AS plays,
+        sum(ms) AS ms
+    FROM chosen
     GROUP BY 1, 2, 3, 4
 ),
 days AS (
     SELECT
-        date_trunc('day', CAST(at_timezone(with_timezone(ended_at, 'UTC'), :timezone) AS timestamp)) AS day,
-        count(*) AS plays,
+        date_trunc('day', CAST(at_timezone(with_timezone(heard_at, 'UTC'), :timezone) AS timestamp)) AS day,
+        count_if(play_seconds >= :min_seconds) AS plays,
         sum(ms) AS ms
-    FROM heard
+    FROM chosen
     GROUP BY 1
 ),
 artists_heard AS (
     SELECT artist_name, sum(plays) AS plays
     FROM period
-    WHERE item_type = 'track' AND artist_name IS NOT NULL
+    WHERE item_type = 'track' AND artist_name IS NOT NULL AND plays > 0
     GROUP BY 1
 ),
 tracks_heard AS (
     SELECT artist_name, item_name, sum(plays) AS plays
     FROM period
-    WHERE item_type = 'track' AND item_name IS NOT NULL
+    WHERE item_type = 'track' AND item_name IS NOT NULL AND plays > 0
     GROUP BY 1, 2
 ),
 albums_heard AS (
     SELECT artist_name, album_name, sum(plays) AS plays
     FROM period
-    WHERE item_type = 'track' AND album_name IS NOT NULL
+    WHERE item_type = 'track' AND album_name IS NOT NULL AND plays > 0
     GROUP BY 1, 2
 ),
 shows_heard AS (
@@ -66,12 +60,13 @@ shows_heard AS (
 ),
 artists_before AS (
     SELECT DISTINCT artist_name
-    FROM plays
+    FROM heard
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
-        AND ended_at < :from
+        AND heard_at < :from
+        AND ended_at < date_add('day', 30, :from)
         AND (:user = '' OR user_id = :user)
-        AND (ms_played IS NULL OR ms_played >= 30000)
+        AND play_seconds >= :min_seconds
 ),
 lines AS (
     SELECT 1 AS place, 'minutes' AS what, CAST(NULL AS varchar) AS name, CAST(round(CAST(sum(ms) AS double) / 60000) AS bigint) AS number
@@ -79,7 +74,7 @@ lines AS (
     UNION ALL
     SELECT 2, 'plays', CAST(NULL AS varchar), sum(plays) FROM days
     UNION ALL
-    SELECT 3, 'days with listening', CAST(NULL AS varchar), count(*) FROM days
+    SELECT 3, 'days with listening', CAST(NULL AS varchar), count_if(plays > 0) FROM days
     UNION ALL
     SELECT 4, 'artists', CAST(NULL AS varchar), count(*) FROM artists_heard
     UNION ALL
