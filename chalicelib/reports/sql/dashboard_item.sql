@@ -17,7 +17,7 @@ WITH counted AS (
         count_if(play_seconds >= :min_seconds) AS plays,
         count_if(play_seconds >= :min_seconds AND heard_at >= :from AND heard_at < :to) AS plays_now,
         sum(ms) AS ms,
-        sum(CASE WHEN heard_at >= :from AND heard_at < :to THEN ms END) AS ms_now,
+        sum(CASE WHEN heard_at >= :from AND heard_at < :to THEN ms ELSE 0 END) AS ms_now,
         count_if(was_skipped) AS skips,
         count_if(was_skipped IS NOT NULL) AS skips_known,
         min(CASE WHEN play_seconds >= :min_seconds THEN heard_at END) AS first_listen,

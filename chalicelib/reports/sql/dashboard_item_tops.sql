@@ -16,7 +16,7 @@ WITH summed AS (
         CASE WHEN :items = 'albums' THEN album_name ELSE item_name END AS item,
         count_if(play_seconds >= :min_seconds) AS plays,
         sum(ms) AS ms,
-        max(heard_at) AS last_listen
+        max(CASE WHEN play_seconds >= :min_seconds THEN heard_at END) AS last_listen
     FROM heard
     WHERE item_type = 'track'
         AND artist_name = :artist
