@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import telemetry
 from chalicelib.clock import now, rfc3339
-from chalicelib.errors import ImportRefused, InvalidRequest, LakeError, NotFound, RawObjectInvalid, RunInProgress
+from chalicelib.errors import (
+    ImportRefused,
+    InvalidRequest,
+    LakeError,
+    MissingCredentials,
+    NotFound,
+    RawObjectInvalid,
+    RunInProgress,
+)
 from chalicelib.runs import FAILED, RUNNING, load_run, new_run_id, save_run, start_record
 from chalicelib.settings import Settings
 
@@ -39,6 +47,10 @@ def extract(parts: Parts, trigger: str, context: Any, told: dict[str, Any] | Non
     except RunInProgress as error:
         log.warning("no run: %s", error.message)
         return {"run_id": None, "state": "refused", "reason": error.message}
+    except MissingCredentials as error:  # a person's to mend: trying again is of no use
+        note_failure(service.lake, run_id, trigger, error)
+        log.error("no run: %s", error.message)
+        return {"run_id": run_id, "state": FAILED, "reason": error.message}
     except LakeError as error:
         note_failure(parts.lake, run_id, trigger, error)
         raise

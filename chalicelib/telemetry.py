@@ -52,10 +52,11 @@ def run_ended(settings: Settings, record: RunRecord, clock: Clock = now) -> None
         "AnswerBytes": record.bytes,
         "WaitedSeconds": record.waited_seconds,
         "RunSeconds": (ended - parse_rfc3339(record.started_at)).total_seconds(),
-        "SuccessfulRuns": int(successful(record)),
         "FailedRuns": int(not successful(record)),
         "Holes": len(record.holes),
     }
+    if record.authorizations or successful(record):  # before the first login there is nothing to be late with
+        values["SuccessfulRuns"] = int(successful(record))
     if record.authorizations:
         first = min(parse_rfc3339(each["ends_at"]) for each in record.authorizations)
         values["AuthorizationDaysLeft"] = (first - clock()).total_seconds() / DAY

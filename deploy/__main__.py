@@ -89,7 +89,7 @@ def run(asked: argparse.Namespace) -> None:
             names = Names(asked.stage, asked.account, asked.region)
         except ValueError as error:
             raise DeployFailed(str(error)) from None
-        both = {names.data_stack: data_template(names, Options()), names.stack: app_template(names, Options())}
+        both = {names.data_stack: data_template(names), names.stack: app_template(names, Options())}
         print(json.dumps(both, indent=2))  # noqa: T201
         return
     check_python()

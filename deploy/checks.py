@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deploy.errors import DeployFailed
-from deploy.names import Names
+from deploy.functions import FUNCTIONS
+from deploy.names import API_HANDLER, Names
+from deploy.package import project_config
 
-PYTHONS = ((3, 12), (3, 13))
-UNRESERVED = 10  # executions that Lambda keeps for functions without a reservation; a new account has no more
+PYTHONS = ((3, 12), (3, 13), (3, 14))
+UNRESERVED = 100  # executions that Lambda keeps for functions without a reservation ("Reserved concurrency", its guide)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where the stage goes, and whether the account has room for reserved concurrency."""
+    """Where the stage goes, and whether the account has room for the functions' reserved concurrency."""
 
     names: Names
     who: str
@@ -26,14 +30,14 @@ class Account:
 def check_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
     if version not in PYTHONS:
         raise DeployFailed(
-            f"deploying needs Python 3.12 or 3.13, this is {version[0]}.{version[1]}: pyarrow needs glibc 2.28, which"
-            " Lambda's runtimes have from python3.12 on, and the runtime is the Python that deploys. "
+            f"deploying needs Python 3.12, 3.13 or 3.14, this is {version[0]}.{version[1]}: pyarrow needs glibc 2.28,"
+            " which Lambda's runtimes have from python3.12 on, and the runtime is the Python that deploys. "
             "make clean, then make deploy PYTHON=python3.12"
         )
 
 
 def check_account(stage: str, session: Any) -> Account:
-    """Credentials and region. Raises DeployFailed with what to set."""
+    """Credentials, region, and what the account has already. Raises DeployFailed with what to set."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     if not session.region_name:
@@ -47,9 +51,61 @@ def check_account(stage: str, session: Any) -> Account:
         names = Names(stage, caller["Account"], session.region_name, partition=partition)
     except ValueError as error:
         raise DeployFailed(str(error)) from None
-    limits = session.client("lambda").get_account_settings()["AccountLimit"]
-    room = limits["ConcurrentExecutions"] - UNRESERVED
-    return Account(names, caller["Arn"], room >= 2)
+    s3 = session.client("s3")
+    if not bucket_exists(s3, names.bucket) and bucket_exists(s3, names.former_bucket, others=("403", "301")):
+        names = replace(names, bucket_name=names.former_bucket)
+    require_one_region(names, session.client("iam"))
+    return Account(names, caller["Arn"], can_reserve(names, session.client("lambda")))
+
+
+def bucket_exists(s3: Any, bucket: str, *, others: tuple[str, ...] = ()) -> bool:
+    """Whether the bucket is there; ``others`` are the errors that tell of somebody else's bucket of that name."""
+    from botocore.exceptions import ClientError
+
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchBucket", *others):
+            return False
+        raise
+    return True
+
+
+def require_one_region(names: Names, iam: Any) -> None:
+    """Raises DeployFailed where the stage lives in another region: roles belong to the whole account, and Chalice names
+    them after stage and function alone."""
+    try:
+        found = iam.list_role_policies(RoleName=names.role(API_HANDLER))["PolicyNames"]
+    except iam.exceptions.NoSuchEntityException:
+        return
+    for name in found:
+        document = iam.get_role_policy(RoleName=names.role(API_HANDLER), PolicyName=name)["PolicyDocument"]
+        regions = {arn.split(":")[3] for arn in re.findall(r"arn:[^\"]+", json.dumps(document))} - {""}
+        if regions and names.region not in regions:
+            raise DeployFailed(
+                f"stage {names.stage} of this account lives in {', '.join(sorted(regions))}: go on there (AWS_REGION),"
+                f" or give the stage in {names.region} a name of its own (--stage)"
+            )
+
+
+def can_reserve(names: Names, functions: Any) -> bool:
+    """Whether what the functions reserve leaves the account what Lambda keeps for all others. What is reserved by this
+    stage already is counted as free."""
+    held = 0
+    for function in FUNCTIONS:
+        try:
+            answer = functions.get_function_concurrency(FunctionName=names.function(function.handler))
+        except functions.exceptions.ResourceNotFoundException:
+            continue
+        held += int(answer.get("ReservedConcurrentExecutions") or 0)
+    limits = functions.get_account_settings()["AccountLimit"]
+    return int(limits["UnreservedConcurrentExecutions"]) + held - reserved_executions() >= UNRESERVED
+
+
+def reserved_executions() -> int:
+    """What the functions reserve together, where they may."""
+    declared = project_config()["stages"]["dev"]["lambda_functions"]
+    return sum(int(each.get("reserved_concurrency", 0)) for each in declared.values())
 
 
 def check_settings(settings: Any) -> Iterator[str]:

@@ -1,19 +1,63 @@
-"""Make a shared library forget that it needs another one, as ``patchelf --remove-needed`` does (64-bit, little-endian).
+"""Shared libraries for Lambda, read and made smaller on whatever machine deploys (64-bit, little-endian ELF).
 
-Every library of pyarrow names libarrow_substrait as needed, but calls none of it unless a Substrait plan is run.
+What ``patchelf --remove-needed`` and ``strip`` do, but the same on Linux of either architecture and on macOS, whose own
+tools do not read ELF: every library of pyarrow names libarrow_substrait as needed, but calls none of it unless a
+Substrait plan is run; and what lies behind the last loaded byte (symbols, section headers) is for linkers and
+debuggers alone.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MAGIC = b"\x7fELF\x02\x01"
+HEADER = 64  # bytes
+MACHINE = 18  # where in the header the architecture's number is, 2 bytes
+MACHINES = {0x3E: "x86_64", 0xB7: "arm64", 0x03: "i386", 0x28: "arm", 0xF3: "riscv"}
+SECTIONS, SECTION_COUNTS = 40, 60  # where the header says where section headers are, and how many of them
 LOAD, DYNAMIC = 1, 2  # types of segments
 END, NEEDED, STRINGS = 0, 1, 5  # tags of dynamic entries
 SEGMENT = struct.Struct("<IIQQQQQQ")  # type, flags, offset, address, physical, size in file, size in memory, alignment
 ENTRY = struct.Struct("<qQ")  # tag, value
+
+
+def strangers(libraries: Iterable[Path], machine: str) -> list[str]:
+    """Those libraries that ``machine`` cannot load, each with what it is for."""
+    return [f"{path.name} is for {found}" for path in libraries if (found := machine_of(path)) != machine]
+
+
+def machine_of(path: Path) -> str:
+    """``x86_64``, ``arm64``…; ``no Linux`` for what is no 64-bit ELF (a library of macOS)."""
+    with path.open("rb") as stream:
+        header = stream.read(HEADER)
+    if len(header) < HEADER or not header.startswith(MAGIC):
+        return "no Linux"
+    (number,) = struct.unpack_from("<H", header, MACHINE)
+    return MACHINES.get(number, f"machine {number}")
+
+
+def strip(path: Path) -> int:
+    """Cut off what no segment loads, and the section headers with it; answers the bytes saved. What is no ELF library
+    stays as it is."""
+    data = bytearray(path.read_bytes())
+    if not data.startswith(MAGIC):
+        return 0
+    end = max([HEADER, program_headers_end(data), *(found[2] + found[5] for found in segments(data))])
+    if end >= len(data):
+        return 0
+    saved = len(data) - end
+    struct.pack_into("<Q", data, SECTIONS, 0)
+    struct.pack_into("<HH", data, SECTION_COUNTS, 0, 0)
+    path.write_bytes(data[:end])
+    return saved
+
+
+def program_headers_end(data: bytes | bytearray) -> int:
+    """Where the table of segments ends."""
+    table, size, count = *struct.unpack_from("<Q", data, 32), *struct.unpack_from("<HH", data, 54)
+    return int(table + size * count)
 
 
 def forget_needed(path: Path, prefix: str) -> bool:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 APP = "spotify-lake"
 API_HANDLER = "api_handler"
+OWN_NAMESPACE = "-an"  # how bucket names of an account's own namespace end
+#: By partition, what addresses of services end in (botocore's endpoints).
+DOMAINS = {"aws": "amazonaws.com", "aws-us-gov": "amazonaws.com", "aws-cn": "amazonaws.com.cn",
+           "aws-eusc": "amazonaws.eu"}  # fmt: skip
 STAGE = re.compile(r"[a-z][a-z0-9-]{0,11}")  # bucket names hold app, stage, account and region in 63 characters
 
 
@@ -19,6 +23,7 @@ class Names:
     region: str
     app: str = APP
     partition: str = "aws"
+    bucket_name: str = ""  # of a stage whose bucket was made when buckets were named otherwise
 
     def __post_init__(self) -> None:
         if not STAGE.fullmatch(self.stage):
@@ -38,7 +43,18 @@ class Names:
 
     @property
     def bucket(self) -> str:
+        """In the account's own namespace of the region, where nobody else can make, or wait for, a bucket of this name
+        (Amazon S3 user guide, "Namespaces for general purpose buckets")."""
+        return self.bucket_name or f"{self.former_bucket}{OWN_NAMESPACE}"
+
+    @property
+    def former_bucket(self) -> str:
+        """What the bucket of a stage was called in the namespace that all accounts share."""
         return f"{self.base}-{self.account}-{self.region}"
+
+    @property
+    def in_own_namespace(self) -> bool:
+        return self.bucket.endswith(OWN_NAMESPACE)
 
     @property
     def lake_url(self) -> str:
@@ -86,6 +102,11 @@ class Names:
     def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
         where = f"{self.region}:{self.account}" if regional else f":{self.account}"
         return f"arn:{self.partition}:{service}:{where}:{resource}"
+
+    @property
+    def domain(self) -> str:
+        """What the addresses of the partition's services end in."""
+        return DOMAINS.get(self.partition, DOMAINS["aws"])
 
     @property
     def bucket_arn(self) -> str:

@@ -27,7 +27,19 @@ from typing import Any
 
 from deploy.errors import DeployFailed
 from deploy.functions import BY_HANDLER, FUNCTIONS, Function
-from deploy.layers import BUILD, CACHE, DATE, PROJECT, Layer, compile_folder, install, requirement_lines, trim
+from deploy.layers import (
+    BUILD,
+    CACHE,
+    DATE,
+    PROJECT,
+    Layer,
+    can_try,
+    compile_folder,
+    install,
+    require_lambdas_libraries,
+    requirement_lines,
+    trim,
+)
 from deploy.names import API_HANDLER, Names
 from deploy.policies import policies
 
@@ -119,6 +131,7 @@ def vendor() -> Path:
         with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
             site = Path(scratch) / "site"
             install(requirements, site)
+            require_lambdas_libraries("what the functions need", site)
             trim(site)
             (site / "chalice").mkdir()
             for source in chalice_runtime():
@@ -277,12 +290,16 @@ def check_sizes(package: Package, layers: Mapping[str, Layer]) -> None:
 def check_imports(package: Package, layers: Mapping[str, Layer]) -> None:
     """Raises DeployFailed when a function imports what is not in its zip, its layers or Lambda's runtime.
 
-    The modules of all functions with the same layers are imported in an interpreter that sees nothing else; what
-    they import later, inside functions, is looked up by name.
+    The modules of all functions with the same layers are imported in an interpreter that sees nothing else, where this
+    machine is like Lambda's; what they import later, inside functions, is looked up by name, and so is everything
+    elsewhere. Shared libraries of a layer, somebody else's included, are known by their ELF headers.
     """
     with tempfile.TemporaryDirectory() as scratch:
         task = unpack(package.archive, Path(scratch) / "task")
         runtime = runtime_folder(Path(scratch) / "runtime")
+        for layer in layers.values():
+            for site in layer.sites():
+                require_lambdas_libraries(f"the {layer.kind} layer", site)
         for wanted in sorted({function.layers for function in FUNCTIONS}):
             sites = [task, *(site for kind in wanted for site in layers[kind].sites())]
             together = [function for function in FUNCTIONS if function.layers == wanted]
@@ -290,7 +307,8 @@ def check_imports(package: Package, layers: Mapping[str, Layer]) -> None:
                 missing = sorted(missing_imports(function, task, [*sites, runtime]))
                 if missing:
                     raise DeployFailed(f"{function.handler} imports {', '.join(missing)}: in neither zip nor layers")
-            import_alone(together, sites, runtime)
+            if can_try():
+                import_alone(together, sites, runtime)
 
 
 def unpack(archive: Path, target: Path) -> Path:

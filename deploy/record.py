@@ -152,7 +152,7 @@ def found_api(names: Names, gateway: Any) -> Iterator[dict[str, Any]]:
     for page in gateway.get_paginator("get_rest_apis").paginate():
         for api in page["items"]:
             if api["name"] == names.app and calls(gateway, api["id"], wanted):
-                url = f"https://{api['id']}.execute-api.{names.region}.amazonaws.com/{API_STAGE}/"
+                url = f"https://{api['id']}.execute-api.{names.region}.{names.domain}/{API_STAGE}/"
                 yield {"name": "rest_api", "resource_type": "rest_api", "rest_api_id": api["id"], "rest_api_url": url}
                 return
 

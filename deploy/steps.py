@@ -5,31 +5,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
+import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from chalicelib.clock import now
 from chalicelib.lake import Lake
-from chalicelib.schedule import at_most_daily, next_time
+from chalicelib.schedule import next_time
 from chalicelib.settings import Settings
+from chalicelib.stores.aws import configured
 from chalicelib.stores.s3 import BucketStore
-from deploy import costs, layers, package, record, stacks
-from deploy.checks import Account, check_account, check_python, check_settings
+from deploy import costs, layers, package, record, secret_stores, stacks
+from deploy.budget import put_budget, remove_budget
+from deploy.checks import Account, bucket_exists, check_account, check_python, check_settings
 from deploy.errors import DeployFailed
 from deploy.functions import FUNCTIONS, PANDAS, PYARROW
 from deploy.layers import PROJECT
 from deploy.names import Names
 from deploy.refusals import put_refusals
 from deploy.template import Options, app_template, data_template
+from deploy.throttle import put_throttle
 
 CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 CHALICE_SECONDS = 900  # s that `chalice deploy` may take
@@ -39,6 +42,7 @@ SECRET_SETTINGS = ("spotipy_client_id", "spotipy_client_secret", "api_token")
 OF_THE_STAGE = ("lake_url", "secrets_url", "athena_workgroup", "glue_database", "glue_crawler", "extract_function",
                 "transform_function", "result_function", "lake_stage")  # fmt: skip
 APP_SECRET = "spotify-app"
+CRAWL_LOGS = "/aws-glue/crawlers"
 VIEW_SECONDS = 120.0  # s that making all views may take; they are fewer than Athena's 20 DDL queries at once
 LATE = 3  # times the schedule's period without a successful run that raise the alarm
 
@@ -81,6 +85,7 @@ class Deployment:
         self.say = say
         self.sleep = sleep
         self._imports_checked = False
+        self._copied: dict[str, str] | None = None  # secrets that were copied to another store, by name
 
     # --- the commands ---------------------------------------------------------------------------------------------
 
@@ -95,8 +100,13 @@ class Deployment:
             f"zip {built.zipped / 1e6:.1f} MB ({built.unzipped / 1e6:.0f} MB unpacked); layers "
             + ", ".join(f"{each.kind} {each.zipped / 1e6:.1f} MB" for each in self._layers.values())
         )
-        made = len(app_template(names, Options())["Resources"]) + len(data_template(names, Options())["Resources"])
+        made = len(app_template(names, Options())["Resources"]) + len(data_template(names)["Resources"])
         self.say(f"{len(FUNCTIONS)} functions with a role each, an API, and {made} resources in two stacks")
+        if not layers.can_try():
+            self.say(
+                f"note: not tried here: this machine ({sys.platform}, {platform.machine()}) cannot load what Lambda"
+                " loads; libraries are checked by their headers, imports by their names"
+            )
         use = costs.Use(costs.runs_a_month(self.settings.extract_schedule))
         for line in costs.told(costs.estimate(use, secrets=0 if self.choices.secrets_url else 2)):
             self.say(f"  {line}")
@@ -143,10 +153,12 @@ class Deployment:
         """The data stack made, and nobody else at it."""
         names = self.account.names
         with step("the data stack"):
-            self._stack(names.data_stack, data_template(names, self._options(late=False)))
+            self._stack(names.data_stack, data_template(names))
         with ExitStack() as held:
             with step("the lock in the lake"):
                 held.enter_context(record.deploying(self.store))
+                if "secrets_url" not in self._done():  # where they are, by the choices of last time
+                    self._note_done(secrets_url=self._url_of(record.choices(self.store).get("secrets_url", "")))
                 record.remember(self.store, asdict(self.choices))
             yield
 
@@ -165,6 +177,9 @@ class Deployment:
         with step("the stack"):
             gone = stacks.delete(self.session.client("cloudformation"), names.stack, sleep=self.sleep)
             self.say(f"stack {names.stack}: {'removed' if gone else 'was not there'}")
+        with step("the budget"):
+            gone = remove_budget(self.session.client("budgets"), names)
+            self.say(f"budget {names.base}: {'removed' if gone else 'was not there'}")
         if data:
             self._remove_data(secrets_url)
         else:
@@ -184,6 +199,8 @@ class Deployment:
     def _make_what_functions_need(self) -> dict[str, str]:
         """Layers and the app stack; answers the layers' ARNs by kind."""
         names = self.account.names
+        with step("the secrets"):
+            self._bring_secrets()
         with step("the layers"):
             arns = self._publish_layers()
         with step("the stack"):
@@ -192,14 +209,22 @@ class Deployment:
 
     def _complete(self, arns: dict[str, str]) -> None:
         """What Chalice does not make, around the functions that it has made."""
+        names = self.account.names
         with step("what the API's gateway says itself"):
             self._put_refusals()
+        with step("how much the API takes at once"):
+            self._put_throttle()
+        with step("the secrets"):
+            self._leave_secrets()
         with step("what becomes of failed events"):
             self._dead_letter()
         with step("old layer versions"):
-            layers.remove(self.account.names, self.session.client("lambda"), keep=arns.values())
+            layers.remove(names, self.session.client("lambda"), keep=arns.values())
         with step("the Spotify app's credentials"):
             self._store_credentials()
+        with step("the budget"):
+            done = put_budget(self.session.client("budgets"), names, self.choices.budget_usd)
+            self.say(f"budget of {self.choices.budget_usd:g} USD a month: {done}")
         with step("the views"):
             self._make_views()
         with step("the partitions"):
@@ -231,7 +256,7 @@ class Deployment:
 
     @cached_property
     def store(self) -> BucketStore:
-        s3 = self.session.client("s3")
+        s3 = self.session.client("s3", config=configured("s3"))
         return BucketStore(self.account.names.bucket, s3=lambda: s3)
 
     @cached_property
@@ -248,7 +273,11 @@ class Deployment:
 
     @property
     def secrets_url(self) -> str:
-        return self.choices.secrets_url or f"secretsmanager:{self.account.names.secret}"
+        """Where the stage's secrets are to be."""
+        return self._url_of(self.choices.secrets_url)
+
+    def _url_of(self, chosen: str) -> str:
+        return chosen or f"secretsmanager:{self.account.names.secret}"
 
     def _environment(self) -> dict[str, str]:
         """The functions' settings: the stage's own, and what the deployer's environment says but secrets."""
@@ -273,20 +302,11 @@ class Deployment:
         }
         return {**given, "EXTRACT_SCHEDULE": self.settings.extract_schedule, **own}
 
-    def _options(self, *, late: bool = True) -> Options:
-        options = Options(
+    def _options(self) -> Options:
+        return Options(
             log_days=self.choices.log_days,
-            budget_usd=self.choices.budget_usd,
             email=self.choices.email,
-            managed_secrets=not self.choices.secrets_url,
-        )
-        if not late:
-            return options
-        schedule = self.settings.extract_schedule
-        return replace(
-            options,
-            late_hours=LATE * period_hours(schedule),
-            watch_seconds=60 * math.ceil(max(period_hours(at_most_daily(schedule)), 1.0) * 60),
+            late_hours=LATE * period_hours(self.settings.extract_schedule),
             generation=Lake(self.store).generation(),
         )
 
@@ -300,7 +320,7 @@ class Deployment:
         names = self.account.names
         key = "state/deploy/template.json"
         self.store.write(key, body, content_type="application/json")
-        return f"https://{names.bucket}.s3.{names.region}.amazonaws.com/{key}"
+        return f"https://{names.bucket}.s3.{names.region}.{names.domain}/{key}"
 
     @cached_property
     def _staged(self) -> package.Package:
@@ -375,14 +395,38 @@ class Deployment:
             return ""
         return str(held.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", ""))
 
+    def _put_throttle(self) -> None:
+        api_id = record.api_id(json.loads(self.store.read(record.RECORD)))
+        changed = put_throttle(self.session.client("apigateway"), api_id)
+        self.say(f"the API's throttle: {'put' if changed else 'unchanged'}")
+
+    def _bring_secrets(self) -> None:
+        """The place where secrets are to be made, and what is in another one copied there. The functions go on with the
+        other one until they are deployed."""
+        made = secret_stores.make(self.secrets_url, self.account.names, self.session)
+        self.say(f"secrets in {self.secrets_url}: {f'{made} made' if made else 'unchanged'}")
+        before = self._done()["secrets_url"]
+        if before != self.secrets_url:
+            source, target = (secret_stores.store_at(url, self.session) for url in (before, self.secrets_url))
+            self._copied = secret_stores.copy(source, target, self.secrets_url)
+            self.say(f"secrets of {before}: {len(self._copied)} copied")
+
+    def _leave_secrets(self) -> None:
+        """Once the functions use the new place: copy what has changed meanwhile, and remove the old one."""
+        before = self._done()["secrets_url"]
+        if before == self.secrets_url:
+            return
+        source, target = (secret_stores.store_at(url, self.session) for url in (before, self.secrets_url))
+        secret_stores.copy(source, target, self.secrets_url, self._copied)
+        self._note_done(secrets_url=self.secrets_url)
+        secret_stores.remove(before, self.account.names, self.session, self.say)
+
     def _store_credentials(self) -> None:
         """The Spotify app's credentials go from .env to the stage's secret, never into an environment."""
-        from chalicelib.stores import open_secrets
-
         if not (self.settings.spotipy_client_id and self.settings.spotipy_client_secret):
             return
         held = {"client_id": self.settings.spotipy_client_id, "client_secret": self.settings.spotipy_client_secret}
-        secrets = open_secrets(replace(self.settings, secrets_url=self.secrets_url))
+        secrets = secret_stores.store_at(self.secrets_url, self.session)
         text = json.dumps(held)
         if secrets.read(APP_SECRET) != text:
             secrets.write(APP_SECRET, text)
@@ -392,7 +436,7 @@ class Deployment:
         from chalicelib.views import views
 
         listed = list(views())
-        digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+        digest = digest_of_views(listed)
         if self._done().get("views") == digest and not self.force:
             self.say(f"views: unchanged ({len(listed)})")
             return
@@ -430,6 +474,7 @@ class Deployment:
         from chalicelib.queries.athena.glue import GlueTables
 
         names, glue = self.account.names, self.session.client("glue")
+        self._end_logs_of_crawls()
         added = GlueTables(names.database, Lake(self.store), glue=glue).register_all()
         self.say(f"partitions: {len(added)} registered")
         if not self._done().get("crawled"):
@@ -437,6 +482,17 @@ class Deployment:
                 glue.start_crawler(Name=names.crawler)
             self._note_done(crawled=True)
             self.say("the first crawl has begun: GET /crawls/latest shows it")
+
+    def _end_logs_of_crawls(self) -> None:
+        """Glue writes all crawlers' logs of an account to one group, which has no end unless somebody gives it one."""
+        logs = self.session.client("logs")
+        found = logs.describe_log_groups(logGroupNamePrefix=CRAWL_LOGS)["logGroups"]
+        held = next((group for group in found if group["logGroupName"] == CRAWL_LOGS), None)
+        if held is None:
+            logs.create_log_group(logGroupName=CRAWL_LOGS)
+        if held is None or "retentionInDays" not in held:
+            logs.put_retention_policy(logGroupName=CRAWL_LOGS, retentionInDays=self.choices.log_days)
+            self.say(f"logs of crawls: kept {self.choices.log_days} days")
 
     def _tell(self, url: str) -> None:
         self.say(f"\nThe API: {url}")
@@ -471,19 +527,9 @@ class Deployment:
         self.say("functions and API: removed")
 
     def _bucket_exists(self) -> bool:
-        from botocore.exceptions import ClientError
-
-        try:
-            self.session.client("s3").head_bucket(Bucket=self.account.names.bucket)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
-                return False
-            raise
-        return True
+        return bucket_exists(self.session.client("s3"), self.account.names.bucket)
 
     def _remove_data(self, secrets_url: str) -> None:
-        from chalicelib.stores import open_secrets
-
         names = self.account.names
         with step("the data stack"):
             stacks.delete(self.session.client("cloudformation"), names.data_stack, sleep=self.sleep)
@@ -493,18 +539,20 @@ class Deployment:
                 self.session.client("s3").delete_bucket(Bucket=names.bucket)
                 self.say(f"bucket {names.bucket}: removed with {count} objects and versions")
         with step("the secrets"):
-            if self.choices.secrets_url:
-                parameters = open_secrets(replace(self.settings, secrets_url=secrets_url))
-                for name in parameters.names():
-                    parameters.delete(name)
-                    self.say(f"secret {name} in {secrets_url}: removed")
-            manager = self.session.client("secretsmanager")
-            for which in ("api", "spotify"):
-                try:
-                    manager.delete_secret(SecretId=f"{names.secret}/{which}", ForceDeleteWithoutRecovery=True)
-                except manager.exceptions.ResourceNotFoundException:
-                    continue
-                self.say(f"secret {names.secret}/{which}: removed")
+            for url in dict.fromkeys([secrets_url, self._url_of("")]):
+                secret_stores.remove(url, names, self.session, self.say)
+
+
+def digest_of_views(listed: Sequence[tuple[str, str]]) -> str:
+    """Changes with the views' SQL and with the type of any column: Athena stores a view with the types it had when it
+    was made, and calls it stale when a table's differ ("View is stale", AWS's knowledge centre)."""
+    from chalicelib.views import physical_tables, user_tables
+
+    types = {
+        name: [(column.name, column.type) for column in columns]
+        for name, columns in sorted({**user_tables(), **physical_tables()}.items())
+    }
+    return hashlib.sha256(json.dumps([list(listed), types]).encode()).hexdigest()
 
 
 def period_hours(schedule: str) -> float:

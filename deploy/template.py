@@ -1,13 +1,16 @@
 """The two CloudFormation stacks of a stage, as plain documents.
 
-The *data* stack holds what cannot be made again: the bucket and the secrets. Everything else is the *app* stack;
-removing it loses nothing. Chalice makes the functions, their roles, the API, the schedule and the bucket's
-notifications. Names are written out instead of referenced, so that policies, stacks and Chalice agree by names.py.
+The *data* stack holds what cannot be made again: the bucket (secrets are made beside it, see secret_stores.py).
+Everything else is the *app* stack; removing it loses nothing. The budget is in neither: CloudFormation knows it in few
+regions only. Chalice makes the functions, their roles, the API, the schedule and the bucket's notifications. Names are
+written out instead of referenced, so that policies, stacks and Chalice agree by names.py.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +24,7 @@ from deploy.names import Names
 DAY = 86_400  # s
 RESULT_DAYS = 2  # results_kept is 24 h, lifecycle rules count whole days from midnight UTC
 COLD_AFTER, COLDER_AFTER = 60, 180  # days; S3 moves only objects of 128 kB and more
+RESULT_FILE = "result_file"  # a handler
 SCAN_LIMIT = 10 * 10**9  # bytes a query may scan: 5 cents
 SERVICES = {"CatalogId": {"Ref": "AWS::AccountId"}}
 PARQUET_IN = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
@@ -35,19 +39,13 @@ class Options:
     """What a person may choose. ``late_hours``: hours without a successful run that raise the alarm."""
 
     late_hours: float = 3.0
-    watch_seconds: int = 3600  # how often ``maintain`` reports
     log_days: int = 30
-    budget_usd: float = 10.0
     email: str = ""
     generation: str = FIRST_GENERATION
-    managed_secrets: bool = True
 
 
-def data_template(names: Names, options: Options) -> dict[str, Any]:
+def data_template(names: Names) -> dict[str, Any]:
     resources = {"LakeBucket": bucket(names), "LakeBucketPolicy": bucket_policy(names)}
-    if options.managed_secrets:
-        resources["ApiSecret"] = secret(names, "api", "Digests of the API's bearer tokens")
-        resources["SpotifySecret"] = secret(names, "spotify", "Credentials of the Spotify app and its listeners")
     return document(f"The data of {names.base}: everything that cannot be made again", resources)
 
 
@@ -60,7 +58,6 @@ def app_template(names: Names, options: Options) -> dict[str, Any]:
         "DeadLetters": dead_letters(names),
         "Alarms": topic(names, options),
         "AlarmsPolicy": topic_policy(names),
-        "Budget": budget(names, options),
         "Dashboard": dashboard(names),
     }
     for name, table in PHYSICAL.items():
@@ -95,6 +92,7 @@ def bucket(names: Names) -> Resource:
         "AWS::S3::Bucket",
         {
             "BucketName": names.bucket,
+            **({"BucketNamespace": "account-regional"} if names.in_own_namespace else {}),
             "BucketEncryption": {
                 "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
             },
@@ -156,12 +154,6 @@ def bucket_policy(names: Names) -> Resource:
         },
         **KEPT,
     )
-
-
-def secret(names: Names, which: str, description: str) -> Resource:
-    """Starts as an empty object; CloudFormation does not touch the value again while this text stays the same."""
-    properties = {"Name": f"{names.secret}/{which}", "Description": description, "SecretString": "{}"}
-    return resource("AWS::SecretsManager::Secret", properties, **KEPT)
 
 
 # --- catalogue and queries ----------------------------------------------------------------------------------------
@@ -240,11 +232,16 @@ def crawler_role(names: Names) -> Resource:
             "BatchUpdatePartition")], tables),
         allow("Log", ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], [logs, f"{logs}:*"]),
     ]  # fmt: skip
-    return role(f"{names.base}-crawler", "glue.amazonaws.com", statements)
+    return role(names, f"{names.base}-crawler", "glue.amazonaws.com", statements)
 
 
-def role(name: str, service: str, statements: list[dict[str, Any]]) -> Resource:
-    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+def role(names: Names, name: str, service: str, statements: list[dict[str, Any]]) -> Resource:
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},  # not on behalf of somebody else's crawler
+    }
     return resource(
         "AWS::IAM::Role",
         {
@@ -319,50 +316,79 @@ def log_group(names: Names, handler: str, options: Options) -> Resource:
 
 
 def alarms(names: Names, options: Options) -> dict[str, Resource]:
+    """What a person is told of. An event's function that fails is tried again and then a dead letter, so that only
+    functions that somebody waits for are watched for errors and throttles of their own.
+
+    No alarm speaks before there is something to watch: LateRun begins with the first login (see telemetry.py).
+    """
     ours = [{"Name": "Stage", "Value": names.base}]
     queue = [{"Name": "QueueName", "Value": names.dead_letters}]
     visible = metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue, "Maximum", 300)
-    age = metric(NAMESPACE, "HoursSinceSuccess", ours, "Minimum", options.watch_seconds)
-    days = metric(NAMESPACE, "AuthorizationDaysLeft", ours, "Minimum", options.watch_seconds)
+    runs = metric(NAMESPACE, "SuccessfulRuns", ours, "Sum", *late_periods(options.late_hours))
+    days = metric(NAMESPACE, "AuthorizationDaysLeft", ours, "Minimum", 3600)
     unread = metric(NAMESPACE, "Quarantined", ours, "Sum", 300)
-    described = {
-        "Errors": ("Functions failed", summed(names, "Errors"), 1, "notBreaching", 1),
-        "Throttles": ("Functions were throttled", summed(names, "Throttles"), 1, "notBreaching", 1),
-        "DeadLetters": ("An event was given up after its retries", visible, 1, "notBreaching", 1),
-        "Quarantine": ("A raw object or an export cannot be read and lies in quarantine", unread, 1, "notBreaching", 1),
-        "LateRun": (f"No successful run for {options.late_hours:g} hours", age, options.late_hours, "breaching", 2),
-        "Authorization": ("A listener must log in again within 30 days", days, 30, "ignore", 1),
-    }
-    return {f"Alarm{key}": alarm(names, key, *rest, below=key == "Authorization") for key, rest in described.items()}
+    waited = [function.handler for function in FUNCTIONS if not function.asynchronous]
+    served = [handler for handler in waited if handler != RESULT_FILE]
+    return {
+        "AlarmErrors": alarm(names, "errors", "A function of the API failed", summed(names, "Errors", waited), 1),
+        "AlarmThrottles": alarm(
+            names, "throttles", "The API's functions were throttled", summed(names, "Throttles", served), 1
+        ),
+        "AlarmDeadLetters": alarm(names, "deadletters", "An event was given up after its retries", visible, 1),
+        "AlarmQuarantine": alarm(
+            names, "quarantine", "A raw object or an export cannot be read and lies in quarantine", unread, 1
+        ),
+        "AlarmLateRun": alarm(
+            names, "laterun", f"No successful run for {options.late_hours:g} hours", runs, 1, below=True,
+            missing="missing", unknown=True,
+        ),
+        "AlarmAuthorization": alarm(
+            names, "authorization", "A listener must log in again within 30 days", days, 30, below=True,
+            missing="ignore",
+        ),
+    }  # fmt: skip
+
+
+def late_periods(hours: float) -> tuple[int, int]:
+    """CloudWatch's period (s) and how many of them make up the time: periods are of a day at most, and of an hour at
+    least where they cover more than one (at most seven together)."""
+    whole = min(max(1, math.ceil(hours)), 7 * 24)
+    days = math.ceil(whole / 24)
+    return 3600 * math.ceil(whole / days), days
 
 
 def alarm(
-    names: Names, key: str, text: str, watched: dict[str, Any], bound: float, missing: str, periods: int, *, below: bool
-) -> Resource:
-    compared = "LessThanThreshold" if below else "GreaterThanOrEqualToThreshold"
+    names: Names, key: str, text: str, watched: dict[str, Any], bound: float, *, below: bool = False,
+    missing: str = "notBreaching", unknown: bool = False,
+) -> Resource:  # fmt: skip
+    """``unknown``: tell also when data cease to come, which is no news as long as none ever came."""
+    topic_of = [{"Ref": "Alarms"}]
     return resource(
         "AWS::CloudWatch::Alarm",
         {
-            "AlarmName": f"{names.base}-{key.lower()}",
+            "AlarmName": f"{names.base}-{key}",
             "AlarmDescription": f"{names.base}: {text}",
-            "AlarmActions": [{"Ref": "Alarms"}],
-            "OKActions": [{"Ref": "Alarms"}],
-            "ComparisonOperator": compared,
+            "AlarmActions": topic_of,
+            "OKActions": topic_of,
+            **({"InsufficientDataActions": topic_of} if unknown else {}),
+            "ComparisonOperator": "LessThanThreshold" if below else "GreaterThanOrEqualToThreshold",
             "Threshold": bound,
-            "EvaluationPeriods": periods,
             "TreatMissingData": missing,
+            "EvaluationPeriods": 1,
             **watched,
         },
     )
 
 
-def metric(namespace: str, name: str, dimensions: list[dict[str, str]], statistic: str, period: int) -> dict[str, Any]:
+def metric(
+    namespace: str, name: str, dimensions: list[dict[str, str]], statistic: str, period: int, periods: int = 1
+) -> dict[str, Any]:
     shared = {"Namespace": namespace, "MetricName": name, "Dimensions": dimensions}
-    return {**shared, "Statistic": statistic, "Period": period}
+    return {**shared, "Statistic": statistic, "Period": period, "EvaluationPeriods": periods}
 
 
-def summed(names: Names, name: str) -> dict[str, Any]:
-    """One alarm over all functions: CloudWatch adds up at most ten metrics."""
+def summed(names: Names, name: str, handlers: Sequence[str]) -> dict[str, Any]:
+    """One alarm over several functions: CloudWatch adds up at most ten metrics, and bills each."""
     queries: list[dict[str, Any]] = [
         {
             "Id": f"m{number}",
@@ -371,80 +397,62 @@ def summed(names: Names, name: str) -> dict[str, Any]:
                 "Metric": {
                     "Namespace": "AWS/Lambda",
                     "MetricName": name,
-                    "Dimensions": [{"Name": "FunctionName", "Value": names.function(function.handler)}],
+                    "Dimensions": [{"Name": "FunctionName", "Value": names.function(handler)}],
                 },
                 "Stat": "Sum",
                 "Period": 300,
             },
         }
-        for number, function in enumerate(FUNCTIONS)
+        for number, handler in enumerate(handlers)
     ]
     total = {"Id": "total", "Expression": "SUM(METRICS())", "Label": name, "ReturnData": True}
     return {"Metrics": [*queries, total]}
 
 
-def budget(names: Names, options: Options) -> Resource:
-    """Over the whole account: a budget by tag counts nothing until somebody activates the tag for billing."""
-    subscriber = [{"SubscriptionType": "SNS", "Address": names.topic_arn}]
-    notices = [
-        {
-            "Notification": {
-                "NotificationType": kind,
-                "ComparisonOperator": "GREATER_THAN",
-                "Threshold": percent,
-                "ThresholdType": "PERCENTAGE",
-            },
-            "Subscribers": subscriber,
-        }
-        for kind, percent in (("ACTUAL", 80), ("FORECASTED", 100))
-    ]
-    return resource(
-        "AWS::Budgets::Budget",
-        {
-            "Budget": {
-                "BudgetName": names.base,
-                "BudgetType": "COST",
-                "TimeUnit": "MONTHLY",
-                "BudgetLimit": {"Amount": options.budget_usd, "Unit": "USD"},
-            },
-            "NotificationsWithSubscribers": notices,
-        },
-        DependsOn=["AlarmsPolicy"],
-    )
-
-
 def dashboard(names: Names) -> Resource:
-    ours = [NAMESPACE, "Stage", names.base]
+    """Three dashboards of an account are free. What the functions report beside the alarms' metrics lies in their log
+    lines alone, and is read from there by Logs Insights when somebody looks."""
     lambdas = [names.function(function.handler) for function in FUNCTIONS]
-
-    def own(*wanted: str) -> list[list[str]]:
-        return [[ours[0], name, *ours[1:]] for name in wanted]
 
     def of_functions(name: str) -> list[list[str]]:
         return [["AWS/Lambda", name, "FunctionName", each] for each in lambdas]
 
-    rows = [
-        ("Items and calls", own("Items", "Calls", "Retries"), "Sum"),
-        ("Waited for Spotify (s)", own("WaitedSeconds"), "Sum"),
-        ("Hours since the last successful run", own("HoursSinceSuccess"), "Maximum"),
-        ("Rows written and rejected", own("RowsWritten", "RowsRejected"), "Sum"),
-        ("Freshness of the newest play (h)", own("FreshnessHours"), "Minimum"),
-        ("Raw objects still to transform", own("Untransformed", "Quarantined"), "Maximum"),
+    extraction, work = ("scheduled_extraction", "run_extraction"), ("transform", "transform_run", "maintain")
+    logged = [
+        ("Items and calls", extraction, "sum(Items) as items, sum(Calls) as calls, sum(Retries) as retries"),
+        ("Waited for Spotify (s)", extraction, "sum(WaitedSeconds) as waited"),
+        ("Runs", extraction, "sum(SuccessfulRuns) as successful, sum(FailedRuns) as failed, sum(Holes) as holes"),
+        ("Rows written and rejected", work, "sum(RowsWritten) as written, sum(RowsRejected) as rejected"),
+        ("Freshness of the newest play (h)", work, "min(FreshnessHours) as hours"),
+        ("Raw objects still to transform", work, "max(Untransformed) as waiting, sum(Quarantined) as quarantined"),
+    ]
+    counted = [
         ("Errors", of_functions("Errors"), "Sum"),
         ("Throttles", of_functions("Throttles"), "Sum"),
         ("Duration (ms)", of_functions("Duration"), "p95"),
         ("Bytes scanned", [["AWS/Athena", "ProcessedBytes", "WorkGroup", names.workgroup]], "Sum"),
     ]
+    drawn: list[tuple[str, dict[str, Any]]]
+    drawn = [("log", {"title": title, "query": insights(names, handlers, what), "view": "timeSeries"})
+             for title, handlers, what in logged]  # fmt: skip
+    drawn += [("metric", {"title": title, "metrics": lines, "stat": stat, "period": 3600})
+              for title, lines, stat in counted]  # fmt: skip
     widgets = [
         {
-            "type": "metric",
+            "type": kind,
             "x": 12 * (number % 2),
             "y": 6 * (number // 2),
             "width": 12,
             "height": 6,
-            "properties": {"title": title, "metrics": lines, "stat": stat, "period": 3600, "region": names.region},
+            "properties": {**what, "region": names.region},
         }
-        for number, (title, lines, stat) in enumerate(rows)
+        for number, (kind, what) in enumerate(drawn)
     ]
     properties = {"DashboardName": names.base, "DashboardBody": json.dumps({"widgets": widgets})}
     return resource("AWS::CloudWatch::Dashboard", properties)
+
+
+def insights(names: Names, handlers: Sequence[str], what: str) -> str:
+    """A query of Logs Insights over what functions have reported."""
+    sources = " | ".join(f"SOURCE '{names.log_group(handler)}'" for handler in handlers)
+    return f"{sources} | filter Stage = '{names.base}' | stats {what} by bin(1h)"

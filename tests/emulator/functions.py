@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 RETRIES = 2  # of an asynchronous event, Lambda's default
 LONGEST = 110.0  # s, whatever the function's own timeout: tests must end
+KEPT_UNRESERVED = 100  # executions of an account ("Configuring reserved concurrency", Lambda's guide)
 AT_ONCE = 2  # events that one function works on side by side
 
 BOOT = r"""
@@ -157,6 +158,33 @@ class Functions:
             self._idle.clear()
         for warm in idle:
             warm.close()
+
+    def account_limit(self) -> dict[str, int]:
+        """As GetAccountSettings tells it."""
+        unreserved = self.concurrency - sum(self._reserved().values())
+        return {"ConcurrentExecutions": self.concurrency, "UnreservedConcurrentExecutions": unreserved}
+
+    def refusal_to_reserve(self, name: str, wanted: int) -> str | None:
+        """Lambda keeps 100 executions without a reservation, or all of an account that has no more."""
+        kept = min(self.concurrency, KEPT_UNRESERVED)
+        others = sum(reserved for function, reserved in self._reserved().items() if function != name)
+        if self.concurrency - others - wanted < kept:
+            return (
+                "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution"
+                f" below its minimum value of [{kept}]."
+            )
+        return None
+
+    def _reserved(self) -> dict[str, int]:
+        from moto.awslambda.utils import get_backend
+
+        from tests.emulator.server import ACCOUNT, REGION
+
+        return {
+            function.function_name: int(function.reserved_concurrency)
+            for function in get_backend(ACCOUNT, REGION).list_functions()
+            if function.reserved_concurrency
+        }
 
     def get(self, name: str) -> Any:
         from moto.awslambda.utils import get_backend

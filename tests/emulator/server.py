@@ -84,6 +84,9 @@ class Emulator:
         self.calls: Counter[str] = Counter()
         self.trace: list[str] | None = None  # when a list: every call's name, in order
         self.traced_key = ""  # an access key whose calls alone are traced; empty: everybody's
+        self._takes_deployments = False
+        self.clock = time.time  # that quotas of a day go by
+        self.secret_versions: dict[str, list[float]] = {}  # when each secret got its versions of the last day
         self.background: list[threading.Thread] = []
         self.roles: dict[str, str] = {}  # access key -> role
         self.denied: list[str] = []
@@ -115,7 +118,18 @@ class Emulator:
         self._exit.callback(self._server.server_close)
         self._exit.callback(self._server.shutdown)
         self._exit.enter_context(shims.installed(self))
+        if self.deploys:
+            self.take_deployments()
         return self
+
+    def take_deployments(self) -> None:
+        """CloudFormation and API Gateway too, which are slow to import and needed for deployments alone."""
+        from tests.emulator import gateway, stacks
+
+        if not self._takes_deployments:
+            self._takes_deployments = True
+            self._exit.enter_context(stacks.installed(self))
+            self._exit.enter_context(gateway.installed(self))
 
     def __exit__(self, *_: object) -> None:
         self.settle(20)
@@ -266,7 +280,12 @@ class Emulator:
         elif call.service == "lambda" and call.path.endswith("/invocations"):
             return self._invoke(call, start_response)
         elif call.service == "lambda" and call.path.rstrip("/").endswith("/account-settings"):
-            answer = 200, {"AccountLimit": {"ConcurrentExecutions": self.functions.concurrency}, "AccountUsage": {}}
+            answer = 200, {"AccountLimit": self.functions.account_limit(), "AccountUsage": {}}
+        elif call.service == "lambda" and call.method == "PUT" and call.path.rstrip("/").endswith("/concurrency"):
+            wanted = call.body["ReservedConcurrentExecutions"]
+            refused = self.functions.refusal_to_reserve(call.path.split("/")[3], wanted)
+            if refused:
+                return respond(start_response, "lambda", 400, "InvalidParameterValueException", refused)
         if answer is None:
             return None
         return plain(start_response, answer[0], json.dumps(answer[1]), "application/x-amz-json-1.1")

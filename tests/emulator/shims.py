@@ -14,16 +14,39 @@ if TYPE_CHECKING:
     from tests.emulator.server import Emulator
 
 
+LONGEST_SECRET = 65_536  # bytes
+MOST_VERSIONS = 100  # of a secret
+DAY = 86_400.0  # s
+
+
 @contextmanager
 def installed(aws: Emulator) -> Iterator[None]:
-    from tests.emulator import gateway, stacks
-
-    shims = [current_secret_version, notifications, layer_by_arn, tls_for_granted]
-    if aws.deploys:
-        shims += [stacks.installed, gateway.installed]
+    shims = [current_secret_version, limited_secrets, notifications, layer_by_arn, tls_for_granted]
     with ExitStack() as stack:
         for shim in shims:
             stack.enter_context(shim(aws))
+        yield
+
+
+@contextmanager
+def limited_secrets(aws: Emulator) -> Iterator[None]:
+    """Secrets Manager: a value has 65,536 bytes at most, and a secret 100 versions, of which none younger than 24 hours
+    is ever taken away ("Secrets Manager quotas")."""
+    from moto.secretsmanager.exceptions import InvalidParameterException, SecretsManagerClientError
+    from moto.secretsmanager.models import SecretsManagerBackend
+
+    def put(self: Any, secret_id: str, secret_string: str, *given: Any, **more: Any) -> Any:
+        if len((secret_string or "").encode()) > LONGEST_SECRET:
+            raise InvalidParameterException(f"The secret value can be at most {LONGEST_SECRET} bytes.")
+        written = aws.secret_versions.setdefault(secret_id, [])
+        moment = aws.clock()
+        written[:] = [each for each in written if moment - each < DAY]
+        if len(written) >= MOST_VERSIONS:
+            raise SecretsManagerClientError("LimitExceededException", "You have exceeded the quota of secret versions.")
+        written.append(moment)
+        return original(self, secret_id, secret_string, *given, **more)
+
+    with replaced(SecretsManagerBackend, "put_secret_value", put) as original:
         yield
 
 

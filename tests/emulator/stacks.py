@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
 from moto.core.common_models import CloudFormationModel
 
 if TYPE_CHECKING:
@@ -47,15 +48,13 @@ def workgroup(client: Any, p: dict[str, Any]) -> Any:
     return lambda: client.delete_work_group(WorkGroup=p["Name"], RecursiveDeleteOption=p["RecursiveDeleteOption"])
 
 
-def secret(client: Any, p: dict[str, Any]) -> Any:
-    client.create_secret(**p)
-    return lambda: None  # kept: DeletionPolicy
-
-
 def bucket(client: Any, p: dict[str, Any]) -> Any:
-    from tests.emulator.server import REGION
+    from tests.emulator.server import ACCOUNT, REGION
 
     name = p["BucketName"]
+    namespace = p.get("BucketNamespace", "global")
+    if (namespace == "account-regional") != name.endswith(f"-{ACCOUNT}-{REGION}-an"):
+        raise ValueError(f"the name {name} does not go with the namespace {namespace}")
     client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration=p["VersioningConfiguration"])
     rules = p["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -108,28 +107,33 @@ def alarm(client: Any, p: dict[str, Any]) -> Any:
     return lambda: client.delete_alarms(AlarmNames=[p["AlarmName"]])
 
 
-def budget(client: Any, p: dict[str, Any]) -> Any:
-    from tests.emulator.server import ACCOUNT
-
-    described = {**p["Budget"], "BudgetLimit": {**p["Budget"]["BudgetLimit"]}}
-    described["BudgetLimit"]["Amount"] = str(described["BudgetLimit"]["Amount"])
-    notices = p["NotificationsWithSubscribers"]
-    client.create_budget(AccountId=ACCOUNT, Budget=described, NotificationsWithSubscribers=notices)
-    return lambda: client.delete_budget(AccountId=ACCOUNT, BudgetName=p["Budget"]["BudgetName"])
-
-
 KINDS: dict[str, tuple[str, Maker]] = {
     "AWS::S3::Bucket": ("s3", bucket),
     "AWS::Glue::Database": ("glue", database),
     "AWS::Glue::Table": ("glue", table),
     "AWS::Glue::Crawler": ("glue", crawler),
     "AWS::Athena::WorkGroup": ("athena", workgroup),
-    "AWS::SecretsManager::Secret": ("secretsmanager", secret),
     "AWS::S3::BucketPolicy": ("s3", bucket_policy),
     "AWS::SNS::TopicPolicy": ("sns", topic_policy),
     "AWS::CloudWatch::Alarm": ("cloudwatch", alarm),
-    "AWS::Budgets::Budget": ("budgets", budget),
 }
+
+
+class NotMade(Exception):
+    """A resource that its service refuses to make."""
+
+    def __init__(self, kind: str, name: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind, self.name, self.reason = kind, name, reason
+
+    def event(self, stack: Any) -> Any:
+        """As CloudFormation tells of it."""
+        from moto.cloudformation.models import Event
+
+        logical = next(key for key, each in stack.template_dict["Resources"].items() if each["Type"] == self.kind)
+        return Event(
+            stack.stack_id, stack.name, logical, self.name, self.kind, "CREATE_FAILED", self.reason, None
+        )  # fmt: skip
 
 
 class Made(CloudFormationModel):
@@ -148,6 +152,7 @@ def installed(aws: Emulator) -> Iterator[None]:
     from moto.cloudformation import models, parsing
 
     classes = {kind: model_for(aws, kind) for kind in KINDS}
+    original_create, original_resources = models.CloudFormationBackend.create_stack, models.Stack.create_resources
     original_class, original_update = parsing.resource_class_from_type, models.CloudFormationBackend.update_stack
 
     def class_of(kind: str) -> Any:
@@ -159,11 +164,32 @@ def installed(aws: Emulator) -> Iterator[None]:
             raise models.ValidationError(message="No updates are to be performed.")
         return original_update(self, name, template, role_arn, parameters, tags)
 
+    def create_resources(self: Any) -> None:
+        try:
+            original_resources(self)
+        except NotMade as error:  # OnFailure is DELETE in all that is deployed here
+            self.events.append(error.event(self))
+            self._add_stack_event("DELETE_IN_PROGRESS", f"The following resource(s) failed to create: [{error.name}].")
+            with suppress(Exception):
+                self.resource_map.delete()
+            self._add_stack_event("DELETE_COMPLETE")
+            self.status = "DELETE_COMPLETE"
+
+    def create(self: Any, *given: Any, **more: Any) -> Any:
+        stack = original_create(self, *given, **more)
+        if stack.status == "DELETE_COMPLETE":  # from now on by its id alone
+            self.deleted_stacks[stack.stack_id] = self.stacks.pop(stack.stack_id)
+        return stack
+
     parsing.resource_class_from_type = class_of
     models.CloudFormationBackend.update_stack = update
+    models.CloudFormationBackend.create_stack = create
+    models.Stack.create_resources = create_resources
     try:
         yield
     finally:
+        models.CloudFormationBackend.create_stack = original_create
+        models.Stack.create_resources = original_resources
         parsing.resource_class_from_type = original_class
         models.CloudFormationBackend.update_stack = original_update
 
@@ -186,7 +212,10 @@ def model_for(aws: Emulator, kind: str) -> Any:
         ) -> Any:
             properties = {k: v for k, v in cloudformation_json["Properties"].items() if k != "CatalogId"}
             name = properties.get("BucketName", resource_name)
-            return cls(name, kind, properties, make(aws.client(service), properties))
+            try:
+                return cls(name, kind, properties, make(aws.client(service), properties))
+            except (ClientError, ValueError) as error:
+                raise NotMade(kind, name, str(error)) from error
 
         @classmethod
         def update_from_cloudformation_json(
