@@ -48,7 +48,7 @@ def extract(parts: Parts, trigger: str, context: Any, told: dict[str, Any] | Non
         log.warning("no run: %s", error.message)
         return {"run_id": None, "state": "refused", "reason": error.message}
     except MissingCredentials as error:  # a person's to mend: trying again is of no use
-        note_failure(service.lake, run_id, trigger, error)
+        note_failure(parts.lake, run_id, trigger, error)
         log.error("no run: %s", error.message)
         return {"run_id": run_id, "state": FAILED, "reason": error.message}
     except LakeError as error:

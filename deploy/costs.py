@@ -28,6 +28,8 @@ ATHENA_QUERY = 5.0 / 2**40 * 10 * 2**20  # the least that a query costs
 CRAWL = 0.44 * 2 * 10 / 60  # 2 DPU, ten minutes at least
 FIRINGS = 100  # of a schedule, over which its runs are counted
 
+ALARM_METRICS, CUSTOM_METRICS = 9, 3  # that alarms read, and of them those that the functions report
+
 SPOTIFY = 0.15  # s that a call of Spotify takes: assumed
 NEAR = 0.02  # s that a call of S3, Glue or Secrets Manager takes: assumed
 AT_ONCE = 4  # calls of Spotify side by side: CONCURRENCY
@@ -87,7 +89,9 @@ def runs_a_month(schedule: str, clock: Clock = now) -> float:
     return FIRINGS * (timedelta(hours=HOURS) / (last - first))
 
 
-def estimate(use: Use, *, secrets: int = 2, alarm_metrics: int = 22, metrics: int = 15) -> dict[str, float]:
+def estimate(
+    use: Use, *, secrets: int = 2, alarm_metrics: int = ALARM_METRICS, metrics: int = CUSTOM_METRICS
+) -> dict[str, float]:
     """Service and USD a month."""
     seconds = 0.5 * (use.run_seconds + use.record_seconds)
     seconds += PROCESSOR * (use.objects * use.transform_seconds + use.look_seconds)

@@ -47,7 +47,7 @@ def check_every_function_is_configured_as_declared(deployed: Deployed) -> None:
         wanted = {**config, **config["lambda_functions"].get(each.handler, {})}
         assert found["Handler"] == ("app.app" if each.handler == "api_handler" else f"app.{each.handler}")
         assert (found["MemorySize"], found["Timeout"]) == (wanted["lambda_memory_size"], wanted["lambda_timeout"])
-        assert found["Runtime"] in ("python3.12", "python3.13")
+        assert found["Runtime"] in ("python3.12", "python3.13", "python3.14")
         kinds = {PYARROW: "spotify-lake-dev-pyarrow", PANDAS: "spotify-lake-dev-pandas"}
         assert [layer["Arn"].split(":")[6] for layer in found.get("Layers", [])] == [kinds[k] for k in each.layers]
         variables = found["Environment"]["Variables"]
@@ -55,8 +55,8 @@ def check_every_function_is_configured_as_declared(deployed: Deployed) -> None:
         assert not {"SPOTIPY_CLIENT_SECRET", "API_TOKEN"} & variables.keys()
         assert found["Role"].endswith(f"role/{deployed.names.role(each.handler)}")
         assert allowed_documents(deployed, each.handler) == [policies(deployed.names)[each.policy]]
-    reserved = function(deployed, "scheduled_extraction").get("Concurrency", {})
-    assert reserved.get("ReservedConcurrentExecutions") in (1, "1")
+        reserved = function(deployed, each.handler).get("Concurrency", {}).get("ReservedConcurrentExecutions")
+        assert int(reserved or 0) == config["lambda_functions"].get(each.handler, {}).get("reserved_concurrency", 0)
 
 
 def allowed_documents(deployed: Deployed, handler: str) -> list[Any]:
@@ -99,6 +99,15 @@ def check_every_route_that_needs_it_has_the_authorizer(deployed: Deployed) -> No
             assert kind == ("NONE" if path in PUBLIC else "CUSTOM"), (verb, path)
 
 
+def check_the_api_is_of_its_region_and_takes_so_much_at_once(deployed: Deployed) -> None:
+    from deploy.throttle import BURST, RATE
+
+    client, api = deployed.aws.client("apigateway"), deployed.api().id
+    assert client.get_rest_api(restApiId=api)["endpointConfiguration"]["types"] == ["REGIONAL"]
+    settings = client.get_stage(restApiId=api, stageName="api")["methodSettings"]["*/*"]
+    assert (settings["throttlingRateLimit"], settings["throttlingBurstLimit"]) == (RATE, BURST)
+
+
 def check_failed_events_go_to_the_dead_letter_queue(deployed: Deployed) -> None:
     client = deployed.aws.client("lambda")
     for each in FUNCTIONS:
@@ -110,11 +119,11 @@ def check_failed_events_go_to_the_dead_letter_queue(deployed: Deployed) -> None:
 def check_every_resource_of_the_templates_is_really_there(deployed: Deployed) -> None:
     names, client = deployed.names, deployed.aws.client
     seen = set()
-    both = {**data_template(names, Options())["Resources"], **app_template(names, Options())["Resources"]}
+    both = {**data_template(names)["Resources"], **app_template(names, Options())["Resources"]}
     for logical, resource in both.items():
         assert exists(client, names, resource), logical
         seen.add(resource["Type"])
-    assert len(seen) == 15
+    assert len(seen) == 13
     tables = client("glue").get_tables(DatabaseName=names.database)["TableList"]
     described = {table["Name"]: table for table in tables}
     assert PHYSICAL.keys() <= described.keys()
@@ -132,9 +141,12 @@ def check_every_resource_of_the_templates_is_really_there(deployed: Deployed) ->
         "errors", "throttles", "deadletters", "quarantine", "laterun", "authorization",
     }  # fmt: skip
     assert all(each["AlarmActions"] == [names.topic_arn] for each in alarms.values())
-    assert (
-        alarms[f"{names.base}-laterun"]["Threshold"] == 3 and alarms[f"{names.base}-authorization"]["Threshold"] == 30
-    )
+    late = alarms[f"{names.base}-laterun"]
+    assert (late["MetricName"], late["Period"], late["Threshold"]) == ("SuccessfulRuns", 3 * 3600, 1)
+    assert late["InsufficientDataActions"] == late["AlarmActions"]
+    assert alarms[f"{names.base}-authorization"]["Threshold"] == 30
+    for which in ("api", "spotify"):
+        assert client("secretsmanager").describe_secret(SecretId=f"{names.secret}/{which}")
     limit = client("budgets").describe_budget(AccountId=names.account, BudgetName=names.base)["Budget"]["BudgetLimit"]
     assert float(limit["Amount"]) == 10
     closed = client("s3").get_public_access_block(Bucket=names.bucket)["PublicAccessBlockConfiguration"]
@@ -149,7 +161,6 @@ def exists(client: Any, names: Any, resource: dict[str, Any]) -> bool:
         and len(client("s3").get_bucket_lifecycle_configuration(Bucket=p["BucketName"])["Rules"]) == 8
         and client("s3").get_bucket_cors(Bucket=p["BucketName"])["CORSRules"][0]["AllowedMethods"] == ["GET", "PUT"],
         "AWS::S3::BucketPolicy": lambda: "TlsOnly" in client("s3").get_bucket_policy(Bucket=names.bucket)["Policy"],
-        "AWS::SecretsManager::Secret": lambda: client("secretsmanager").describe_secret(SecretId=p["Name"]),
         "AWS::Glue::Database": lambda: client("glue").get_database(Name=p["DatabaseInput"]["Name"]),
         "AWS::Glue::Table": lambda: client("glue").get_table(
             DatabaseName=p["DatabaseName"], Name=p["TableInput"]["Name"]
@@ -168,9 +179,6 @@ def exists(client: Any, names: Any, resource: dict[str, Any]) -> bool:
         "AWS::Logs::LogGroup": lambda: (
             client("logs").describe_log_groups(logGroupNamePrefix=p["LogGroupName"])["logGroups"][0]["retentionInDays"]
             == p["RetentionInDays"]
-        ),
-        "AWS::Budgets::Budget": lambda: client("budgets").describe_budget(
-            AccountId=names.account, BudgetName=p["Budget"]["BudgetName"]
         ),
     }  # fmt: skip
     return bool(look[kind]())
@@ -363,10 +371,17 @@ def export_of(day: str) -> bytes:
 def check_maintenance_runs_and_tells_its_metrics(filled: Deployed) -> None:
     outcome = filled.aws.functions.call("spotify-lake-dev-maintain", scheduled_event())
     assert not outcome.failed, outcome.payload.decode() + outcome.log
-    lines = [json.loads(line) for line in outcome.log.splitlines() if line.startswith('{"_aws"')]
-    assert lines and lines[-1]["Stage"] == "spotify-lake-dev" and lines[-1]["HoursSinceSuccess"] < 1
-    extraction = "\n".join(filled.aws.functions.logs["/aws/lambda/spotify-lake-dev-scheduled_extraction"])
-    assert '"SuccessfulRuns": 1' in extraction and '"AuthorizationDaysLeft"' in extraction
+    (line,) = reported(outcome.log)
+    assert line["Stage"] == "spotify-lake-dev" and line["HoursSinceSuccess"] < 1
+    assert line["_aws"]["CloudWatchMetrics"] == []  # for Logs Insights: no alarm reads it
+    log = "\n".join(filled.aws.functions.logs["/aws/lambda/spotify-lake-dev-scheduled_extraction"])
+    (metrics,) = reported(log)[-1]["_aws"]["CloudWatchMetrics"]
+    assert {each["Name"] for each in metrics["Metrics"]} == {"SuccessfulRuns", "AuthorizationDaysLeft"}
+
+
+def reported(log: str) -> list[dict[str, Any]]:
+    """What a function has told of its work."""
+    return [json.loads(line) for line in log.splitlines() if line.startswith('{"_aws"')]
 
 
 def check_a_failing_event_is_retried_then_dead_lettered_and_later_mended(filled: Deployed) -> None:
@@ -463,6 +478,12 @@ def check_a_query_can_be_cancelled(filled: Deployed) -> None:
         ("transform", "delete_object", "raw/spotify/x.gz"),
         ("bearer", "get_object", "state/x"),
         ("result_file", "get_object", "transformed/g1/x"),
+        *(
+            (each.handler, method, key)
+            for each in FUNCTIONS
+            for method in ("put_object", "delete_object")
+            for key in ("state/deploy/choices.json", "state/generation.json")
+        ),
     ],
 )
 def check_a_role_can_touch_only_its_own(deployed: Deployed, handler: str, method: str, key: str) -> None:
@@ -576,6 +597,8 @@ def check_every_right_was_needed(filled: Deployed) -> None:
     for each in FUNCTIONS:
         role = filled.names.role(each.handler)
         for statement in policies(filled.names)[each.policy]["Statement"]:
+            if statement["Effect"] == "Deny":  # tried by check_a_role_can_touch_only_its_own
+                continue
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             used = {action for holder, sid, action in filled.aws.used if (holder, sid) == (role, statement["Sid"])}
             spare += [f"{each.handler}: {statement['Sid']}: {action}" for action in actions if action not in used]

@@ -21,10 +21,25 @@ DAY = 86_400.0  # s
 
 @contextmanager
 def installed(aws: Emulator) -> Iterator[None]:
-    shims = [current_secret_version, limited_secrets, notifications, layer_by_arn, tls_for_granted]
+    shims = [current_secret_version, limited_secrets, changed_budgets, notifications, layer_by_arn, tls_for_granted]
     with ExitStack() as stack:
         for shim in shims:
             stack.enter_context(shim(aws))
+        yield
+
+
+@contextmanager
+def changed_budgets(_: Emulator) -> Iterator[None]:
+    """Budgets: UpdateBudget, which moto lacks."""
+    from moto.budgets.responses import BudgetsResponse
+
+    def update(self: Any) -> str:
+        wanted = self._get_param("NewBudget")
+        self.backend.describe_budget(account_id=self._get_param("AccountId"), budget_name=wanted["BudgetName"])
+        self.backend.budgets[self._get_param("AccountId")][wanted["BudgetName"]].budget.update(wanted)
+        return "{}"
+
+    with replaced(BudgetsResponse, "update_budget", update):
         yield
 
 
