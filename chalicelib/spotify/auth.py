@@ -1,7 +1,9 @@
 """Tokens: for the app itself (client credentials) and for each listener who has logged in.
 
-Nothing here but :func:`login` ever starts an interactive login. A refresh happens once however many threads or
-processes need it, and what it answers is stored before it is used; a reply without a refresh token keeps the good one.
+Nothing here but :func:`login` ever starts an interactive login. A refresh happens once however many threads need it.
+What is stored is the refresh token alone, and it is stored, before anything is used, only where Spotify gives another
+one: a store that keeps every version (Secrets Manager takes 100 a day) would not bear an access token of each listener
+an hour.
 Spotify ends an authorisation six months after the listener gave it, whatever is refreshed meanwhile.
 """
 
@@ -16,7 +18,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -60,9 +62,13 @@ class Listener:
     spotify_id: str
     scope: str
     refresh_token: str
-    access_token: str
-    expires_at: str
     authorized_at: str
+
+    @classmethod
+    def read(cls, text: str) -> Listener:
+        """From a stored secret, whatever else an earlier version has kept there."""
+        document = json.loads(text)
+        return cls(**{each.name: document[each.name] for each in fields(cls)})
 
     def __repr__(self) -> str:
         return f"Listener({self.user_id!r}, authorized_at={self.authorized_at!r})"
@@ -114,7 +120,7 @@ def credentials(settings: Settings, secrets: SecretStore) -> Credentials:
 def listeners(secrets: SecretStore) -> list[Listener]:
     """Everybody who has logged in, in the order of their user ids."""
     stored = (secrets.read(name) for name in secrets.names(LISTENER))
-    return sorted((Listener(**json.loads(text)) for text in stored if text), key=lambda listener: listener.user_id)
+    return sorted((Listener.read(text) for text in stored if text), key=lambda listener: listener.user_id)
 
 
 def authorizations(secrets: SecretStore) -> list[Authorization]:
@@ -171,7 +177,7 @@ class AppTokens:
 
 
 class ListenerTokens:
-    """Bearer tokens of one listener, renewed from the stored refresh token and stored again before use."""
+    """Bearer tokens of one listener, got with the stored refresh token and kept in memory while they are good."""
 
     def __init__(
         self,
@@ -189,7 +195,8 @@ class ListenerTokens:
         self._user_id = user_id
         self._clock = clock
         self._lock = threading.Lock()
-        self._rejected = ""
+        self._token = ""
+        self._expires_at: datetime | None = None
         self._ended: AuthorizationEnded | None = None
 
     def get_access_token(self, **_: bool) -> str:
@@ -197,25 +204,18 @@ class ListenerTokens:
         with self._lock:
             if self._ended:
                 raise self._ended
-            listener = self._stored()
-            if self._good(listener):
-                return listener.access_token
-            with self._secrets.exclusive(self._name):
-                listener = self._stored()  # another process may have renewed it meanwhile
-                if not self._good(listener):
-                    listener = self._renew(listener)
-                return listener.access_token
+            if self._expires_at is None or self._clock() >= self._expires_at - EARLY:
+                with self._secrets.exclusive(self._name):
+                    self._renew(self._stored())
+            return self._token
 
     def reject(self, token: str) -> None:
         """Spotify does not take ``token`` any more: the next call gets another."""
         with self._lock:
-            self._rejected = token
+            if token == self._token:
+                self._expires_at = None
 
-    def _good(self, listener: Listener) -> bool:
-        fresh = self._clock() < parse_rfc3339(listener.expires_at) - EARLY
-        return bool(listener.access_token) and fresh and listener.access_token != self._rejected
-
-    def _renew(self, listener: Listener) -> Listener:
+    def _renew(self, listener: Listener) -> None:
         moment = self._clock()
         request = {"grant_type": "refresh_token", "refresh_token": listener.refresh_token}
         try:
@@ -226,20 +226,16 @@ class ListenerTokens:
                 f"Spotify ended the authorisation of {self._user_id} (given {given}): {LOGIN}", user_id=self._user_id
             )
             raise self._ended from error
-        renewed = replace(
-            listener,
-            access_token=reply["access_token"],
-            refresh_token=reply.get("refresh_token") or listener.refresh_token,
-            expires_at=rfc3339(moment + lifetime(reply)),
-        )
-        self._secrets.write(self._name, json.dumps(asdict(renewed)))
-        return renewed
+        given_anew = reply.get("refresh_token") or listener.refresh_token
+        if given_anew != listener.refresh_token:
+            self._secrets.write(self._name, json.dumps(asdict(replace(listener, refresh_token=given_anew))))
+        self._token, self._expires_at = reply["access_token"], moment + lifetime(reply)
 
     def _stored(self) -> Listener:
         text = self._secrets.read(self._name)
         if text is None:
             raise AuthorizationEnded(f"nobody is logged in as {self._user_id}: {LOGIN}", user_id=self._user_id)
-        return Listener(**json.loads(text))
+        return Listener.read(text)
 
 
 def login(
@@ -289,8 +285,6 @@ def remember(settings: Settings, secrets: SecretStore, reply: Mapping[str, Any],
         spotify_id=str(profile["id"]),
         scope=str(reply.get("scope", "")),
         refresh_token=str(reply["refresh_token"]),
-        access_token=str(reply["access_token"]),
-        expires_at=rfc3339(moment + lifetime(reply)),
         authorized_at=rfc3339(moment),
     )
     name = listener_secret(user_id)

@@ -2,8 +2,10 @@
 
 ``secretsmanager:NAME`` is two secrets of Secrets Manager, ``NAME/api`` (digests of the API's tokens) and
 ``NAME/spotify`` (the app's and the listeners' credentials), so that the authorizer cannot read the latter. Each
-holds one JSON object of name and value. Secrets Manager has no conditional write, but the label AWSCURRENT moves
-only from the version that is said to hold it: that is the condition here, so that no writer undoes another's.
+holds one JSON object of name and value, 64 kB at most. Of each it keeps 100 versions, and none of the last day is ever
+taken away: what is written here has to change seldom. Secrets Manager has no conditional write, but the label
+AWSCURRENT moves only from the version that is said to hold it: that is the condition here, so that no writer undoes
+another's.
 
 ``ssm:/NAME`` is one SecureString parameter a secret below the same two names, ``/NAME/api/api-tokens``…; free of
 charge, at most 4 kB each.
@@ -32,6 +34,7 @@ from chalicelib.stores.aws import client, code_of, lake_errors
 API, SPOTIFY = "api", "spotify"
 WRITE_ATTEMPTS = 6  # of a read, change, write round that another writer got ahead of
 CURRENT = "AWSCURRENT"
+LONGEST = 65_536  # bytes of a secret ("Secrets Manager quotas")
 ABSENT = frozenset({"ResourceNotFoundException", "ParameterNotFound"})
 OVERTAKEN = frozenset({"InvalidParameterException", "InvalidRequestException"})
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -127,7 +130,13 @@ class ManagedSecrets:
     def _change(self, group: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
         for attempt in range(1, WRITE_ATTEMPTS + 1):
             document, version = self._load(group)
-            if self._publish(group, json.dumps(change(document)), version):
+            text = json.dumps(change(document))
+            if len(text) > LONGEST:
+                raise StorageFailed(
+                    f"secret {self.name}/{group} is full: it holds {LONGEST:,} bytes at most; delete what is not needed"
+                    " any more, or keep secrets in SSM (SECRETS_URL=ssm:/…)"
+                )
+            if self._publish(group, text, version):
                 return
             self._sleep(0.05 * attempt)
         raise StorageUnavailable(f"secret {self.name}/{group} is being written by others all the time")

@@ -17,10 +17,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import zipfile
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +68,10 @@ class Outcome:
     payload: bytes
     failed: bool
     log: str
+
+
+class Throttled(Exception):
+    """One execution more than the account, or the function's reservation, allows."""
 
 
 @dataclass
@@ -138,6 +144,9 @@ class Functions:
         self.environment: dict[str, str] = {}  # added to every function's own, to point it at a sandbox
         self.paused = False  # asynchronous events are dropped: a test calls the functions itself
         self.concurrency = 1000  # executions at once of the account; a new account has 10
+        self.running: Counter[str] = Counter()  # executions under way, by function
+        self.most_at_once = 0
+        self.throttled: list[str] = []  # a function's name for each call that was one too many
         self.cold_starts = 0
         self.inline: dict[str, Inline] = {}
         self.held: list[tuple[str, Any]] | None = None  # when a list: events wait here for deliver()
@@ -194,7 +203,30 @@ class Functions:
         return get_backend(ACCOUNT, REGION).get_function(name)
 
     def call(self, name: str, event: Any) -> Outcome:
-        """Run a function once and wait for it."""
+        """Run a function once and wait for it. Raises Throttled when the account, or what the function has reserved,
+        allows no more at once."""
+        with self._running(name):
+            return self._run(name, event)
+
+    @contextmanager
+    def _running(self, name: str) -> Iterator[None]:
+        reserved = {} if name in self.inline else self._reserved()
+        own = reserved.get(name)
+        with self._lock:
+            shared = sum(count for each, count in self.running.items() if each not in reserved)
+            at_once = self.running[name] if own is not None else shared
+            if at_once >= (own if own is not None else self.concurrency - sum(reserved.values())):
+                self.throttled.append(name)
+                raise Throttled(name)
+            self.running[name] += 1
+            self.most_at_once = max(self.most_at_once, sum(self.running.values()))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.running[name] -= 1
+
+    def _run(self, name: str, event: Any) -> Outcome:
         if name in self.inline:
             return self._note(name, self.inline[name].call(event))
         function = self.get(name)
@@ -261,10 +293,10 @@ class Functions:
         """One asynchronous event as Lambda treats it: up to three calls, then the failure destination."""
         attempts, target, role = self._fate(name)
         with self._slots[name]:
-            outcome = self.call(name, event)
+            outcome = self._in_turn(name, event)
             while outcome.failed and attempts > 1:
                 attempts -= 1
-                outcome = self.call(name, event)
+                outcome = self._in_turn(name, event)
         if outcome.failed:
             self.given_up.append(name)
         if outcome.failed and target and (role is None or allowed(self.aws, role, Need("sqs:SendMessage", target))):
@@ -277,6 +309,14 @@ class Functions:
             url = sqs.get_queue_url(QueueName=target.rpartition(":")[2])["QueueUrl"]
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(told))
         return outcome
+
+    def _in_turn(self, name: str, event: Any) -> Outcome:
+        """A throttled event stays in its queue for up to six hours; that is no attempt."""
+        while True:
+            try:
+                return self.call(name, event)
+            except Throttled:
+                time.sleep(0.02)
 
     def _fate(self, name: str) -> tuple[int, str, str | None]:
         """How often an event is tried, where it goes then, and whose right that is."""

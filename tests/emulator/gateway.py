@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.emulator.functions import Throttled
+
 if TYPE_CHECKING:
     from tests.emulator.server import Emulator
 
@@ -160,7 +162,10 @@ class Api:
             "pathParameters": values or None, "stageVariables": None, "requestContext": context,
             "body": None if body is None else json.dumps(body), "isBase64Encoded": False,
         }  # fmt: skip
-        outcome = self.aws.functions.call(function_of(method["methodIntegration"]["uri"]), event)
+        try:
+            outcome = self.aws.functions.call(function_of(method["methodIntegration"]["uri"]), event)
+        except Throttled:  # Lambda's 429 becomes a 500 of the gateway's
+            return self._refuse("INTEGRATION_FAILURE", 500, "Internal server error")
         if outcome.failed:
             return self._refuse("INTEGRATION_FAILURE", 502, "Internal server error")
         told = json.loads(outcome.payload)
@@ -175,7 +180,10 @@ class Api:
         authorizer = self.client.get_authorizer(restApiId=self.id, authorizerId=authorizer_id)
         arn = self.aws.arn("execute-api", f"{self.id}/api/{verb}{path}")
         event = {"type": "TOKEN", "methodArn": arn, "authorizationToken": f"Bearer {token}"}
-        outcome = self.aws.functions.call(function_of(authorizer["authorizerUri"]), event)
+        try:
+            outcome = self.aws.functions.call(function_of(authorizer["authorizerUri"]), event)
+        except Throttled:
+            return self._refuse("AUTHORIZER_FAILURE", 500, "Internal server error")
         told = json.loads(outcome.payload)
         if outcome.failed:
             if told.get("errorMessage") == "Unauthorized":

@@ -25,6 +25,8 @@ from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from tests.emulator.functions import Throttled
+
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 LAYER_ZIPS = "/zips-of-layers/"  # where the emulation's layers are to be had
@@ -296,7 +298,10 @@ class Emulator:
         if call.headers.get("x-amz-invocation-type") == "Event":
             self.functions.send(name, event)
             return plain(start_response, 202, "", "application/json")
-        outcome = self.functions.call(name, event)
+        try:
+            outcome = self.functions.call(name, event)
+        except Throttled:
+            return respond(start_response, "lambda", 429, "TooManyRequestsException", "Rate Exceeded.")
         failed = [("X-Amz-Function-Error", "Unhandled")] if outcome.failed else []
         return plain(start_response, 200, outcome.payload.decode(), "application/json", failed)
 

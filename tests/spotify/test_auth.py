@@ -10,7 +10,7 @@ import stat
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,7 @@ from tests.support.extraction import World, get, world
 
 APP = Credentials("id", "secret")
 MOMENT = datetime(2026, 11, 20, 12, tzinfo=UTC)
-STORED = Listener(
-    "u1", "spotify-u1", "scope", "good-refresh", "old-access", "2026-11-20T11:00:00.000Z", "2026-06-01T00:00:00.000Z"
-)
+STORED = Listener("u1", "spotify-u1", "scope", "good-refresh", "2026-06-01T00:00:00.000Z")
 
 
 @pytest.fixture
@@ -172,13 +170,36 @@ def test_eight_threads_with_an_expired_token_refresh_it_once(rotating: World) ->
     assert rotating.sandbox.calls.by_endpoint["POST /api/token"] == 1
 
 
-def test_two_that_know_nothing_of_each_other_refresh_once(rotating: World) -> None:
-    """As two processes would: each its own object, the lock and the secret shared."""
+def test_those_that_know_nothing_of_each_other_lose_no_refresh_token(rotating: World) -> None:
+    """As several processes would: each its own object, the lock and the secret shared. Each old token is dead."""
     several = [sandbox_tokens(rotating) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         given = set(pool.map(lambda one: one.get_access_token(), several))
-    assert len(given) == 1
-    assert rotating.sandbox.calls.by_endpoint["POST /api/token"] == 1
+    assert len(given) == rotating.sandbox.calls.by_endpoint["POST /api/token"] == 4
+    assert sandbox_tokens(rotating).get_access_token()
+
+
+class Counted(SecretFolder):
+    """Counts what is written."""
+
+    writes = 0
+
+    def write(self, name: str, value: str) -> None:
+        self.writes += 1
+        super().write(name, value)
+
+
+def test_only_another_refresh_token_is_written_and_no_access_token_ever(tmp_path: Path) -> None:
+    folder = Counted(tmp_path / "secrets")
+    earlier = {**asdict(STORED), "access_token": "old-access", "expires_at": "2026-11-20T11:00:00.000Z"}
+    folder.write(listener_secret("u1"), json.dumps(earlier))  # as an earlier version kept it
+    folder.writes = 0
+    for refresh, written in ((None, 0), ("good-refresh", 0), ("newer", 1), ("newer", 1)):
+        reply = {"access_token": "new-access", "expires_in": 3600, **({"refresh_token": refresh} if refresh else {})}
+        assert tokens(folder, Service((200, reply))).get_access_token() == "new-access"
+        assert folder.writes == written
+    kept = folder.read(listener_secret("u1")) or ""
+    assert stored(folder) == {**asdict(STORED), "refresh_token": "newer"} and "access" not in kept
 
 
 def test_the_apps_own_token_is_asked_for_once() -> None:
@@ -306,7 +327,6 @@ def test_a_sixth_listener_is_refused_by_name_of_the_five(made: World) -> None:
 def test_nothing_is_said_of_a_token_that_is_shown(secrets: SecretFolder) -> None:
     shown = f"{auth.listeners(secrets)} {APP!r} {APP} {auth.FixedToken('hush')!r}"
     assert "good-refresh" not in shown
-    assert "old-access" not in shown
     assert "secret" not in shown.replace("secrets", "")
     assert "hush" not in shown
 

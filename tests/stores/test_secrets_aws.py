@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +15,8 @@ from chalicelib.errors import InvalidSetting, LakeError, StorageFailed, StorageU
 from chalicelib.rest.access import Access
 from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
+from chalicelib.spotify.auth import Listener, ListenerTokens, listener_secret
+from chalicelib.spotify.tokens import Credentials, TokenReply
 from chalicelib.stores import aws as clients
 from chalicelib.stores import open_secrets
 from chalicelib.stores.secrets_aws import ManagedSecrets, ParameterSecrets, open_aws_secrets
@@ -165,6 +171,43 @@ def test_a_write_whose_answer_was_lost_is_carried_out_once(aws: Emulator, manage
         fault = aws.inject("lost", "secretsmanager", operation)
         managed.write("listener-a", operation)
         assert fault.hits == 1 and managed.read("listener-a") == operation
+
+
+def test_a_day_of_hourly_runs_of_five_listeners_writes_nothing(aws: Emulator, managed: ManagedSecrets) -> None:
+    """Secrets Manager takes 100 versions of a secret in 24 hours."""
+    service = Replies()
+    for number in range(5):
+        listener = Listener(f"u{number}", f"s{number}", "scope", f"refresh-{number}", "2026-11-01T00:00:00.000Z")
+        managed.write(listener_secret(listener.user_id), json.dumps(asdict(listener)))
+    written = len(aws.secret_versions[f"{managed.name}/spotify"])
+    for _ in range(24):  # each run is another process
+        for number in range(5):
+            tokens = ListenerTokens(Settings(), Credentials("id", "secret"), managed, f"u{number}", service)
+            assert tokens.get_access_token() == f"access-{number}"
+    assert service.asked == 120 and len(aws.secret_versions[f"{managed.name}/spotify"]) == written == 5
+
+
+class Replies:
+    """Spotify's token service, which gives no other refresh token."""
+
+    asked = 0
+
+    def __call__(self, _url: str, form: Mapping[str, str], _basic: Any, _seconds: float) -> TokenReply:
+        self.asked += 1
+        return TokenReply(200, {}, {"access_token": form["refresh_token"].replace("refresh", "access")})
+
+
+def test_a_secret_that_would_not_fit_is_refused_and_stays_as_it_was(managed: ManagedSecrets) -> None:
+    managed.write("listener-a", "1")
+    with pytest.raises(StorageFailed, match=r"is full: it holds 65,536 bytes at most"):
+        managed.write("listener-b", "x" * 65_536)
+    assert managed.names() == ["listener-a"] and managed.read("listener-a") == "1"
+
+
+def test_more_versions_than_a_secret_takes_in_a_day_are_a_clear_error(aws: Emulator, managed: ManagedSecrets) -> None:
+    aws.secret_versions[f"{managed.name}/spotify"] = [aws.clock()] * 100
+    with pytest.raises(StorageFailed, match="LimitExceededException"):
+        managed.write("listener-a", "1")
 
 
 def test_the_setting_chooses_the_store() -> None:

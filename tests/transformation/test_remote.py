@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,23 @@ from botocore.stub import Stubber
 from chalice.app import S3Event
 
 from chalicelib import handlers
-from chalicelib.errors import StorageFailed
+from chalicelib.errors import StorageFailed, StorageUnavailable
 from chalicelib.settings import Settings
 from chalicelib.transformation.backlog import pending
-from chalicelib.transformation.remote import RemoteTransform, remote_transform
+from chalicelib.transformation.remote import (
+    LONGEST_PAUSE,
+    MOST_AT_ONCE,
+    PATIENCE,
+    RemoteTransform,
+    remote_transform,
+)
+from chalicelib.transformation.transform import transformed_apart
 from chalicelib.wiring import Parts
+from tests.emulator import shared
+from tests.emulator.functions import Inline
 from tests.support.raw_objects import answer, artist, files, folder_lake, put
 
+NAME = "lake-throttled-transform"
 ON_AWS = Settings(lake_url="s3://a-bucket/music", transform_function="lake-dev-transform")
 KEY = "raw/spotify/2026/11/20/20261120T101500Z-1a2b3c/top tracks-0001.jsonl.gz"
 EVENT = {
@@ -58,6 +69,44 @@ def test_a_function_that_fails_is_named_with_its_words() -> None:
     remote, _ = stubbed({"errorMessage": "out of memory"}, FunctionError="Unhandled")
     with pytest.raises(StorageFailed, match=r"lake-dev-transform failed on .*: out of memory"):
         remote("g2", KEY)
+
+
+@pytest.mark.parametrize("executions", [1, 3, 10, 50])
+def test_a_rebuild_that_meets_throttling_goes_on_by_itself(executions: int) -> None:
+    """A new account runs ten functions at once; other work of the account leaves fewer."""
+    aws, done = shared(), []
+    aws.functions.inline[NAME] = Inline(lambda event: done.append(event["Records"][0]["s3"]["object"]["key"]))
+    aws.functions.concurrency, aws.functions.most_at_once = executions, 0
+    keys = [f"raw/spotify/{number}" for number in range(300)]
+    remote = RemoteTransform(
+        Settings(lake_url="s3://b-1", transform_function=NAME), aws.client("lambda"),
+        sleep=lambda seconds: time.sleep(seconds / 100),
+    )  # fmt: skip
+    try:
+        target = folder_lake(Path("/nowhere")).in_generation("g2")
+        assert sorted(transformed_apart(target, keys, None, remote)) == sorted(keys)
+    finally:
+        aws.functions.concurrency = 1000
+        del aws.functions.inline[NAME]
+    assert sorted(done) == sorted(keys)
+    assert aws.functions.most_at_once <= min(executions, MOST_AT_ONCE)
+
+
+def test_a_function_that_is_refused_for_ever_is_given_up() -> None:
+    aws = shared()
+    aws.functions.inline[NAME] = Inline(lambda _: None)
+    aws.functions.concurrency = 0
+    waited: list[float] = []
+    remote = RemoteTransform(
+        Settings(lake_url="s3://b-1", transform_function=NAME), aws.client("lambda"), sleep=waited.append
+    )
+    try:
+        with pytest.raises(StorageUnavailable, match="TooManyRequestsException"):
+            remote("g2", "raw/spotify/x")
+    finally:
+        aws.functions.concurrency = 1000
+        del aws.functions.inline[NAME]
+    assert PATIENCE < sum(waited) < PATIENCE + 2 * LONGEST_PAUSE and max(waited) <= 1.5 * LONGEST_PAUSE
 
 
 def test_only_a_lake_on_aws_with_a_function_shares_its_work_out() -> None:

@@ -19,7 +19,7 @@ from chalicelib.stores.aws import client, lake_errors
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.tables import PHYSICAL
 
-BATCH = 100  # partitions, Glue's BatchCreatePartition
+BATCH = 100  # partitions, Glue's BatchCreatePartition and BatchUpdatePartition
 BATCH_DELETE = 25  # partitions, Glue's BatchDeletePartition
 PLACE = re.compile(rf"{TRANSFORMED}(?P<generation>[^/]+)/(?P<table>\w+)/month=(?P<month>\d{{4}}-\d{{2}})/")
 
@@ -104,13 +104,8 @@ class GlueTables:
         return table
 
     def _create(self, table: dict[str, Any], months: list[str]) -> Iterator[str]:
-        storage = table["StorageDescriptor"]
-        base = storage["Location"].rstrip("/")
         for start in range(0, len(months), BATCH):
-            batch = [
-                {"Values": [month], "StorageDescriptor": {**storage, "Location": f"{base}/month={month}/"}}
-                for month in months[start : start + BATCH]
-            ]
+            batch = [partition_of(table, month) for month in months[start : start + BATCH]]
             with self._errors(f"register partitions of {table['Name']}"):
                 answer = self._glue.batch_create_partition(
                     DatabaseName=self.database, TableName=table["Name"], PartitionInputList=batch
@@ -135,15 +130,37 @@ class GlueTables:
         return moved
 
     def _move_partitions(self, table: dict[str, Any], generation: str, months: list[str]) -> None:
+        """Each month's location changes in one step, so that no query finds a month missing."""
         name = table["Name"]
         there = {m: self._lake.store.location(partition_prefix(generation, name, m)).rstrip("/") for m in months}
         known = self.months(name)
-        stale = sorted(month for month, where in known.items() if there.get(month) != where)
-        self.forget(name, stale)
-        list(self._create(table, [month for month in months if month in stale or month not in known]))
+        self._relocate(table, [month for month in months if known.get(month) not in (None, there[month])])
+        list(self._create(table, [month for month in months if month not in known]))
+        self.forget(name, known.keys() - there.keys())
+
+    def _relocate(self, table: dict[str, Any], months: list[str]) -> None:
+        """Point partitions that are there at the table's own location."""
+        name = table["Name"]
+        for start in range(0, len(months), BATCH):
+            batch = [
+                {"PartitionValueList": [month], "PartitionInput": partition_of(table, month)}
+                for month in months[start : start + BATCH]
+            ]
+            with self._errors(f"move partitions of {name}"):
+                answer = self._glue.batch_update_partition(DatabaseName=self.database, TableName=name, Entries=batch)
+            for failure in answer.get("Errors", []):
+                month, code = failure["PartitionValueList"][0], failure["ErrorDetail"]["ErrorCode"]
+                raise StorageUnavailable(f"Glue did not move {month} of {name}: {code}")
 
     def _errors(self, doing: str) -> Any:
         return lake_errors(f"{doing} in the Glue database {self.database}", database=self.database)
+
+
+def partition_of(table: dict[str, Any], month: str) -> dict[str, Any]:
+    """Glue's PartitionInput of one month: the table's own columns and format, in a folder below the table's."""
+    storage = table["StorageDescriptor"]
+    location = f"{storage['Location'].rstrip('/')}/month={month}/"
+    return {"Values": [month], "StorageDescriptor": {**storage, "Location": location}}
 
 
 def error_codes(answer: dict[str, Any]) -> dict[str, str]:

@@ -34,6 +34,7 @@ from chalicelib.queries.sql.parsing import tokenize
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.views import user_tables
 from tests.emulator import Fault, shared
+from tests.emulator.stage import make_stage
 from tests.support.engines import Opened, OpenedOnAws, athena
 
 
@@ -231,6 +232,53 @@ def test_a_crawl_that_was_started_though_the_answer_was_lost_is_ours(opened: Ope
     finally:
         shared().crawlers.seconds = 0.0
         shared().settle()
+
+
+def test_publishing_a_generation_leaves_no_moment_without_a_month() -> None:
+    """Whatever Glue is asked while tables are moved, every month that both generations have is there after it."""
+    aws = shared()
+    stage = make_stage(aws)
+    glue = aws.client("glue")
+    kept, gone, new = "2026-10", "2026-09", "2026-11"
+    for generation, months in (("g1", (gone, kept)), ("g2", (kept, new))):
+        for month in months:
+            stage.lake.store.write(f"transformed/{generation}/plays_history/month={month}/a.parquet", b"")
+    tables = GlueTables(stage.names.database, stage.lake, glue=glue)
+    tables.register_all()
+    assert tables.months("plays_history").keys() == {gone, kept}
+    seen: list[set[str]] = []
+    glue.meta.events.register("after-call.glue", lambda **_: seen.append(months_of(stage.names.database)), "watch")
+    try:
+        tables.publish("g2")
+    finally:
+        glue.meta.events.unregister("after-call.glue", unique_id="watch")
+    assert len(seen) > 3 and all(kept in months for months in seen)
+    moved = tables.months("plays_history")
+    assert moved.keys() == {kept, new} and all("/g2/plays_history/month=" in place for place in moved.values())
+    tables.publish("g2")
+    assert tables.months("plays_history") == moved
+
+
+def months_of(database: str) -> set[str]:
+    """The months that the catalogue has at this moment, asked beside the client that is watched."""
+    from moto.glue.models import glue_backends
+
+    from tests.emulator import ACCOUNT, REGION
+
+    table = glue_backends[ACCOUNT][REGION].get_table(database, "plays_history")
+    return {partition.values[0] for partition in table.get_partitions("")}
+
+
+@pytest.mark.parametrize("code", ["InternalServiceException", "EntityNotFoundException"])
+def test_a_partition_that_glue_does_not_move_is_no_success(code: str) -> None:
+    glue = boto3.client("glue", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+    tables = GlueTables("db", Lake(BucketStore("b")), glue=glue)
+    table = {"Name": "plays_history", "StorageDescriptor": {"Location": "s3://b/transformed/g2/plays_history"}}
+    failed = {"PartitionValueList": ["2026-11"], "ErrorDetail": {"ErrorCode": code}}
+    with Stubber(glue) as stubbed:
+        stubbed.add_response("batch_update_partition", {"Errors": [failed]})
+        with pytest.raises(StorageUnavailable, match=f"did not move 2026-11 of plays_history: {code}"):
+            tables._relocate(table, ["2026-11"])
 
 
 def test_a_partition_that_glue_does_not_forget_is_no_success() -> None:
