@@ -10,7 +10,7 @@ from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, Chalice, CloudWatchEvent, CORSConfig, Request, Response, S3Event
 
-from chalicelib import handlers
+from chalicelib import functions, handlers
 from chalicelib.rest import gateway
 from chalicelib.schedule import at_most_daily
 from chalicelib.settings import bucket_and_prefix
@@ -26,6 +26,7 @@ app = Chalice(app_name="spotify-lake", configure_logs=False)
 app.api.binary_types = []  # all text; downloads and uploads go to S3 itself
 app.api.cors = CORSConfig(CORS_ORIGIN, expose_headers=EXPOSED, max_age=600) if CORS_ORIGIN else False
 parts = Parts()
+functions.begin(parts)
 
 
 def answer(**path: str) -> Response:

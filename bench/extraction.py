@@ -34,7 +34,7 @@ from chalicelib.lake import RAW_ANSWERS, Lake
 from chalicelib.raw import unpack
 from chalicelib.runs import RunRecord
 from chalicelib.settings import Settings
-from chalicelib.spotify.auth import listeners, login
+from chalicelib.spotify.auth import ListenerTokens, credentials, listeners, login
 from chalicelib.stores import open_lake
 from chalicelib.stores.secrets_folder import SecretFolder
 
@@ -156,8 +156,9 @@ def bare_latency(settings: Settings, secrets: SecretFolder, lake: Lake) -> float
         for answer in unpack(lake.store.open(info.key))
     ]
     (listener,) = listeners(secrets)
+    tokens = ListenerTokens(settings, credentials(settings, secrets), secrets, listener.user_id)
     with requests.Session() as session:
-        session.headers["Authorization"] = f"Bearer {listener.access_token}"
+        session.headers["Authorization"] = f"Bearer {tokens.get_access_token()}"
         sample = addresses[:: max(1, len(addresses) // SAMPLED)]
         began = time.monotonic()
         for address, params in sample:

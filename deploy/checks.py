@@ -12,7 +12,6 @@ from typing import Any
 from deploy.errors import DeployFailed
 from deploy.functions import FUNCTIONS
 from deploy.names import API_HANDLER, Names
-from deploy.package import project_config
 
 PYTHONS = ((3, 12), (3, 13), (3, 14))
 UNRESERVED = 100  # executions that Lambda keeps for functions without a reservation ("Reserved concurrency", its guide)
@@ -104,8 +103,7 @@ def can_reserve(names: Names, functions: Any) -> bool:
 
 def reserved_executions() -> int:
     """What the functions reserve together, where they may."""
-    declared = project_config()["stages"]["dev"]["lambda_functions"]
-    return sum(int(each.get("reserved_concurrency", 0)) for each in declared.values())
+    return sum(function.reserved for function in FUNCTIONS)
 
 
 def check_settings(settings: Any) -> Iterator[str]:

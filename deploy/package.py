@@ -229,8 +229,8 @@ def stage_config(
         own = functions.setdefault(function.handler, {})
         own["iam_policy_file"] = policies_in + function.policy
         own["layers"] = list(dict.fromkeys(layers[kind] for kind in function.layers))  # one may serve for both
-        if not reserve:
-            own.pop("reserved_concurrency", None)
+        if reserve and function.reserved:
+            own["reserved_concurrency"] = function.reserved
     return stage | {
         "iam_policy_file": policies_in + BY_HANDLER[API_HANDLER].policy,
         "environment_variables": dict(environment),

@@ -181,10 +181,10 @@ def test_an_import_that_nobody_brings_is_found_wherever_it_stands(tmp_path: Path
     task = project(
         tmp_path,
         app="",
-        chalicelib__extract="import json\ndef f():\n    from chalicelib import deep\n",
+        chalicelib__extraction__extract="import json\ndef f():\n    from chalicelib import deep\n",
         chalicelib__deep="def g():\n    import no_such_package.inner\n",
     )
-    function = replace(BY_HANDLER["scheduled_extraction"], modules=("chalicelib.extract",), never=())
+    function = replace(BY_HANDLER["scheduled_extraction"], never=())
     assert missing_imports(function, task, [task]) == {"no_such_package.inner"}
     (task / "no_such_package").mkdir()
     assert missing_imports(function, task, [task]) == set()

@@ -56,7 +56,7 @@ def check_every_function_is_configured_as_declared(deployed: Deployed) -> None:
         assert found["Role"].endswith(f"role/{deployed.names.role(each.handler)}")
         assert allowed_documents(deployed, each.handler) == [policies(deployed.names)[each.policy]]
         reserved = function(deployed, each.handler).get("Concurrency", {}).get("ReservedConcurrentExecutions")
-        assert int(reserved or 0) == config["lambda_functions"].get(each.handler, {}).get("reserved_concurrency", 0)
+        assert int(reserved or 0) == each.reserved
 
 
 def allowed_documents(deployed: Deployed, handler: str) -> list[Any]:

@@ -50,10 +50,12 @@ class Context:
     def __init__(self, request_id): self.aws_request_id, self.end = request_id, time.time() + timeout
     def get_remaining_time_in_millis(self): return int((self.end - time.time()) * 1000)
 answer = os.fdopen(os.dup(1), "w"); os.dup2(2, 1)
+module, _, function = handler.rpartition(".")
+try: __import__(module)  # the INIT phase
+except BaseException: traceback.print_exc()
 for line in sys.stdin:
     event, request_id = json.loads(line)
     try:
-        module, _, function = handler.rpartition(".")
         told = [False, json.dumps(getattr(__import__(module), function)(event, Context(request_id)))]
     except BaseException as error:
         told = [True, json.dumps({"errorMessage": str(error), "errorType": type(error).__name__,
@@ -338,6 +340,7 @@ class Functions:
             **self.aws.credentials(role, as_environment=True),
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+            "_HANDLER": function.handler,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
             "LAMBDA_TASK_ROOT": "/var/task",

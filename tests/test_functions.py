@@ -1,0 +1,57 @@
+"""What a deployed function imports and builds before its first event, and that nothing is elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from chalicelib.functions import CLIENTS, MODULES, services
+from chalicelib.settings import Settings
+from deploy.functions import FUNCTIONS
+from tests.support import PROJECT
+
+SHOW = (
+    "import sys, app; from chalicelib.stores import aws;"
+    " print(*sorted(aws._clients), 'modules',"
+    " *sorted(n for n in sys.modules if n.startswith(('chalicelib.', 'boto3'))))"
+)
+
+
+def imported(**environment: str) -> tuple[set[str], set[str]]:
+    """The clients and the modules that importing the app leaves behind, without a network."""
+    given = {"PATH": os.environ["PATH"], "AWS_REGION": "eu-central-1", "LAKE_URL": "s3://bucket-1", **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW], env=given, cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    clients, _, modules = done.stdout.partition("modules")
+    return set(clients.split()), set(modules.split())
+
+
+def test_every_function_is_declared() -> None:
+    assert MODULES.keys() == CLIENTS.keys() == {function.handler for function in FUNCTIONS}
+
+
+@pytest.mark.parametrize("handler", ["api_handler", "bearer", "scheduled_extraction", "transform_run"])
+def test_a_function_has_its_modules_and_clients_before_its_first_event(handler: str) -> None:
+    named = "app.app" if handler == "api_handler" else f"app.{handler}"
+    clients, modules = imported(
+        AWS_LAMBDA_FUNCTION_NAME="lake-dev", _HANDLER=named, SECRETS_URL="secretsmanager:lake-dev"
+    )
+    settings = Settings(secrets_url="secretsmanager:lake-dev")
+    assert clients == set(services(handler, settings)) and set(MODULES[handler]) <= modules
+
+
+def test_where_secrets_are_parameters_the_client_is_ssms() -> None:
+    assert services("bearer", Settings(secrets_url="ssm:/lake/dev")) == ["ssm"]
+
+
+def test_elsewhere_importing_the_app_builds_nothing() -> None:
+    clients, modules = imported(_HANDLER="app.app")
+    assert clients == set() and "boto3" not in modules and "chalicelib.rest.api" not in modules
+
+
+def test_settings_that_are_wrong_are_left_to_the_first_event_to_tell() -> None:
+    assert imported(AWS_LAMBDA_FUNCTION_NAME="x", _HANDLER="app.bearer", QUERY_SECONDS="soon")[0] == set()
