@@ -103,6 +103,7 @@ def transform(parts: Parts, event_key: str, generation: str | None = None) -> di
 
 
 def quarantined(parts: Parts, event_key: str, error: LakeError) -> dict[str, Any]:
+    """The answer for an object that went to quarantine; the log and the metric name it."""
     log.error("%s lies in quarantine: %s", event_key, error.message)
     telemetry.quarantined(parts.settings, 1, raw_key=event_key)
     return {"key": event_key, "state": "quarantined", "reason": error.message}

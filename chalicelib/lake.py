@@ -73,12 +73,14 @@ class ObjectStore(Protocol):
     StorageFailed for the rest.
     """
 
-    def read(self, key: str) -> bytes: ...
+    def read(self, key: str) -> bytes:
+        """An object's bytes. Raises NotFound, StorageFailed, StorageUnavailable."""
 
     def open(self, key: str) -> BinaryIO:
         """A seekable stream, for objects that need not fit in memory."""
 
-    def stat(self, key: str) -> ObjectInfo | None: ...
+    def stat(self, key: str) -> ObjectInfo | None:
+        """What is known of an object without reading it; None where there is none."""
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Objects whose key starts with ``prefix``, in the order of their keys."""
@@ -105,14 +107,16 @@ class Appender(Protocol):
     def append(self, data: bytes) -> None:
         """Add ``data`` at the end; it is on the disk when this returns."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the object; nothing can be appended any more."""
 
 
 @runtime_checkable
 class Appendable(Protocol):
     """A store that can also make an object grow cheaply; a bucket cannot."""
 
-    def appender(self, key: str) -> Appender: ...
+    def appender(self, key: str) -> Appender:
+        """Begin an object that grows by appending."""
 
 
 STATE_OBJECT: RecordKind[dict[str, object]] = RecordKind(dict[str, object], "a JSON object", "delete it")
@@ -191,6 +195,7 @@ def answers_key(run_id: str, source: str, part: int) -> str:
 
 
 def run_key(run_id: str) -> str:
+    """Key of a finished run's record in the raw zone."""
     return f"{RAW_RUNS}{day_of(run_id)}/{run_id}.json"
 
 
@@ -203,6 +208,7 @@ def day_of(run_id: str) -> str:
 
 
 def table_prefix(generation: str, table: str) -> str:
+    """What the keys of a table's files begin with in a generation."""
     return f"{TRANSFORMED}{generation}/{table}/"
 
 

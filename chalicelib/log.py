@@ -66,6 +66,7 @@ class Redaction(logging.Filter):
         self._formatter = logging.Formatter()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Take secrets out of the line and its traceback; every line passes."""
         record.msg, record.args = redact(record.getMessage(), self._known), None
         if record.exc_info:
             record.exc_text = redact(self._formatter.formatException(record.exc_info), self._known)
@@ -76,6 +77,7 @@ class JsonLines(logging.Formatter):
     """One JSON object a line, for CloudWatch."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line as one JSON object, with the run in force."""
         line: dict[str, object] = {
             "time": rfc3339(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname,

@@ -39,4 +39,5 @@ def emit(
 
 
 def unit_of(name: str) -> str:
+    """CloudWatch's unit of a metric, by the end of its name."""
     return next((unit for end, unit in UNITS.items() if name.endswith(end)), "Count")

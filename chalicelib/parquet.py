@@ -70,6 +70,7 @@ def month_of(moment: pa.Scalar) -> int:
 
 
 def month_name(number: int) -> str:
+    """``2026-11`` for a month counted from the year 0."""
     return f"{(number - 1) // 12:04d}-{(number - 1) % 12 + 1:02d}"
 
 
@@ -81,6 +82,7 @@ def sort_columns(table: Table) -> tuple[str, ...]:
 
 
 def sort_rows(table: Table, rows: pa.Table) -> pa.Table:
+    """The rows in the order in which the table's files are sorted."""
     order = [(name, "ascending") for name in sort_columns(table)]
     return rows.take(pc.sort_indices(rows, sort_keys=order))
 
@@ -99,6 +101,7 @@ def parquet_of_sorted(table: Table, rows: pa.Table) -> bytes:
 
 
 def parquet_writer(table: Table, sink: io.IOBase, schema: pa.Schema | None = None) -> pq.ParquetWriter:
+    """A writer of one of the table's files: zstd, dictionaries but for unique keys, statistics."""
     unique = table.key if len(table.key) == 1 else ()
     schema = schema or arrow_schema(table)
     return pq.ParquetWriter(
@@ -120,11 +123,13 @@ class Scratch:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def path(self) -> Path:
+        """The folder, made when it is first needed."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="lake-")
         return Path(self._folder.name)
 
     def remove(self) -> None:
+        """Delete the folder and what lies in it."""
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None

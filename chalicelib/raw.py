@@ -54,6 +54,7 @@ class Answer:
     context: dict[str, Any] = field(default_factory=dict)
 
     def header(self) -> dict[str, Any]:
+        """The line above the answer's body in a raw object."""
         return {
             "v": FORMAT_VERSION,
             "run_id": self.run_id,
@@ -96,6 +97,7 @@ class Packer:
         self._data = bytearray()
 
     def add(self, answer: Answer) -> None:
+        """Append one answer."""
         header = json.dumps(answer.header(), separators=(",", ":")).encode()
         self._data += self._gzip.compress(header + b"\n" + answer.body + b"\n")
 
@@ -105,6 +107,7 @@ class Packer:
         return len(self._data)
 
     def finish(self) -> bytes:
+        """The whole object, gzipped."""
         self._data += self._gzip.flush()
         return bytes(self._data)
 
@@ -226,6 +229,7 @@ def read_answer(line: bytes, stream: Readable) -> Answer:
 
 
 def in_utc(moment: datetime) -> datetime:
+    """The moment in UTC. Raises RawObjectInvalid for one without a time zone."""
     if moment.tzinfo is None:
         raise RawObjectInvalid(f"not a header of raw format {FORMAT_VERSION}: {moment.isoformat()} names no time zone")
     return moment.astimezone(UTC)

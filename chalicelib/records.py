@@ -86,6 +86,7 @@ class RecordKind(Generic[T]):
             raise RecordDamaged(key, self.noun, reason(content, error), self.remedy) from None
 
     def encode(self, record: T) -> bytes:
+        """The record as JSON in UTF-8."""
         return encode(record)
 
     def _unless_damaged(self, key: str, content: bytes) -> T | None:
@@ -128,6 +129,7 @@ def encode(record: Any) -> bytes:
 
 @lru_cache(maxsize=64)
 def decoder(kind: Any) -> Any:
+    """msgspec's decoder for a type, made once."""
     import msgspec
 
     return msgspec.json.Decoder(kind)

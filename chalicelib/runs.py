@@ -67,6 +67,7 @@ class RunRecord:
     error: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
+        """The record as ``GET /runs/{id}`` and the raw zone hold it."""
         return asdict(self)
 
 
@@ -79,6 +80,7 @@ def new_run_id(now: datetime) -> str:
 
 
 def start_record(run_id: str, trigger: str, now: datetime) -> RunRecord:
+    """The record of a run that begins now."""
     return RunRecord(run_id=run_id, state=RUNNING, trigger=trigger, started_at=rfc3339(now))
 
 
@@ -104,10 +106,12 @@ def load_run(lake: Lake, run_id: str) -> RunRecord:
 
 
 def state_key(run_id: str) -> str:
+    """Key of a run's record while it goes on."""
     return f"{STATE_RUNS}{run_id}.json"
 
 
 def is_run_id(name: str) -> bool:
+    """Whether a name is that of a run, which begins with its start."""
     try:
         return bool(day_of(name))
     except ValueError:
@@ -159,6 +163,7 @@ def runs_since(lake: Lake, day: str = "") -> list[Iterator[str]]:
 
 
 def ids_after(lake: Lake, prefix: str, start: str, key_of: Callable[[str], str]) -> Iterator[str]:
+    """Ids of the runs below a prefix whose keys come after ``start``, oldest first."""
     for info in lake.store.list(prefix, start_after=prefix + start):
         run_id = info.key.rpartition("/")[2].removesuffix(".json")
         if is_run_id(run_id) and key_of(run_id) == info.key:  # else somebody left a file there

@@ -28,6 +28,7 @@ def next_time(expression: str, after: datetime) -> datetime:
 
 
 def next_cron(expression: str, fields: str, after: datetime) -> datetime:
+    """The next time after ``after`` at which an EventBridge cron expression fires. Raises InvalidSetting."""
     from pyawscron import AWSCron
 
     try:

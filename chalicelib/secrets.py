@@ -19,7 +19,8 @@ class SecretStore(Protocol):
     def read(self, name: str) -> str | None:
         """The secret's value, None when there is none of that name."""
 
-    def write(self, name: str, value: str) -> None: ...
+    def write(self, name: str, value: str) -> None:
+        """Write or overwrite one secret. Raises StorageFailed."""
 
     def names(self, prefix: str = "") -> list[str]:
         """The names of all secrets that start with ``prefix``, sorted."""

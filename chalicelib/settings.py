@@ -23,6 +23,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
+    """A check: one of these words."""
+
     def check(text: str) -> str:
         if text not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}")
@@ -32,6 +34,8 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
+    """A check: a number from ``least`` to ``most``, as a float."""
+
     def check(text: str) -> float:
         with suppress(ValueError):
             if least <= (value := float(text)) <= most:
@@ -42,6 +46,8 @@ def number(least: float, most: float) -> Callable[[str], float]:
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
+    """A check: a whole number from ``least`` to ``most``, as an int."""
+
     def check(text: str) -> int:
         with suppress(ValueError):
             if least <= (value := int(text)) <= most:
@@ -52,6 +58,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def switch(text: str) -> bool:
+    """A check: true or false, in the words that people use."""
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     try:
         return words[text.lower()]
@@ -60,12 +67,14 @@ def switch(text: str) -> bool:
 
 
 def web_address(text: str) -> str:
+    """A check: an http or https address, without its last slash."""
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
         raise ValueError("must be an http or https address")
     return text.rstrip("/")
 
 
 def lake_address(text: str) -> str:
+    """A check: a folder or ``s3://bucket[/prefix]``, without its last slash."""
     if "://" in text and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?", text):
         raise ValueError("must be a folder or s3://bucket[/prefix]")
     return folder(text.rstrip("/") or "/")
@@ -101,6 +110,7 @@ def origin(text: str) -> str:
 
 
 def duration(text: str) -> str:
+    """A check: a duration such as 15m, 1h or 30d."""
     try:
         parse_duration(text)
     except ValueError:
@@ -109,6 +119,7 @@ def duration(text: str) -> str:
 
 
 def size(text: str) -> str:
+    """A check: a size such as 512MB or 1GB."""
     try:
         size_in_bytes(text)
     except ValueError:
@@ -137,6 +148,7 @@ def schedule(text: str) -> str:
 
 
 def setting(default: Any, help: str, parse: Callable[[str], Any] = str, *, unit: str = "", secret: bool = False) -> Any:
+    """Declare a field of Settings: default, what it is, how its text is read, its unit, whether it is a secret."""
     return field(default=default, metadata={"help": help, "parse": parse, "unit": unit, "secret": secret})
 
 

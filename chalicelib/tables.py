@@ -34,6 +34,8 @@ ID_PATTERN = "^[0-9A-Za-z]{22}$"  # base-62 ids of tracks, albums, artists, play
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """One column: its type is Athena's; a null means that Spotify did not say."""
+
     name: str
     type: Type
     description: str
@@ -58,11 +60,14 @@ class Check:
 
     @property
     def name(self) -> str:
+        """How quality results and rejected rows call the check."""
         return f"{self.kind}:{self.column}" if self.column else self.kind
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
+    """One table; the module's docstring says what ``current`` means."""
+
     name: str
     description: str
     columns: tuple[Column, ...]
@@ -82,21 +87,26 @@ class Table:
 
     @property
     def physical_columns(self) -> tuple[Column, ...]:
+        """Columns of the stored table, those that the view leaves out included."""
         return self.columns + self.history_columns
 
     def column(self, name: str) -> Column:
+        """The column of that name."""
         return next(column for column in self.physical_columns if column.name == name)
 
 
 def text(name: str, description: str, nullable: bool = False) -> Column:
+    """A column of text."""
     return Column(name, "string", description, nullable)
 
 
 def identifier(column: str) -> Check:
+    """A check: one of Spotify's base-62 ids."""
     return Check("pattern", column, pattern=ID_PATTERN)
 
 
 def at_least(column: str, low: float, high: float | None = None, severity: Severity = "reject") -> Check:
+    """A check: a number from ``low`` to ``high``, both included."""
     return Check("range", column, severity, low=low, high=high)
 
 

@@ -42,6 +42,7 @@ def register_all(settings: Settings, lake: Lake) -> None:
 
 
 def run_ended(settings: Settings, record: RunRecord, clock: Clock = now) -> None:
+    """Metrics of a run that has ended."""
     if not settings.lake_stage:
         return
     ended = parse_rfc3339(record.ended_at) if record.ended_at else clock()
@@ -66,6 +67,7 @@ def run_ended(settings: Settings, record: RunRecord, clock: Clock = now) -> None
 def transformed(
     settings: Settings, key: str, built: Built, since: float, monotonic: Callable[[], float] = time.monotonic
 ) -> None:
+    """Metrics of a raw object that has become rows."""
     if settings.lake_stage:
         values = {
             "RowsWritten": sum(built.rows.values()),
@@ -96,10 +98,12 @@ def quarantined(settings: Settings, objects: int, raw_key: str = "") -> None:
 
 
 def in_quarantine(lake: Lake) -> set[str]:
+    """Keys of the reasons in quarantine."""
     return {info.key for info in reasons(lake)}
 
 
 def last_success(lake: Lake, clock: Clock = now) -> datetime | None:
+    """When the last of the newest runs that succeeded ended; None where none of them did."""
     for run_id in islice(run_ids(lake, clock=clock), LOOKED_AT):
         record = load_run(lake, run_id)
         if successful(record) and record.ended_at:
@@ -115,6 +119,7 @@ def successful(record: RunRecord) -> bool:
 
 
 def plays_prefix(lake: Lake) -> str:
+    """What the keys of the plays' files begin with."""
     from chalicelib.lake import table_prefix
     from chalicelib.tables import PLAYS
 

@@ -48,6 +48,7 @@ class OpenNote:
     attempts: int = 0
 
     def touching(self, files: Iterable[str]) -> OpenNote:
+        """The note, with the files that the transform is about to write."""
         return OpenNote(self.raw_key, sorted(files), self.attempts)
 
 
@@ -67,4 +68,5 @@ def done_key(generation: str, key: str) -> str:
 
 
 def open_key(generation: str, key: str) -> str:
+    """Key of the note of a transform that has begun."""
     return f"{STATE}transforms/{generation}/open/{key.removeprefix(RAW)}.json"

@@ -93,6 +93,7 @@ def parse(kind: str) -> Shape:
 
 
 def row_shape(parts: list[str]) -> Shape:
+    """The shape of a row type, with or without names of its fields."""
     named = [FIELD.fullmatch(part) for part in parts]
     if not all(named):
         return Shape("row", tuple(parse(part) for part in parts))
@@ -101,6 +102,7 @@ def row_shape(parts: list[str]) -> Shape:
 
 
 def unquoted(name: str) -> str:
+    """A name without its double quotes."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 

@@ -57,6 +57,7 @@ def view_sql(table: Table, *, files_pruned: bool = False) -> str:
 
 
 def merged(table: Table) -> str:
+    """One row per key: of each column the newest value that Spotify said."""
     order = ordering(table)
     newest = [
         f"max_by({column.name}, {order}) FILTER (WHERE {column.name} IS NOT NULL) AS {column.name}"
@@ -68,16 +69,19 @@ def merged(table: Table) -> str:
 
 
 def row(table: Table) -> str:
+    """One row per key: the newest observation."""
     return f"SELECT {names(table)} FROM ({ranked(table)}) AS ranked WHERE nth = 1"
 
 
 def newest_set(table: Table) -> str:
+    """The rows of the newest observation of each set."""
     order = ordering(table)
     newest = f"max({order}) OVER (PARTITION BY {', '.join(table.set_of)}) AS newest"
     return f"SELECT {names(table)} FROM ({ranked(table, newest)}) AS ranked WHERE nth = 1 AND {order} = newest"
 
 
 def listed(table: Table) -> str:
+    """The newest observations that the last complete listing, or a later look, still showed."""
     shared = ", ".join(table.set_of)
     match = " AND ".join(f"ranked.{name} = listing.{name}" for name in table.set_of)
     shown = ", ".join(f"ranked.{column.name} AS {column.name}" for column in table.columns)
@@ -190,6 +194,7 @@ def ordering(table: Table) -> str:
 
 
 def names(table: Table) -> str:
+    """The user-facing columns, separated by commas."""
     return ", ".join(column.name for column in table.columns)
 
 

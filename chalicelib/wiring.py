@@ -36,36 +36,43 @@ class Parts:
 
     @property
     def settings(self) -> Settings:
+        """The settings in force."""
         return self._once("settings", self._load_settings)
 
     @property
     def lake(self) -> Lake:
+        """The lake that LAKE_URL names."""
         from chalicelib.stores import open_lake
 
         return self._once("lake", lambda: open_lake(self.settings))
 
     @property
     def secrets(self) -> SecretStore:
+        """The store that SECRETS_URL names."""
         from chalicelib.stores import open_secrets
 
         return self._once("secrets", lambda: open_secrets(self.settings))
 
     @property
     def access(self) -> Access:
+        """Who may ask: tokens and their scopes."""
         from chalicelib.rest.access import Access
 
         return self._once("access", lambda: Access(self.settings, self.secrets))
 
     @property
     def api(self) -> Api:
+        """Requests in, replies out."""
         return self._once("api", self._make_api)
 
     @property
     def engine(self) -> Engine:
+        """The query engine that goes with the lake."""
         return self._once("engine", lambda: open_engine(self.settings, self.lake))
 
     @property
     def worker(self) -> Worker:
+        """What starts runs, crawls and imports in the background."""
         from chalicelib.extraction.starting import open_worker
 
         return self._once("worker", lambda: open_worker(self.settings, self.lake))
