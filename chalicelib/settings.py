@@ -159,6 +159,11 @@ class Settings:
     lake_url: str = setting(
         "./lake", "Where the lake lies: a folder, or s3://bucket[/prefix]; it picks the engine", lake_address
     )
+    lake_readers: str = setting(
+        "owner",
+        "Who may read the files of a lake in a folder, beside what the umask forbids: owner, group or everyone",
+        one_of("owner", "group", "everyone"),
+    )
     spotify_mode: str = setting(
         "auto", "Which Spotify API the app sees; auto finds out", one_of("auto", "development", "extended")
     )
