@@ -143,6 +143,7 @@ def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None)
     for path in paths:
         with Progress(path.name) as progress:
             summary = import_export(parts.lake, parts.settings, path, user_id, progress=progress)
+        parts.register(summary.written)
         click.echo(str(summary))
 
 
@@ -170,10 +171,12 @@ def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: st
         elif keys:
             for key in keys:
                 report = pipeline.transform_key(parts.lake, key, again=True)
+                parts.register(report.files)
                 click.echo(f"{key}: {report.state}, {sum(report.built.rows.values())} rows")
         else:
-            handled = pipeline.catch_up(parts.lake, parts.settings, progress).objects
-            click.echo(f"{handled} raw objects transformed")
+            caught_up = pipeline.catch_up(parts.lake, parts.settings, progress)
+            parts.register(caught_up.files)
+            click.echo(f"{caught_up.objects} raw objects transformed")
 
 
 @main.command()

@@ -90,6 +90,7 @@ class ImportSummary:
     files: list[FileSummary]
     passed_over: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    written: list[str] = field(default_factory=list)  # keys of the tables' files; its record does without
 
     def total(self, count: str) -> int:
         """The sum of one of ``COUNTS`` over all files."""
@@ -97,7 +98,8 @@ class ImportSummary:
 
     def as_json(self) -> dict[str, Any]:
         """The summary with its totals, as an import's record has it."""
-        return {**asdict(self), **{count: self.total(count) for count in COUNTS}}
+        shown = {name: value for name, value in asdict(self).items() if name != "written"}
+        return {**shown, **{count: self.total(count) for count in COUNTS}}
 
     def __str__(self) -> str:
         lines = [counts_line(self.source, {count: self.total(count) for count in COUNTS})]
@@ -211,8 +213,10 @@ class Import:
             self.name, self.user_id, raw_key, list(map(summary_of, staged.files)), staged.passed_over
         )
         fresh = RowsByMonth(self.folder / "fresh.arrow", FRESH)
-        for number, known in enumerate(ExportTables(self.lake, staged, self.user_id, raw_key).write(fresh)):
+        tables = ExportTables(self.lake, staged, self.user_id, raw_key)
+        for number, known in enumerate(tables.write(fresh)):
             summary.files[number].known += known
+        summary.written += tables.written
         fresh.finish()
         self.work_out(staged, fresh, summary)
         summary.seconds = round(self.timer() - began, 3)
@@ -254,9 +258,11 @@ class Import:
                 self.progress(done, total, "plays by month")
 
         months = staged.rows.months()
-        if months and resolutions.resolve(
+        decided = resolutions.resolve(
             self.lake, months=months, user=self.user_id, seen=count, progress=show, clock=self.clock
-        ):
+        ) if months else []  # fmt: skip
+        if decided:
+            summary.written += decided
             resolutions.write_wanted(self.lake)
 
 
@@ -365,6 +371,7 @@ class ExportTables:
     staged: Staged
     user_id: str
     raw_key: str
+    written: list[str] = field(default_factory=list)  # the keys of its files
 
     @property
     def file_name(self) -> str:
@@ -413,6 +420,7 @@ class ExportTables:
         must not depend on which came first.
         """
         key = f"{partition_prefix(self.lake.generation(), PLAYS.history, month)}{self.file_name}.parquet"
+        self.written.append(key)
         if self.lake.store.stat(key) is None:
             data = parquet_bytes(PLAYS, observed.drop_columns(["file"]).combine_chunks())
             self.lake.store.write(key, data, content_type="application/vnd.apache.parquet")
@@ -451,7 +459,7 @@ class ExportTables:
         for table, rows in ((REJECTED_ROWS, rejects), (QUALITY_RESULTS, results)):
             if rows:
                 found = pa.Table.from_pylist(rows, schema=arrow_schema(table))
-                write_table(self.lake, self.lake.generation(), table, found, self.file_name)
+                self.written += write_table(self.lake, self.lake.generation(), table, found, self.file_name)
 
 
 def once(observed: pa.Table) -> pa.Table:

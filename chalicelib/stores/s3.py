@@ -45,7 +45,6 @@ class BucketStore:
     ) -> None:
         self.bucket = bucket
         self.prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
-        self.written: Callable[[str], object] | None = None  # told each key that was written
         self._s3 = s3
         self._sleep = sleep
 
@@ -92,7 +91,6 @@ class BucketStore:
             except S3UploadFailedError as error:  # hides the error that says why
                 raise (error.__context__ or error) from None
         path.unlink()
-        self._tell(key)
 
     def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
         condition = {"IfNoneMatch": "*"} if if_match is None else {"IfMatch": if_match}
@@ -104,7 +102,6 @@ class BucketStore:
                 lost = REFUSED if if_match is None else REFUSED | ABSENT  # absent: it was deleted meanwhile
                 etag = self._settle(key, mark, error, lost, last=attempt == CONFLICT_ATTEMPTS)
                 if etag:  # ours after all, though the answer was lost
-                    self._tell(key)
                     return etag
             self._sleep(0.1 * attempt)
         raise AssertionError("the last attempt either answers or raises")
@@ -141,12 +138,7 @@ class BucketStore:
 
     def _put(self, key: str, data: bytes, **more: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self._s3().put_object(Bucket=self.bucket, Key=self._full(key), Body=data, **more)
-        self._tell(key)
         return answer
-
-    def _tell(self, key: str) -> None:
-        if self.written:
-            self.written(key)
 
     def _settle(self, key: str, mark: str, error: Exception, lost: frozenset[str], *, last: bool) -> str | None:
         """What a failed conditional write means: its etag if it was ours after all, None to try again. ``lost`` are
