@@ -56,7 +56,7 @@ def settings() -> str:
     lines = ["## Settings\n", "From the environment or a `.env` file beside `app.py`; `doctor` shows those in force.\n"]
     rows = []
     for declared in fields(Settings):
-        default = f"`{declared.default}`" if declared.default != "" else ""
+        default = f"`{Settings().written(declared.name)}`" if declared.default != "" else ""
         unit = f" ({declared.metadata['unit']})" if declared.metadata["unit"] else ""
         rows.append((f"`{declared.name.upper()}`", default, declared.metadata["help"] + unit))
     return "\n".join(lines + table(("setting", "default", "what it is"), rows)) + "\n"

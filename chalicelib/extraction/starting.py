@@ -75,8 +75,8 @@ class LocalWorker:
                 self._process.wait(10)
 
     def _environment(self) -> dict[str, str]:
-        values = {each.name: getattr(self._settings, each.name) for each in fields(self._settings)}
-        told = {name.upper(): str(value) for name, value in values.items() if value != ""}
+        values = {each.name: self._settings.written(each.name) for each in fields(self._settings)}
+        told = {name.upper(): value for name, value in values.items() if value != ""}
         path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
         return {**os.environ, **told, "PYTHONPATH": path}
 

@@ -40,7 +40,7 @@ from chalicelib.queries.embedded.results import (
 from chalicelib.queries.embedded.slots import Job, Slots
 from chalicelib.queries.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
 from chalicelib.queries.sql import Checked, check
-from chalicelib.settings import Settings, size_in_bytes
+from chalicelib.settings import Settings
 from chalicelib.tables import Column
 from chalicelib.views import reads, user_tables
 
@@ -63,7 +63,7 @@ class EmbeddedEngine:
         kept = timedelta(hours=settings.results_kept)
         self._book = QueryBook(lake, kept, clock)
         self._ledger = Ledger(self._book, kept, clock)
-        most_memory = MEMORY_AROUND + 2 * size_in_bytes(settings.query_memory)
+        most_memory = MEMORY_AROUND + 2 * settings.query_memory
         self._slots = Slots(
             settings.query_slots,
             settings.query_queue,
@@ -264,7 +264,7 @@ class EmbeddedEngine:
         scratch = self._book.scratch(self._book.owner)
         scratch.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes the last folder only
         bounds = Bounds(
-            memory=max(64 * 10**6, size_in_bytes(self._settings.query_memory) // self._settings.query_slots),
+            memory=max(64 * 10**6, self._settings.query_memory // self._settings.query_slots),
             threads=max(1, min(4, os.cpu_count() or 1)),
             scratch=scratch,
         )

@@ -26,7 +26,7 @@ REPLY_WITHIN = 1.0  # s
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     folder = tmp_path_factory.mktemp("attacked")
     (folder / "canary.csv").write_text(SECRET)
-    with embedded(folder, query_seconds=1.0, query_memory="300MB", query_bytes=20_000_000) as made:
+    with embedded(folder, query_seconds=1.0, query_memory=300_000_000, query_bytes=20_000_000) as made:
         fill(made)
         made.ask("SELECT 1")
         yield made
