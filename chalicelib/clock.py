@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 Clock = Callable[[], datetime]
 Sleep = Callable[[float], None]
 
+THIS_CLOCK = "this machine's clock"  # how a warning about it begins
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

@@ -352,7 +352,10 @@ class SpotifyUnavailable(Retryable):
 
 
 class OddAnswer(SpotifyUnavailable):
-    """It is kept in the raw zone, nothing is taken to be gone because of it, and the next run asks again."""
+    """An answer of Spotify contradicts itself, or what was known before.
+
+    It is kept in the raw zone, nothing is taken to be gone because of it, and the next run asks again.
+    """
 
     code = "odd_answer"
 

@@ -16,7 +16,17 @@ from tests.support import PROJECT
 PRODUCT = ("app.py", "chalicelib", "deploy", "sandbox", "docs/build.py")
 KINDS = {"function", "method", "class", "property", "import", "unreachable_code"}
 CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+")
-DECORATORS = ["@app.*", "@main.*", "@token.*", "@*.command*", "@*.group*", "@*.result_callback*"]
+DECORATORS = [
+    "@app.*",
+    "@main.*",
+    "@token.*",
+    "@*.command*",
+    "@*.group*",
+    "@*.result_callback*",
+    "@reads",
+    "@takes",
+    "@gives_up",
+]
 CALLED_BY_OTHERS = {
     # by the name of the route, as tests/test_app_wiring.py says
     *(route.name for route in ROUTES),

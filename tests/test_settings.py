@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.errors import InvalidSetting
 from chalicelib.checks import size, spell_size
+from chalicelib.errors import InvalidSetting
 from chalicelib.settings import Settings
 
 

@@ -23,7 +23,7 @@ from chalicelib.spotify.client import read_json
 
 MOST_PACKED = 8 * 1024 * 1024  # bytes of compressed answers held back before they are written
 
-LAST_RUNS = 5  # whose records are looked at for one that never ended
+LAST_RUNS = 20  # whose records are looked at for one that never ended
 
 Packs = dict[str, Packer]  # by source
 

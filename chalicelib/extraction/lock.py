@@ -15,9 +15,9 @@ from typing import IO
 
 from chalicelib.clock import Clock
 from chalicelib.errors import RunInProgress, StorageFailed, WriteConflict
+from chalicelib.filelock import hold, is_held
 from chalicelib.lake import STATE, Appendable, Lake
 from chalicelib.records import RecordKind
-from chalicelib.stores.filelock import hold, is_held
 
 LOCK_KEY = f"{STATE}run-lock.json"
 LEASE = timedelta(seconds=120)  # in a bucket: how long a lock holds that is not renewed

@@ -117,7 +117,7 @@ def open_worker(settings: Settings, lake: Lake) -> Worker:
 def accept(lake: Lake, run_id: str, clock: Clock = now) -> dict[str, Any]:
     """Note that a run was asked for. Raises RunInProgress while another one is about to start."""
     for info in lake.store.list(ACCEPTED):
-        if info.modified > clock() - STARTS_WITHIN:
+        if abs(clock() - info.modified) < STARTS_WITHIN:
             other = json.loads(lake.store.read(info.key))
             if other["state"] == QUEUED and not has_record(lake, other["run_id"]):
                 raise RunInProgress(f"run {other['run_id']} is about to start", run_id=other["run_id"])

@@ -12,12 +12,13 @@ from datetime import timedelta
 from typing import Any
 
 from chalicelib import __version__
-from chalicelib.clock import Clock, now, parse_rfc3339
+from chalicelib.clock import THIS_CLOCK, Clock, now, parse_rfc3339
 from chalicelib.errors import LakeError
 from chalicelib.lake import Lake
-from chalicelib.runs import load_run, run_ids
+from chalicelib.runs import newest_run
 from chalicelib.settings import Settings
 
+ODD = ("odd_answer", "spotify_refused", "spotify_unavailable")  # errors of a source that its owner should know of
 REMEMBERED = 30.0  # s that what was found is told again
 SOON = timedelta(days=30)  # before its end from which an authorisation is warned of
 
@@ -56,14 +57,17 @@ class Health:
 
     def _warnings(self) -> Iterator[str]:
         """What the newest run's record says that cannot wait; the API itself may not read the listeners' secrets."""
-        newest = next(run_ids(self._lake, clock=self._clock), None)
-        if newest is None:
+        run = newest_run(self._lake, self._clock)
+        if run is None:
             return
-        run = load_run(self._lake, newest)
         for each in run.authorizations:
             yield from self._ending(each["ends_at"])
         if run.state == "failed":
             yield f"the newest run failed: GET /runs/{run.run_id}"
+        odd = {one.source for one in run.sources if one.error and one.error["code"] in ODD}
+        if odd:
+            yield f"{', '.join(sorted(odd))} could not be read whole: GET /runs/{run.run_id}"
+        yield from (warning for warning in run.warnings if warning.startswith(THIS_CLOCK))
         if run.holes:
             yield f"plays may have been lost: GET /runs/{run.run_id}"
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from chalicelib.clock import Clock
+from chalicelib.clock import THIS_CLOCK, Clock
 
 TOLERANCE = timedelta(minutes=2)  # between this clock and Spotify's that is nobody's mistake
 OLDEST, NEWEST = datetime(2006, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)  # between them a Date is believed
@@ -50,8 +50,7 @@ class SpotifyClock:
             return None
         side = "behind" if self.worst > timedelta(0) else "ahead of"
         return (
-            f"this machine's clock was {spoken(abs(self.worst))} {side} Spotify's; "
-            "Spotify's time was used: set the clock (NTP)"
+            f"{THIS_CLOCK} was {spoken(abs(self.worst))} {side} Spotify's; Spotify's time was used: set the clock (NTP)"
         )
 
 

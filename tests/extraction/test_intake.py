@@ -60,7 +60,7 @@ ONE_THING = ("albums/{id}", "artists/{id}", "playlists/{id}")
 
 def cut_short(document: dict[str, Any]) -> bool:
     """Whether somebody left items of a recorded answer away to publish it."""
-    return len(document.get("items", [])) < min(50, document.get("total", 0))
+    return bool(len(document.get("items", [])) < min(50, document.get("total", 0)))
 
 
 def samples() -> Iterator[Any]:

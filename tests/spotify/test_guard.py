@@ -38,7 +38,7 @@ ARTIST = Call("artist", {}, Endpoint("artists/{id}", "artists", "id"))
 TOP_ARTISTS = Call("current_user_top_artists", {}, Endpoint("me/top/artists", "top", "items"))
 TOP_TRACKS = Call("current_user_top_tracks", {}, Endpoint("me/top/tracks", "top", "items"))
 GOOD = (200, {"id": "a"})
-PAGE = (200, {"items": []})
+PAGE: tuple[int, dict[str, Any]] = (200, {"items": []})
 
 
 class Time:

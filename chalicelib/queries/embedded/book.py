@@ -21,9 +21,9 @@ from typing import Any, TextIO
 
 from chalicelib.clock import Clock, parse_moment
 from chalicelib.errors import NotFound, StorageFailed
+from chalicelib.filelock import is_held
 from chalicelib.lake import RESULTS, Lake
 from chalicelib.queries.engine import Query, QueryState, ResultColumn
-from chalicelib.stores.filelock import is_held
 
 QUERY_ID = re.compile(r"\d{8}T\d{2}\d{10}Z-[0-9a-f]{16}")
 OWNERS = "owners"

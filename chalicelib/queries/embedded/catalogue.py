@@ -18,12 +18,12 @@ from typing import Any, TextIO
 
 from chalicelib.clock import Clock, parse_moment, parse_rfc3339
 from chalicelib.errors import CrawlInProgress, LakeError, NotFound, StorageFailed
+from chalicelib.filelock import is_held
 from chalicelib.lake import STATE, Lake
 from chalicelib.queries.embedded.duck import Duck
 from chalicelib.queries.embedded.listing import File, Listing, TableFiles
 from chalicelib.queries.engine import CatalogueTable, Crawl, TableColumn
 from chalicelib.queries.sql.types import declared, of_duckdb, quote
-from chalicelib.stores.filelock import is_held
 from chalicelib.tables import BY_NAME, PHYSICAL, Column
 from chalicelib.views import reads, user_tables
 
