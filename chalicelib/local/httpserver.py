@@ -29,6 +29,7 @@ from uuid import uuid4
 
 from tornado import httputil
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters, HTTP1ServerConnection
+from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import add_accept_handler
 
@@ -58,6 +59,7 @@ PIECE = 1 << 20  # bytes of a file read or written at once
 LINGER = 1.0  # s a refused client may go on sending, so that it can read why
 MOST_LINGERED = 1 << 20  # bytes of that
 TORNADO_REFUSES = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # all it says where what came is no HTTP
+HALF_CLOSED = 0.2  # s after the end of what a client sends in which its last request is taken up
 CLOSES_WITHIN = 5.0  # s in which the requests under way are answered when the server stops
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -164,9 +166,32 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 class Stream(IOStream):
-    """A connection, which also says in the one error shape what Tornado refuses by itself, once."""
+    """A connection. It says in the one error shape what Tornado refuses by itself, and a client that has ended what it
+    sends (a half-closed connection, over which Tornado gives up) still gets its answer."""
 
+    answering = False  # a request that has come whole, or is refused
     answered = False  # the request that is being read
+    half_closed = False  # nothing more comes
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        read = super().read_from_fd(buf)
+        self.half_closed = self.half_closed or read == 0
+        return read
+
+    def close(self, exc_info: Any = False) -> None:
+        """Close; but at the end of what the client sends only when nothing is left to answer."""
+        if self.half_closed and not self._ending and exc_info is False:
+            self._ending = True
+            self.io_loop.update_handler(self.fileno(), IOLoop.ERROR | (IOLoop.WRITE if self.writing() else 0))
+            self.io_loop.call_later(HALF_CLOSED, self._close_idle)
+        elif not (self._ending and self.answering):
+            super().close(exc_info)
+
+    def _close_idle(self) -> None:
+        if not self.answering:
+            super().close()
+
+    _ending = False
 
     def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
         if data == TORNADO_REFUSES:
@@ -265,6 +290,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         if self._refused:
             self._end(close=True)
         else:
+            self._stream.answering = True
             self.answering = asyncio.ensure_future(self._answer())
 
     def on_connection_close(self) -> None:
@@ -444,7 +470,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         """Say why, and read no more than a little of what still comes."""
         if self._refused or self._ended:
             return
-        self._refused = True
+        self._refused = self._stream.answering = True
         self._stop_timer()
         with suppress(StreamClosedError):
             await self._send(self._answer_of(self._refusal(error)), close=True)
@@ -469,6 +495,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         if self._ended:
             return
         self._ended = True
+        self._stream.answering = False
         self._stop_timer()
         self._held.close()
         if self._spool is not None:
@@ -477,7 +504,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._server.connections.idle(self._stream)
         with suppress(StreamClosedError, httputil.HTTPOutputError):
             self._connection.finish()
-        if close:
+        if close or self._stream.half_closed:
             self._stream.close()
 
 
