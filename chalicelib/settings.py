@@ -20,6 +20,10 @@ from chalicelib.clock import spell_duration
 from chalicelib.errors import InvalidSetting
 
 PROJECT = Path(__file__).resolve().parent.parent
+COMMAND = ".venv/bin/lake"  # as a person types it in the project's folder
+SANDBOX = PROJECT / ".sandbox"  # of `make run`: its secrets, and SANDBOX_ENVIRONMENT
+SANDBOX_LAKE = PROJECT / "lake-sandbox"
+SANDBOX_ENVIRONMENT = SANDBOX / "environment"  # settings, as in a .env file
 
 
 def web_address(text: str) -> str:
@@ -206,6 +210,11 @@ class Settings:
         return cls(**parsed)
 
     @property
+    def command(self) -> str:
+        """What a person types before a command's name to be at this lake."""
+        return f"{COMMAND} --sandbox" if Path(self.lake_url) == SANDBOX_LAKE else COMMAND
+
+    @property
     def on_aws(self) -> bool:
         """Whether the lake is a bucket."""
         """Whether the lake lies in a bucket."""
@@ -233,6 +242,13 @@ class Settings:
             value = self.written(declared.name)
             shown = ("***" if value else "") if declared.metadata["secret"] else value
             yield declared.name.upper(), shown, declared.metadata["unit"], declared.metadata["help"]
+
+
+def sandbox_environment() -> dict[str, str]:
+    """The settings of the sandbox that `make run` made. Raises InvalidSetting when there is none."""
+    if not SANDBOX_ENVIRONMENT.is_file():
+        raise InvalidSetting("there is no sandbox yet: `make run`, without credentials, makes one")
+    return read_env_file(SANDBOX_ENVIRONMENT)
 
 
 def read_env_file(path: Path | None) -> dict[str, str]:

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -24,6 +25,8 @@ from chalicelib.errors import (
     PageTokenInvalid,
     QueryFailed,
     RunInProgress,
+    StorageFailed,
+    StorageUnavailable,
     Unauthorized,
 )
 from chalicelib.exports import announced
@@ -78,6 +81,7 @@ class Api:
         self._engine = engine
         self._worker = worker
         self._access = access
+        self._lake_seen = False
         self._clock = clock
         self._limit = RateLimit(settings.requests_per_minute)
         self._health = Health(settings, lake, clock)
@@ -88,6 +92,9 @@ class Api:
             reply = self._answer(BY_ADDRESS[request.method, request.route], request)
         except LakeError as error:
             reply = error_reply(error)
+        except OSError as error:
+            log.error("request %s: %s", request.request_id, error)
+            reply = error_reply(StorageFailed(f"the disk refuses: {error.strerror or error}"))
         except Exception:
             log.exception("request %s failed: %s %s", request.request_id, request.method, request.route)
             fault = LakeError(f"something went wrong here; the log says more under {request.request_id}")
@@ -96,11 +103,24 @@ class Api:
 
     def _answer(self, route: Route, request: Request) -> Reply:
         if route.scope is not None:
-            require_scope(route, request, on_aws=self._settings.on_aws)
+            require_scope(route, request, self._settings)
             self._limit.take(request.token_id)
         asked = read_request(route, request)
+        if route.scope is not None:
+            self._require_lake()
         answer: Callable[[Asked], Reply] = getattr(self, route.name)
         return answer(asked)
+
+    def _require_lake(self) -> None:
+        """A folder that was there and is not (a disk that was unplugged) is neither taken for an empty lake nor made
+        anew. Raises StorageUnavailable."""
+        if self._settings.on_aws:
+            return
+        folder = Path(self._lake.store.location(""))
+        there = folder.is_dir()
+        if self._lake_seen and not there:
+            raise StorageUnavailable(f"the lake's folder {folder} is not there any more: put it back, or start again")
+        self._lake_seen = self._lake_seen or there
 
     # --- the page and the service ---------------------------------------------------------------------------------
 

@@ -5,10 +5,12 @@ Anybody may ask, so nobody is named: how long authorisations last, and that the 
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from chalicelib import __version__
@@ -19,7 +21,8 @@ from chalicelib.runs import newest_run
 from chalicelib.settings import Settings
 
 ODD = ("odd_answer", "spotify_refused", "spotify_unavailable")  # errors of a source that its owner should know of
-REMEMBERED = 30.0  # s that what was found is told again
+REMEMBERED = 5.0  # s that what was found is told again
+LEAST_FREE = 200_000_000  # bytes free on the lake's disk
 SOON = timedelta(days=30)  # before its end from which an authorisation is warned of
 
 
@@ -37,6 +40,7 @@ class Health:
         self._monotonic = monotonic
         self._found: dict[str, Any] = {}
         self._until = float("-inf")
+        self._lake_seen = False
         self._lock = threading.Lock()
 
     def report(self) -> dict[str, Any]:
@@ -50,10 +54,31 @@ class Health:
     def _look(self) -> dict[str, Any]:
         engine = "athena" if self._settings.on_aws else "embedded"
         try:
-            warnings = list(self._warnings())
+            warnings = [*self._of_the_folder(), *self._warnings()]
         except LakeError as error:
             warnings = [error.message]
-        return {"status": "ok", "version": __version__, "engine": engine, "warnings": warnings}
+        return {
+            "status": "ok",
+            "version": __version__,
+            "engine": engine,
+            "command": self._settings.command,
+            "warnings": warnings,
+        }
+
+    def _of_the_folder(self) -> Iterator[str]:
+        """What is wrong with the disk that a lake in a folder is on."""
+        if self._settings.on_aws:
+            return
+        folder = Path(self._lake.store.location(""))
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            if self._lake_seen:  # else nothing was written yet
+                yield f"the lake's folder {folder} cannot be reached any more: {error.strerror}"
+            return
+        self._lake_seen = True
+        if free < LEAST_FREE:
+            yield f"the disk of the lake is nearly full: {free / 1e6:,.0f} MB are left"
 
     def _warnings(self) -> Iterator[str]:
         """What the newest run's record says that cannot wait; the API itself may not read the listeners' secrets."""

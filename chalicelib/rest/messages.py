@@ -29,6 +29,7 @@ from chalicelib.errors import (
 from chalicelib.rest.access import RUN, remedy
 from chalicelib.rest.routes import JSON, NAME, Route
 from chalicelib.rest.schema import Fault, check_body, check_query, fault, refuse
+from chalicelib.settings import Settings
 
 SOON = "1"  # s after which a client may ask again for what goes on
 CURL_DEFAULT = "application/x-www-form-urlencoded"  # what curl -d says when nobody says otherwise
@@ -90,10 +91,10 @@ class Asked:
 # --- reading a request --------------------------------------------------------------------------------------------
 
 
-def require_scope(route: Route, request: Request, *, on_aws: bool = False) -> None:
+def require_scope(route: Route, request: Request, settings: Settings) -> None:
     """Raises Unauthorized without a token, Forbidden with one that may not do this."""
     if request.scope is None:
-        raise Unauthorized(remedy(on_aws=on_aws))
+        raise Unauthorized(remedy(settings))
     if route.scope == RUN and request.scope != RUN:
         raise Forbidden(f"{route.method} {route.path} needs a token of scope run; this one may only read")
 

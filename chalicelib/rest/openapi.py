@@ -14,6 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from chalicelib import __version__
 from chalicelib.quarantine import Quarantined
 from chalicelib.queries.engine import CatalogueTable, Crawl, Query, ResultColumn, TableColumn
+from chalicelib.rest.replies import Deleted, Session
 from chalicelib.rest.routes import CSV, JSON, NAME, ROUTES, Answer, Route
 from chalicelib.runs import RunRecord, SourceRecord
 
@@ -208,7 +209,11 @@ def schemas() -> dict[str, Schema]:
         ),
         "Document": ANYTHING,
         "Health": closed(
-            status={"const": "ok"}, version=TEXT, engine={"enum": ["embedded", "athena"]}, warnings=many(TEXT)
+            status={"const": "ok"},
+            version=TEXT,
+            engine={"enum": ["embedded", "athena"]},
+            command=TEXT,
+            warnings=many(TEXT),
         ),
         "RunStarted": closed(run_id=TEXT, state={"enum": ["queued"]}, trigger=TEXT, started_at=TIME),
         "RunList": closed(runs=many(run_schema(listed=True)), next_page_token=NEXT),
@@ -221,7 +226,8 @@ def schemas() -> dict[str, Schema]:
         "Report": report_schema(),
         "ReportList": closed(reports=many(reference("Report"))),
         "ReportRows": closed(report=reference("Report"), values=ANYTHING, sql=TEXT, query_id=TEXT, **rows()),
-        "Deleted": closed(deleted=TEXT),
+        "Deleted": record_schema(Deleted),
+        "Session": record_schema(Session),
         "Import": import_schema(),
     }
 

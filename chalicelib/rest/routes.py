@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib import __version__
 from chalicelib.rest.access import READ, RUN
 from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole
 
@@ -107,7 +108,13 @@ ROUTES: tuple[Route, ...] = (
         (Answer(200, "Alive", "Health"),),
         None,
         tag="service",
-        example={"status": "ok", "version": "0.1.0", "engine": "embedded", "warnings": []},
+        example={
+            "status": "ok",
+            "version": __version__,
+            "engine": "embedded",
+            "command": ".venv/bin/lake",
+            "warnings": [],
+        },
     ),
     Route(
         "GET",
