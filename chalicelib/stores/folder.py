@@ -92,6 +92,13 @@ class FolderStore:
                 shutil.copyfileobj(source, stream)  # a rename cannot leave its file system
             path.unlink()
 
+    def copy(self, key: str, to: str) -> None:
+        target, scratch = self._path(to), self._scratch()
+        with self.open(key) as source, self._errors("write", to):
+            make_folder(target.parent, self.access)
+            with replacing(target, self.access, scratch) as stream:
+                shutil.copyfileobj(source, stream)
+
     def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
         target = self._path(key)
         scratch = self._scratch()
