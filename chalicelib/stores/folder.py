@@ -191,14 +191,15 @@ class FolderStore:
 
     def _require_root(self) -> None:
         """Raises StorageFailed where the lake's folder went away, or is now the empty one that a disk lay over."""
+        known = self._place  # of before the look: another thread may make the folder meanwhile
         try:
             status = os.stat(self.root)
         except GONE:
-            place, empty = None, True
+            place, empty = known, True
         else:
             place = status.st_dev, status.st_ino
-            empty = place != self._place and not os.listdir(self.root)
-        if self._place and empty:
+            empty = place != known and not os.listdir(self.root)
+        if known and empty:
             raise StorageFailed(f"the lake folder {self.root} went away: put it back (is its disk plugged in?)")
         self._place = place
 
