@@ -78,7 +78,7 @@ def from_trino(cell: Any, signature: Mapping[str, Any]) -> Any:
     if kind == "boolean":
         return cell if isinstance(cell, bool) else cell == "true"
     if kind == "json":
-        return json.loads(cell)
+        return document(cell)
     if kind == "decimal":
         return Decimal(cell)
     return in_milliseconds(cell) if kind.startswith(("timestamp", "time")) else cell
@@ -100,7 +100,7 @@ def from_lake(value: Any, signature: Mapping[str, Any]) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if kind == "json" and isinstance(value, str):
-        return json.loads(value)
+        return document(value)
     if isinstance(value, datetime):
         return moment(value)
     if isinstance(value, date):
@@ -110,6 +110,14 @@ def from_lake(value: Any, signature: Mapping[str, Any]) -> Any:
     if isinstance(value, timedelta):
         return interval(value)
     return value
+
+
+def document(text: str) -> Any:
+    """What JSON holds; text that is none, as json_array_get answers, stays text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def in_order(pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
