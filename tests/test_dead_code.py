@@ -30,8 +30,6 @@ DECORATORS = [
 CALLED_BY_OTHERS = {
     # by the name of the route, as tests/test_app_wiring.py says
     *(route.name for route in ROUTES),
-    # by sqlglot's parser, which reads its subclass's tables
-    "PLACEHOLDER_PARSERS", "INDEX_OFFSET", "COMMANDS", "Parser", "Tokenizer",
     # by the standard library's servers, files and loggers
     "log_message", "log_request", "send_error", "writable", "readable", "seekable", "readinto",
     # by Tornado

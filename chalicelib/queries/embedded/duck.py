@@ -139,6 +139,7 @@ def connect(tables: Path, bounds: Bounds) -> duckdb.DuckDBPyConnection:
             "allow_community_extensions": "false",
             "python_enable_replacements": "false",
             "preserve_insertion_order": "false",
+            "disabled_optimizers": "common_subexpressions",  # it takes the failing part of an expression out of TRY
         },
     )
     for statement in (
@@ -174,8 +175,10 @@ def reading(files: TableFiles) -> str:
 
 @cache
 def translated_view(name: str) -> str:
-    """The DuckDB text of a user-facing table's view."""
-    return check(view_sql(BY_NAME[name], files_pruned=True), physical_tables()).duckdb
+    """The DuckDB text of a user-facing table's view, whose columns have their names."""
+    checked = check(view_sql(BY_NAME[name], files_pruned=True), physical_tables())
+    heads = ", ".join(quote(column.name) for column in checked.columns)
+    return f"SELECT * FROM ({checked.duckdb}) AS named({heads})"
 
 
 def failed(error: Exception) -> LakeError:
