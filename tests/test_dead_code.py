@@ -26,6 +26,9 @@ DECORATORS = [
     "@reads",
     "@takes",
     "@gives_up",
+    "@expression*",
+    "@body*",
+    "@relation*",
 ]
 CALLED_BY_OTHERS = {
     # by the name of the route, as tests/test_app_wiring.py says

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import io
 import json
 import math
 import os
@@ -30,12 +31,12 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import pyarrow.parquet as pq
 
 from chalicelib.errors import LakeError, QueryRefused
 from chalicelib.queries.embedded.duck import Bounds, Duck
 from chalicelib.queries.embedded.listing import Listing
-from chalicelib.queries.embedded.results import conformed, python_rows, result_schema
+from chalicelib.queries.result_files import ResultFile, python_rows
 from chalicelib.queries.sql import check
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
@@ -84,7 +85,7 @@ def ended(duck: Duck, case: dict[str, Any]) -> tuple[str, str]:
     except LakeError as error:
         return ("same" if fails(case) else "failing"), error.message
     except Exception as error:
-        if type(error).__module__.startswith(("duckdb", "_duckdb")):
+        if isinstance(error, OSError) or type(error).__module__.startswith(("duckdb", "_duckdb")):  # while rows came
             return ("same" if fails(case) else "failing"), str(error)
         return "crash", f"{type(error).__name__}: {error}"
     finally:
@@ -98,10 +99,12 @@ def ended(duck: Duck, case: dict[str, Any]) -> tuple[str, str]:
 def answer(duck: Duck, sql: str) -> tuple[Any, list[tuple[Any, ...]]]:
     checked = check(sql, user_tables())
     duck.refresh(checked.tables)
-    found, batches = duck.batches(checked, 16_384)
-    schema = result_schema(checked.columns, found)
-    table = pa.Table.from_batches([conformed(batch, schema) for batch in batches], schema)
-    return checked.columns, python_rows(table, checked.columns)
+    columns = [(column.name, column.type) for column in checked.columns]
+    file = io.BytesIO()
+    with ResultFile(file, columns) as result:
+        for batch in duck.batches(checked, 16_384):
+            result.write(result.batch_of_arrays(batch.columns))
+    return checked.columns, python_rows(pq.read_table(io.BytesIO(file.getvalue())), columns)
 
 
 def older(case: dict[str, Any]) -> list[dict[str, Any]]:
@@ -148,9 +151,15 @@ def same(expected: Any, found: Any) -> bool:
         return isinstance(found, str) and expected == found
     if isinstance(expected, list):
         inner = list(found.values()) if isinstance(found, dict) else found
+        if isinstance(inner, tuple) and len(inner) == len(expected) and all(is_field(part) for part in inner):
+            inner = [held for _, held in inner]  # a row as the key of a map
         return isinstance(inner, (list, tuple)) and len(expected) == len(inner) and all(map(same, expected, inner))
     ((kind, value),) = expected.items()
     return same_kind(kind, value, found)
+
+
+def is_field(part: Any) -> bool:
+    return isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str) and part[0].startswith("field")
 
 
 def same_kind(kind: str, value: Any, found: Any) -> bool:
@@ -160,7 +169,7 @@ def same_kind(kind: str, value: Any, found: Any) -> bool:
     if kind == "decimal":
         return isinstance(found, (int, Decimal)) and decimals(value, found)
     if kind == "date":
-        return isinstance(found, date) and str(found) == padded(value.lstrip("+"))
+        return isinstance(found, date) and str(found) == padded(str(value).lstrip("+"))
     if kind == "timestamp":
         return moment(value, found)
     if kind == "timestamptz":
@@ -168,7 +177,7 @@ def same_kind(kind: str, value: Any, found: Any) -> bool:
     if kind == "hex":
         return isinstance(found, bytes) and found.hex() == value.lower()
     if kind == "map":
-        pairs = list(found.items()) if isinstance(found, dict) else [tuple(pair) for pair in found]
+        pairs = list(found.items()) if isinstance(found, dict) else list(found)
         return len(pairs) == len(value) and all(
             any(same(key, k) and same(item, v) for k, v in pairs) for key, item in value
         )
@@ -177,7 +186,7 @@ def same_kind(kind: str, value: Any, found: Any) -> bool:
     if kind == "json":
         return isinstance(found, str) and json_value(found) == json_value(value)
     if kind == "interval":
-        return interval(value) == interval(str(found))
+        return bool(interval(value) == interval(str(found)))
     return bool(found == value)
 
 

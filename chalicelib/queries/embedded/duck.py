@@ -75,7 +75,8 @@ class Duck:
             statements = self._connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type not in READ_ONLY:
                 raise QueryRefused("only one statement that reads is allowed")
-            return self._connection.sql(sql, params=dict(values) or None)
+            named = {name: values[name] for name in statements[0].named_parameters}  # a time zone became part of it
+            return self._connection.sql(sql, params=named or None)
         except duckdb.Error as error:
             raise failed(error) from error
 

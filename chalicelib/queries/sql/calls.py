@@ -34,7 +34,6 @@ from chalicelib.queries.sql.types import BIGINT, DOUBLE, UNKNOWN, VARCHAR, Type,
 from chalicelib.queries.sql.values import OPAQUE, Refused, Value, coerce, once
 
 MOST_ARGUMENTS = 127  # Athena's
-LONGEST_DECIMAL = 15  # digits that a double holds exactly
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.queries.sql.types import JSON, VARCHAR, Type, quote, text
+from chalicelib.queries.sql.types import JSON, VARCHAR, Type, text
 from chalicelib.queries.sql.values import Refused, Value, coerce, fail_when, once, zoned
 
 BLANKS = r"[ \t\n\r\f\v]*"
@@ -249,54 +249,32 @@ def interval_day_text(sql: str) -> str:
     )
 
 
-SHOWN_AS_TEXT = ("timestamptz", "interval_day", "interval_month")
+INTERVALS = ("interval_day", "interval_month")
 
 
 def shown(value: Value) -> Value:
-    """A value as a result column holds it: what Parquet has no type for is text, a row's fields have their names."""
+    """A value as a result column holds it: intervals, which Arrow has no like of, and JSON are text."""
     kind = value.type
-    if kind.name in SHOWN_AS_TEXT:
-        return Value(text_of(value), kind)
-    if kind.name == "json":
+    if kind == JSON:
         return Value(f"CAST({value} AS VARCHAR)", kind)
     if kind.name == "unknown":
         return Value("CAST(NULL AS VARCHAR)", kind)
-    if not kind.holds(*SHOWN_AS_TEXT, "row", "json"):
+    if not kind.holds(*INTERVALS):
         return value
     return Value(once([value], lambda one: shown_within(one.sql, kind)), kind)
 
 
 def shown_within(sql: str, kind: Type, depth: int = 0) -> str:
-    if not kind.args:
-        return shown(Value(sql, kind)).sql
-    if not kind.holds(*SHOWN_AS_TEXT, "row", "json"):
+    if kind.name in INTERVALS:
+        return text_of(Value(sql, kind))
+    if not kind.holds(*INTERVALS):
         return sql
     inner = f"s{depth}"
     if kind.name == "array":
         return f"list_transform({sql}, lambda {inner}: {shown_within(inner, kind.args[0], depth + 1)})"
     if kind.name == "map":
-        key = shown_within(f"{inner}.key", kind.args[0], depth + 1)
         item = shown_within(f"{inner}.value", kind.args[1], depth + 1)
-        return (
-            f"map_from_entries(list_transform(map_entries({sql}), lambda {inner}: {{'key': {key}, 'value': {item}}}))"
-        )
-    cells = [
-        f"{quote(name)}: {shown_within(f'({sql}).f{at}', part, depth)}"
-        for at, (name, part) in enumerate(zip(result_names(kind.fields), kind.args, strict=True), 1)
-    ]
+        cell = f"{{'key': {inner}.key, 'value': {item}}}"
+        return f"map_from_entries(list_transform(map_entries({sql}), lambda {inner}: {cell}))"
+    cells = [f"'f{at}': {shown_within(f'({sql}).f{at}', part, depth)}" for at, part in enumerate(kind.args, 1)]
     return f"CASE WHEN {sql} IS NULL THEN NULL ELSE {{{', '.join(cells)}}} END"
-
-
-def result_names(fields: tuple[str, ...]) -> list[str]:
-    """A row's field names as a result has them: field0 for one without, a_1 for a second a."""
-    taken: set[str] = set()
-    counts: dict[str, int] = {}
-    names = []
-    for at, field in enumerate(fields):
-        name = base = field or f"field{at}"
-        while name.lower() in taken:
-            counts[base.lower()] = number = counts.get(base.lower(), 0) + 1
-            name = f"{base}_{number}"
-        taken.add(name.lower())
-        names.append(name)
-    return names

@@ -5,8 +5,6 @@ from __future__ import annotations
 from chalicelib.queries.sql.types import Type
 from chalicelib.queries.sql.values import Refused, Value, once
 
-MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
-
 
 def compare(sign: str, left: Value, right: Value) -> str:
     """``left sign right`` of two values of one type, as a DuckDB text of three values."""

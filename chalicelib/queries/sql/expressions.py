@@ -138,6 +138,8 @@ def negative(translator: Translator, node: s.Negative, scope: Scope) -> Value:
         return value
     known = isinstance(value.constant, (int, float, Decimal)) and not isinstance(value.constant, bool)
     made = f"(-{value})" if value.type.numeric else f"({value} * -1)"
+    if value.type.name in ("tinyint", "smallint"):
+        made = f"CAST({made} AS {value.type.duckdb})"
     return replace(value, sql=made, constant=-value.constant if known else value.constant)
 
 
@@ -374,11 +376,10 @@ def coerced_key(value: Value, index: Value) -> Value:
 
 
 def at_key(value: Value, key: Value) -> Value:
-    shown = f"CAST({key} AS VARCHAR)"
-    missing = fail_when(
-        "{0} IS NOT NULL AND {1} IS NOT NULL AND NOT map_contains({0}, {1})",
-        f"'Key not present in map: ' || {shown}" if len(shown) < 80 else text("Key not present in map"),
+    shown = (
+        "'Key not present in map: ' || CAST({1} AS VARCHAR)" if not key.type.args else text("Key not present in map")
     )
+    missing = fail_when("{0} IS NOT NULL AND {1} IS NOT NULL AND NOT map_contains({0}, {1})", shown)
     template = f"CASE {missing} ELSE map_extract_value({{0}}, {{1}}) END"
     return Value(once([value, key], lambda *parts: template.format(*parts)), value.type.args[1])
 

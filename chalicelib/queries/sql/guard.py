@@ -25,7 +25,7 @@ from chalicelib.queries.sql.types import VARCHAR, Type, declared, text
 from chalicelib.queries.sql.values import OPAQUE
 from chalicelib.tables import Column
 
-QUERY_WORDS = ("SELECT", "WITH", "VALUES", "TABLE", "(")
+QUERY_WORDS = ("SELECT", "WITH", "VALUES", "(")
 READS = "only SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, DESCRIBE and EXPLAIN are allowed"
 REMEMBERED = 512  # statements whose check is kept
 LONGEST_PATTERN = 100  # characters

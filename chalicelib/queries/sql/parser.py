@@ -356,7 +356,8 @@ class Parser:
             return s.Item(token.at, value, self.name("a column's name"))
         if self.token.kind == STRING:
             self.refuse(self.token, "a name is written in double quotes, not single ones")
-        return s.Item(token.at, value, self.name() if self.is_name(self.token) else None)
+        has_alias = self.is_name(self.token) and not self.is_clause()
+        return s.Item(token.at, value, self.name() if has_alias else None)
 
     def group_item(self) -> s.Node | list[s.Node] | s.GroupSets:
         token = self.token

@@ -296,7 +296,8 @@ def grouping(translator: Translator, node: s.Grouping, scope: Scope) -> Value:
         if len(scope.level.ungrouped) > met:
             translator.refuse(part, "grouping() takes columns of GROUP BY")
         texts.append(value.compared)
-    return Value(f"CAST(grouping_id({', '.join(texts)}) AS INTEGER)", Type("integer"))
+    kind = Type("integer" if len(texts) < 32 else "bigint")
+    return Value(f"CAST(grouping_id({', '.join(texts)}) AS {kind.duckdb})", kind)
 
 
 # ORDER BY, OFFSET, LIMIT

@@ -114,7 +114,6 @@ DUCKDB = {
 
 UNKNOWN = Type("unknown")
 BOOLEAN = Type("boolean")
-TINYINT = Type("tinyint")
 SMALLINT = Type("smallint")
 INTEGER = Type("integer")
 BIGINT = Type("bigint")

@@ -197,7 +197,9 @@ def zoned(utc: str, zone: str, precision: int = 3) -> Value:
 
 
 def pair(utc: str, zone: str) -> str:
-    missing = f"({utc}) IS NULL" if zone.startswith("'") else f"({utc}) IS NULL OR ({zone}) IS NULL"
+    known = f"timezone({zone}, make_timestamptz(0))"  # fails for a zone that there is not
+    valid = f"CASE WHEN {is_offset(zone)} THEN {offset_of(zone)} IS NULL ELSE {known} IS NULL END"
+    missing = f"({utc}) IS NULL" if zone.startswith("'") else f"({utc}) IS NULL OR {valid}"
     return f"CASE WHEN {missing} THEN NULL ELSE {{'u': {utc}, 'z': {zone}}} END"
 
 

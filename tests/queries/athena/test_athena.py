@@ -88,7 +88,7 @@ BINDABLE = st.one_of(
     st.booleans(),
     st.integers(-(2**63), 2**63 - 1),
     st.floats(),
-    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
     st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)),
     st.decimals(-(10**9), 10**9, places=3),
 )

@@ -40,8 +40,13 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
         ("DELETE FROM plays", 1, 1, "only SELECT"),
         ("SELECT 1; SELECT 2", 1, 9, "give one statement"),
         ("SELECT * FROM other.plays", 1, 15, "name a table without its database"),
-        ("SELECT FROM WHERE", 1, 13, ""),
-        ("SELECT count(*) FROM plays WHERE sum(ms_played) > 1", 1, 34, "cannot be used everywhere"),
+        ("SELECT FROM WHERE", 1, 8, "'FROM' stands where an expression is expected"),
+        (
+            "SELECT count(*) FROM plays WHERE sum(ms_played) > 1",
+            1,
+            34,
+            "sum cannot be used here: WHERE holds no",
+        ),
         ("SELECT 'é', nope", 1, 13, "column 'nope'"),
     ],
 )

@@ -7,9 +7,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
+from zoneinfo import available_timezones
 
 from chalicelib.queries.sql.casts import at_precision, cast, timestamp_text
 from chalicelib.queries.sql.functions.forms import constant, require, want
+from chalicelib.queries.sql.suggestions import did_you_mean
 from chalicelib.queries.sql.types import (
     BIGINT,
     DATE,
@@ -354,7 +357,18 @@ def zone_literal(name: str, at: int | None = None) -> str:
         return text("UTC" if hours == minutes == 0 else shown)
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", name):
         raise Refused(f"the time zone must be a name such as Europe/Berlin, or an offset, not '{name[:60]}'", at)
-    return text("UTC" if name.upper() in ("UTC", "Z", "GMT", "UCT", "ZULU", "ETC/UTC") else name)
+    if name.upper() in ("UTC", "Z", "GMT", "UCT", "ZULU", "ETC/UTC"):
+        return text("UTC")
+    known = zone_names().get(name.lower())
+    if known is None:
+        raise Refused(f"there is no time zone {name[:60]}{did_you_mean(name, list(zone_names()))}", at)
+    return text(known)
+
+
+@cache
+def zone_names() -> dict[str, str]:
+    """Every time zone's name by its small letters: to Trino they are the same."""
+    return {name.lower(): name for name in sorted(available_timezones())}
 
 
 def now(_arguments: Sequence[Value]) -> Value:
