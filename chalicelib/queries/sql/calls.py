@@ -6,16 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.queries.sql import syntax as s
-from chalicelib.queries.sql.functions.catalogue import (
-    BY_VALUE,
-    FALLBACKS,
-    MAKES_LONG,
-    SAME_AS,
-    VOLATILE,
-    forms,
-    known_names,
-)  # fmt: skip
-from chalicelib.queries.sql.functions.forms import (
+from chalicelib.queries.sql.forms import (
     Aggregate,
     Argument,
     LambdaArgument,
@@ -26,7 +17,16 @@ from chalicelib.queries.sql.functions.forms import (
     returned,
     split_types,
 )  # fmt: skip
-from chalicelib.queries.sql.functions.lambdas import PROGRAMMED, WITH_LAMBDA, body_of, variable
+from chalicelib.queries.sql.functions import (
+    BY_VALUE,
+    FALLBACKS,
+    MAKES_LONG,
+    SAME_AS,
+    VOLATILE,
+    forms,
+    known_names,
+)  # fmt: skip
+from chalicelib.queries.sql.lambdas import PROGRAMMED, WITH_LAMBDA, body_of, variable
 from chalicelib.queries.sql.scope import Scope
 from chalicelib.queries.sql.suggestions import did_you_mean
 from chalicelib.queries.sql.translator import Translator, expression
@@ -294,7 +294,7 @@ def numeric_aggregate(name: str) -> Callable[[s.Call, list[Value]], Core | None]
 
 def average(total: str, count: str, kind: Type) -> str:
     """An exact average of decimals, rounded half up."""
-    from chalicelib.queries.sql.functions.numbers import divide
+    from chalicelib.queries.sql.numbers import divide
 
     wide = decimal(38, kind.scale)
     made = divide(

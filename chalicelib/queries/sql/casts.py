@@ -53,7 +53,7 @@ def cast_text(value: Value, to: Type, trying: bool) -> str | Value:
     if source.name == "unknown" or (source == to and not to.args):
         return coerce(value, to)
     if "json" in (source.name, to.name):
-        from chalicelib.queries.sql.functions.json import cast_from_json, cast_to_json
+        from chalicelib.queries.sql.json_functions import cast_from_json, cast_to_json
 
         return cast_to_json(value) if to == JSON else cast_from_json(value, to)
     if source.name == "varchar" and (to.name in TEXT_FORMS or to.zoned):

@@ -10,8 +10,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, TypeVar
 
 from chalicelib.queries.sql import syntax as s
+from chalicelib.queries.sql import times
 from chalicelib.queries.sql.casts import cast
-from chalicelib.queries.sql.functions import times
 from chalicelib.queries.sql.scope import Scope
 from chalicelib.queries.sql.suggestions import did_you_mean
 from chalicelib.queries.sql.translator import Translator, expression
@@ -150,7 +150,7 @@ def typed_literal(translator: Translator, node: s.TypedText, _scope: Scope) -> V
     if name == "decimal" and not node.type.numbers:
         return decimal_literal(translator, node, written)
     if to == JSON:
-        from chalicelib.queries.sql.functions.json import json_literal
+        from chalicelib.queries.sql.json_functions import json_literal
 
         return json_literal(translator, node, written)
     if to == VARCHAR:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+from chalicelib.queries.sql import conditions, numbers, patterns, times
 from chalicelib.queries.sql import syntax as s
 from chalicelib.queries.sql.comparison import compare, distinct_from
-from chalicelib.queries.sql.functions import conditions, numbers, patterns, times
 from chalicelib.queries.sql.scope import Ambiguous, Column, Relation, Scope
 from chalicelib.queries.sql.suggestions import did_you_mean
 from chalicelib.queries.sql.translator import Translator, expression

@@ -124,7 +124,7 @@ def once(values: Sequence[Value], make: Callable[..., str], *, always: bool = Fa
 
 
 def filled(template: str, arguments: Sequence[Value], **more: str) -> str:
-    """A template of functions/ with its arguments; one that stands in it several times is evaluated once."""
+    """A template of a function with its arguments; one that stands in it several times is evaluated once."""
     repeated = any(len(re.findall(rf"\{{{at}\b", template)) > 1 for at in range(len(arguments)))
     if not repeated or all(len(value.sql) <= SHORT for value in arguments):
         return template.format(*arguments, **more)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.errors import LakeError, QueryRefused
 from chalicelib.queries.sql import check, literal
-from chalicelib.queries.sql.functions.catalogue import known_names
+from chalicelib.queries.sql.functions import known_names
 from chalicelib.tables import TABLES
 from chalicelib.views import physical_tables, user_tables, views
 from tests.support import PROJECT

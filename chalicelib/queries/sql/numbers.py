@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chalicelib.queries.sql.functions.forms import want
+from chalicelib.queries.sql.forms import want
 from chalicelib.queries.sql.types import UNKNOWN, Type, as_decimal, common, decimal, text
 from chalicelib.queries.sql.values import Refused, Value, coerce, fail_when, once
 

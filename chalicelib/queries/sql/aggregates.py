@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from chalicelib.queries.sql.functions.forms import Aggregate
+from chalicelib.queries.sql.forms import Aggregate
 
 A = Aggregate
 NUMBER = "CASE WHEN NOT isnan({0}) THEN {0} END"

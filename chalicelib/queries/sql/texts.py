@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chalicelib.queries.sql.functions.forms import constant, require, want
+from chalicelib.queries.sql.forms import constant, require, want
 from chalicelib.queries.sql.types import VARCHAR, text
 from chalicelib.queries.sql.values import OPAQUE, Refused, Value, fail_when, once
 
@@ -171,7 +171,7 @@ def normalize(arguments: list[Value]) -> Value:
 
 def format_text(arguments: list[Value]) -> Value:
     """``format('%s …', …)``: Java's format strings, as far as the lake writes them alike."""
-    from chalicelib.queries.sql.functions.formatting import formatted
+    from chalicelib.queries.sql.formatting import formatted
 
     if not arguments or arguments[0].constant is OPAQUE:
         raise Refused("the format must be a literal or a parameter", 0)

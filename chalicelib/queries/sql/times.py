@@ -11,7 +11,7 @@ from functools import cache
 from zoneinfo import available_timezones
 
 from chalicelib.queries.sql.casts import at_precision, cast, timestamp_text
-from chalicelib.queries.sql.functions.forms import constant, require, want
+from chalicelib.queries.sql.forms import constant, require, want
 from chalicelib.queries.sql.suggestions import did_you_mean
 from chalicelib.queries.sql.types import (
     BIGINT,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from chalicelib.queries.sql.casts import text_of
 from chalicelib.queries.sql.comparison import all_true, any_true, equal
-from chalicelib.queries.sql.functions.forms import want
-from chalicelib.queries.sql.functions.times import LONGEST_SEQUENCE
+from chalicelib.queries.sql.forms import want
+from chalicelib.queries.sql.times import LONGEST_SEQUENCE
 from chalicelib.queries.sql.types import (
     BIGINT,
     BOOLEAN,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from chalicelib.queries.sql.functions.forms import constant, require, want
+from chalicelib.queries.sql.forms import constant, require, want
 from chalicelib.queries.sql.types import BIGINT, BOOLEAN, UNKNOWN, VARCHAR, array, text
 from chalicelib.queries.sql.values import OPAQUE, Refused, Value, coerce, once
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from chalicelib.queries.sql import syntax as s
 from chalicelib.queries.sql.casts import cast, double_text, text_of
-from chalicelib.queries.sql.functions.forms import constant, require, want
+from chalicelib.queries.sql.forms import constant, require, want
 from chalicelib.queries.sql.scope import Scope
 from chalicelib.queries.sql.translator import Translator, expression
 from chalicelib.queries.sql.types import BIGINT, BOOLEAN, JSON, UNKNOWN, VARCHAR, Type, text

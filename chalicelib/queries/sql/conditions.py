@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chalicelib.queries.sql.comparison import compare
-from chalicelib.queries.sql.functions.forms import want
+from chalicelib.queries.sql.forms import want
 from chalicelib.queries.sql.types import UNKNOWN, VARCHAR, Type, array, common, text
 from chalicelib.queries.sql.values import Refused, Value, alike, coerce, fail_when, once
 

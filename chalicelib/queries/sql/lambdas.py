@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from chalicelib.queries.sql import syntax as s
-from chalicelib.queries.sql.functions.arrays import unique_keys
-from chalicelib.queries.sql.functions.forms import require
-from chalicelib.queries.sql.functions.patterns import pattern_of
+from chalicelib.queries.sql.arrays import unique_keys
+from chalicelib.queries.sql.forms import require
+from chalicelib.queries.sql.patterns import pattern_of
 from chalicelib.queries.sql.scope import Scope
 from chalicelib.queries.sql.translator import Translator
 from chalicelib.queries.sql.types import BOOLEAN, UNKNOWN, VARCHAR, Type, array, common, map_of, text
@@ -157,7 +157,7 @@ def array_sort(translator: Translator, node: s.Call, scope: Scope) -> Value:
 def regexp_replace(translator: Translator, node: s.Call, scope: Scope) -> Value:
     """``regexp_replace(text, pattern, groups -> …)``."""
     value, pattern = arguments_of(translator, node, scope, 2, 1)
-    from chalicelib.queries.sql.functions.patterns import compiled, may_be_empty
+    from chalicelib.queries.sql.patterns import compiled, may_be_empty
 
     value = require([value, pattern], 0, VARCHAR)
     regex = pattern_of([value, pattern])

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from chalicelib.queries.sql.functions import (
+from chalicelib.queries.sql import (
     aggregates,
     arrays,
     conditions,
-    json,
+    json_functions,
     numbers,
     patterns,
     texts,
     times,
-)
-from chalicelib.queries.sql.functions.forms import Form, read_form
-from chalicelib.queries.sql.functions.lambdas import PROGRAMMED, WITH_LAMBDA
+)  # fmt: skip
+from chalicelib.queries.sql.forms import Form, read_form
+from chalicelib.queries.sql.lambdas import PROGRAMMED, WITH_LAMBDA
 
 SAME_AS = {
     "ceiling": "ceil",
@@ -31,7 +31,7 @@ SAME_AS = {
 VOLATILE = frozenset({"random", "rand", "now", "shuffle"})
 BY_VALUE = {
     **times.BY_VALUE, **conditions.BY_VALUE, **texts.BY_VALUE, **patterns.BY_VALUE, **numbers.BY_VALUE,
-    **json.BY_VALUE, **arrays.BY_VALUE,
+    **json_functions.BY_VALUE, **arrays.BY_VALUE,
 }  # fmt: skip
 FALLBACKS = arrays.FALLBACKS  # for arguments that no form takes
 BY_SYNTAX = frozenset(

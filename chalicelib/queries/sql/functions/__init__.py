@@ -1,1 +1,0 @@
-"""The functions that a query may call, by theme; each module declares its own."""
