@@ -395,6 +395,8 @@ def login(shared: Shared) -> None:
     """Authorise a Spotify account and keep its refresh token."""
     import webbrowser
 
+    from chalicelib.listeners import note_listeners
+    from chalicelib.spotify.auth import authorizations
     from chalicelib.spotify.auth import login as authorise
 
     def show_page(url: str) -> None:
@@ -403,6 +405,7 @@ def login(shared: Shared) -> None:
 
     parts = shared.parts
     user_id = authorise(parts.settings, parts.secrets, open_url=show_page)
+    note_listeners(parts.lake, {user_id, *(one.user_id for one in authorizations(parts.secrets))})
     click.echo(f"{user_id} is logged in")
 
 

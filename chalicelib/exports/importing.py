@@ -43,6 +43,7 @@ from chalicelib.exports.files import COPY_BLOCK, export_files
 from chalicelib.exports.observations import Observer
 from chalicelib.exports.staging import STAGED, ImportProgress, RowsByMonth, Staged, StagedFile, stage
 from chalicelib.lake import RAW_HISTORY, Lake, partition_prefix
+from chalicelib.listeners import known_listeners
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
 from chalicelib.plays import resolutions
 from chalicelib.plays.columns import Bools, Ints, flags
@@ -143,7 +144,7 @@ def import_export(
     """
     user = listener(settings, lake, user_id)
     with tempfile.TemporaryDirectory(prefix="import-") as folder:
-        return Import(lake, settings, path, path.name, user, Path(folder), progress, clock, timer).run()
+        return Import(lake, settings, path, path.name, user, Path(folder), "", progress, clock, timer).run()
 
 
 def import_dropped(
@@ -169,7 +170,7 @@ def import_dropped(
         user = listener(settings, lake, user_id or unquote(folder_of_user) or None)
         with tempfile.TemporaryDirectory(prefix="import-") as folder:
             local = fetch(lake, key, Path(folder))
-            summary = Import(lake, settings, local, name, user, Path(folder), progress, clock, timer).run()
+            summary = Import(lake, settings, local, name, user, Path(folder), key, progress, clock, timer).run()
     except (ImportRefused, InvalidRequest) as error:
         note_outcome(lake, key, Outcome("failed", error=error.as_json()["error"]), clock)
         note_reason(lake, key, error)
@@ -199,6 +200,7 @@ class Import:
     name: str
     user_id: str
     folder: Path
+    dropped: str = ""  # the key of the file itself, where it lies in the raw zone
     progress: ImportProgress | None = None
     clock: Clock = now
     timer: Callable[[], float] = time.monotonic
@@ -236,6 +238,9 @@ class Import:
         suffix = "" if self.settings.keep_exports else ".parquet"
         key = kept_key(self.name, staged, self.user_id, ".zip" if copy else suffix)
         if self.lake.store.stat(key) is None:
+            if not copy and self.settings.keep_exports and self.dropped:
+                self.lake.store.copy(self.dropped, key)  # a function's /tmp may not hold it twice
+                return key
             if not copy:
                 copy = self.folder / "kept"
                 if self.settings.keep_exports:
@@ -312,10 +317,12 @@ def listener(settings: Settings, lake: Lake, user_id: str | None) -> str:
     """
     if user_id:
         return user_id
-    from chalicelib.spotify.auth import authorizations
-    from chalicelib.stores import open_secrets
+    known = set(known_listeners(lake))
+    if not settings.on_aws:  # there those who import may not read Spotify's secrets
+        from chalicelib.spotify.auth import authorizations
+        from chalicelib.stores import open_secrets
 
-    known = {one.user_id for one in authorizations(open_secrets(settings))}
+        known |= {one.user_id for one in authorizations(open_secrets(settings))}
     if not known:
         known = listeners_kept(lake)
     if len(known) == 1:

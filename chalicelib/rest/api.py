@@ -374,7 +374,12 @@ class Api:
 
     def start_import(self, asked: Asked) -> Reply:
         record = announced.announce(
-            self._settings, self._lake, asked.body["filename"], asked.body["user_id"], clock=self._clock
+            self._settings,
+            self._lake,
+            asked.body["filename"],
+            asked.body["user_id"],
+            asked.body["bytes"],
+            clock=self._clock,
         )
         return Reply(201, record, headers={"Location": f"/imports/{record['import_id']}"})
 

@@ -17,6 +17,7 @@ from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 MOST_ROWS = 10_000  # rows of one page
 LONGEST_WAIT = 20.0  # s one request may wait for a query; API Gateway ends it at 29 s
+LARGEST_UPLOAD = 64 * 2**30  # bytes of a privacy export
 LONGEST_SQL = 262_144  # characters; Athena takes as many bytes, and the guard looks at those
 
 JSON, CSV, PARQUET, HTML = (
@@ -369,6 +370,7 @@ ROUTES: tuple[Route, ...] = (
         body=(
             Field("filename", Text(1, 200), "Name of the zip or JSON file", True, example="my_spotify_data.zip"),
             Field("user_id", Text(1, 128, r"[A-Za-z0-9_.-]+"), "The listener; the one who logged in without it"),
+            Field("bytes", Whole(1, LARGEST_UPLOAD), "Size of the file: a link of S3 then takes no other"),
         ),
         errors=(409,),
         tag="imports",

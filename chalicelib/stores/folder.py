@@ -92,6 +92,13 @@ class FolderStore:
                 shutil.copyfileobj(source, stream)  # a rename cannot leave its file system
             path.unlink()
 
+    def copy(self, key: str, to: str) -> None:
+        target, scratch = self._path(to), self._scratch()
+        with self.open(key) as source, self._errors("write", to):
+            make_folder(target.parent, self.access)
+            with replacing(target, self.access, scratch) as stream:
+                shutil.copyfileobj(source, stream)
+
     def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
         target = self._path(key)
         scratch = self._scratch()
@@ -184,14 +191,15 @@ class FolderStore:
 
     def _require_root(self) -> None:
         """Raises StorageFailed where the lake's folder went away, or is now the empty one that a disk lay over."""
+        known = self._place  # of before the look: another thread may make the folder meanwhile
         try:
             status = os.stat(self.root)
         except GONE:
-            place, empty = None, True
+            place, empty = known, True
         else:
             place = status.st_dev, status.st_ino
-            empty = place != self._place and not os.listdir(self.root)
-        if self._place and empty:
+            empty = place != known and not os.listdir(self.root)
+        if known and empty:
             raise StorageFailed(f"the lake folder {self.root} went away: put it back (is its disk plugged in?)")
         self._place = place
 
