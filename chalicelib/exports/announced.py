@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def announce(
     size: int | None = None,
     *,
     clock: Clock = now,
-) -> dict[str, Any]:
+) -> tuple[AnnouncedImport, dict[str, Any]]:
     """Note that a file will come, and where to put it: here, or on AWS to a link of S3, which takes a file of ``size``
     bytes and no other where the size is said.
 
@@ -67,7 +67,7 @@ def announce(
     key = f"{RAW_HISTORY}{folder}{import_id}-{filename.replace(' ', '_')}"
     record = AnnouncedImport(import_id, "waiting", filename, user_id, key, rfc3339(moment))
     write_record(lake, record)
-    return {**asdict(record), "upload": upload_target(settings, lake, record, size, clock)}
+    return record, upload_target(settings, lake, record, size, clock)
 
 
 def only_listener(lake: Lake) -> str | None:
@@ -97,7 +97,7 @@ def upload_target(
     return {"method": "PUT", "url": f"imports/{record.import_id}", "expires_at": None}
 
 
-def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> dict[str, Any]:
+def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> AnnouncedImport:
     """Put an announced file into the raw zone. ``body`` is bytes or a Spooled file.
 
     Raises NotFound, Conflict, InvalidRequest.
@@ -117,19 +117,19 @@ def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> dic
         lake.store.write_file(record.key, path)
     record.state, record.received_at = "received", rfc3339(clock())
     write_record(lake, record)
-    return asdict(record)
+    return record
 
 
-def look_up(lake: Lake, import_id: str) -> dict[str, Any]:
+def look_up(lake: Lake, import_id: str) -> tuple[AnnouncedImport, dict[str, Any] | None, dict[str, Any] | None]:
     """An announced import as it stands; at its end with the summary, or the error. Raises NotFound."""
     record = read_record(lake, import_id)
     if record.state == "waiting" and is_there(lake, record.key):
         record.state = "received"
     ended = outcome(lake, record.key)
     if ended is None:
-        return asdict(record)
-    result = {name: value for name, value in (("summary", ended.summary), ("error", ended.error)) if value}
-    return {**asdict(record), "state": ended.state, **result}
+        return record, None, None
+    record.state = ended.state
+    return record, ended.summary or None, ended.error or None
 
 
 def is_there(lake: Lake, key: str) -> bool:

@@ -17,13 +17,14 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
@@ -239,7 +240,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._path: dict[str, str] = {}
         self._token: Token | None = None
         self._body = bytearray()
-        self._spool: Spool | None = None
+        self._spool: UploadSpool | None = None
         self._held = ExitStack()  # until the exchange ends
         self._refused = self._ended = False
         self._lingered = 0
@@ -267,7 +268,7 @@ class Exchange(httputil.HTTPMessageDelegate):
                 self._token = await self._server.in_thread(self._recognise)
                 if self._is_upload():
                     self._held.enter_context(self._server.uploads.one_of(self._token.token_id if self._token else ""))
-                    self._spool = await self._server.in_thread(Spool)
+                    self._spool = await self._server.in_thread(UploadSpool)
         except Exception as error:
             await self._refuse(error)
 
@@ -389,7 +390,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             self._stream.close()
         self._end()
 
-    def _reply(self) -> Answer:
+    def _reply(self) -> Outgoing:
         """In a thread."""
         try:
             if self._route is None:
@@ -421,28 +422,31 @@ class Exchange(httputil.HTTPMessageDelegate):
         reply = Reply(200, "", headers={"Allow": methods, **allowed})
         return dress(reply, Request("OPTIONS", "", request_id=self._request_id))
 
-    def _answer_of(self, reply: Reply) -> Answer:
+    def _answer_of(self, reply: Reply) -> Outgoing:
         """In a thread: the bytes, or the open file, that a reply is."""
         headers = {"Content-Type": reply.content_type, **reply.headers, **self._server.cors}
         if isinstance(reply.content, Path):
             stream = reply.content.open("rb")
             self._held.callback(stream.close)
-            return Answer(reply.status, headers, stream, reply.content.stat().st_size)
+            pieces = iter(lambda: stream.read(PIECE), b"")
+            return Outgoing(reply.status, headers, pieces, reply.content.stat().st_size)
+        if isinstance(reply.content, Iterator):
+            return Outgoing(reply.status, headers, reply.content, None)
         body = (reply.content or "").encode()
         if reply.content_type.startswith(COMPRESSIBLE):
             headers["Vary"] = "Accept-Encoding"
             if len(body) >= WORTH_COMPRESSING and takes_gzip(self._headers.get("accept-encoding", "")):
                 body = gzip.compress(body, COMPRESSION_LEVEL, mtime=0)
                 headers["Content-Encoding"] = "gzip"
-        return Answer(reply.status, headers, body, len(body))
+        return Outgoing(reply.status, headers, body, len(body))
 
-    async def _send(self, answer: Answer, *, close: bool = False) -> None:
+    async def _send(self, answer: Outgoing, *, close: bool = False) -> None:
         """Raises StreamClosedError when the client has gone, or takes nothing more."""
         log.debug("%s %s %s", self._method, urlsplit(self._target).path, answer.status)
         self._stream.answered = True
         headers = httputil.HTTPHeaders({"Server": f"spotify-lake/{__version__}", "Date": formatdate(usegmt=True)})
         headers.update(answer.headers)
-        if answer.status not in (HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT):
+        if answer.status not in (HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT) and answer.size is not None:
             headers["Content-Length"] = str(answer.size)
         if close:
             headers["Connection"] = "close"
@@ -452,8 +456,8 @@ class Exchange(httputil.HTTPMessageDelegate):
             await self._taken(self._connection.write_headers(status, headers, body))
             return
         await self._taken(self._connection.write_headers(status, headers))
-        source = answer.body
-        while self._method != "HEAD" and (piece := await self._server.in_thread(lambda: source.read(PIECE))):
+        pieces = answer.body
+        while self._method != "HEAD" and (piece := await self._server.in_thread(lambda: next(pieces, b""))):
             await self._taken(self._connection.write(piece))
 
     async def _taken(self, written: Awaitable[None]) -> None:
@@ -508,14 +512,17 @@ class Exchange(httputil.HTTPMessageDelegate):
             self._stream.close()
 
 
-class Answer:
-    """A reply as it leaves: its body in bytes or an open file."""
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A reply as it leaves: its body whole or in pieces, and its size in bytes where that is known before."""
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes | BinaryIO, size: int) -> None:
-        self.status, self.headers, self.body, self.size = status, headers, body, size
+    status: int
+    headers: dict[str, str]
+    body: bytes | Iterator[bytes]
+    size: int | None
 
 
-class Spool:
+class UploadSpool:
     """An upload on disk, in a folder of its own that goes with it."""
 
     def __init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -53,6 +54,8 @@ def as_bytes(body: str | bytes | None) -> bytes:
 
 def to_chalice(reply: Reply) -> Response:
     headers: dict[str, str | list[str]] = {"Content-Type": reply.content_type, **reply.headers}
+    if isinstance(reply.content, Iterator):
+        return Response(b"".join(reply.content).decode(), headers, reply.status)
     if isinstance(reply.content, Path):
         return FileResponse(reply.content, headers, reply.status)
     return Response("" if reply.content is None else reply.content, headers, reply.status)

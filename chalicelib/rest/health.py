@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from chalicelib import __version__
 from chalicelib.clock import THIS_CLOCK, Clock, now, parse_rfc3339
 from chalicelib.errors import LakeError
 from chalicelib.lake import Lake
+from chalicelib.rest.replies import HealthReport
 from chalicelib.runs import newest_run
 from chalicelib.settings import Settings
 
@@ -38,32 +39,26 @@ class Health:
         self._lake = lake
         self._clock = clock
         self._monotonic = monotonic
-        self._found: dict[str, Any] = {}
+        self._found: HealthReport | None = None
         self._until = float("-inf")
         self._lake_seen = False
         self._lock = threading.Lock()
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> HealthReport:
         """What ``GET /health`` answers; alive even where the lake cannot be read, which is then a warning."""
         with self._lock:
-            if self._monotonic() > self._until:
+            if self._found is None or self._monotonic() > self._until:
                 self._found = self._look()
                 self._until = self._monotonic() + REMEMBERED
-            return dict(self._found)
+            return self._found
 
-    def _look(self) -> dict[str, Any]:
-        engine = "athena" if self._settings.on_aws else "embedded"
+    def _look(self) -> HealthReport:
+        engine: Literal["athena", "embedded"] = "athena" if self._settings.on_aws else "embedded"
         try:
             warnings = [*self._of_the_folder(), *self._warnings()]
         except LakeError as error:
             warnings = [error.message]
-        return {
-            "status": "ok",
-            "version": __version__,
-            "engine": engine,
-            "command": self._settings.command,
-            "warnings": warnings,
-        }
+        return HealthReport("ok", __version__, engine, self._settings.command, warnings)
 
     def _of_the_folder(self) -> Iterator[str]:
         """What is wrong with the disk that a lake in a folder is on."""

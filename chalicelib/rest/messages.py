@@ -9,8 +9,8 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -70,7 +70,7 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """``content`` is a value (sent as JSON), text, or a file."""
+    """``content`` is a value (sent as JSON), text, a file, or bytes that are made while they are sent."""
 
     status: int
     content: Any = None
@@ -185,7 +185,7 @@ def error_reply(error: LakeError) -> Reply:
 
 def dress(reply: Reply, request: Request) -> Reply:
     """The headers every reply has, the text of its content, and 304 for a client that has it already."""
-    if not isinstance(reply.content, str | Path | None):
+    if not isinstance(reply.content, str | Path | Iterator | None):
         reply.content = json_text(reply.content)
     reply.headers.setdefault("Cache-Control", "no-store")
     reply.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -217,7 +217,7 @@ def json_text(content: Any) -> str:
 def as_json(value: Any) -> Any:
     """Dataclasses, times and enumerations as JSON has them."""
     if is_dataclass(value) and not isinstance(value, type):
-        return as_json(asdict(value))
+        return {each.name: as_json(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

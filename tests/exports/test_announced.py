@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ class Bucket:
 
     def announce(self, **more: Any) -> dict[str, Any]:
         asked: dict[str, Any] = {"filename": NAME, "user_id": None, **more}
-        return announced.announce(self.settings, self.lake(API_HANDLER), **asked)
+        record, upload = announced.announce(self.settings, self.lake(API_HANDLER), **asked)
+        return {**asdict(record), "upload": upload}
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_the_pages_own_import_needs_no_name_where_one_has_logged_in(bucket: Buck
     save_run(bucket.lake(), a_run("anna"))
     record = bucket.announce()
     assert record["user_id"] == "anna"
-    look = lambda: announced.look_up(bucket.lake(API_HANDLER), record["import_id"])["state"]  # noqa: E731
+    look = lambda: announced.look_up(bucket.lake(API_HANDLER), record["import_id"])[0].state  # noqa: E731
     assert look() == "waiting"
     assert put(record["upload"]["url"], export()) == 200
     assert look() == "received"
@@ -118,7 +120,7 @@ def test_a_link_takes_a_file_of_the_size_that_was_said_and_no_other(bucket: Buck
     data = export()
     record = bucket.announce(size=len(data))
     assert put(record["upload"]["url"], data + b" ") == 403
-    assert announced.look_up(bucket.lake(), record["import_id"])["state"] == "waiting"
+    assert announced.look_up(bucket.lake(), record["import_id"])[0].state == "waiting"
     assert put(record["upload"]["url"], data) == 200
     with pytest.raises(InvalidRequest, match="send the zip"):
         bucket.announce(size=LARGEST_PUT + 1)
