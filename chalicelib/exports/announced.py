@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,12 +29,21 @@ LINK_LASTS = timedelta(hours=1)
 FILENAME = r"[A-Za-z0-9][A-Za-z0-9 ()_.-]{0,190}\.(zip|json)"
 
 
+class ImportState(StrEnum):
+    """How far an import has come."""
+
+    WAITING = "waiting"  # for its file
+    RECEIVED = "received"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
 @dataclass(slots=True)
 class AnnouncedImport:
     """A file that will come, or has come. ``state`` is waiting or received; ``key`` is where it lies then."""
 
     import_id: str
-    state: str
+    state: ImportState
     filename: str
     user_id: str | None
     key: str
@@ -65,7 +75,7 @@ def announce(
     user_id = user_id or only_listener(lake)
     folder = f"{quote(user_id, safe='')}/" if user_id else ""
     key = f"{RAW_HISTORY}{folder}{import_id}-{filename.replace(' ', '_')}"
-    record = AnnouncedImport(import_id, "waiting", filename, user_id, key, rfc3339(moment))
+    record = AnnouncedImport(import_id, ImportState.WAITING, filename, user_id, key, rfc3339(moment))
     write_record(lake, record)
     return record, upload_target(settings, lake, record, size, clock)
 
@@ -115,7 +125,7 @@ def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> Ann
             with body.open() as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target)
         lake.store.write_file(record.key, path)
-    record.state, record.received_at = "received", rfc3339(clock())
+    record.state, record.received_at = ImportState.RECEIVED, rfc3339(clock())
     write_record(lake, record)
     return record
 
@@ -123,12 +133,12 @@ def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> Ann
 def look_up(lake: Lake, import_id: str) -> tuple[AnnouncedImport, dict[str, Any] | None, dict[str, Any] | None]:
     """An announced import as it stands; at its end with the summary, or the error. Raises NotFound."""
     record = read_record(lake, import_id)
-    if record.state == "waiting" and is_there(lake, record.key):
-        record.state = "received"
+    if record.state == ImportState.WAITING and is_there(lake, record.key):
+        record.state = ImportState.RECEIVED
     ended = outcome(lake, record.key)
     if ended is None:
         return record, None, None
-    record.state = ended.state
+    record.state = ImportState(ended.state)
     return record, ended.summary or None, ended.error or None
 
 

@@ -57,7 +57,6 @@ from chalicelib.rest.messages import (
 from chalicelib.rest.replies import (
     Deleted,
     Import,
-    ImportState,
     ListedReport,
     ListedRun,
     QuarantineList,
@@ -423,7 +422,7 @@ class Api:
 
 def imported(record: AnnouncedImport, **more: Any) -> Import:
     """An import as the API shows it."""
-    return Import(**members(AnnouncedImport, record) | {"state": ImportState(record.state)}, **more)
+    return Import(**members(AnnouncedImport, record), **more)
 
 
 def require_result(query: Query) -> Query:

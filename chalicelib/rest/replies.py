@@ -6,9 +6,9 @@ Where an endpoint answers a record as it is (a query, a table, a crawl), the rec
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
+from chalicelib.exports.announced import ImportState
 from chalicelib.quarantine import Quarantined, Reason
 from chalicelib.queries.engine import CatalogueTable, Query, ResultColumn, TableColumn
 from chalicelib.runs import RunRecord, SourceRecord
@@ -224,16 +224,6 @@ class ReportRows:
 
 
 # --- imports ------------------------------------------------------------------------------------------------------
-
-
-class ImportState(StrEnum):
-    """How far an import has come."""
-
-    WAITING = "waiting"  # for its file
-    RECEIVED = "received"
-    IMPORTING = "importing"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
 
 
 @dataclass
