@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -13,6 +12,7 @@ from chalice.app import AuthRequest, AuthResponse, Response
 from chalice.app import Request as ChaliceRequest
 
 from chalicelib.errors import LakeError, Unauthorized
+from chalicelib.queries.engine import Chunks
 
 if TYPE_CHECKING:
     from chalicelib.rest.messages import Reply, Request
@@ -54,9 +54,7 @@ def as_bytes(body: str | bytes | None) -> bytes:
 
 def to_chalice(reply: Reply) -> Response:
     headers: dict[str, str | list[str]] = {"Content-Type": reply.content_type, **reply.headers}
-    if isinstance(reply.content, Iterator):
-        return Response(b"".join(reply.content).decode(), headers, reply.status)
-    if isinstance(reply.content, Path):
+    if isinstance(reply.content, (Path, Chunks)):
         return FileResponse(reply.content, headers, reply.status)
     return Response("" if reply.content is None else reply.content, headers, reply.status)
 
@@ -100,7 +98,8 @@ class FileResponse(Response):
     """A file as a body. `chalice local` sends base64 as the bytes that it is; on AWS files come from S3."""
 
     def to_dict(self, _binary_types: list[str] | None = None) -> dict[str, Any]:
-        body = base64.b64encode(self.body.read_bytes()).decode()
+        content = self.body.read_bytes() if isinstance(self.body, Path) else b"".join(self.body)
+        body = base64.b64encode(content).decode()
         return {
             "headers": self.headers,
             "multiValueHeaders": {},

@@ -16,10 +16,9 @@ def open_lake(settings: Settings) -> Lake:
         from chalicelib.stores.s3 import BucketStore
 
         return Lake(BucketStore(settings.bucket, settings.prefix))
-    from chalicelib.files import READERS
     from chalicelib.stores.folder import FolderStore
 
-    return Lake(FolderStore(Path(settings.lake_url), READERS[settings.lake_readers]))
+    return Lake(FolderStore(Path(settings.lake_url)))
 
 
 def open_secrets(settings: Settings) -> SecretStore:

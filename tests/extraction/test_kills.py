@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict
 
 import pytest
 
@@ -25,8 +25,7 @@ TRIALS = 200
 
 
 def start(made: World, last: int, phase: str) -> subprocess.Popen[str]:
-    settings = {each.name.upper(): made.settings.written(each.name) for each in fields(made.settings)}
-    plan = {"last": last, "phase": phase, "settings": settings}
+    plan = {"last": last, "phase": phase, "settings": asdict(made.settings)}
     command = [sys.executable, "-m", "tests.support.killed", str(made.folder), json.dumps(plan)]
     return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
 
