@@ -23,6 +23,7 @@
     │   │   └── WriteConflict           a conditional write lost the race
     │   ├── QueryFailed            422  the engine answered with an error
     │   ├── RawObjectInvalid       422  an object in raw/ that is not ours
+    │   ├── CheckFailed            500  an object in raw/ that is not to be believed
     │   ├── ImportRefused          422  a privacy export that cannot be what it says
     │   ├── MissingCredentials     503  no client id, or nobody has logged in
     │   ├── AuthorizationEnded     503  the refresh token is no longer good
@@ -267,6 +268,18 @@ class RawObjectInvalid(Terminal):
     """
 
     code, status = "raw_object_invalid", 422
+
+
+class CheckFailed(Terminal):
+    """A quality check of severity ``fail`` found something in a raw object: most of it is not to be believed.
+
+    It lies in ``quarantine/`` with the reason, and nothing of it is in the tables but what the checks found. Where the
+    object is right after all, ``lake transform KEY`` of a release that knows better takes it in.
+    """
+
+    code = "quality_check_failed"
+    results: Any = None  # rows of ``quality_results``: what was found until then
+    files: tuple[str, ...] = ()  # keys of the files that were published with them
 
 
 class ImportRefused(Terminal):

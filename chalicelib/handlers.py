@@ -83,8 +83,8 @@ def transform(parts: Parts, event_key: str, generation: str | None = None) -> di
     An object that cannot be read lies in quarantine with the reason. That is no failure of the function: calling it
     again would change nothing, and the object is kept. The log, a metric and its alarm tell of it.
     """
+    from chalicelib.errors import CheckFailed
     from chalicelib.pipeline import transform_key
-    from chalicelib.transformation.findings import CheckFailed
     from chalicelib.transformation.transform import drive
 
     if generation is not None:

@@ -34,12 +34,16 @@ ID_PATTERN = "^[0-9A-Za-z]{22}$"  # base-62 ids of tracks, albums, artists, play
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its type is Athena's; a null means that Spotify did not say."""
+    """One column: its type is Athena's; a null means that Spotify did not say.
+
+    ``otherwise``: the column of the history whose newest value stands here where nothing was ever said of this one.
+    """
 
     name: str
     type: Type
     description: str
     nullable: bool = False
+    otherwise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Table:
     history_columns: tuple[Column, ...] = ()  # physical columns that the user-facing view leaves out
     shows_history: bool = False  # <name>_history is user-facing too
     of: tuple[str, ...] = ()  # the user-facing tables that a derived one joins
+    in_passing: tuple[str, ...] = ()  # columns of which one answer may say different things: the first stands
 
     @property
     def history(self) -> str:
@@ -113,8 +118,9 @@ def at_least(column: str, low: float, high: float | None = None, severity: Sever
 # Of an answer of which most is wrong the rest is not to be believed either, and of the listener's library, playlists,
 # rankings and plays a missing row says something: that it was removed, or never was. Then nothing is published.
 MOSTLY_REJECTED = Check("mostly_rejected", severity="fail", high=0.5, fewest=10)
-# The newest observation wins: one that bears a time from the future would hide all that come before that time.
-OBJECT_CHECKS = (Check("observed_in_run", "observed_at", "fail"),)  # of a raw object as a whole
+# Answers bear Spotify's time, a run's name this machine's: where they differ its clock was off. What is observed in the
+# future does not win (see views.py), so that nothing is hidden by it.
+OBJECT_CHECKS = (Check("observed_in_run", "observed_at", "warn"),)  # of a raw object as a whole
 
 OBSERVED_AT = Column("observed_at", "timestamp", "When Spotify said this, UTC")
 POPULARITY = Column("popularity", "int", "0 to 100; null in development mode", nullable=True)
@@ -126,7 +132,7 @@ ARTISTS = Table(
     "Artists seen in any answer, as last described",
     (
         text("artist_id", "Spotify id"),
-        text("name", "Name"),
+        text("name", "Name", True),
         Column("genres", "array<string>", "Spotify's genres; empty when it knows none, null when it did not say", True),
         POPULARITY,
         Column("followers", "bigint", "Followers; null in development mode", True),
@@ -145,7 +151,7 @@ ALBUMS = Table(
     "Albums seen in any answer, as last described",
     (
         text("album_id", "Spotify id"),
-        text("name", "Title"),
+        text("name", "Title", True),
         text("album_type", "album, single or compilation", True),
         text("release_date", "As Spotify gives it: 1981, 1981-12 or 1981-12-15", True),
         text("release_date_precision", "year, month or day", True),
@@ -177,12 +183,12 @@ TRACKS = Table(
     "Tracks seen in any answer, as last described",
     (
         text("track_id", "Spotify id"),
-        text("name", "Title"),
-        text("album_id", "Album it stands on", True),
+        text("name", "Title", True),
+        Column("album_id", "string", "Album it stands on", True, otherwise="listed_album_id"),
         Column("duration_ms", "bigint", "Length in milliseconds", True),
         Column("explicit", "boolean", "Whether the lyrics are marked explicit", True),
-        Column("disc_number", "int", "Disc, from 1", True),
-        Column("track_number", "int", "Number on its disc, from 1", True),
+        Column("disc_number", "int", "Disc, from 1", True, otherwise="listed_disc_number"),
+        Column("track_number", "int", "Number on its disc, from 1", True, otherwise="listed_track_number"),
         text("isrc", "International standard recording code: the same recording on several albums shares it", True),
         POPULARITY,
         text("linked_from_id", "Id that was asked for when Spotify answered with this one instead", True),
@@ -198,8 +204,17 @@ TRACKS = Table(
         at_least("disc_number", 0),
         at_least("track_number", 0),
         at_least("popularity", 0, 100),
+        identifier("listed_album_id"),
+        at_least("listed_disc_number", 0),
+        at_least("listed_track_number", 0),
+    ),
+    history_columns=(
+        text("listed_album_id", "Album in whose list of tracks it stood; the track itself may say another", True),
+        Column("listed_disc_number", "int", "Disc in that list", True),
+        Column("listed_track_number", "int", "Number on its disc in that list", True),
     ),
     shows_history=True,
+    in_passing=("linked_from_id", "listed_album_id", "listed_disc_number", "listed_track_number"),
 )
 
 TRACK_ARTISTS = Table(
@@ -247,7 +262,7 @@ PLAYLISTS = Table(
     "Playlists of the listener and those named in sources.toml, as last described",
     (
         text("playlist_id", "Spotify id"),
-        text("name", "Name"),
+        text("name", "Name", True),
         text("description", "Description", True),
         text("owner_id", "User id of its owner", True),
         Column("public", "boolean", "Shown on the owner's profile", True),
@@ -269,7 +284,7 @@ PLAYLIST_ITEMS = Table(
         text("playlist_id", "Playlist"),
         text("snapshot_id", "Version of the playlist"),
         Column("position", "int", "Place in the playlist, from 0"),
-        text("item_type", "track, episode or local"),
+        text("item_type", "track, episode, audiobook or local"),
         text("item_id", "Track or episode id; null for local files", True),
         text("item_uri", "Spotify URI"),
         text("name", "Title as given", True),
@@ -282,7 +297,7 @@ PLAYLIST_ITEMS = Table(
     checks=(
         identifier("playlist_id"),
         identifier("item_id"),
-        Check("one_of", "item_type", values=("track", "episode", "local")),
+        Check("one_of", "item_type", values=("track", "episode", "audiobook", "local")),
         at_least("position", 0),
         Check("not_after_observed", "added_at", "warn"),
         MOSTLY_REJECTED,
@@ -348,7 +363,7 @@ EPISODES = Table(
     "Podcast episodes seen in any answer",
     (
         text("episode_id", "Spotify id"),
-        text("name", "Title"),
+        text("name", "Title", True),
         text("show_id", "Show", True),
         text("show_name", "Name of the show", True),
         Column("duration_ms", "bigint", "Length in milliseconds", True),

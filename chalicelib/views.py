@@ -60,12 +60,22 @@ def merged(table: Table) -> str:
     """One row per key: of each column the newest value that Spotify said."""
     order = ordering(table)
     newest = [
-        f"max_by({column.name}, {order}) FILTER (WHERE {column.name} IS NOT NULL) AS {column.name}"
+        f"{newest_said(column, order)} AS {column.name}"
         for column in table.columns
         if column.name not in table.key and column.name != order
     ]
     shown = [*table.key, *newest, f"max({order}) AS {order}"]
     return f"SELECT {', '.join(shown)} FROM {table.history} GROUP BY {', '.join(table.key)}"
+
+
+def newest_said(column: Column, order: str) -> str:
+    """The newest value of a column that is not null; failing that of the one that stands in for it."""
+    values = [
+        f"max_by({name}, {credible(order)}) FILTER (WHERE {name} IS NOT NULL)"
+        for name in (column.name, column.otherwise)
+        if name
+    ]
+    return f"coalesce({', '.join(values)})" if len(values) > 1 else values[0]
 
 
 def row(table: Table) -> str:
@@ -76,8 +86,9 @@ def row(table: Table) -> str:
 def newest_set(table: Table) -> str:
     """The rows of the newest observation of each set."""
     order = ordering(table)
-    newest = f"max({order}) OVER (PARTITION BY {', '.join(table.set_of)}) AS newest"
-    return f"SELECT {names(table)} FROM ({ranked(table, newest)}) AS ranked WHERE nth = 1 AND {order} = newest"
+    newest = f"max({credible(order)}) OVER (PARTITION BY {', '.join(table.set_of)}) AS newest"
+    ranking = ranked(table, newest)
+    return f"SELECT {names(table)} FROM ({ranking}) AS ranked WHERE nth = 1 AND {credible(order)} = newest"
 
 
 def listed(table: Table) -> str:
@@ -85,11 +96,12 @@ def listed(table: Table) -> str:
     shared = ", ".join(table.set_of)
     match = " AND ".join(f"ranked.{name} = listing.{name}" for name in table.set_of)
     shown = ", ".join(f"ranked.{column.name} AS {column.name}" for column in table.columns)
+    seen = credible(f"ranked.{ordering(table)}")
     return (
         f"SELECT {shown} FROM ({ranked(table)}) AS ranked LEFT JOIN ("
         f"SELECT {shared}, max(started_at) AS started_at FROM listings "
-        f"WHERE table_name = '{table.name}' GROUP BY {shared}) AS listing ON {match} "
-        f"WHERE nth = 1 AND (listing.started_at IS NULL OR ranked.{ordering(table)} >= listing.started_at)"
+        f"WHERE table_name = '{table.name}' AND started_at <= {SOON} GROUP BY {shared}) AS listing ON {match} "
+        f"WHERE nth = 1 AND (listing.started_at IS NULL OR {seen} >= listing.started_at)"
     )
 
 
@@ -183,8 +195,17 @@ def ranked(table: Table, *more: str) -> str:
     """The physical rows with ``nth``: 1 for the newest of each key."""
     order = ordering(table)
     needed = dict.fromkeys([column.name for column in table.columns] + [order])
-    nth = f"row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {order} DESC) AS nth"
+    nth = f"row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {credible(order)} DESC) AS nth"
     return f"SELECT {', '.join([*needed, nth, *more])} FROM {table.history}"
+
+
+#: What was observed later than this was observed by a clock that was ahead.
+SOON = "date_add('hour', 1, localtimestamp)"
+
+
+def credible(moment: str) -> str:
+    """A time of observation by which to choose: one from the future comes before all others, for it is not true."""
+    return f"CASE WHEN {moment} > {SOON} THEN date_add('year', -1000, {moment}) ELSE {moment} END"
 
 
 def ordering(table: Table) -> str:

@@ -4,8 +4,10 @@ Records say which types a field may have; whether a value makes sense is for the
 be absent or null, because development mode, old answers and local files each leave out their own. Whole numbers
 may come as floats (``63.0``), as they did in March 2024. Fields that no table needs are skipped undecoded.
 
-:func:`decode` reads a whole answer in one go. An answer that does not fit is read item by item, so that only the
-items that are wrong are lost; the answer itself is rejected only when its outer shape cannot be read.
+:func:`decode` reads a whole answer in one go. An answer that does not fit is read item by item, and an item that does
+not fit field by field: a part that is not as declared (an image, one of the artists, a popularity in words) is null,
+and the item stands without it. Only an item that is none, or that is not about anything that can be read, is lost, and
+an answer only when its outer shape cannot be read.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar, cast
+from types import UnionType
+from typing import Any, ClassVar, Generic, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from chalicelib.jsontext import repaired
 from chalicelib.transformation.findings import CONTENT_KEPT
 
 T = TypeVar("T")
@@ -27,11 +31,18 @@ ABSENT = Raw()
 
 
 class Record(Struct, gc=False):
-    """Part of an answer. Records hold no cycles, so the garbage collector need not know them."""
+    """Part of an answer. Records hold no cycles, so the garbage collector need not know them.
+
+    ``subject`` is the member without which it says nothing.
+    """
+
+    subject: ClassVar[str] = ""
 
 
 class Described(Struct, frozen=True, gc=False):
     """What describes a thing. Its hash is that of all it says, which tells whether it has been said before."""
+
+    subject: ClassVar[str] = ""
 
 
 class Image(Described, frozen=True):
@@ -135,6 +146,7 @@ class Item(Described, frozen=True):
 class Entry(Record):
     """An entry of a playlist, keyed ``item``; older apps get ``track`` beside it or alone."""
 
+    subject: ClassVar[str] = "item"
     item: Item | UnsetType | None = UNSET
     other: Raw = msgspec.field(default=ABSENT, name="track")
     added_at: str | None = None
@@ -145,12 +157,14 @@ class Entry(Record):
 class SavedTrack(Record):
     """An entry of the listener's saved tracks: still keyed ``track``."""
 
+    subject: ClassVar[str] = "track"
     item: Item | UnsetType | None = msgspec.field(default=UNSET, name="track")
     other: Raw = msgspec.field(default=ABSENT, name="item")
     added_at: str | None = None
 
 
 class SavedAlbum(Record):
+    subject: ClassVar[str] = "album"
     album: Album | None
     added_at: str | None = None
 
@@ -158,6 +172,7 @@ class SavedAlbum(Record):
 class Play(Record):
     """One of the last 50 plays: still keyed ``track``."""
 
+    subject: ClassVar[str] = "track"
     item: Item | UnsetType | None = msgspec.field(default=UNSET, name="track")
     other: Raw = msgspec.field(default=ABSENT, name="item")
     played_at: str | None = None
@@ -221,7 +236,7 @@ class Part:
     """
 
     path: tuple[str, ...]
-    record: type[Struct]
+    record: type[Record] | type[Described]
     kind: str
     table: str
     nested: bool = False
@@ -253,11 +268,30 @@ class Fault:
     content: bytes
 
 
-Found = tuple[Part, Sequence[Any]]  # a part and its items: records of its type, None where an entry is null
+@dataclass(frozen=True, slots=True)
+class OddPart:
+    """A part of an item that is not as declared and therefore null: ``path`` names it (``track.album.images``)."""
+
+    table: str
+    item: int
+    path: str
+    reason: str
+
+
+PartItems = tuple[Part, Sequence[Any]]  # a part and its items: records of its type, None where an entry is null
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What an answer holds: its lists, and what in it could not be read, or not in full."""
+
+    lists: list[PartItems]
+    faults: list[Fault]
+    odd: list[OddPart]
+
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-read_item = msgspec.json.Decoder(Item | None).decode
-read_entries = msgspec.json.Decoder(InnerPage[Entry]).decode
+read_entries = msgspec.json.Decoder(InnerPage[Entry] | None).decode
 read_object = msgspec.json.Decoder(dict[str, Raw]).decode
 read_list = msgspec.json.Decoder(list[Raw]).decode
 
@@ -321,14 +355,6 @@ ENDPOINTS = (
 )
 
 
-def read_either(other: Raw) -> Item | None:
-    """The item of an entry that is not keyed as expected: what the other key holds."""
-    if other is ABSENT:
-        raise msgspec.ValidationError("Object missing required field `item` or `track`")
-    item: Item | None = read_item(other)
-    return item
-
-
 @lru_cache(maxsize=4096)
 def find_endpoint(path: str) -> tuple[Endpoint, str | None] | None:
     """The endpoint that a path below ``/v1/`` is of, with the id in the path; None when it feeds no table."""
@@ -339,14 +365,29 @@ def find_endpoint(path: str) -> tuple[Endpoint, str | None] | None:
     return None
 
 
-def decode(known: Endpoint, body: bytes) -> tuple[list[Found], list[Fault]]:
+def decode(endpoint: Endpoint, body: bytes) -> Decoded:
     """The lists of an answer, and what in it could not be read."""
     try:
-        whole = known.read_whole(body)
+        return decode_whole(endpoint, body)
     except UNREADABLE:
-        return decode_by_item(known, body)
-    lists = [(part, listed(whole, part.path)) for part in known.parts if not part.nested]
-    return [(part, items) for part, items in lists if items is not None], []
+        pass
+    try:
+        strict = repaired(body)
+        if strict is not body:
+            return decode_whole(endpoint, strict)
+    except UNREADABLE:
+        pass
+    except ValueError as error:
+        reason = f"JSON is malformed: {error}"
+        return Decoded([], [Fault(part.table, -1, reason, body[:CONTENT_KEPT]) for part in endpoint.parts], [])
+    return decode_by_item(endpoint, strict)
+
+
+def decode_whole(endpoint: Endpoint, body: bytes) -> Decoded:
+    """The lists of an answer that is as declared. Raises what UNREADABLE names for any other."""
+    whole = endpoint.read_whole(body)
+    lists = [(part, listed(whole, part.path)) for part in endpoint.parts if not part.nested]
+    return Decoded([(part, items) for part, items in lists if items is not None], [], [])
 
 
 def listed(whole: Any, path: tuple[str, ...]) -> Sequence[Any] | None:
@@ -360,20 +401,18 @@ def listed(whole: Any, path: tuple[str, ...]) -> Sequence[Any] | None:
     return cast(Sequence[Any], whole)
 
 
-def decode_by_item(known: Endpoint, body: bytes) -> tuple[list[Found], list[Fault]]:
+def decode_by_item(endpoint: Endpoint, body: bytes) -> Decoded:
     """What can be read of an answer that is not as declared: each item for itself."""
-    found: list[Found] = []
-    faults: list[Fault] = []
-    for part in known.parts:
+    decoded = Decoded([], [], [])
+    pages = [name for part in endpoint.parts for name in part.pages]
+    for part in endpoint.parts:
         try:
-            pieces = pieces_of(part, body, [name for other in known.parts for name in other.pages])
+            pieces = pieces_of(part, body, pages)
         except UNREADABLE as error:
-            faults.append(Fault(part.table, -1, str(error), body[:CONTENT_KEPT]))
-            continue
-        items, bad = read_each(part, pieces)
-        found.append((part, items))
-        faults += bad
-    return found, faults
+            decoded.faults.append(Fault(part.table, -1, str(error), body[:CONTENT_KEPT]))
+        else:
+            decoded.lists.append((part, read_each(part, pieces, decoded)))
+    return decoded
 
 
 def pieces_of(part: Part, body: bytes, pages: list[str]) -> list[Raw]:
@@ -382,10 +421,11 @@ def pieces_of(part: Part, body: bytes, pages: list[str]) -> list[Raw]:
     if not part.path:
         own = {name: without_items(value) if name in pages else value for name, value in members.items()}
         return [Raw(msgspec.json.encode(own))]
-    for path in (part.path, part.otherwise):
-        if path and path[0] in members:
-            return dig(members, path)
-    if part.nested or part.optional:
+    if part.nested:
+        return next(filter(None, (dig_or_none(members, path) for path in (part.path, part.otherwise) if path)), [])
+    if part.path[0] in members:
+        return dig(members, part.path)
+    if part.optional:
         return []
     raise msgspec.ValidationError(f"Object missing required field `{part.path[0]}`")
 
@@ -398,6 +438,7 @@ def without_items(page: Raw) -> Any:
 
 
 def dig(members: dict[str, Raw], path: tuple[str, ...]) -> list[Raw]:
+    """The items at ``path``; none where something on the way is null."""
     for name in path[:-1]:
         if bytes(members[name]) == b"null":
             return []
@@ -407,16 +448,92 @@ def dig(members: dict[str, Raw], path: tuple[str, ...]) -> list[Raw]:
     return read_list(members[path[-1]])
 
 
-def read_each(part: Part, pieces: list[Raw]) -> tuple[list[Any], list[Fault]]:
+def dig_or_none(members: dict[str, Raw], path: tuple[str, ...]) -> list[Raw] | None:
+    """As :func:`dig`; None where there is no such list, as in an answer that has its page under the other name."""
+    try:
+        return dig(members, path)
+    except (KeyError, *UNREADABLE):
+        return None
+
+
+def read_each(part: Part, pieces: list[Raw], decoded: Decoded) -> list[Any]:
     """Each piece as a record, None for the ones that are null or cannot be read."""
     items: list[Any] = []
-    faults = []
-    read = msgspec.json.Decoder(part.record | None).decode
     for index, piece in enumerate(pieces):
-        try:
-            items.append(read(piece))
-        except UNREADABLE as error:
-            items.append(None)
-            place = index if part.path else -1
-            faults.append(Fault(part.table, place, str(error), bytes(piece)[:CONTENT_KEPT]))
-    return items, faults
+        place = index if part.path else -1
+        odd: list[tuple[str, str]] = []
+        record = read_by_field(piece, part.record | None, "", odd)
+        lost = next((reason for path, reason in odd if path in ("", part.record.subject)), None)
+        if lost is None:
+            decoded.odd += [OddPart(part.table, place, path, reason) for path, reason in odd]
+        else:
+            record = None
+            decoded.faults.append(Fault(part.table, place, lost, bytes(piece)[:CONTENT_KEPT]))
+        items.append(record)
+    return items
+
+
+# --- field by field -----------------------------------------------------------------------------------------------
+
+
+def read_by_field(piece: Raw, kind: Any, path: str, odd: list[tuple[str, str]]) -> Any:
+    """A piece of JSON as ``kind``; what of it is not is left out, and noted in ``odd`` with its path and the reason.
+
+    Of an object that is a member, of a list an element; anything else is None.
+    """
+    try:
+        return decoder(kind).decode(piece)
+    except UNREADABLE as error:
+        reason = str(error)
+    declared = without_none(kind)
+    if record_of(declared) is not None and piece_kind(piece) == "{":
+        return read_members(read_object(piece), declared, path, odd)
+    if get_origin(declared) in (tuple, list) and piece_kind(piece) == "[":
+        element = get_args(declared)[0]
+        read = [read_by_field(each, element, f"{path}[{index}]", odd) for index, each in enumerate(read_list(piece))]
+        kept = read if accepts_none(element) else [each for each in read if each is not None]
+        return get_origin(declared)(kept)
+    odd.append((path, reason))
+    return None
+
+
+def read_members(members: dict[str, Raw], kind: Any, path: str, odd: list[tuple[str, str]]) -> Any:
+    values = {}
+    for member in msgspec.structs.fields(kind):
+        if member.encode_name in members:
+            below = f"{path}.{member.encode_name}" if path else member.encode_name
+            values[member.name] = read_by_field(members[member.encode_name], member.type, below, odd)
+        elif member.required:
+            odd.append((path, f"Object missing required field `{member.encode_name}`"))
+            return None
+    return record_of(kind)(**values)
+
+
+def piece_kind(piece: Raw) -> str:
+    """The first character of a piece of JSON."""
+    return bytes(piece)[:64].lstrip()[:1].decode("latin-1")
+
+
+def record_of(kind: Any) -> Any:
+    """The record's class of ``InnerPage[Item]`` or of a record itself; None for anything else."""
+    origin = get_origin(kind) or kind
+    return origin if isinstance(origin, type) and issubclass(origin, Struct) else None
+
+
+def without_none(kind: Any) -> Any:
+    """``Album`` of ``Album | None``. Several kinds beside None are numbers alone, whose parts nobody looks at."""
+    kinds = [each for each in alternatives(kind) if each not in (type(None), UnsetType)]
+    return kinds[0]
+
+
+def accepts_none(kind: Any) -> bool:
+    return type(None) in alternatives(kind)
+
+
+def alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+@lru_cache(maxsize=256)
+def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)

@@ -16,14 +16,14 @@ import pyarrow as pa
 
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
-from chalicelib.errors import RawObjectInvalid, RecordDamaged
+from chalicelib.errors import CheckFailed, RawObjectInvalid, RecordDamaged
 from chalicelib.parquet import TableFiles, arrow_schema, sort_rows
 from chalicelib.raw import Answer
 from chalicelib.runs import RUN_RECORD, RunRecord
 from chalicelib.tables import Table
-from chalicelib.transformation.answers import Fault
+from chalicelib.transformation.answers import Fault, OddPart
 from chalicelib.transformation.columns import Gathered, cells
-from chalicelib.transformation.findings import CheckFailed, Findings, Rejection, Result, shortened
+from chalicelib.transformation.findings import Findings, Rejection, Result, shortened
 from chalicelib.transformation.origin import ORIGIN
 from chalicelib.transformation.quality import check_references, check_rows, check_times, check_whole
 from chalicelib.transformation.run_checks import trends
@@ -71,6 +71,7 @@ class Window:
         self.batch = Batch(first, Said())
         self.tables: dict[str, Gathered] = {}
         self.faults: list[tuple[int, Fault]] = []
+        self.odd: list[OddPart] = []
         self.unknown: list[str] = []
         self.counts: dict[str, int] = {}
 
@@ -90,6 +91,7 @@ class Window:
         self.rows += len(batch)
         self.places += batch.places
         self.faults += batch.faults
+        self.odd += batch.odd
         self.unknown += batch.unknown
         for name, count in batch.counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
@@ -103,7 +105,7 @@ def flush(key: str, window: Window, findings: Findings, files: TableFiles, built
     published: dict[str, tuple[Table, pa.Table]] = {}
     for gathered in window.tables.values():
         rows = gathered.rows(window.places, window.first)
-        checked = check_rows(gathered.table, rows, gathered.misfits.values(), findings)
+        checked = check_rows(gathered.table, rows, gathered.all_misfits(), findings)
         published[gathered.table.name] = (gathered.table, checked)
     check_references(published, findings)
     report_faults(window, findings)
@@ -114,14 +116,16 @@ def flush(key: str, window: Window, findings: Findings, files: TableFiles, built
 
 
 def report_faults(window: Window, findings: Findings) -> None:
-    """What could not be read at all, and what was not understood."""
-    for part, count in window.counts.items():
-        findings.note(part, "readable", "reject", count, 0)
+    """What could not be read at all or not in full, and what was not understood."""
+    for table, count in window.counts.items():
+        findings.note(table, "readable", "reject", count, 0)
     for number, fault in window.faults:
         findings.note(fault.table, "readable", "reject", 0, 1, fault.reason)
         findings.reject(
             Rejection(number, fault.item, fault.table, "readable", fault.reason[:1000], shortened(fault.content))
         )
+    for part in window.odd:
+        findings.note(part.table, "readable_part", "warn", 1, 1, f"{part.path}: {part.reason}"[:1000])
     for endpoint in window.unknown:
         findings.note("", "known_endpoint", "warn", 1, 1, f"no table takes what {endpoint[:200]} answers")
 

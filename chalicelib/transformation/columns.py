@@ -1,7 +1,8 @@
 """From records to Arrow columns: how each column of each table is made of a batch's records.
 
 A cell whose value does not fit its column's type (a fraction where a whole number belongs, a number beyond 64 bits,
-a time that is none) is a misfit: the row it is in is reported and left out. Nothing is coerced.
+a time that is none) is a misfit and reported: it is null, and where it may not be null its row is left out. Nothing is
+coerced.
 """
 
 from __future__ import annotations
@@ -20,12 +21,24 @@ from chalicelib.tables import Table
 from chalicelib.transformation.answers import Image, Item
 from chalicelib.transformation.findings import Misfit
 from chalicelib.transformation.origin import ORIGIN, unpacked
-from chalicelib.transformation.tabulate import Batch, Listing, Place, Rows, digest, is_local, play_id
+from chalicelib.transformation.tabulate import (
+    Batch,
+    Listing,
+    Place,
+    Rows,
+    digest,
+    is_local,
+    item_id,
+    item_uri,
+    kind_of,
+    play_id,
+)
 from chalicelib.types import stored_arrow
 
 CHUNK_ROWS = 8_192  # rows turned into arrays at once: a call costs as much as a hundred cells
 TIMESTAMP = stored_arrow("timestamp")
 WHOLE = (pa.int32(), pa.int64())
+NEVER = "1970-01-01T00:00:00Z"  # added_at of what nobody added, as in playlists that Spotify made
 EARLIEST, LATEST = -2_208_988_800_000, 7_258_118_400_000  # ms: 1900-01-01 and 2200-01-01; other times are mistakes
 Columns = dict[str, Any]
 
@@ -71,14 +84,14 @@ def album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     return rows.origins, {
         "album_id": [album.id for album in albums],
         "name": [album.name for album in albums],
-        "album_type": [album.album_type for album in albums],
+        "album_type": [album.album_type and album.album_type.lower() for album in albums],
         "release_date": [album.release_date for album in albums],
         "release_date_precision": [album.release_date_precision for album in albums],
         "released_on": released,
         "release_year": [day and day.year for day in released],
         "total_tracks": [album.total_tracks for album in albums],
         "label": [album.label for album in albums],
-        "upc": [album.external_ids and album.external_ids.upc for album in albums],
+        "upc": [upper(album.external_ids and album.external_ids.upc) for album in albums],
         "popularity": [album.popularity for album in albums],
         "image_url": [largest(album.images) for album in albums],
         "spotify_url": [album.external_urls and album.external_urls.spotify for album in albums],
@@ -94,15 +107,22 @@ def track_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
     return rows.origins, {
         "track_id": [track.id for track in tracks],
         "name": [track.name for track in tracks],
-        "album_id": batch.track_albums,
+        "album_id": batch.stands_on,
         "duration_ms": [track.duration_ms for track in tracks],
         "explicit": [track.explicit for track in tracks],
-        "disc_number": [track.disc_number for track in tracks],
-        "track_number": [track.track_number for track in tracks],
-        "isrc": [track.external_ids and track.external_ids.isrc for track in tracks],
+        "disc_number": [track.disc_number if track.album else None for track in tracks],
+        "track_number": [track.track_number if track.album else None for track in tracks],
+        "isrc": [upper(track.external_ids and track.external_ids.isrc) for track in tracks],
         "popularity": [track.popularity for track in tracks],
         "linked_from_id": [track.linked_from and track.linked_from.id for track in tracks],
         "spotify_url": [track.external_urls and track.external_urls.spotify for track in tracks],
+        "listed_album_id": batch.listed_on,
+        "listed_disc_number": [
+            track.disc_number if album_id else None for track, album_id in zip(tracks, batch.listed_on, strict=True)
+        ],
+        "listed_track_number": [
+            track.track_number if album_id else None for track, album_id in zip(tracks, batch.listed_on, strict=True)
+        ],
     }
 
 
@@ -140,13 +160,13 @@ def playlist_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Col
     items: list[Item] = [entry.item for entry in entries]
     return rows.origins, {
         "item_type": [
-            "local" if entry.is_local or is_local(item.uri) else item.type or type_in(item.uri)
+            "local" if entry.is_local or is_local(item.uri) else kind_of(item)
             for entry, item in zip(entries, items, strict=True)
         ],
-        "item_id": [item.id for item in items],
-        "item_uri": [item.uri for item in items],
+        "item_id": [item_id(item) for item in items],
+        "item_uri": [item_uri(item) for item in items],
         "name": [item.name for item in items],
-        "added_at": [entry.added_at for entry in entries],
+        "added_at": [None if entry.added_at == NEVER else entry.added_at for entry in entries],
         "added_by_id": [entry.added_by and entry.added_by.id for entry in entries],
     }
 
@@ -154,7 +174,7 @@ def playlist_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Col
 def saved_track_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     return rows.origins, {
         "item_type": ["track"] * len(rows),
-        "item_id": [saved.item.id for saved in rows.records],
+        "item_id": [item_id(saved.item) for saved in rows.records],
         "added_at": [saved.added_at for saved in rows.records],
     }
 
@@ -196,11 +216,11 @@ def play_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
     users = batch.users(rows.origins)
     return rows.origins, {
         "play_id": [
-            play_id(user, item.uri, play.played_at) for user, item, play in zip(users, items, plays, strict=True)
+            play_id(user, item_uri(item), play.played_at) for user, item, play in zip(users, items, plays, strict=True)
         ],
         "ended_at": [play.played_at for play in plays],
-        "item_type": [item.type or type_in(item.uri) for item in items],
-        "item_id": [item.id for item in items],
+        "item_type": [kind_of(item) for item in items],
+        "item_id": [item_id(item) for item in items],
         "item_name": [item.name for item in items],
         "artist_name": [item.artists[0].name if item.artists else None for item in items],
         "album_name": [item.album and item.album.name for item in items],
@@ -248,10 +268,9 @@ def first_day(given: str | None) -> date | None:
         return None
 
 
-def type_in(uri: str | None) -> str | None:
-    """``track`` of ``spotify:track:4uLU6hMCjMI75M1A2tKUQC``."""
-    parts = (uri or "").split(":")
-    return parts[1] if len(parts) == 3 else None
+def upper(code: str | None) -> str | None:
+    """A code such as an ISRC, of which some labels deliver the letters in small."""
+    return code and code.upper()
 
 
 class Gathered:
@@ -263,7 +282,8 @@ class Gathered:
         self.pending: dict[str, list[Any]] = {}
         self.arrays: dict[str, list[pa.Array]] = {}
         self.converted = 0  # rows that are in ``arrays``
-        self.misfits: dict[int, Misfit] = {}  # by row
+        self.misfits: dict[int, Misfit] = {}  # by row, which is left out: in columns that may not be null
+        self.emptied: list[Misfit] = []  # cells that are null instead: in columns that may be
 
     def add(self, origins: Sequence[int], columns: Columns) -> None:
         self.origins += origins
@@ -281,11 +301,20 @@ class Gathered:
             array, wrong = fit(values, TYPES[self.table.name][name])
             self.arrays.setdefault(name, []).append(array)
             for row in wrong:
-                reason = f"{name} {values[row]!r:.200} is not {self.table.column(name).type}"
-                origin = self.origins[self.converted + row]
-                self.misfits.setdefault(self.converted + row, Misfit(origin, name, reason))
+                column = self.table.column(name)
+                reason = f"{name} {values[row]!r:.200} is not {column.type}"
+                misfit = Misfit(self.origins[self.converted + row], name, reason)
+                if column.nullable:
+                    self.emptied.append(misfit)
+                else:
+                    self.misfits.setdefault(self.converted + row, misfit)
         self.pending = {}
         self.converted = len(self.origins)
+
+    def all_misfits(self) -> Iterator[Misfit]:
+        """Every cell that does not fit, a row at most once in a column that may not be null."""
+        yield from self.misfits.values()
+        yield from self.emptied
 
     def rows(self, places: Sequence[Place], first: int) -> pa.Table:
         """All rows without misfits, with their ``_origin``; ``places`` are the answers' from number ``first`` on."""
@@ -346,12 +375,21 @@ def fit(values: Sequence[Any], kind: pa.DataType) -> tuple[pa.Array, Sequence[in
         return fit_times(values, kind)
     try:
         if kind not in WHOLE or not has_fractions(values):
-            return pa.array(values, kind), ()
+            return without_empty(pa.array(values, kind)), ()
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         pass
     misfits = [row for row, value in enumerate(values) if not fits(value, kind)]
     wrong = set(misfits)
-    return pa.array([None if row in wrong else value for row, value in enumerate(values)], kind), misfits
+    fitting = [None if row in wrong else value for row, value in enumerate(values)]
+    return without_empty(pa.array(fitting, kind)), misfits
+
+
+def without_empty(array: pa.Array) -> pa.Array:
+    """Texts of which the empty ones, which say nothing, are null; anything else as it is."""
+    if not pa.types.is_string(array.type):
+        return array
+    empty = pc.equal(array, "")
+    return pc.if_else(empty, None, array) if pc.any(empty).as_py() else array
 
 
 def has_fractions(values: Sequence[Any]) -> bool:

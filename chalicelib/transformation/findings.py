@@ -6,27 +6,12 @@ Each part of a transform adds to the one :class:`Findings` of its object; what b
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from chalicelib.errors import Terminal
+from chalicelib.errors import CheckFailed
 from chalicelib.tables import Severity
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 CONTENT_KEPT = 4096  # bytes of what is not published
-
-
-class CheckFailed(Terminal):
-    """A check of severity ``fail`` found something: the raw object belongs in quarantine.
-
-    ``results`` are rows of ``quality_results``: what was found until then. ``files`` are the keys of those that were
-    published with them.
-    """
-
-    code = "quality_check_failed"
-    results: pa.Table | None = None
-    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,13 @@ from chalicelib.transformation.answers import (
     Artist,
     Fault,
     Item,
+    OddPart,
     Playlist,
     SavedAlbum,
     Show,
     decode,
     find_endpoint,
-    read_either,
+    read_by_field,
     read_entries,
 )
 from chalicelib.transformation.findings import CONTENT_KEPT
@@ -63,6 +64,7 @@ class Place:
     playlist_id: str | None = None
     snapshot_id: str | None = None
     time_range: str | None = None
+    astray: bool = False  # not the page that was asked for: where in a list its items stand is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +137,14 @@ class Batch:
         self.said = said
         self.places: list[Place] = []
         self.faults: list[tuple[int, Fault]] = []  # with their answer's number
+        self.odd: list[OddPart] = []
         self.unknown: list[str] = []  # endpoints that feed no table
         self.counts: dict[str, int] = {}  # items met, by the table they are first for
         self.artists, self.albums, self.tracks, self.episodes = Rows(), Rows(), Rows(), Rows()
         self.playlists, self.entries, self.plays, self.listings = Rows(), Rows(), Rows(), Rows()
         self.saved_tracks, self.saved_albums, self.followed, self.top = Rows(), Rows(), Rows(), Rows()
-        self.track_albums: list[str | None] = []  # album id of each of ``tracks``
+        self.stands_on: list[str | None] = []  # of each of ``tracks`` the album that it says it stands on
+        self.listed_on: list[str | None] = []  # and the album whose list of tracks it stands in
 
     def add(self, answer: Answer) -> Place:
         """Take one answer. One that says that something went wrong (its status is not 200) feeds nothing."""
@@ -154,15 +158,16 @@ class Batch:
         if found is None:
             self.unknown.append(answer.endpoint)
             return place
-        known, place.path_id = found
+        endpoint, place.path_id = found
         place.playlist_id = place.playlist_id or place.path_id
-        parts, faults = decode(known, answer.body)
-        self.faults += [(number, fault) for fault in faults]
+        decoded = decode(endpoint, answer.body)
+        self.faults += [(number, fault) for fault in decoded.faults]
+        self.odd += decoded.odd
         whole, first = Origin(number).pack(), Origin(number, 0).pack()
-        for part, items in parts:
+        for part, items in decoded.lists:
             self.counts[part.table] = self.counts.get(part.table, 0) + len(items)
             TAKERS[part.kind](self, items, first if part.path else whole, place)
-        if parts:
+        if decoded.lists:
             self._take_listing(answer, whole)
         return place
 
@@ -203,7 +208,7 @@ class Batch:
     def take_album_tracks(self, items: Sequence[Item | None], origin: int, place: Place) -> None:
         for index, item in enumerate(items):
             if item is not None:
-                self._add_track(item, origin + index, place.path_id)
+                self._add_track_of(item, place.path_id, origin + index)
 
     def take_shows(self, items: Sequence[Show | None], origin: int, _place: Place) -> None:
         for show in items:
@@ -233,17 +238,19 @@ class Batch:
                 self._add_artists((artist,), origin + index)
                 self.followed.add(artist.id, origin + index)
 
-    def take_top_artists(self, items: Sequence[Artist | None], origin: int, _place: Place) -> None:
+    def take_top_artists(self, items: Sequence[Artist | None], origin: int, place: Place) -> None:
         for index, artist in enumerate(items):
             if artist is not None:
                 self._add_artists((artist,), origin + index)
-                self.top.add(("artist", artist.id), origin + index)
+                if not place.astray:
+                    self.top.add(("artist", artist.id), origin + index)
 
-    def take_top_tracks(self, items: Sequence[Item | None], origin: int, _place: Place) -> None:
+    def take_top_tracks(self, items: Sequence[Item | None], origin: int, place: Place) -> None:
         for index, item in enumerate(items):
             if item is not None:
                 self._add_item(item, origin + index)
-                self.top.add(("track", item.id), origin + index)
+                if not place.astray:
+                    self.top.add(("track", item_id(item)), origin + index)
 
     def take_plays(self, items: Sequence[Any], origin: int, _place: Place) -> None:
         self._take_keyed(items, origin, self.plays, "plays")
@@ -252,15 +259,21 @@ class Batch:
         for index, playlist in enumerate(items):
             if playlist is None:
                 continue
-            if playlist.page is UNSET and playlist.other is not ABSENT:
-                try:
-                    playlist.page = read_entries(playlist.other)
-                except UNREADABLE as error:
-                    self._fault(origin + index, "playlists", error, playlist.other)
-                    playlist.page = None
+            if playlist.other is not ABSENT and not (playlist.page and playlist.page.items):
+                self._read_other_page(playlist, origin + index)
             self.playlists.add(playlist, origin + index)
             if place.endpoint.startswith("playlists/"):
                 self._take_own_entries(playlist, origin + 1, place)
+
+    def _read_other_page(self, playlist: Playlist, origin: int) -> None:
+        """Take a playlist's page from where older answers have it, if it says more there."""
+        try:
+            page = read_entries(playlist.other)
+        except UNREADABLE as error:
+            self._fault(origin, "playlists", str(error), playlist.other)
+            page = None
+        if page or playlist.page is UNSET:
+            playlist.page = page
 
     def _take_own_entries(self, playlist: Playlist, origin: int, place: Place) -> None:
         place.playlist_id, place.snapshot_id = playlist.id, playlist.snapshot_id
@@ -269,8 +282,8 @@ class Batch:
             place.offset = offset_of(page.offset)
             self.take_entries(page.items or (), origin, place)
 
-    def take_entries(self, items: Sequence[Any], origin: int, _place: Place) -> None:
-        self._take_keyed(items, origin, self.entries, "playlist_items")
+    def take_entries(self, items: Sequence[Any], origin: int, place: Place) -> None:
+        self._take_keyed(items, origin, Rows() if place.astray else self.entries, "playlist_items")
 
     def _take_keyed(self, items: Sequence[Any], origin: int, rows: Rows, table: str) -> None:
         """Take entries that hold an item, by whichever key. Most of the time is spent here."""
@@ -279,10 +292,10 @@ class Batch:
             if entry is None:
                 continue
             item = entry.item
-            if item is UNSET:
+            if item is None or item is UNSET:
                 item = self._item_of(entry, number, table)
-            if item is None:
-                continue
+                if item is None:
+                    continue
             add(entry)
             add_origin(number)
             content = hash(item)
@@ -293,35 +306,64 @@ class Batch:
 
     def _item_of(self, entry: Any, origin: int, table: str) -> Item | None:
         """The item of an entry that is not keyed as expected; None where it is null or cannot be read."""
-        item = None
-        try:
-            item = read_either(entry.other)
-        except UNREADABLE as error:
-            self._fault(origin, table, error, entry.other)
-        entry.item = item
+        if entry.other is ABSENT:
+            if entry.item is UNSET:
+                self._fault(origin, table, "Object missing required field `item` or `track`", entry.other)
+            entry.item = None
+            return None
+        odd: list[tuple[str, str]] = []
+        entry.item = read_by_field(entry.other, Item | None, "", odd)
+        for path, reason in odd:
+            if path:
+                self.odd.append(OddPart(table, Origin.unpack(origin).item, f"item.{path}", reason))
+            else:
+                self._fault(origin, table, reason, entry.other)
+        item: Item | None = entry.item
         return item
 
-    def _fault(self, origin: int, table: str, error: Exception, content: msgspec.Raw) -> None:
+    def _fault(self, origin: int, table: str, reason: str, content: msgspec.Raw) -> None:
         number, item = Origin.unpack(origin)
-        self.faults.append((number, Fault(table, item, str(error), bytes(content)[:CONTENT_KEPT])))
+        self.faults.append((number, Fault(table, item, reason, bytes(content)[:CONTENT_KEPT])))
 
     def _add_item(self, item: Item, origin: int, content: int | None = None) -> None:
-        """Take a track or an episode; local files are neither. ``content`` is its hash where that is known."""
-        if not (item.is_local or is_local(item.uri)):
-            if is_episode(item):
-                self._add_episode(item, origin, item.show)
-            else:
-                self._add_track(item, origin, item.album.id if item.album else None, content)
+        """Take a track or an episode; local files and chapters are neither. ``content`` is its hash, if known."""
+        if item.is_local or is_local(item.uri):
+            return
+        kind = kind_of(item)
+        if kind == "episode":
+            self._add_episode(item, origin, item.show)
+        elif kind != "audiobook":
+            self._add_track(item, origin, content)
 
-    def _add_track(self, track: Item, origin: int, album_id: str | None, content: int | None = None) -> None:
+    def _add_track(self, track: Item, origin: int, content: int | None = None) -> None:
+        """Take a track that is not told of in an album's own list."""
         said = self.said.tracks if track.album is not None else self.said.short_tracks
         if self.said.is_news(said, track.id, hash(track) if content is None else content):
-            self.tracks.add(track, origin)
-            self.track_albums.append(album_id)
-            if track.album is not None:
-                self._add_album(track.album, origin)
-            if track.artists:
-                self._add_artists(track.artists, origin)
+            self._keep_track(track, origin, track.album.id if track.album else None, None)
+
+    def _add_track_of(self, track: Item, album_id: str | None, origin: int) -> None:
+        """Take a track of an album's own list. Where Spotify replaced it, the id that was replaced stands on the
+        album, and nothing is said of where the replacement stands."""
+        original = track.linked_from.id if track.linked_from else None
+        if original is None:
+            self._add_listed(track, album_id, origin)
+        else:
+            self._add_listed(track, None, origin)
+            unlinked = msgspec.structs.replace(track, id=original, uri=None, linked_from=None, external_urls=None)
+            self._add_listed(unlinked, album_id, origin)
+
+    def _add_listed(self, track: Item, album_id: str | None, origin: int) -> None:
+        if self.said.is_news(self.said.short_tracks, track.id, hash((track, album_id))):
+            self._keep_track(track, origin, track.album.id if track.album else None, album_id)
+
+    def _keep_track(self, track: Item, origin: int, stands_on: str | None, listed_on: str | None) -> None:
+        self.tracks.add(track, origin)
+        self.stands_on.append(stands_on)
+        self.listed_on.append(listed_on)
+        if track.album is not None:
+            self._add_album(track.album, origin)
+        if track.artists:
+            self._add_artists(track.artists, origin)
 
     def _add_album(self, album: Album, origin: int) -> None:
         if self.said.is_news(self.said.albums, album.id, hash(album)):
@@ -331,7 +373,7 @@ class Batch:
             if album.tracks is not None:
                 for track in album.tracks.items or ():
                     if track is not None:
-                        self._add_track(track, origin, album.id)
+                        self._add_track_of(track, album.id, origin)
 
     def _add_artists(self, artists: Sequence[Artist], origin: int) -> None:
         for artist in artists:
@@ -375,6 +417,7 @@ def place_of(answer: Answer) -> Place:
         playlist_id=text_or_none(context.get("playlist_id")),
         snapshot_id=text_or_none(context.get("snapshot_id")),
         time_range=text_or_none(params.get("time_range")),
+        astray=bool(context.get("astray")),
     )
 
 
@@ -395,8 +438,31 @@ def is_local(uri: str | None) -> bool:
     return uri is not None and uri.startswith("spotify:local:")
 
 
-def is_episode(item: Item) -> bool:
-    return item.type == "episode" or (item.type is None and (item.uri or "").startswith("spotify:episode:"))
+def kind_of(item: Item) -> str | None:
+    """track, episode or audiobook (which a chapter is of), as the item says or its uri."""
+    kind = item.type or type_in(item.uri)
+    return "audiobook" if kind == "chapter" else kind
+
+
+def type_in(uri: str | None) -> str | None:
+    """``track`` of ``spotify:track:4uLU6hMCjMI75M1A2tKUQC``."""
+    parts = (uri or "").split(":")
+    return parts[1] if len(parts) == 3 else None
+
+
+def item_uri(item: Item) -> str | None:
+    """Its uri, or what that is of the type and id that are given."""
+    if item.uri or not item.id:
+        return item.uri
+    return f"spotify:{item.type or 'track'}:{item.id}"
+
+
+def item_id(item: Item) -> str | None:
+    """Its id, or the one that its uri ends with; local files have none."""
+    if item.id or not item.uri:
+        return item.id
+    parts = item.uri.split(":")
+    return parts[2] if len(parts) == 3 else None
 
 
 def play_id(user_id: str | None, uri: str | None, played_at: str | None) -> str | None:

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 from chalicelib.clock import Clock, now
-from chalicelib.errors import InvalidRequest, NotFound, RawObjectInvalid
+from chalicelib.errors import CheckFailed, InvalidRequest, NotFound, RawObjectInvalid
 from chalicelib.lake import RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake, generation_number
 from chalicelib.parquet import TableFiles
 from chalicelib.raw import unpack
 from chalicelib.tables import QUALITY_RESULTS
 from chalicelib.transformation.backlog import note_sweep, pending, raw_keys, since_sweep
 from chalicelib.transformation.build import build_answers, build_run
-from chalicelib.transformation.findings import CheckFailed
 from chalicelib.transformation.run_checks import earlier_runs
 from chalicelib.transformation.work import RawWork, release_mended
 from chalicelib.transforms import Built

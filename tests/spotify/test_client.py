@@ -88,7 +88,7 @@ def test_a_compressed_answer_is_kept_uncompressed() -> None:
 @pytest.mark.parametrize(
     ("body", "value"),
     [
-        (b'{"a": "\\ud83d"}', "\ud83d"),
+        (b'{"a": "\\ud83d"}', "\ufffd"),
         (b'{"a": 63.0}', 63.0),
         (b'{"a": 100000000000000000000000000000}', 10**29),
         (b'{"a": 1, "a": 2}', 2),

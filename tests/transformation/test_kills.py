@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from chalicelib.errors import CheckFailed
 from chalicelib.lake import Lake
 from chalicelib.transformation.backlog import pending
-from chalicelib.transformation.findings import CheckFailed
 from chalicelib.transformation.transform import MOST_ATTEMPTS, rebuild, transform_object, transform_pending
 from tests.support.memory import MemoryStore
 from tests.support.raw_objects import answer, artist, entry, files, playlist_page, put, track

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.errors import RawObjectInvalid
+from chalicelib.errors import CheckFailed, RawObjectInvalid
 from chalicelib.lake import Lake
 from chalicelib.raw import Answer
 from chalicelib.tables import TABLES, Check, Table
-from chalicelib.transformation.findings import CheckFailed
 from chalicelib.transformation.transform import transform_object
 from tests.support.memory import MemoryStore
 from tests.support.raw_objects import (

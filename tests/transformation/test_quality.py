@@ -12,11 +12,12 @@ import pyarrow as pa
 import pytest
 
 from chalicelib.clock import rfc3339
+from chalicelib.errors import CheckFailed
 from chalicelib.lake import Lake, run_key
 from chalicelib.parquet import arrow_schema
 from chalicelib.runs import RunRecord, SourceRecord
 from chalicelib.tables import ARTISTS, SAVED_ITEMS, TABLES, TRACK_ARTISTS, TRACKS, Check, Table
-from chalicelib.transformation.findings import CheckFailed, Findings
+from chalicelib.transformation.findings import Findings
 from chalicelib.transformation.origin import ORIGIN
 from chalicelib.transformation.quality import check_references, check_rows
 from chalicelib.transformation.run_checks import trends
@@ -45,12 +46,14 @@ def checked(table: Table, *rows: dict[str, Any]) -> tuple[pa.Table, Findings]:
     return check_rows(table, rows_of(table, *rows), (), findings), findings
 
 
-def with_check(severity: Any) -> Table:
-    return replace(ARTISTS, checks=(Check("range", "popularity", severity, low=0, high=100),))
+def with_check(severity: Any, *, nullable: bool = False) -> Table:
+    columns = tuple(replace(each, nullable=nullable) for each in ARTISTS.columns)
+    return replace(ARTISTS, columns=columns, checks=(Check("range", "popularity", severity, low=0, high=100),))
 
 
-GOOD = {"artist_id": spotify_id("a"), "name": "A", "popularity": 50}
-BAD = {"artist_id": spotify_id("b"), "name": "B", "popularity": 101}
+ALL = {"genres": ["x"], "followers": 1, "image_url": "i", "spotify_url": "s"}
+GOOD = {**ALL, "artist_id": spotify_id("a"), "name": "A", "popularity": 50}
+BAD = {**ALL, "artist_id": spotify_id("b"), "name": "B", "popularity": 101}
 
 
 def test_a_check_that_rejects_takes_the_row_out() -> None:
@@ -59,6 +62,17 @@ def test_a_check_that_rejects_takes_the_row_out() -> None:
     (one,) = findings.rejections
     assert (one.check_name, one.reason) == ("range:popularity", "popularity 101 is not between 0 and 100")
     assert json.loads(one.content)["name"] == "B"
+
+
+def test_in_a_column_that_may_be_null_it_takes_the_value_out_and_the_row_stands() -> None:
+    kept, findings = checked(with_check("reject", nullable=True), GOOD, BAD)
+    assert kept.select(["name", "popularity"]).to_pylist() == [
+        {"name": "A", "popularity": 50},
+        {"name": "B", "popularity": None},
+    ]
+    result = findings.results["artists", "range:popularity"]
+    assert (result.severity, result.failures, findings.rejections) == ("warn", 1, [])
+    assert result.detail == "popularity 101 is not between 0 and 100"
 
 
 def test_a_check_that_warns_leaves_the_row() -> None:
@@ -85,7 +99,7 @@ def test_a_check_that_fails_stops_the_object() -> None:
 def test_each_kind_tells_right_from_wrong(check: Check, right: Any, wrong: Any) -> None:
     table = replace(ARTISTS, checks=(check,))
     kept, findings = checked(table, {**GOOD, check.column: right}, {**BAD, check.column: wrong})
-    assert kept[check.column].to_pylist() == [right]
+    assert kept[check.column].to_pylist() == [right, None]
     assert findings.results["artists", check.name].failures == 1
 
 
@@ -93,7 +107,7 @@ def test_each_kind_tells_right_from_wrong(check: Check, right: Any, wrong: Any) 
 def test_numbers_that_no_float_holds_are_out_of_range_like_others(value: int) -> None:
     track = {"track_id": spotify_id("t"), "name": "T", "duration_ms": 1}
     kept, findings = checked(TRACKS, track, {**track, "track_id": spotify_id("u"), "duration_ms": value})
-    assert kept["duration_ms"].to_pylist() == [1]
+    assert kept["duration_ms"].to_pylist() == [1, None]
     assert findings.results["tracks", "range:duration_ms"].failures == 1
 
 

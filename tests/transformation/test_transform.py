@@ -168,9 +168,9 @@ def test_tracks_of_an_album_have_its_id(lake: Lake) -> None:
         answer(f"albums/{spotify_id('C')}/tracks", {"items": [short]}),
         answer(f"albums/{spotify_id('D')}", album("D", tracks={"items": [{**short, "id": spotify_id("u")}]})),
     )
-    assert [(row["track_id"], row["album_id"]) for row in stored(lake, "tracks")] == [
-        (spotify_id("t"), spotify_id("C")),
-        (spotify_id("u"), spotify_id("D")),
+    assert [(row["track_id"], row["album_id"], row["listed_album_id"]) for row in stored(lake, "tracks")] == [
+        (spotify_id("t"), None, spotify_id("C")),
+        (spotify_id("u"), None, spotify_id("D")),
     ]
 
 
@@ -301,14 +301,14 @@ def rejected(lake: Lake) -> list[tuple[int, int, str, str]]:
     return [(row["answer"], row["item"], row["table_name"], row["check_name"]) for row in rows]
 
 
-def test_an_item_of_the_wrong_type_is_rejected_alone(lake: Lake) -> None:
-    bad = entry(track("x", name=5))
+def test_an_item_that_is_none_is_rejected_alone(lake: Lake) -> None:
+    bad = {**entry(track("x")), "item": 5}
     report = transformed(lake, playlist_page([entry(track("t")), bad, entry(track("u"))]))
     assert [row["position"] for row in stored(lake, "playlist_items")] == [0, 2]
     assert rejected(lake) == [(0, 1, "playlist_items", "readable")]
     (row,) = stored(lake, "rejected_rows")
-    assert "Expected `str | null`, got `int`" in row["reason"]
-    assert json.loads(row["content"])["item"]["name"] == 5
+    assert "Expected `object | null`, got `int`" in row["reason"]
+    assert json.loads(row["content"])["item"] == 5
     assert report.built.rejected == 1
 
 
@@ -326,8 +326,19 @@ def test_an_answer_that_cannot_be_read_is_rejected_whole(lake: Lake, body: bytes
     [
         ({"id": "too-short"}, "pattern:track_id"),
         ({"id": None}, "not_null:track_id"),
-        ({"name": None}, "not_null:name"),
+    ],
+)
+def test_rows_that_cannot_be_right_are_rejected_with_the_reason(lake: Lake, change: dict[str, Any], check: str) -> None:
+    transformed(lake, answer("tracks", {"tracks": [track("t"), {**track("x"), **change}]}))
+    assert [row["track_id"] for row in stored(lake, "tracks")] == [spotify_id("t")]
+    assert (0, 1, "tracks", check) in rejected(lake)
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
         ({"popularity": 101}, "range:popularity"),
+        ({"popularity": 63.5}, "type:popularity"),
         ({"duration_ms": -1}, "range:duration_ms"),
         ({"duration_ms": 1.5}, "type:duration_ms"),
         ({"duration_ms": 2**63}, "type:duration_ms"),
@@ -335,10 +346,18 @@ def test_an_answer_that_cannot_be_read_is_rejected_whole(lake: Lake, body: bytes
         ({"track_number": 1e300}, "type:track_number"),
     ],
 )
-def test_rows_that_cannot_be_right_are_rejected_with_the_reason(lake: Lake, change: dict[str, Any], check: str) -> None:
-    transformed(lake, answer("tracks", {"tracks": [track("t"), {**track("x"), **change}]}))
-    assert [row["track_id"] for row in stored(lake, "tracks")] == [spotify_id("t")]
-    assert (0, 1, "tracks", check) in rejected(lake)
+def test_a_value_that_cannot_be_right_is_null_and_the_check_says_so(
+    lake: Lake, change: dict[str, Any], check: str
+) -> None:
+    tracks = [track("t", popularity=50), {**track("x", popularity=50), **change}]
+    report = transformed(lake, answer("tracks", {"tracks": tracks}))
+    (column,) = change
+    first, second = stored(lake, "tracks")
+    assert (second["track_id"], second[column]) == (spotify_id("x"), None) and first[column] is not None
+    assert {name: value for name, value in second.items() if name not in (column, "track_id", "name", "isrc")} == {
+        name: value for name, value in first.items() if name not in (column, "track_id", "name", "isrc")
+    }
+    assert rejected(lake) == [] and report.built.failures[f"tracks.{check}"] == 1
 
 
 def test_a_library_row_without_a_listener_is_rejected(lake: Lake) -> None:
@@ -376,7 +395,7 @@ def test_every_check_leaves_a_result(lake: Lake) -> None:
     assert popularity["raw_key"] == key
     assert popularity["run_id"] == RUN
     assert "popularity 101 is not between 0 and 100" in popularity["detail"]
-    assert results["track_artists", "references:track_id"]["failures"] == 1
+    assert results["track_artists", "references:track_id"]["rows_checked"] == 2
     assert results["playlist_items", "readable"]["rows_checked"] == 2
 
 
