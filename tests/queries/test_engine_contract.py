@@ -297,6 +297,7 @@ def test_a_crawl_finds_tables_partitions_and_columns_and_says_what_changed(fille
 
 
 def test_published_generations_replace_each_other(filled: Opened) -> None:
+    filled.lake.name_generation()  # as the first look at all raw objects does
     filled.put("tracks", {"track_id": "new", "name": "Rebuilt", "observed_at": on(1)}, generation="g2")
     assert filled.ask("SELECT count(*) FROM tracks") == [(2,)]
     filled.engine.publish("g2")
