@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= auto
 
-.PHONY: help run setup test trino lint docs soak bench deploy destroy clean
+.PHONY: help run setup test trino judge lint docs soak bench deploy destroy clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -19,10 +19,13 @@ run: .venv/.local  ## extract, transform, crawl, report; then API and dashboard 
 setup: .venv/.local  ## the environment alone (.venv)
 
 test: .venv/.dev  ## the tests; COVERAGE=1 also tells which lines they run
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not soak" $(if $(COVERAGE),--cov)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not soak and not judged" $(if $(COVERAGE),--cov)
 
 trino: .venv/.trino  ## a real Trino (0.4 GB), by which the tests judge the lake's SQL
 	@$(BIN)/python -m tests.support.trino.build
+
+judge: trino  ## every statement, report and view on a real Trino too
+	@TRINO=required $(BIN)/python -m pytest --numprocesses $(WORKERS) -m "judged and not soak"
 
 lint: .venv/.dev  ## style and types
 	@$(BIN)/ruff check .

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 Clock = Callable[[], datetime]
 Sleep = Callable[[float], None]
 
+THIS_CLOCK = "this machine's clock"  # how a warning about it begins
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -49,3 +51,10 @@ def parse_duration(text: str) -> timedelta:
     if not match:
         raise ValueError(f"{text!r} is not a duration such as 15m, 1h or 7d")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+def spell_duration(span: timedelta) -> str:
+    """A duration in the largest unit that holds it whole: ``30d``."""
+    seconds = int(span.total_seconds())
+    unit = next(unit for unit in ("d", "h", "m", "s") if seconds % SECONDS[unit] == 0)
+    return f"{seconds // SECONDS[unit]}{unit}"

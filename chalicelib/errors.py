@@ -33,6 +33,7 @@
     │       └── RecordDamaged           one of its own small records cannot be read
     ├── Retryable                  the same call may work in a moment
     │   ├── SpotifyUnavailable     503  5xx, reset, timeout, a body that is not JSON
+    │   │   └── OddAnswer               an answer that contradicts itself or what was known
     │   ├── StorageUnavailable     503  S3 throttles or is away
     │   ├── EngineBusy             503  all query slots and the queue are taken
     │   └── UploadsBusy            503  as many exports are being uploaded as may be
@@ -361,6 +362,15 @@ class SpotifyUnavailable(Retryable):
     """
 
     code = "spotify_unavailable"
+
+
+class OddAnswer(SpotifyUnavailable):
+    """An answer of Spotify contradicts itself, or what was known before.
+
+    It is kept in the raw zone, nothing is taken to be gone because of it, and the next run asks again.
+    """
+
+    code = "odd_answer"
 
 
 class StorageUnavailable(Retryable):

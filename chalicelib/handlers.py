@@ -92,12 +92,11 @@ def transform(parts: Parts, event_key: str, generation: str | None = None) -> di
         return {"key": event_key, "generation": generation}
     began = time.monotonic()
     try:
-        with telemetry.watched(parts.settings, parts.lake):
-            report = transform_key(parts.lake, lake_key(parts.settings, event_key))
+        report = transform_key(parts.lake, lake_key(parts.settings, event_key))
     except (RawObjectInvalid, CheckFailed) as error:
+        parts.register(None)  # what its checks have found
         return quarantined(parts, event_key, error)
-    if report.state == "unchanged":  # called again: what the first call wrote may not be registered yet
-        telemetry.register_all(parts.settings, parts.lake)
+    parts.register(report.files if report.state != "unchanged" else None)  # called again: the first call may have died
     telemetry.transformed(parts.settings, report.raw_key, report.built, began)
     return {"key": report.raw_key, "state": report.state, "rows": sum(report.built.rows.values())}
 
@@ -115,10 +114,10 @@ def import_history(parts: Parts, event_key: str) -> dict[str, Any]:
 
     key = lake_key(parts.settings, event_key)
     try:
-        with telemetry.watched(parts.settings, parts.lake):
-            summary = import_key(parts.lake, parts.settings, key)
+        summary = import_key(parts.lake, parts.settings, key)
     except (ImportRefused, InvalidRequest) as error:
         return quarantined(parts, event_key, error)
+    parts.register(summary.written if summary else ())
     return {"key": key, "rows": summary.total("read") if summary else None}
 
 
@@ -136,9 +135,9 @@ def maintain(parts: Parts) -> dict[str, Any]:
     from chalicelib.transformation.compact import compact
 
     before = telemetry.in_quarantine(parts.lake)
-    with telemetry.watched(parts.settings, parts.lake, everything=True):
-        handled = catch_up(parts.lake, parts.settings, lately=True).objects
-        merged = compact(parts.lake, min_files=parts.settings.compact_files + 1)
+    handled = catch_up(parts.lake, parts.settings, lately=True).objects
+    merged = compact(parts.lake, min_files=parts.settings.compact_files + 1)
+    parts.register(None)
     telemetry.looked_over(parts.settings, parts.lake, handled)
     telemetry.quarantined(parts.settings, len(telemetry.in_quarantine(parts.lake) - before))
     return {"handled": handled, "merged": merged.files_merged}

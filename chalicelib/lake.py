@@ -91,6 +91,9 @@ class ObjectStore(Protocol):
     def write_file(self, key: str, path: Path) -> None:
         """Move a finished local file into the store."""
 
+    def copy(self, key: str, to: str) -> None:
+        """Make another object of the same content; the store does it itself, and nothing passes through here."""
+
     def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
         """Write only if the object's etag is ``if_match``, or if it is absent when that is None."""
 

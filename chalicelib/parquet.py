@@ -174,7 +174,6 @@ class Spool(io.RawIOBase):
     def _move(self) -> None:
         descriptor, name = tempfile.mkstemp(dir=self._scratch.path(), suffix=".parquet")
         self.path = Path(name)
-        self.path.chmod(0o644)  # like every file of a lake
         disk = os.fdopen(descriptor, "wb")
         disk.write(cast(io.BytesIO, self._file).getbuffer())
         self._file = disk

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chalicelib.errors import ImportRefused, InvalidRequest
+from chalicelib.errors import ImportRefused, InvalidRequest, LakeError
 from chalicelib.exports.dropped import unimported
 from chalicelib.lake import Lake
 
@@ -55,9 +55,13 @@ def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *
     dropped = list(unimported(lake))
     for key in dropped:
         try:
-            import_key(lake, settings, key)
+            summary = import_key(lake, settings, key)
         except (ImportRefused, InvalidRequest) as error:  # it lies in quarantine by now
             log.warning("%s lies in quarantine: %s", key, error.message)
+        except LakeError as error:  # the others, and what follows, do not wait for it; its next look tries again
+            log.error("%s could not be imported: %s", key, error.message)
+        else:
+            files += summary.written if summary else []
     return CaughtUp(len(reports) + len(dropped), files)
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 from chalicelib.clock import Clock, now, rfc3339
@@ -20,6 +21,8 @@ from chalicelib.records import RecordKind
 
 STATE_RUNS = f"{STATE}runs/"
 AFTER_ALL = "~"  # sorts after every run id
+MOST_AHEAD = 20  # runs whose names are of the future that are looked at
+AHEAD = timedelta(hours=1)  # by which a record's time may be ahead of this machine's
 FIRST_STRETCH = timedelta(days=7)  # in which the newest runs are looked for first: 168 of an hourly schedule
 RUNNING, SUCCEEDED, PARTIAL, FAILED = "running", "succeeded", "partial", "failed"
 SKIPPED, UNAVAILABLE = "skipped", "unavailable"  # of a source: not due; not offered to this app
@@ -136,6 +139,22 @@ def run_ids(lake: Lake, before: str | None = None, clock: Clock = now) -> Iterat
         yield from sorted(stretch, reverse=True)
         oldest = oldest or min(next(runs, AFTER_ALL) for runs in runs_since(lake))
         before, back = min(before, since.replace("-", "")), back * 4
+
+
+def newest_run(lake: Lake, clock: Clock = now) -> RunRecord | None:
+    """The record of the run that began last; None where there was none.
+
+    A run's name bears the time of its machine, which may have been ahead; its record bears Spotify's. So runs whose
+    name is of the future are looked at beside the newest of the others.
+    """
+    records: list[RunRecord] = []
+    for run_id in islice(run_ids(lake, clock=clock), MOST_AHEAD):
+        with suppress(NotFound):
+            records.append(load_run(lake, run_id))
+        if run_id <= f"{clock():%Y%m%dT%H%M%SZ}~" and records:
+            break
+    past = [record for record in records if record.started_at <= rfc3339(clock() + AHEAD)]
+    return max(past or records, key=lambda record: record.started_at, default=None)
 
 
 def day_named(run_id: str) -> date | None:

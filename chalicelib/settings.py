@@ -10,71 +10,31 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from chalicelib.clock import parse_duration
+from chalicelib.checks import duration, number, one_of, size, spell_size, switch, whole
+from chalicelib.clock import spell_duration
 from chalicelib.errors import InvalidSetting
 
-SIZES = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 PROJECT = Path(__file__).resolve().parent.parent
-
-
-def one_of(*choices: str) -> Callable[[str], str]:
-    """A check: one of these words."""
-
-    def check(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return text
-
-    return check
-
-
-def number(least: float, most: float) -> Callable[[str], float]:
-    """A check: a number from ``least`` to ``most``, as a float."""
-
-    def check(text: str) -> float:
-        with suppress(ValueError):
-            if least <= (value := float(text)) <= most:
-                return value
-        raise ValueError(f"must be a number from {least:g} to {most:g}")
-
-    return check
-
-
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """A check: a whole number from ``least`` to ``most``, as an int."""
-
-    def check(text: str) -> int:
-        with suppress(ValueError):
-            if least <= (value := int(text)) <= most:
-                return value
-        raise ValueError(f"must be a whole number from {least} to {most}")
-
-    return check
-
-
-def switch(text: str) -> bool:
-    """A check: true or false, in the words that people use."""
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    try:
-        return words[text.lower()]
-    except KeyError:
-        raise ValueError("must be true or false") from None
+COMMAND = ".venv/bin/lake"  # as a person types it in the project's folder
+SANDBOX = PROJECT / ".sandbox"  # of `make run`: its secrets, and SANDBOX_ENVIRONMENT
+SANDBOX_LAKE = PROJECT / "lake-sandbox"
+SANDBOX_ENVIRONMENT = SANDBOX / "environment"  # settings, as in a .env file
 
 
 def web_address(text: str) -> str:
-    """A check: an http or https address, without its last slash."""
+    """An http or https address."""
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
         raise ValueError("must be an http or https address")
     return text.rstrip("/")
 
 
 def lake_address(text: str) -> str:
-    """A check: a folder or ``s3://bucket[/prefix]``, without its last slash."""
+    """A folder, or a place in a bucket."""
     if "://" in text and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?", text):
         raise ValueError("must be a folder or s3://bucket[/prefix]")
     return folder(text.rstrip("/") or "/")
@@ -109,32 +69,6 @@ def origin(text: str) -> str:
     return text.rstrip("/")
 
 
-def duration(text: str) -> str:
-    """A check: a duration such as 15m, 1h or 30d."""
-    try:
-        parse_duration(text)
-    except ValueError:
-        raise ValueError("must be a duration such as 15m, 1h or 30d") from None
-    return text
-
-
-def size(text: str) -> str:
-    """A check: a size such as 512MB or 1GB."""
-    try:
-        size_in_bytes(text)
-    except ValueError:
-        raise ValueError("must be a size such as 512MB or 1GB") from None
-    return text
-
-
-def size_in_bytes(words: str) -> int:
-    """``1GB`` or ``512MiB`` in bytes; ValueError for anything else."""
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMG]I?B)?", words.strip().upper())
-    if not match:
-        raise ValueError(f"{words!r} is not a size such as 512MB or 1GB")
-    return int(float(match[1]) * SIZES[match[2] or ""])
-
-
 def schedule(text: str) -> str:
     """EventBridge's two forms; the cron fields themselves are checked when the schedule is read."""
     rate = re.fullmatch(r"rate\(([1-9]\d*) (minute|hour|day)(s?)\)", text)
@@ -147,9 +81,19 @@ def schedule(text: str) -> str:
     raise ValueError("must be rate(N minutes|hours|days) or cron(minute hour day month weekday year)")
 
 
-def setting(default: Any, help: str, parse: Callable[[str], Any] = str, *, unit: str = "", secret: bool = False) -> Any:
-    """Declare a field of Settings: default, what it is, how its text is read, its unit, whether it is a secret."""
-    return field(default=default, metadata={"help": help, "parse": parse, "unit": unit, "secret": secret})
+def setting(
+    default: Any,
+    help: str,
+    parse: Callable[[str], Any] = str,
+    *,
+    write: Callable[[Any], str] = str,
+    unit: str = "",
+    secret: bool = False,
+) -> Any:
+    """A field of Settings: ``parse`` makes its value from what a person wrote, ``write`` the reverse."""
+    return field(
+        default=default, metadata={"help": help, "parse": parse, "write": write, "unit": unit, "secret": secret}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +102,11 @@ class Settings:
 
     lake_url: str = setting(
         "./lake", "Where the lake lies: a folder, or s3://bucket[/prefix]; it picks the engine", lake_address
+    )
+    lake_readers: str = setting(
+        "owner",
+        "Who may read the files of a lake in a folder, beside what the umask forbids: owner, group or everyone",
+        one_of("owner", "group", "everyone"),
     )
     spotify_mode: str = setting(
         "auto", "Which Spotify API the app sees; auto finds out", one_of("auto", "development", "extended")
@@ -194,7 +143,12 @@ class Settings:
     checkpoint_answers: int = setting(
         250, "Answers journalled before they are packed into raw objects", whole(1, 100_000), unit="answers"
     )
-    refresh_after: str = setting("30d", "Age at which details of artists and albums are fetched again", duration)
+    refresh_after: timedelta = setting(
+        timedelta(days=30),
+        "Age at which details of artists and albums are fetched again",
+        duration,
+        write=spell_duration,
+    )
     compact_files: int = setting(
         24, "Files in one partition above which the schedule compacts it", whole(2, 10_000), unit="files"
     )
@@ -202,7 +156,7 @@ class Settings:
     query_seconds: float = setting(60.0, "Time limit of one query", number(0.1, 1_800), unit="s")
     query_rows: int = setting(5_000_000, "Most rows one query result keeps", whole(1, 1_000_000_000), unit="rows")
     query_bytes: int = setting(2_000_000_000, "Most bytes one query result keeps", whole(1_000, 10**12), unit="bytes")
-    query_memory: str = setting("1GB", "Memory of the embedded engine", size)
+    query_memory: int = setting(10**9, "Memory of the embedded engine", size, write=spell_size)
     query_slots: int = setting(3, "Queries the embedded engine runs at once", whole(1, 64), unit="queries")
     query_queue: int = setting(64, "Queries that may wait for a slot", whole(0, 10_000), unit="queries")
     query_reuse: float = setting(
@@ -256,7 +210,13 @@ class Settings:
         return cls(**parsed)
 
     @property
+    def command(self) -> str:
+        """What a person types before a command's name to be at this lake."""
+        return f"{COMMAND} --sandbox" if Path(self.lake_url) == SANDBOX_LAKE else COMMAND
+
+    @property
     def on_aws(self) -> bool:
+        """Whether the lake is a bucket."""
         """Whether the lake lies in a bucket."""
         return self.lake_url.startswith("s3://")
 
@@ -270,12 +230,25 @@ class Settings:
         """What stands in the bucket before the lake's own keys: empty, or a path that ends in ``/``."""
         return bucket_and_prefix(self.lake_url)[1]
 
+    def written(self, name: str) -> str:
+        """The value of the setting ``name`` as a person, or an environment, writes it."""
+        declared = next(each for each in fields(self) if each.name == name)
+        text: str = declared.metadata["write"](getattr(self, name))
+        return text
+
     def described(self) -> Iterator[tuple[str, str, str, str]]:
         """Name, value (secrets masked), unit and help of every setting, in the order of declaration."""
         for declared in fields(self):
-            value = getattr(self, declared.name)
-            shown = ("***" if value else "") if declared.metadata["secret"] else str(value)
+            value = self.written(declared.name)
+            shown = ("***" if value else "") if declared.metadata["secret"] else value
             yield declared.name.upper(), shown, declared.metadata["unit"], declared.metadata["help"]
+
+
+def sandbox_environment() -> dict[str, str]:
+    """The settings of the sandbox that `make run` made. Raises InvalidSetting when there is none."""
+    if not SANDBOX_ENVIRONMENT.is_file():
+        raise InvalidSetting("there is no sandbox yet: `make run`, without credentials, makes one")
+    return read_env_file(SANDBOX_ENVIRONMENT)
 
 
 def read_env_file(path: Path | None) -> dict[str, str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -21,24 +20,6 @@ if TYPE_CHECKING:
 
 DAY, HOUR = 86_400.0, 3_600.0  # s
 LOOKED_AT = 100  # runs, newest first, among which a successful one is looked for
-
-
-@contextmanager
-def watched(settings: Settings, lake: Lake, *, everything: bool = False) -> Iterator[None]:
-    """Register with Glue what is written inside, where the lake has a Glue database (and ``everything`` else too)."""
-    if not settings.glue_database:
-        yield
-        return
-    from chalicelib.queries.athena.glue import registering
-
-    with registering(settings, lake, everything=everything):
-        yield
-
-
-def register_all(settings: Settings, lake: Lake) -> None:
-    """Register with Glue every partition that has files."""
-    with watched(settings, lake, everything=True):
-        pass
 
 
 def run_ended(settings: Settings, record: RunRecord, clock: Clock = now) -> None:

@@ -17,9 +17,10 @@ def views() -> Iterator[tuple[str, str]]:
 
 
 def user_tables() -> dict[str, tuple[Column, ...]]:
-    """Everything that a query may name, with its columns."""
+    """Everything that a query may name, with its columns. Histories are the stored tables themselves, so that they
+    have their partition's column too: ``SELECT *`` shows it in Athena."""
     names = {table.name: table.columns for table in TABLES if table.current != "internal"}
-    return names | {table.history: table.physical_columns for table in TABLES if table.shows_history}
+    return names | {table.history: (*table.physical_columns, MONTH) for table in TABLES if table.shows_history}
 
 
 def physical_tables() -> dict[str, tuple[Column, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -76,6 +76,13 @@ class Parts:
         from chalicelib.extraction.starting import open_worker
 
         return self._once("worker", lambda: open_worker(self.settings, self.lake))
+
+    def register(self, keys: Iterable[str] | None) -> None:
+        """Tell the catalogue of files of the tables that were written; of every file there is with None."""
+        if self.settings.glue_database:
+            from chalicelib.queries.athena.glue import register
+
+            register(self.settings, self.lake, keys)
 
     def warm_up(self) -> None:
         """Make and load what the dashboard's first page needs, before anybody opens it."""

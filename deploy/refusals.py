@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.errors import Forbidden, InvalidRequest, LakeError, NotFound, TooManyRequests, Unauthorized
+from chalicelib.rest.access import remedy
+from chalicelib.settings import Settings
 from deploy.record import API_STAGE
 
-TOKEN = "send 'Authorization: Bearer TOKEN'; `.venv/bin/lake token add --name NAME --scope read` makes one"
+TOKEN = remedy(Settings(lake_url="s3://lake"))  # of any lake on AWS
 EXPOSED = "Retry-After,X-Request-Id"
 JSON = "application/json"
 HEADERS = {

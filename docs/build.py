@@ -6,12 +6,15 @@ A test fails when the file is not what this writes, so nothing that a user meets
 from __future__ import annotations
 
 import inspect
+import pkgutil
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import click
 
+import chalicelib
 from chalicelib import tables
 from chalicelib.commands import cli
 from chalicelib.errors import LakeError
@@ -56,7 +59,7 @@ def settings() -> str:
     lines = ["## Settings\n", "From the environment or a `.env` file beside `app.py`; `doctor` shows those in force.\n"]
     rows = []
     for declared in fields(Settings):
-        default = f"`{declared.default}`" if declared.default != "" else ""
+        default = f"`{Settings().written(declared.name)}`" if declared.default != "" else ""
         unit = f" ({declared.metadata['unit']})" if declared.metadata["unit"] else ""
         rows.append((f"`{declared.name.upper()}`", default, declared.metadata["help"] + unit))
     return "\n".join(lines + table(("setting", "default", "what it is"), rows)) + "\n"
@@ -74,6 +77,9 @@ def errors_of_the_lake() -> str:
         'The API answers `{"error": {"code", "message", "details"}}`; a command prints the message and ends with the',
         "exit status. The message names the thing; this is what helps in general.\n",
     ]
+    for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)  # else it is chance which errors there are
     rows = []
     for kind in sorted(kinds_of(LakeError), key=lambda kind: (kind.status, kind.code)):
         meaning, remedy = meaning_and_remedy(kind)

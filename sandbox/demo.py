@@ -1,26 +1,29 @@
 """``make run``: the main job, whole, on the sandbox or, with credentials set, on the real Spotify.
 
 Each step is the command a person would type; what it prints is what they would see. The sandbox, its lake and its
-tokens are kept apart from the real ones, in ``lake-sandbox`` and ``.sandbox``.
+tokens are kept apart from the real ones, in ``lake-sandbox`` and ``.sandbox``; ``lake --sandbox`` is at them from any
+other shell.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-from chalicelib.errors import LakeError
-from chalicelib.settings import Settings
+from chalicelib.errors import Conflict, LakeError
+from chalicelib.settings import COMMAND, PROJECT, SANDBOX, SANDBOX_ENVIRONMENT, SANDBOX_LAKE, Settings
 
-PROJECT = Path(__file__).resolve().parent.parent
-REPORTS = (("top_artists",), ("listening_by_hour_and_weekday",), ("new_since_last_run", "--set", "limit=10"))
+REPORTS = (
+    ("top_artists", "--set", "period=all", "--set", "limit=5"),
+    ("top_tracks", "--set", "period=all", "--set", "limit=5"),
+    ("listening_over_time", "--set", "period=3m", "--set", "unit=week"),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,36 +32,62 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--once", action="store_true", help="stop after the reports instead of serving")
     options = parser.parse_args(arguments)
     try:
-        with spotify() as environ:
-            return run(environ, options.port, serve=not options.once)
+        if not options.once:
+            require_free(options.port)
+        settings = Settings.load()
+        if settings.spotipy_client_id and settings.spotipy_client_secret:
+            return own_account(settings, options.port, serve=not options.once)
+        with sandbox():
+            return run([COMMAND, "--sandbox"], options.port, serve=not options.once)
     except LakeError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_status
 
 
+def require_free(port: int) -> None:
+    """Raises Conflict before any work is done for a page that could not be shown."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise Conflict(f"port {port} is in use: choose another, as in `make run PORT={port + 1}`") from None
+
+
+def own_account(settings: Settings, port: int, *, serve: bool) -> int:
+    """On the real Spotify, after a login if nobody has logged in yet."""
+    from chalicelib.spotify.auth import authorizations
+    from chalicelib.stores import open_secrets
+
+    print("Using the real Spotify: SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET are set.\n")
+    if not authorizations(open_secrets(settings)):
+        if not sys.stdin.isatty():
+            print(f"Nobody has logged in yet: `{COMMAND} login` first, then `make run` again.", file=sys.stderr)
+            return 78
+        if status := command([COMMAND], ["login"]):
+            return status
+    return run([COMMAND], port, serve=serve)
+
+
 @contextlib.contextmanager
-def spotify() -> Iterator[Mapping[str, str]]:
-    """The environment for the commands: the person's own, or one that points at a sandbox with a login made."""
-    settings = Settings.load()
-    if settings.spotipy_client_id and settings.spotipy_client_secret:
-        print("Using the real Spotify: SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET are set.\n")
-        yield os.environ
-        return
+def sandbox() -> Iterator[None]:
+    """A sandbox Spotify with a login made; while it runs, ``lake --sandbox`` is at it and at its lake."""
     from sandbox.server import Sandbox
 
     print("No SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET: using a sandbox Spotify with a made-up listener.\n")
-    with Sandbox() as sandbox:
+    with Sandbox() as spotify:
         environ = {
-            **os.environ,
-            "LAKE_URL": str(PROJECT / "lake-sandbox"),
-            "SECRETS_URL": str(PROJECT / ".sandbox"),
-            "SPOTIFY_API_URL": sandbox.api_url.rstrip("/"),
-            "SPOTIFY_ACCOUNTS_URL": sandbox.accounts_url.rstrip("/"),
+            "LAKE_URL": str(SANDBOX_LAKE),
+            "SECRETS_URL": str(SANDBOX),
+            "SPOTIFY_API_URL": spotify.api_url.rstrip("/"),
+            "SPOTIFY_ACCOUNTS_URL": spotify.accounts_url.rstrip("/"),
             "SPOTIPY_CLIENT_ID": "sandbox-client",
             "SPOTIPY_CLIENT_SECRET": "sandbox-secret",
         }
+        SANDBOX.mkdir(mode=0o700, exist_ok=True)
+        SANDBOX_ENVIRONMENT.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in environ.items()))
         log_in(environ)
-        yield environ
+        yield
 
 
 def log_in(environ: Mapping[str, str]) -> None:
@@ -76,19 +105,24 @@ def log_in(environ: Mapping[str, str]) -> None:
     login(settings, open_secrets(settings), open_url=open_consent_page)
 
 
-def run(environ: Mapping[str, str], port: int, *, serve: bool) -> int:
+def run(lake: list[str], port: int, *, serve: bool) -> int:
     steps = [["extract"], ["transform"], ["crawl"], *(["report", *report, "--format", "table"] for report in REPORTS)]
     for step in steps:
-        status = command(step, environ)
+        status = command(lake, step)
         if status:
             return status
-    return command(["serve", "--port", str(port)], environ) if serve else 0
+    if not serve:
+        return 0
+    print("What to do next: open the address below (it signs one browser in, once);")
+    print(f"in another shell of this folder, `{shlex.join(lake)} open` opens it again,")
+    print(f'and `{shlex.join(lake)} query "SELECT count(*) FROM plays"` asks the same lake.\n')
+    return command(lake, ["serve", "--port", str(port)])
 
 
-def command(arguments: list[str], environ: Mapping[str, str]) -> int:
+def command(lake: list[str], arguments: list[str]) -> int:
     """Run one command of the lake as a person would; CTRL-C reaches it and is its to answer."""
-    print(f"$ .venv/bin/lake {shlex.join(arguments)}", flush=True)
-    process = subprocess.Popen([sys.executable, "-m", "chalicelib", *arguments], env=dict(environ), cwd=PROJECT)
+    print(f"$ {shlex.join([*lake, *arguments])}", flush=True)
+    process = subprocess.Popen([sys.executable, "-m", "chalicelib", *lake[1:], *arguments], cwd=PROJECT)
     with stopping_with(process):
         status = process.wait()
     print(flush=True)

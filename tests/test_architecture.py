@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -18,6 +19,7 @@ ROW = re.compile(r"^\| `([\w/.]+)` \| ([^|]+) \| ([^|]*) \|$", re.MULTILINE)
 GROUND = "ground"
 
 
+@cache
 def rooms() -> dict[str, tuple[str, set[str]]]:
     """Each room of the page: what it is for, and which rooms it may import from."""
     return {
@@ -59,6 +61,7 @@ def module_of(dotted: Path) -> Path:
     return dotted / "__init__.py" if (ROOT / dotted).is_dir() else dotted.with_suffix(".py")
 
 
+@cache
 def arrows() -> dict[str, set[str]]:
     """Which rooms each room really imports from."""
     result: dict[str, set[str]] = {room: set() for room in rooms()}

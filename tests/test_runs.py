@@ -97,7 +97,7 @@ def test_health_tells_what_the_newest_run_has_to_say_however_long_ago_it_was() -
     record = load_run(lake, names[0])
     record.state, record.authorizations = FAILED, [{"user_id": "me", "ends_at": "2026-11-01T00:00:00Z"}]
     save_run(lake, record)
-    assert Health(Settings(), lake, clock).report()["warnings"] == [
+    assert Health(Settings(), lake, clock).report().warnings == [
         "an authorisation ended on 2026-11-01: .venv/bin/lake login",
         f"the newest run failed: GET /runs/{names[0]}",
     ]
@@ -106,7 +106,7 @@ def test_health_tells_what_the_newest_run_has_to_say_however_long_ago_it_was() -
 def test_an_empty_lake_has_no_runs() -> None:
     lake, _, _ = lake_of([])
     assert list(run_ids(lake, clock=clock)) == []
-    assert Health(Settings(), lake, clock).report()["warnings"] == []
+    assert Health(Settings(), lake, clock).report().warnings == []
 
 
 def test_a_page_token_that_names_no_run_is_refused() -> None:

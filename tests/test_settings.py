@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.checks import size, spell_size
 from chalicelib.errors import InvalidSetting
-from chalicelib.settings import Settings, size_in_bytes
+from chalicelib.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -75,4 +76,5 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     ("words", "expected"), [("1GB", 10**9), ("512 MiB", 512 * 2**20), ("1.5gb", 1_500_000_000), ("77", 77)]
 )
 def test_sizes_are_read(words: str, expected: int) -> None:
-    assert size_in_bytes(words) == expected
+    assert size(words) == expected
+    assert size(spell_size(expected)) == expected

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -17,61 +19,141 @@ import click
 
 from chalicelib import __version__
 from chalicelib.commands.printing import FORMATS, Progress, print_table, show
-from chalicelib.errors import InvalidRequest, LakeError, QueryFailed
+from chalicelib.errors import InvalidRequest, LakeError, QueryFailed, StorageFailed
 from chalicelib.log import set_up
+from chalicelib.rest.access import LOCAL_ID, SETTING_ID
+from chalicelib.settings import COMMAND, SANDBOX_ENVIRONMENT, sandbox_environment
 
 if TYPE_CHECKING:
     from chalicelib.queries.engine import Crawl, Engine, Query
     from chalicelib.wiring import Parts
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 CRAWL_POLL = 0.1  # s between two looks at a crawl
 
 
 class Shared:
-    """What commands share; made when first needed."""
+    """What commands share; made when first needed. ``sandbox`` is whether the lake is that of `make run`."""
+
+    def __init__(self, *, sandbox: bool = False) -> None:
+        self.sandbox = sandbox
 
     @cached_property
     def parts(self) -> Parts:
         from chalicelib.wiring import Parts
 
-        return Parts()
+        return Parts({**os.environ, **sandbox_environment()}) if self.sandbox else Parts()
+
+
+# --- being stopped ------------------------------------------------------------------------------------------------
+
+GOES_ON: dict[str | None, str] = {  # what is kept when a command is stopped, and how to go on
+    "extract": "every answer that came is kept; `{lake} extract` goes on from there",
+    "transform": "every raw object is transformed or not begun; `{lake} transform` goes on from there",
+    "import-history": "nothing of the file counts yet; the same command imports it whole",
+    "compact": "the tables answer as before; `{lake} compact` goes on",
+    "crawl": "the catalogue is as it was; `{lake} crawl` begins again",
+    "login": "nobody was logged in; `{lake} login` begins again",
+}
+REBUILD_GOES_ON = "the tables that were there stay in force; `{lake} transform --all` builds them anew"
+
+
+class Stop:
+    """Ends a command on SIGINT and SIGTERM: a word at once, then as from CTRL-C, then what is kept and how to go on.
+
+    A second signal does not wait for what is under way. Writes are seen whole or not at all: it loses nothing either.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0  # of the first signal
+        self.signals = 0
+
+    def listen(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, _frame: object) -> None:
+        self.signals += 1
+        if self.signals > 2:
+            return  # the second ends what is under way; more of them would end that ending
+        if not self.number:
+            self.number = number
+            os.write(sys.stderr.fileno(), b"stopping (again: at once)\n")  # not echo: a signal may come within one
+        raise KeyboardInterrupt
+
+    def exit_status(self) -> int:
+        return TERMINATED if self.number == signal.SIGTERM else INTERRUPTED
+
+    def last_words(self, context: click.Context) -> str:
+        words = GOES_ON.get(context.invoked_subcommand, "nothing was changed")
+        if context.invoked_subcommand == "transform" and "--all" in sys.argv:
+            words = REBUILD_GOES_ON
+        lake = f"{COMMAND} --sandbox" if context.params.get("sandbox") else COMMAND
+        return f"stopped: {words.format(lake=lake)}"
 
 
 class LakeGroup(click.Group):
     """Turns the lake's errors into one line and an exit status; ``--debug`` shows where they came from."""
 
     def invoke(self, context: click.Context) -> Any:
+        stop = Stop()
+        stop.listen()
         try:
             return super().invoke(context)
-        except LakeError as error:
-            if context.params.get("debug"):
-                raise
-            click.echo(f"error: {error.message}", err=True)
-            raise SystemExit(error.exit_status) from None
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(1) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except KeyboardInterrupt:
-            raise SystemExit(INTERRUPTED) from None
-        except Exception as error:
+        except (KeyboardInterrupt, Exception) as error:
+            if stop.number:  # whatever it became where it interrupted: a lock that is no longer held, half a page
+                stop.signals += 2
+                click.echo(stop.last_words(context), err=True)
+                raise SystemExit(stop.exit_status()) from None
+            if isinstance(error, BrokenPipeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise SystemExit(1) from None
             if context.params.get("debug"):
                 raise
-            click.echo(f"error: {type(error).__name__}: {error} (--debug shows where)", err=True)
-            raise SystemExit(1) from None
+            click.echo(f"error: {message_of(error)}", err=True)
+            raise SystemExit(status_of(error)) from None
+
+
+def message_of(error: BaseException) -> str:
+    """The one line that says what went wrong and what to do about it."""
+    if isinstance(error, LakeError):
+        return error.message
+    if isinstance(error, OSError):
+        return told_by_the_system(error)
+    return f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+def status_of(error: BaseException) -> int:
+    if isinstance(error, LakeError):
+        return error.exit_status
+    return StorageFailed.exit_status if isinstance(error, OSError) else 1
+
+
+def told_by_the_system(error: OSError) -> str:
+    """What the operating system refuses, with the file and what to do about it."""
+    where = f" ({error.filename})" if error.filename else ""
+    remedies = {
+        errno.ENOSPC: "free some space on that disk, then give the command again",
+        errno.EDQUOT: "your quota on that disk is used up: free some, then give the command again",
+        errno.EACCES: "make it readable and writable for you",
+        errno.EROFS: "the disk is read-only: choose another LAKE_URL",
+    }
+    remedy = remedies.get(error.errno or 0, "--debug shows where")
+    return f"{error.strerror or error}{where}: {remedy}"
 
 
 @click.group(cls=LakeGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--sandbox", is_flag=True, help="On the lake of `make run`, with its made-up listener.")
 @click.option("--debug", is_flag=True, help="Show tracebacks and debug logs.")
 @click.version_option(__version__, prog_name="lake")
 @click.pass_context
-def main(context: click.Context, debug: bool) -> None:
+def main(context: click.Context, sandbox: bool, debug: bool) -> None:
     """A music-analytics lake: extract, transform, query and look at your Spotify data."""
     set_up("WARNING")
     logging.getLogger("chalicelib").setLevel("DEBUG" if debug else "WARNING")
-    context.obj = Shared()
+    context.obj = Shared(sandbox=sandbox)
 
 
 # --- serving ------------------------------------------------------------------------------------------------------
@@ -143,6 +225,7 @@ def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None)
     for path in paths:
         with Progress(path.name) as progress:
             summary = import_export(parts.lake, parts.settings, path, user_id, progress=progress)
+        parts.register(summary.written)
         click.echo(str(summary))
 
 
@@ -170,10 +253,12 @@ def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: st
         elif keys:
             for key in keys:
                 report = pipeline.transform_key(parts.lake, key, again=True)
+                parts.register(report.files)
                 click.echo(f"{key}: {report.state}, {sum(report.built.rows.values())} rows")
         else:
-            handled = pipeline.catch_up(parts.lake, parts.settings, progress).objects
-            click.echo(f"{handled} raw objects transformed")
+            caught_up = pipeline.catch_up(parts.lake, parts.settings, progress)
+            parts.register(caught_up.files)
+            click.echo(f"{caught_up.objects} raw objects transformed")
 
 
 @main.command()
@@ -223,6 +308,7 @@ def query(shared: Shared, sql: str, shape: str | None, output: Path | None) -> N
     with closing(shared.parts.engine) as engine:
         started = engine.start_query(sql, client="command line")
         show(engine, ended(engine, started), shape, output)
+    say_if_empty(shared.parts)
 
 
 @main.command()
@@ -243,6 +329,20 @@ def report(shared: Shared, name: str | None, values: tuple[str, ...], shape: str
     with closing(shared.parts.engine) as engine:
         started = engine.start_query(ready.sql, ready.bound, client="command line")
         show(engine, ended(engine, started), shape, output, title=wanted.title)
+    say_if_empty(shared.parts)
+
+
+def say_if_empty(parts: Parts) -> None:
+    """That an answer is from an empty lake, so that nobody takes it for a fact."""
+    from chalicelib.lake import TRANSFORMED
+
+    if next(iter(parts.lake.store.list(TRANSFORMED)), None) is not None:
+        return
+    command = parts.settings.command
+    remedy = f"`{command} extract` and `{command} transform` fill it"
+    if SANDBOX_ENVIRONMENT.is_file() and command == COMMAND:
+        remedy += f"; the lake of `make run` is at `{COMMAND} --sandbox`"
+    click.echo(f"the lake at {parts.settings.lake_url} is empty: {remedy}", err=True)
 
 
 def list_reports(found: Iterable[Any]) -> None:
@@ -267,6 +367,25 @@ def ended(engine: Engine, started: Query) -> Query:
     return done
 
 
+@main.command("open")
+@click.option("--port", type=click.IntRange(1, 65535), help="Of `lake serve` or `chalice local`.")
+@click.option("--print", "only_print", is_flag=True, help="Print the address instead of opening it.")
+@click.pass_obj
+def open_page(shared: Shared, port: int | None, only_print: bool) -> None:
+    """Open the dashboard of the service that runs here, signed in; the address works once, for ten minutes."""
+    import webbrowser
+
+    from chalicelib.local.serve import PORT, page_address, served_at
+
+    parts = shared.parts
+    address = page_address(
+        parts, f"http://127.0.0.1:{port}/" if port else served_at(parts) or f"http://127.0.0.1:{PORT}/"
+    )
+    click.echo(address)
+    if not only_print:
+        webbrowser.open(address)
+
+
 # --- accounts, tokens, health -------------------------------------------------------------------------------------
 
 
@@ -276,6 +395,8 @@ def login(shared: Shared) -> None:
     """Authorise a Spotify account and keep its refresh token."""
     import webbrowser
 
+    from chalicelib.listeners import note_listeners
+    from chalicelib.spotify.auth import authorizations
     from chalicelib.spotify.auth import login as authorise
 
     def show_page(url: str) -> None:
@@ -284,6 +405,7 @@ def login(shared: Shared) -> None:
 
     parts = shared.parts
     user_id = authorise(parts.settings, parts.secrets, open_url=show_page)
+    note_listeners(parts.lake, {user_id, *(one.user_id for one in authorizations(parts.secrets))})
     click.echo(f"{user_id} is logged in")
 
 
@@ -296,7 +418,13 @@ def token() -> None:
 @click.pass_obj
 def show_token(shared: Shared) -> None:
     """Print the token of this computer (made when there is none)."""
-    click.echo(shared.parts.access.local_token())
+    access = shared.parts.access
+    new = not any(each.token_id in (LOCAL_ID, SETTING_ID) for each in access.accepted())
+    click.echo(access.local_token())
+    if new:
+        click.echo(
+            "made just now for this computer: `token list` shows it, `token revoke local` takes it back", err=True
+        )
 
 
 @token.command("add")
@@ -314,10 +442,10 @@ def add_token(shared: Shared, name: str, scope: str, days: int | None) -> None:
 @token.command("list")
 @click.pass_obj
 def list_tokens(shared: Shared) -> None:
-    """List the tokens (not what they are)."""
+    """List every token that is let in: browsers', this computer's, API_TOKEN (not what they are)."""
     rows = [
         (each.token_id, each.name, each.scope, each.created_at, each.expires_at or "never")
-        for each in shared.parts.access.tokens()
+        for each in shared.parts.access.accepted()
     ]
     print_table(("id", "name", "scope", "created", "expires"), rows)
 

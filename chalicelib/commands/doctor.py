@@ -166,13 +166,12 @@ def some(keys: list[str]) -> str:
 
 
 def newest_run(parts: Parts, clock: Clock) -> Iterator[Finding]:
-    from chalicelib.runs import load_run, run_ids
+    from chalicelib import runs
 
-    newest = next(run_ids(parts.lake, clock=clock), None)
-    if newest is None:
+    run = runs.newest_run(parts.lake, clock)
+    if run is None:
         yield Finding("note", "runs", "there was no run yet", f"{PROGRAM} extract")
         return
-    run = load_run(parts.lake, newest)
     level: Level = "fault" if run.state == "failed" else "ok"
     said = f"; {run.error['message']}" if run.error else ""
     yield Finding(level, "run", f"{run.run_id} {run.state}: {run.calls} calls, {run.items} items{said}")

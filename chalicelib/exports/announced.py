@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import Conflict, InvalidRequest, NotFound
 from chalicelib.exports.dropped import outcome
 from chalicelib.lake import RAW_HISTORY, RESULTS, Lake
+from chalicelib.listeners import known_listeners
 from chalicelib.records import RecordKind
 from chalicelib.runs import new_run_id
 from chalicelib.settings import Settings
@@ -27,12 +29,21 @@ LINK_LASTS = timedelta(hours=1)
 FILENAME = r"[A-Za-z0-9][A-Za-z0-9 ()_.-]{0,190}\.(zip|json)"
 
 
+class ImportState(StrEnum):
+    """How far an import has come."""
+
+    WAITING = "waiting"  # for its file
+    RECEIVED = "received"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
 @dataclass(slots=True)
 class AnnouncedImport:
     """A file that will come, or has come. ``state`` is waiting or received; ``key`` is where it lies then."""
 
     import_id: str
-    state: str
+    state: ImportState
     filename: str
     user_id: str | None
     key: str
@@ -44,31 +55,59 @@ ANNOUNCED_IMPORT = RecordKind(AnnouncedImport, "an announced import", "delete it
 
 
 def announce(
-    settings: Settings, lake: Lake, filename: str, user_id: str | None, *, clock: Clock = now
-) -> dict[str, Any]:
-    """Note that a file will come, and where to put it: here, or on AWS to a link of S3. Raises InvalidRequest."""
+    settings: Settings,
+    lake: Lake,
+    filename: str,
+    user_id: str | None,
+    size: int | None = None,
+    *,
+    clock: Clock = now,
+) -> tuple[AnnouncedImport, dict[str, Any]]:
+    """Note that a file will come, and where to put it: here, or on AWS to a link of S3, which takes a file of ``size``
+    bytes and no other where the size is said.
+
+    Raises InvalidRequest, with those ``known`` where it could be the listening of several.
+    """
     if not re.fullmatch(FILENAME, filename):
         raise InvalidRequest(f"filename {filename!r} must end in .zip or .json and hold no folder", filename=filename)
     moment = clock()
     import_id = new_run_id(moment)
+    user_id = user_id or only_listener(lake)
     folder = f"{quote(user_id, safe='')}/" if user_id else ""
     key = f"{RAW_HISTORY}{folder}{import_id}-{filename.replace(' ', '_')}"
-    record = AnnouncedImport(import_id, "waiting", filename, user_id, key, rfc3339(moment))
+    record = AnnouncedImport(import_id, ImportState.WAITING, filename, user_id, key, rfc3339(moment))
     write_record(lake, record)
-    return {**asdict(record), "upload": upload_target(settings, lake, record, clock)}
+    return record, upload_target(settings, lake, record, size, clock)
 
 
-def upload_target(settings: Settings, lake: Lake, record: AnnouncedImport, clock: Clock) -> dict[str, Any]:
+def only_listener(lake: Lake) -> str | None:
+    """The one who has logged in; None where nobody is known yet. Raises InvalidRequest where there are several."""
+    known = known_listeners(lake)
+    if len(known) > 1:
+        raise InvalidRequest(
+            f"whose listening is this export? It could be of {', '.join(known)}: send user_id", known=known
+        )
+    return known[0] if known else None
+
+
+def upload_target(
+    settings: Settings, lake: Lake, record: AnnouncedImport, size: int | None, clock: Clock
+) -> dict[str, Any]:
     """How and where to send the file; ``expires_at`` only for a link."""
     if settings.on_aws:
-        from chalicelib.stores.s3 import upload_link
+        from chalicelib.stores.s3 import LARGEST_PUT, upload_link
 
-        link = upload_link(lake.store, record.key, LINK_LASTS)
+        if size is not None and size > LARGEST_PUT:
+            raise InvalidRequest(
+                f"the file has {size:,} bytes: a link takes {LARGEST_PUT:,} at most; send the zip, not what is in it"
+            )
+
+        link = upload_link(lake.store, record.key, LINK_LASTS, size)
         return {"method": "PUT", "url": link, "expires_at": rfc3339(clock() + LINK_LASTS)}
     return {"method": "PUT", "url": f"imports/{record.import_id}", "expires_at": None}
 
 
-def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> dict[str, Any]:
+def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> AnnouncedImport:
     """Put an announced file into the raw zone. ``body`` is bytes or a Spooled file.
 
     Raises NotFound, Conflict, InvalidRequest.
@@ -86,21 +125,26 @@ def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> dic
             with body.open() as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target)
         lake.store.write_file(record.key, path)
-    record.state, record.received_at = "received", rfc3339(clock())
+    record.state, record.received_at = ImportState.RECEIVED, rfc3339(clock())
     write_record(lake, record)
-    return asdict(record)
+    return record
 
 
-def look_up(lake: Lake, import_id: str) -> dict[str, Any]:
+def look_up(lake: Lake, import_id: str) -> tuple[AnnouncedImport, dict[str, Any] | None, dict[str, Any] | None]:
     """An announced import as it stands; at its end with the summary, or the error. Raises NotFound."""
     record = read_record(lake, import_id)
-    if record.state == "waiting" and lake.store.stat(record.key):
-        record.state = "received"
+    if record.state == ImportState.WAITING and is_there(lake, record.key):
+        record.state = ImportState.RECEIVED
     ended = outcome(lake, record.key)
     if ended is None:
-        return asdict(record)
-    result = {name: value for name, value in (("summary", ended.summary), ("error", ended.error)) if value}
-    return {**asdict(record), "state": ended.state, **result}
+        return record, None, None
+    record.state = ImportState(ended.state)
+    return record, ended.summary or None, ended.error or None
+
+
+def is_there(lake: Lake, key: str) -> bool:
+    """Whether an export has come. Asked by listing: on AWS the API may see what exports there are, but read none."""
+    return any(info.key == key for info in lake.store.list(key))
 
 
 def read_record(lake: Lake, import_id: str) -> AnnouncedImport:

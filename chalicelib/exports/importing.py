@@ -43,6 +43,7 @@ from chalicelib.exports.files import COPY_BLOCK, export_files
 from chalicelib.exports.observations import Observer
 from chalicelib.exports.staging import STAGED, ImportProgress, RowsByMonth, Staged, StagedFile, stage
 from chalicelib.lake import RAW_HISTORY, Lake, partition_prefix
+from chalicelib.listeners import known_listeners
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
 from chalicelib.plays import resolutions
 from chalicelib.plays.columns import Bools, Ints, flags
@@ -90,6 +91,7 @@ class ImportSummary:
     files: list[FileSummary]
     passed_over: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    written: list[str] = field(default_factory=list)  # keys of the tables' files; its record does without
 
     def total(self, count: str) -> int:
         """The sum of one of ``COUNTS`` over all files."""
@@ -97,7 +99,8 @@ class ImportSummary:
 
     def as_json(self) -> dict[str, Any]:
         """The summary with its totals, as an import's record has it."""
-        return {**asdict(self), **{count: self.total(count) for count in COUNTS}}
+        shown = {name: value for name, value in asdict(self).items() if name != "written"}
+        return {**shown, **{count: self.total(count) for count in COUNTS}}
 
     def __str__(self) -> str:
         lines = [counts_line(self.source, {count: self.total(count) for count in COUNTS})]
@@ -141,7 +144,7 @@ def import_export(
     """
     user = listener(settings, lake, user_id)
     with tempfile.TemporaryDirectory(prefix="import-") as folder:
-        return Import(lake, settings, path, path.name, user, Path(folder), progress, clock, timer).run()
+        return Import(lake, settings, path, path.name, user, Path(folder), "", progress, clock, timer).run()
 
 
 def import_dropped(
@@ -167,7 +170,7 @@ def import_dropped(
         user = listener(settings, lake, user_id or unquote(folder_of_user) or None)
         with tempfile.TemporaryDirectory(prefix="import-") as folder:
             local = fetch(lake, key, Path(folder))
-            summary = Import(lake, settings, local, name, user, Path(folder), progress, clock, timer).run()
+            summary = Import(lake, settings, local, name, user, Path(folder), key, progress, clock, timer).run()
     except (ImportRefused, InvalidRequest) as error:
         note_outcome(lake, key, Outcome("failed", error=error.as_json()["error"]), clock)
         note_reason(lake, key, error)
@@ -197,6 +200,7 @@ class Import:
     name: str
     user_id: str
     folder: Path
+    dropped: str = ""  # the key of the file itself, where it lies in the raw zone
     progress: ImportProgress | None = None
     clock: Clock = now
     timer: Callable[[], float] = time.monotonic
@@ -211,8 +215,10 @@ class Import:
             self.name, self.user_id, raw_key, list(map(summary_of, staged.files)), staged.passed_over
         )
         fresh = RowsByMonth(self.folder / "fresh.arrow", FRESH)
-        for number, known in enumerate(ExportTables(self.lake, staged, self.user_id, raw_key).write(fresh)):
+        tables = ExportTables(self.lake, staged, self.user_id, raw_key)
+        for number, known in enumerate(tables.write(fresh)):
             summary.files[number].known += known
+        summary.written += tables.written
         fresh.finish()
         self.work_out(staged, fresh, summary)
         summary.seconds = round(self.timer() - began, 3)
@@ -232,6 +238,9 @@ class Import:
         suffix = "" if self.settings.keep_exports else ".parquet"
         key = kept_key(self.name, staged, self.user_id, ".zip" if copy else suffix)
         if self.lake.store.stat(key) is None:
+            if not copy and self.settings.keep_exports and self.dropped:
+                self.lake.store.copy(self.dropped, key)  # a function's /tmp may not hold it twice
+                return key
             if not copy:
                 copy = self.folder / "kept"
                 if self.settings.keep_exports:
@@ -254,9 +263,11 @@ class Import:
                 self.progress(done, total, "plays by month")
 
         months = staged.rows.months()
-        if months and resolutions.resolve(
+        decided = resolutions.resolve(
             self.lake, months=months, user=self.user_id, seen=count, progress=show, clock=self.clock
-        ):
+        ) if months else []  # fmt: skip
+        if decided:
+            summary.written += decided
             resolutions.write_wanted(self.lake)
 
 
@@ -306,10 +317,12 @@ def listener(settings: Settings, lake: Lake, user_id: str | None) -> str:
     """
     if user_id:
         return user_id
-    from chalicelib.spotify.auth import authorizations
-    from chalicelib.stores import open_secrets
+    known = set(known_listeners(lake))
+    if not settings.on_aws:  # there those who import may not read Spotify's secrets
+        from chalicelib.spotify.auth import authorizations
+        from chalicelib.stores import open_secrets
 
-    known = {one.user_id for one in authorizations(open_secrets(settings))}
+        known |= {one.user_id for one in authorizations(open_secrets(settings))}
     if not known:
         known = listeners_kept(lake)
     if len(known) == 1:
@@ -365,6 +378,7 @@ class ExportTables:
     staged: Staged
     user_id: str
     raw_key: str
+    written: list[str] = field(default_factory=list)  # the keys of its files
 
     @property
     def file_name(self) -> str:
@@ -413,6 +427,7 @@ class ExportTables:
         must not depend on which came first.
         """
         key = f"{partition_prefix(self.lake.generation(), PLAYS.history, month)}{self.file_name}.parquet"
+        self.written.append(key)
         if self.lake.store.stat(key) is None:
             data = parquet_bytes(PLAYS, observed.drop_columns(["file"]).combine_chunks())
             self.lake.store.write(key, data, content_type="application/vnd.apache.parquet")
@@ -451,7 +466,7 @@ class ExportTables:
         for table, rows in ((REJECTED_ROWS, rejects), (QUALITY_RESULTS, results)):
             if rows:
                 found = pa.Table.from_pylist(rows, schema=arrow_schema(table))
-                write_table(self.lake, self.lake.generation(), table, found, self.file_name)
+                self.written += write_table(self.lake, self.lake.generation(), table, found, self.file_name)
 
 
 def once(observed: pa.Table) -> pa.Table:

@@ -10,28 +10,30 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import datetime
 
-from chalicelib.clock import Clock, Sleep, now, parse_duration
+from chalicelib.clock import Clock, Sleep, now
 from chalicelib.errors import MissingCredentials
 from chalicelib.extraction.fetching import Fetcher
 from chalicelib.extraction.keeping import Keeper
-from chalicelib.extraction.lock import RunLock, holder_of
+from chalicelib.extraction.kinds import Source
+from chalicelib.extraction.lock import RunLock
 from chalicelib.extraction.readers import reader_of
 from chalicelib.extraction.reading import View
 from chalicelib.extraction.running import Place, Run
-from chalicelib.extraction.sources import Source, chosen, load_sources
-from chalicelib.extraction.state import wanted_tracks
-from chalicelib.lake import Lake
+from chalicelib.extraction.sources import chosen, load_sources
+from chalicelib.extraction.state import STATE_NAME
+from chalicelib.lake import STATE, Lake
 from chalicelib.log import Progress, run_id_in_force
 from chalicelib.runs import FAILED, UNAVAILABLE, RunRecord, SourceRecord, new_run_id, save_run, start_record
 from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
 from chalicelib.spotify.client import Session, Spotify
+from chalicelib.spotify.clock import SpotifyClock
 from chalicelib.spotify.guard import RESERVE, Caller, Guard
 from chalicelib.spotify.tokens import LOGIN, Credentials
 from chalicelib.stores import open_secrets
+from chalicelib.wanted import wanted_tracks
 
 
 def run_extraction(
@@ -55,7 +57,6 @@ def run_extraction(
     and, after the record was written where that was possible, errors of the lake.
     """
     declared = chosen(load_sources(settings), sources)
-    refresh_after = parse_duration(settings.refresh_after)
     secrets = secrets or open_secrets(settings)
     app = auth.credentials(settings, secrets)
     remaining = remaining_seconds or deadline(settings.run_seconds)
@@ -63,66 +64,68 @@ def run_extraction(
     lock = RunLock.acquire(lake, run_id, clock)
     token = run_id_in_force.set(run_id)
     try:
-        record = start_record(run_id, trigger, clock())
-        record.warnings = warnings_of(secrets, clock)
-        record.authorizations = [authorization.as_json() for authorization in auth.authorizations(secrets)]
-        keeper = Keeper.open(lake, run_id, settings.checkpoint_answers)
-        keeper.recover(clock)
-        save_run(lake, record)
-        waits = keeper.state.waits(clock())
-        guard = guard_of(settings, remaining, clock, sleep, rng, waits)
-        with Clients(settings, app, secrets, clock) as clients:
-            view = View(
-                state=keeper.state,
-                now=clock(),
-                run_started=clock(),
-                refresh_after=refresh_after,
-                listeners=clients.spotify_ids,
-                forced_mode=None if settings.spotify_mode == "auto" else settings.spotify_mode,
-                by_hand=trigger != "schedule",
-                chosen=bool(sources),
-                wanted_tracks=wanted_tracks(lake),
-            )
+        time_of_run = SpotifyClock(clock)
+        with Clients(settings, app, secrets, time_of_run) as clients:
+            keeper = Keeper.open(lake, run_id, settings.checkpoint_answers)
+            keeper.recover(clock)
+            guard = guard_of(settings, keeper, remaining, time_of_run, sleep, rng)
+            view = view_of(settings, keeper, clients, guard, by_hand=trigger != "schedule", chosen=bool(sources))
+            record = start_record(run_id, trigger, clock())
+            record.authorizations = [authorization.as_json() for authorization in auth.authorizations(secrets)]
             places = places_of(declared, view, record)
-            fetcher = Fetcher(run_id, guard, clients.of, keeper.write)
-            Run(lake, lock, keeper, guard, fetcher, view, record, places, settings.concurrency, clock, progress).go()
+            run = Run(
+                lake=lake,
+                lock=lock,
+                keeper=keeper,
+                guard=guard,
+                fetcher=Fetcher(run_id, guard, clients.of, keeper.write),
+                view=view,
+                record=record,
+                places=places,
+                threads=settings.concurrency,
+                clock=time_of_run,
+                progress=progress,
+                warnings=warnings_of(secrets, keeper, clock),
+            )
+            save_run(lake, record)
+            run.go()
         return record
     finally:
         run_id_in_force.reset(token)
         lock.release()
 
 
-def running(lake: Lake, clock: Clock = now) -> str | None:
-    """The id of the run that is going on, if one is."""
-    return holder_of(lake, clock())
-
-
 def deadline(seconds: float) -> Callable[[], float]:
+    """Answers the seconds that are left of so many from now."""
     ends = time.monotonic() + seconds
     return lambda: ends - time.monotonic()
 
 
-def warnings_of(secrets: SecretStore, clock: Clock) -> list[str]:
-    """What the owner should know of the listeners' authorisations."""
+def warnings_of(secrets: SecretStore, keeper: Keeper, clock: Clock) -> list[str]:
+    """What the owner should know of the listeners' authorisations, and of the state."""
     authorizations = auth.authorizations(secrets)
+    warnings = [warning for authorization in authorizations if (warning := authorization.warning(clock()))]
     if not authorizations:
-        return [not_logged_in().message]
-    warnings = (authorization.warning(clock()) for authorization in authorizations)
-    return [warning for warning in warnings if warning]
+        warnings = [not_logged_in().message]
+    if keeper.file.damaged:
+        warnings.append(f"{STATE}{STATE_NAME} could not be read: everything is read anew")
+    return warnings
 
 
 def not_logged_in() -> MissingCredentials:
+    """What is wrong while nobody has logged in."""
     return MissingCredentials(f"nobody has logged in, so no listener's own data is read: {LOGIN}")
 
 
 def guard_of(
     settings: Settings,
+    keeper: Keeper,
     remaining: Callable[[], float],
-    clock: Clock,
+    clock: SpotifyClock,
     sleep: Sleep,
     rng: Callable[[], float],
-    waits: dict[str, datetime],
 ) -> Guard:
+    """The gate of a run, with the waits that earlier runs were told of."""
     return Guard(
         budget=settings.calls_per_run,
         longest_wait=settings.longest_wait,
@@ -132,7 +135,23 @@ def guard_of(
         clock=clock,
         sleep=sleep,
         rng=rng,
-        not_before=waits,
+        most_at_once=max(1, settings.concurrency - 1),
+        waits=dict(keeper.state.waits),
+    )
+
+
+def view_of(settings: Settings, keeper: Keeper, clients: Clients, guard: Guard, *, by_hand: bool, chosen: bool) -> View:
+    """What the readers of a run see."""
+    return View(
+        state=keeper.state,
+        now=guard.clock(),
+        refresh_after=settings.refresh_after,
+        listeners=clients.spotify_ids,
+        forced_mode=None if settings.spotify_mode == "auto" else settings.spotify_mode,
+        by_hand=by_hand,
+        chosen=chosen,
+        wanted_tracks=wanted_tracks(keeper.lake),
+        may_ask=lambda endpoint: guard.closed(endpoint) is None,
     )
 
 
@@ -156,7 +175,7 @@ def places_of(declared: list[Source], view: View, record: RunRecord) -> list[Pla
 class Clients:
     """Spotify as the app and as each listener sees it, over one pool of connections."""
 
-    def __init__(self, settings: Settings, app: Credentials, secrets: SecretStore, clock: Clock) -> None:
+    def __init__(self, settings: Settings, app: Credentials, secrets: SecretStore, clock: SpotifyClock) -> None:
         self._session = Session(settings.concurrency)
         api_url = settings.spotify_api_url
         self._app: Caller = Spotify(api_url, auth.AppTokens(settings, app, clock=clock), self._session, clock)
@@ -170,6 +189,7 @@ class Clients:
         }
 
     def of(self, user: str | None) -> Caller:
+        """A listener's view of Spotify, or the app's own (None)."""
         return self._app if user is None else self._listeners[user]
 
     def __enter__(self) -> Clients:

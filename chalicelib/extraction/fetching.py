@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from chalicelib.clock import rfc3339
@@ -13,6 +13,8 @@ from chalicelib.extraction.reading import SHORT_PAGE, Request
 from chalicelib.raw import Answer
 from chalicelib.spotify.client import Reply
 from chalicelib.spotify.guard import Caller, Guard, Refused, Stopped, Tally, message_of
+
+ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)  # what odd answers raise
 
 
 @dataclass(slots=True)
@@ -28,14 +30,18 @@ class Outcome:
     error: LakeError | None = None
     stopped: str | None = None
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether Spotify's word on what was asked for was taken down, good or not."""
+        return self.entry is not None and self.entry.answer is not None
+
 
 def lasting(request: Request, reply: Reply) -> bool:
     """Whether a refusal is an answer in itself: one thing is gone or not ours. Any other is about the app, the
     listener or our asking, and says nothing of what was asked for."""
-    one_thing = "{id}" in request.call.template
-    if reply.status == 403:
-        return request.call.template.startswith("playlists/") and message_of(reply) == "Forbidden"
-    return one_thing and reply.status in (400, 404)
+    if reply.status == 403 and message_of(reply) != "Forbidden":
+        return False
+    return request.call.endpoint.of_one_thing and reply.status in (400, 403, 404)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,8 @@ class Fetcher:
         except Refused as refused:
             return self._refused(request, refused, tally)
         except WaitUntil as error:
-            note = {"not_before": {request.call.group: rfc3339(error.not_before)}}
+            group = request.call.endpoint.group
+            note = {"waits": {group: asdict(self.guard.waits[group])}}
             return self._taken_down(Outcome(tally, Entry(note=note), error=error))
         except LakeError as error:
             return Outcome(tally, error=error)
@@ -72,11 +79,9 @@ class Fetcher:
         if message_of(reply) == "Invalid limit" and call.arguments.get("limit", 0) > SHORT_PAGE:
             return self._taken_down(Outcome(tally, Entry(note={"limits": {call.template: SHORT_PAGE}})))
         if not lasting(request, reply):
-            self.guard.unavailable.setdefault(call.group, error.message)
             return Outcome(tally, error=error)
-        return self._taken_down(
-            Outcome(tally, Entry(self._answer(request, reply), {"of": request.listing}), error=error)
-        )
+        entry = Entry(self._answer(request, reply), {"of": request.listing})
+        return self._taken_down(Outcome(tally, entry, error=error))
 
     def _taken_down(self, outcome: Outcome) -> Outcome:
         assert outcome.entry is not None
@@ -94,5 +99,15 @@ class Fetcher:
             received_at=reply.received_at,
             status=reply.status,
             body=reply.body,
-            context=request.context(reply.document or {}),
+            context={**request.about, **context_of(request, reply)},
         )
+
+
+def context_of(request: Request, reply: Reply) -> dict[str, Any]:
+    """What a good answer's header says of it; nothing where the answer is too odd to say anything of."""
+    if reply.status != 200 or reply.document is None:
+        return {}
+    try:
+        return request.context(reply.document)
+    except ODD:
+        return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable
@@ -12,16 +11,19 @@ from typing import Any
 
 from chalicelib.clock import Clock, rfc3339
 from chalicelib.errors import NotFound
-from chalicelib.extraction.intake import Taken, take_in, take_note, take_refusal
+from chalicelib.extraction.fetching import ODD
+from chalicelib.extraction.intake import take_in, take_note, take_refusal
 from chalicelib.extraction.journal import Entry, Journal, Segment, drop_segment, segments
-from chalicelib.extraction.state import State, StateFile
+from chalicelib.extraction.reading import Taken
+from chalicelib.extraction.state import Absorbed, Parts, State, StateFile
 from chalicelib.lake import Lake, answers_key
 from chalicelib.raw import Packer
 from chalicelib.runs import PARTIAL, RUNNING, RunRecord, SourceRecord, load_run, run_ids, save_run
+from chalicelib.spotify.client import read_json
 
 MOST_PACKED = 8 * 1024 * 1024  # bytes of compressed answers held back before they are written
 
-LAST_RUNS = 5  # whose records are looked at for one that never ended
+LAST_RUNS = 20  # whose records are looked at for one that never ended
 
 Packs = dict[str, Packer]  # by source
 
@@ -72,7 +74,7 @@ class Keeper:
         keys = publish(self.lake, self.state, self.run_id, self.packs)
         for source, key in keys.items():
             self.raw_keys.setdefault(source, []).append(key)
-        self.state.absorbed = {"run": self.run_id, "segment": self.journal.segment}
+        self.state.absorbed = Absorbed(self.run_id, self.journal.segment)
         self.file.save()
         save_record()
         self.journal.drop()
@@ -95,28 +97,28 @@ class Keeper:
     def _take_over(self, segment: Segment) -> None:
         taken = [(entry, apply(self.state, entry)) for entry in segment.entries]
         keys = publish(self.lake, self.state, segment.run_id, packed(segment.entries))
-        self.state.absorbed = {"run": segment.run_id, "segment": segment.number}
+        self.state.absorbed = Absorbed(segment.run_id, segment.number)
         amend_record(self.lake, segment.run_id, taken, keys)
         self.file.save()
         logger.warning("took in %d answers that run %s had received", len(segment.entries), segment.run_id)
 
     def _go_on_under_the_same_name(self) -> None:
         """A function that is started again for the same run journals on, not over, and keeps what it had."""
-        if self.state.absorbed.get("run") == self.run_id:
-            self.journal.segment = self.state.absorbed["segment"] + 1
+        if self.state.absorbed.run == self.run_id:
+            self.journal.segment = self.state.absorbed.segment + 1
         begun = record_of(self.lake, self.run_id)
         for one in begun.sources if begun else []:
             self.raw_keys.setdefault(one.source, []).extend(one.raw_keys)
 
     def _last_keys(self, segment: Segment) -> dict[str, str]:
         """Where the answers of the last absorbed segment lie."""
-        parts = self.state.parts["sources"]
+        parts = self.state.parts.sources
         sources = {entry.answer.source for entry in segment.entries if entry.answer}
         return {source: answers_key(segment.run_id, source, parts[source]) for source in sources}
 
     def _absorbed(self, run_id: str, number: int) -> bool:
         absorbed = self.state.absorbed
-        return bool(absorbed) and absorbed["run"] == run_id and number <= absorbed["segment"]
+        return absorbed.run == run_id and number <= absorbed.segment
 
 
 def apply(state: State, entry: Entry, document: dict[str, Any] | None = None) -> Taken | None:
@@ -129,13 +131,20 @@ def apply(state: State, entry: Entry, document: dict[str, Any] | None = None) ->
         if entry.answer is None:
             return Taken()
         if entry.answer.status != 200:
-            take_refusal(state, entry.answer)
-            return Taken()
-        return take_in(state, entry.answer, document if document is not None else json.loads(entry.answer.body))
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            return take_refusal(state, entry.answer, entry.note.get("of", entry.answer.endpoint))
+        return take_in(state, entry.answer, document if document is not None else read_object(entry.answer.body))
+    except ODD as error:
         state.walks.pop(entry.note.get("of", ""), None)
         logger.warning("an answer of %s is not understood: %r", entry.answer.endpoint if entry.answer else "", error)
         return None
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of an answer. Raises ValueError where it is none."""
+    document = read_json(body)
+    if not isinstance(document, dict):
+        raise ValueError("the answer is no JSON object")
+    return document
 
 
 def packed(entries: list[Entry]) -> Packs:
@@ -149,12 +158,12 @@ def packed(entries: list[Entry]) -> Packs:
 
 def publish(lake: Lake, state: State, run_id: str, packs: Packs) -> dict[str, str]:
     """Write one raw object a source; their keys follow from the state, so that doing it twice is doing it once."""
-    if state.parts.get("run") != run_id:
-        state.parts = {"run": run_id, "sources": {}}
+    if state.parts.run != run_id:
+        state.parts = Parts(run_id)
     keys = {}
     for source, pack in packs.items():
-        part = state.parts["sources"].get(source, 0) + 1
-        state.parts["sources"][source] = part
+        part = state.parts.sources.get(source, 0) + 1
+        state.parts.sources[source] = part
         keys[source] = answers_key(run_id, source, part)
         lake.create(keys[source], pack.finish())
     return keys

@@ -2,42 +2,148 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from chalicelib.clock import parse_rfc3339, rfc3339
-from chalicelib.extraction.reading import PAGE, Context, KeepsNothing, Request, View, fixed, listing_context, pages
-from chalicelib.extraction.sources import Source
-from chalicelib.spotify.guard import Call
+from chalicelib.clock import parse_moment, parse_rfc3339
+from chalicelib.extraction.kinds import TIME_RANGE, Kind, Source, reads, spotify_ids
+from chalicelib.extraction.listing import (
+    PAGE,
+    Page,
+    Rule,
+    Step,
+    conclude,
+    count,
+    follow,
+    offset_of,
+    started_at_of,
+    taken_step,
+    unlikely,
+    whole,
+)
+from chalicelib.extraction.reading import (
+    Context,
+    Document,
+    KeepsNothing,
+    Request,
+    Taken,
+    View,
+    astray,
+    gives_up,
+    pages,
+    rest_of,
+    takes,
+)
+from chalicelib.extraction.shapes import child, dicts, id_of
+from chalicelib.extraction.state import Known, KnownPlaylist, State, Walk
+from chalicelib.raw import Answer
+from chalicelib.spotify.guard import Call, Endpoint
 
+RECENT_PLAYS = 50  # Spotify holds no more
 FULL_FOLLOWED_EVERY = timedelta(days=7)  # between complete readings of followed artists that seem unchanged
 
+RECENTLY_PLAYED = Endpoint("me/player/recently-played", "player", "items")
+TOP_ARTISTS = Endpoint("me/top/artists", "top", "items")
+TOP_TRACKS = Endpoint("me/top/tracks", "top", "items")
+SAVED_TRACKS = Endpoint("me/tracks", "library", "items")
+SAVED_ALBUMS = Endpoint("me/albums", "library", "items")
+MY_PLAYLISTS = Endpoint("me/playlists", "playlists", "items")
+FOLLOWING = Endpoint("me/following", "following", "artists.items")
+PLAYLIST = Endpoint("playlists/{id}", "playlists", "snapshot_id")
+PLAYLIST_ITEMS = Endpoint("playlists/{id}/items", "playlists", "items")
 
-def library_listing(what: str, user: str) -> str:
+
+def library_listing(what: str, user: str | None) -> str:
     """The key of a listener's listing in the state: ``saved_tracks:u1``."""
     return f"{what}:{user}"
 
 
+# --- recently played ----------------------------------------------------------------------------------------------
+
+
+@reads(recently_played=Kind(user=True))
 @dataclass(slots=True)
 class RecentlyPlayed(KeepsNothing):
     """The last 50 plays: Spotify holds no more, so one page brings all there is, late and out-of-order ones too."""
 
     source: Source
     user: str
-    endpoint: ClassVar[str] = "me/player/recently-played"
+    endpoint: ClassVar[Endpoint] = RECENTLY_PLAYED
+
+    @property
+    def _listing(self) -> str:
+        return library_listing("recently_played", self.user)
 
     def next(self, view: View) -> Request | None:
-        listing = library_listing("recently_played", self.user)
-        if not view.free(listing) or not view.source_due(self.source, self.user):
+        """The one page, when it is due."""
+        if not view.free(self._listing) or not view.source_due(self.source, self._listing, self.user):
             return None
-        call = Call("current_user_recently_played", {"limit": PAGE}, self.endpoint, "items")
-        return Request(self.source.name, listing, self.user, call)
+        call = Call("current_user_recently_played", {"limit": PAGE}, self.endpoint)
+        return Request(self.source.name, self._listing, self.user, call)
 
     def calls_left(self, view: View) -> int:
-        return int(view.source_due(self.source, self.user))
+        """One when it is due."""
+        return int(view.source_due(self.source, self._listing, self.user))
 
 
+@takes(RECENTLY_PLAYED)
+def take_recently_played(state: State, answer: Answer, document: Document, *_: str) -> Taken:
+    """Note the newest play, and a hole where a full page does not reach back to the one known before."""
+    user = str(answer.user_id)
+    items = document["items"]
+    ends = sorted(end for item in dicts(items) if (end := moment_in(item, "played_at")) is not None)
+    newest = known_play(state, user, answer.received_at)
+    faults = doubtful_plays(state, answer, len(items), len(ends), newest)
+    if not faults:
+        state.finished(answer.source, user, answer.received_at)
+    if not ends:
+        return Taken(len(items), 0, faults=faults)
+    last = max(ends, key=parse_rfc3339)
+    if newest is None or parse_rfc3339(last) > parse_rfc3339(newest):
+        state.plays[user] = last
+    new = [end for end in ends if newest is None or end > newest]
+    hole = None
+    if newest is not None and len(items) >= RECENT_PLAYS and ends[0] > newest:
+        hole = {"user_id": user, "after": newest, "before": ends[0]}
+    return Taken(len(items), len(new), hole, faults)
+
+
+def doubtful_plays(state: State, answer: Answer, items: int, times: int, newest: str | None) -> list[str]:
+    """What speaks against a page of plays: it is empty although plays are known, or some bear no time."""
+    listing = library_listing("recently_played", answer.user_id)
+    fault = unlikely(items, items - times, 1 if newest and not items else 0)
+    if fault is None:
+        state.trust(listing)
+        return []
+    state.doubt(listing, fault, answer.run_id, answer.received_at)
+    return [fault]
+
+
+def known_play(state: State, user: str, moment: datetime) -> str | None:
+    """The end of the newest known play; None where it lies in the future, which no play does."""
+    newest = parse_moment(state.plays.get(user))
+    return state.plays[user] if newest is not None and newest <= moment + timedelta(days=1) else None
+
+
+def moment_in(item: Document, name: str) -> str | None:
+    """The time in a member of an item, None where there is none."""
+    text = item.get(name)
+    with suppress(ValueError):
+        if isinstance(text, str) and parse_rfc3339(text):
+            return text
+    return None
+
+
+# --- rankings -----------------------------------------------------------------------------------------------------
+
+
+@reads(
+    top_artists=Kind(user=True, params={"time_range": TIME_RANGE}),
+    top_tracks=Kind(user=True, params={"time_range": TIME_RANGE}),
+)
 @dataclass(slots=True)
 class Top(KeepsNothing):
     """Spotify's ranking for one time range, its first 50."""
@@ -46,174 +152,507 @@ class Top(KeepsNothing):
     user: str
 
     @property
-    def endpoint(self) -> str:
-        return f"me/top/{self.source.reads.removeprefix('top_')}"
+    def endpoint(self) -> Endpoint:
+        """That of artists or that of tracks."""
+        return TOP_ARTISTS if self.source.reads == "top_artists" else TOP_TRACKS
+
+    @property
+    def _listing(self) -> str:
+        return library_listing(self.source.name, self.user)
 
     def next(self, view: View) -> Request | None:
-        listing = library_listing(self.source.name, self.user)
-        if not view.free(listing) or not view.source_due(self.source, self.user):
+        """The one page, when it is due."""
+        if not view.free(self._listing) or not view.source_due(self.source, self._listing, self.user):
             return None
         arguments = {"limit": PAGE, "offset": 0, "time_range": self.source.params["time_range"]}
-        call = Call(f"current_user_{self.source.reads}", arguments, self.endpoint, "items")
-        return Request(self.source.name, listing, self.user, call)
+        call = Call(f"current_user_{self.source.reads}", arguments, self.endpoint)
+        return Request(self.source.name, self._listing, self.user, call, context=self._context(view))
+
+    def _context(self, view: View) -> Context:
+        def context(document: Document) -> dict[str, Any]:
+            return astray(ranking_step(view.state, self._listing, document))
+
+        return context
 
     def calls_left(self, view: View) -> int:
-        return int(view.source_due(self.source, self.user))
+        """One when it is due."""
+        return int(view.source_due(self.source, self._listing, self.user))
 
 
+RANKING = Rule(lambda item: id_of(item))
+
+
+def ranking_step(state: State, listing: str, document: Document) -> Step:
+    """What a ranking's first page is worth: all of it, or its first 50."""
+    page = Page.of(document, RANKING)
+    known = state.known.get(listing)
+    walk = Walk("", offset=len(page.items), total=count(page.total), ids=page.ids, nameless=page.nameless)
+    expected = min(PAGE, count(page.total))
+    if page.offset:
+        return Step(walk, True, f"it begins at place {page.offset}", astray=True)
+    if page.total is None or len(page.items) != expected:
+        of = "an unknown number of" if page.total is None else str(page.total)
+        return Step(walk, True, f"it shows {len(page.items)} of {of} places", astray=len(page.items) > expected)
+    if len(set(page.ids)) < len(page.ids):
+        return Step(walk, True, "something stands in it twice", astray=True)
+    return Step(walk, True, doubt=unlikely(len(page.items), page.nameless, min(PAGE, known.total) if known else 0))
+
+
+@takes(TOP_ARTISTS, TOP_TRACKS)
+def take_top(state: State, answer: Answer, document: Document, *_: str) -> Taken:
+    """Note that a ranking was read, if it can be believed."""
+    listing = library_listing(answer.source, answer.user_id)
+    step = ranking_step(state, listing, document)
+    faults = conclude(state, listing, answer, step, user=answer.user_id)
+    if not faults:
+        state.known[listing] = Known(total=step.walk.total)
+    return Taken(len(document["items"]), 0, faults=faults)
+
+
+# --- library ------------------------------------------------------------------------------------------------------
+
+
+def saved(kind: str) -> Rule:
+    """How a listing of saved items is read; one counts when its id and when it was saved can be read."""
+
+    def key(item: Any) -> str | None:
+        return id_of(item.get(kind)) if isinstance(item, dict) and moment_in(item, "added_at") else None
+
+    return Rule(key)
+
+
+def playlist_key(item: Any) -> str | None:
+    """The id of a listed playlist that says its version."""
+    named = isinstance(item, dict) and isinstance(item.get("snapshot_id"), str) and item["snapshot_id"]
+    return id_of(item) if named else None
+
+
+LISTED: dict[str, tuple[str, Endpoint, Rule]] = {  # what is read: spotipy's method, the endpoint, the rule
+    "saved_tracks": ("current_user_saved_tracks", SAVED_TRACKS, saved("track")),
+    "saved_albums": ("current_user_saved_albums", SAVED_ALBUMS, saved("album")),
+    "my_playlists": ("current_user_playlists", MY_PLAYLISTS, Rule(playlist_key)),
+}
+
+
+@reads(saved_tracks=Kind(user=True), saved_albums=Kind(user=True), my_playlists=Kind(user=True))
 @dataclass(slots=True)
 class Listing(KeepsNothing):
     """A listing read by offset: saved tracks, saved albums, my playlists.
 
-    Whether a saved listing may stop at items already known is decided when its pages are taken in (intake.py).
+    Whether a saved listing may stop at items already known is decided when its pages are taken in.
     """
 
     source: Source
     user: str
-    METHODS: ClassVar[dict[str, tuple[str, str]]] = {
-        "saved_tracks": ("current_user_saved_tracks", "me/tracks"),
-        "saved_albums": ("current_user_saved_albums", "me/albums"),
-        "my_playlists": ("current_user_playlists", "me/playlists"),
-    }
 
     @property
-    def endpoint(self) -> str:
-        return self.METHODS[self.source.reads][1]
+    def endpoint(self) -> Endpoint:
+        """That of what is listed."""
+        return LISTED[self.source.reads][1]
+
+    @property
+    def _listing(self) -> str:
+        return library_listing(self.source.reads, self.user)
 
     def next(self, view: View) -> Request | None:
-        listing = library_listing(self.source.reads, self.user)
-        walk = view.state.walks.get(listing)
-        if not view.free(listing) or not (walk or view.source_due(self.source, self.user)):
+        """The next page of a reading that is due or was begun."""
+        walk = view.state.walks.get(self._listing)
+        if not view.free(self._listing) or not (walk or view.source_due(self.source, self._listing, self.user)):
             return None
-        offset = walk["offset"] if walk else 0
-        started_at = walk["started_at"] if walk else rfc3339(view.now)
-        method, endpoint = self.METHODS[self.source.reads]
-        call = Call(method, {"limit": PAGE, "offset": offset}, endpoint, "items")
-        return Request(self.source.name, listing, self.user, call, listing_context(started_at, offset))
+        offset = walk.offset if walk else 0
+        method, endpoint, rule = LISTED[self.source.reads]
+        call = Call(method, {"limit": PAGE, "offset": offset}, endpoint)
+        context = view.listing_context(self._listing, offset, rule)
+        return Request(self.source.name, self._listing, self.user, call, context=context)
 
     def calls_left(self, view: View) -> int:
-        walk = view.state.walks.get(library_listing(self.source.reads, self.user))
-        if walk:
-            return pages(walk["total"] - walk["offset"])
-        return int(view.source_due(self.source, self.user))
+        """The pages that are left; one of a reading that is due, for how many follow is not known."""
+        walk = view.state.walks.get(self._listing)
+        return rest_of(walk) or int(view.source_due(self.source, self._listing, self.user))
 
 
+@takes(SAVED_TRACKS, SAVED_ALBUMS)
+def take_saved(state: State, answer: Answer, document: Document, *_: str) -> Taken:
+    """A page of saved items, newest first.
+
+    Reading stops where items are known, if the total is what is known plus what is new; if it is not, something was
+    removed and the whole listing is read. A listing that shrinks while it is read is read again from so far back.
+    """
+    what = f"saved_{answer.endpoint.removeprefix('me/')}"
+    rule = LISTED[what][2]
+    listing = library_listing(what, answer.user_id)
+    known = state.known.get(listing)
+    step = taken_step(state, listing, answer, document, rule)
+    new = compare_saved(step.walk, document, rule, known)
+    walk = step.walk
+    unchanged = known is not None and walk.met and not walk.nameless and walk.first_total == known.total + walk.new
+    state.walks[listing] = walk
+    faults = []
+    if step.flaw or not (step.ended or unchanged):
+        faults = conclude(state, listing, answer, step, user=answer.user_id) if step.flaw else []
+    else:
+        certain = Step(walk, True) if unchanged else step
+        faults = conclude(state, listing, answer, certain, user=answer.user_id)
+        if not faults:
+            state.known[listing] = Known(walk.first_total, newest=walk.newest, newest_ids=walk.newest_ids)
+    return Taken(len(document["items"]), new, faults=faults)
+
+
+def compare_saved(walk: Walk, document: Document, rule: Rule, known: Known | None) -> int:
+    """Note in ``walk`` which of a page's items are new and which were known; answers how many are new."""
+    new = 0
+    walk.met = walk.met or known is None
+    walk.newest_ids = list(walk.newest_ids)
+    for item in dicts(document["items"]):
+        item_id, added = rule.key(item), str(item.get("added_at") or "")
+        if item_id is None:
+            continue
+        if added > walk.newest:
+            walk.newest, walk.newest_ids = added, []
+        if added == walk.newest:
+            walk.newest_ids.append(item_id)
+        if known is None or added > known.newest or (added == known.newest and item_id not in known.newest_ids):
+            new += 1
+        else:
+            walk.met = True
+    walk.new += new
+    return new
+
+
+@takes(MY_PLAYLISTS)
+def take_playlists(state: State, answer: Answer, document: Document, *_: str) -> Taken:
+    """A page of a listener's playlists; what a whole reading does not show is not the listener's any more."""
+    user = str(answer.user_id)
+    listing = library_listing("my_playlists", user)
+    step = taken_step(state, listing, answer, document, LISTED["my_playlists"][2])
+    listed = [playlist for playlist in dicts(document["items"]) if playlist_key(playlist)]
+    new = sum(note_playlist(state, playlist["id"], playlist, user) for playlist in listed)
+    state.walks[listing] = step.walk
+    faults = []
+    if step.ended:
+        faults = conclude(state, listing, answer, step, user=user)
+        if not faults:
+            state.known[listing] = Known(step.walk.total)
+            forget_playlists(state, user, set(step.walk.ids))
+    return Taken(len(document["items"]), new, faults=faults)
+
+
+def forget_playlists(state: State, user: str, listed: set[str]) -> None:
+    """Forget the playlists that a listener's list does not show any more."""
+    gone = [id_ for id_, playlist in state.playlists.items() if playlist.user == user and id_ not in listed]
+    for playlist_id in gone:
+        del state.playlists[playlist_id]
+        state.walks.pop(playlist_listing(playlist_id), None)
+        state.trust(playlist_listing(playlist_id))
+
+
+def note_playlist(state: State, playlist_id: str, document: Document, user: str | None) -> bool:
+    """Remember a playlist's version; True when it is another than before."""
+    playlist = state.playlists.setdefault(playlist_id, KnownPlaylist())
+    before = playlist.snapshot
+    owner = child(document, "owner").get("id")
+    page = child(document, "items") or child(document, "tracks")
+    total = whole(page.get("total"))
+    playlist.user = playlist.user or user
+    playlist.owner = owner if isinstance(owner, str) else playlist.owner
+    playlist.collaborative = document.get("collaborative") is True
+    snapshot = document.get("snapshot_id")
+    if isinstance(snapshot, str) and snapshot:
+        playlist.snapshot = snapshot
+    playlist.total = PAGE if total is None else total
+    if total == 0:
+        playlist.done, playlist.empty = playlist.snapshot, True
+    return playlist.snapshot != before
+
+
+# --- followed artists ---------------------------------------------------------------------------------------------
+
+
+FOLLOWED = Rule(lambda item: id_of(item), by_cursor=True, container="artists")
+
+
+@reads(followed_artists=Kind(user=True))
 @dataclass(slots=True)
 class FollowedArtists(KeepsNothing):
     """Followed artists, by cursor."""
 
     source: Source
     user: str
-    endpoint: ClassVar[str] = "me/following"
+    endpoint: ClassVar[Endpoint] = FOLLOWING
+
+    @property
+    def _listing(self) -> str:
+        return library_listing("followed_artists", self.user)
 
     def next(self, view: View) -> Request | None:
-        listing = library_listing("followed_artists", self.user)
-        walk = view.state.walks.get(listing)
-        if not view.free(listing) or not (walk or view.source_due(self.source, self.user)):
+        """The next page of a reading that is due or was begun."""
+        walk = view.state.walks.get(self._listing)
+        if not view.free(self._listing) or not (walk or view.source_due(self.source, self._listing, self.user)):
             return None
-        arguments: dict[str, Any] = {"limit": PAGE, "after": walk["after"] if walk else None}
-        call = Call("current_user_followed_artists", arguments, self.endpoint, "artists.items")
-        before = len(walk["ids"]) if walk else 0
-        started_at = walk["started_at"] if walk else rfc3339(view.now)
-        context = listing_context(started_at, before, "artists")
-        return Request(self.source.name, listing, self.user, call, context)
+        arguments: dict[str, Any] = {"limit": PAGE, "after": walk.after if walk else None}
+        call = Call("current_user_followed_artists", arguments, self.endpoint)
+        context = view.listing_context(self._listing, 0, FOLLOWED)
+        return Request(self.source.name, self._listing, self.user, call, context=context)
 
     def calls_left(self, view: View) -> int:
-        walk = view.state.walks.get(library_listing("followed_artists", self.user))
+        """The pages that are left; one of a reading that is due, for how many follow is not known."""
+        walk = view.state.walks.get(self._listing)
         if walk:
-            return pages(walk["total"] - len(walk["ids"]))
-        return int(view.source_due(self.source, self.user))
+            return max(1, pages(walk.total - len(walk.ids)))
+        return int(view.source_due(self.source, self._listing, self.user))
 
 
+@takes(FOLLOWING)
+def take_followed(state: State, answer: Answer, document: Document, *_: str) -> Taken:
+    """A page of followed artists; when the first page and the total are as they were, so are the rest."""
+    user = str(answer.user_id)
+    listing = library_listing("followed_artists", user)
+    known = state.known.get(listing)
+    first = listing not in state.walks
+    step = taken_step(state, listing, answer, document, FOLLOWED)
+    walk = step.walk
+    fresh = set(walk.last) - set(state.followed.get(user, []))
+    state.walks[listing] = walk
+    unchanged = (
+        first
+        and not (step.ended or walk.nameless)
+        and known is not None
+        and (known.total, known.first) == (walk.total, walk.first)
+        and is_recent(known.at, answer)
+    )
+    faults = []
+    if unchanged:
+        faults = conclude(state, listing, answer, Step(walk, True), user=user)
+    elif step.ended:
+        faults = conclude(state, listing, answer, step, user=user)
+        if not faults:
+            state.followed[user] = walk.ids
+            state.known[listing] = Known(walk.total, walk.first, at=walk.started_at)
+    return Taken(len(document["artists"]["items"]), len(fresh), faults=faults)
+
+
+def is_recent(full_at: str | None, answer: Answer) -> bool:
+    """Whether followed artists were read in full not long before ``answer``."""
+    if full_at is None:
+        return False
+    return timedelta(0) <= answer.received_at - parse_rfc3339(full_at) < FULL_FOLLOWED_EVERY
+
+
+# --- playlists ----------------------------------------------------------------------------------------------------
+
+
+def playlist_listing(playlist_id: str) -> str:
+    """The key in the state of the reading of a playlist's items."""
+    return f"playlist:{playlist_id}"
+
+
+def entry_key(entry: Any) -> str | None:
+    """What tells one entry of a playlist from another, as far as anything does; removed ones are null."""
+    if entry is None:
+        return "null"
+    if not isinstance(entry, dict):
+        return None
+    item = child(entry, "item") or child(entry, "track")
+    return f"{item.get('uri')} {entry.get('added_at')}"
+
+
+ENTRIES = Rule(entry_key, unique=False)
+
+
+@reads(playlist_items=Kind(cadence=False))
 @dataclass(slots=True)
 class PlaylistItems(KeepsNothing):
     """Items of playlists whose version is new."""
 
     source: Source
     user: str | None = None
-    endpoint: ClassVar[str] = "playlists/{id}/items"
+    endpoint: ClassVar[Endpoint] = PLAYLIST_ITEMS
 
     def next(self, view: View) -> Request | None:
-        for playlist_id, playlist in view.state.playlists.items():
-            listing = f"playlist:{playlist_id}"
-            if outdated(playlist) and view.free(listing):
-                user = who_may_read(view, playlist)
-                if user:
-                    return self._page(view, playlist_id, playlist, user)
-        return None
+        """The next page of the first playlist that needs one; those that were refused before come last."""
+        doubts = view.state.doubts
+        waiting = [id_ for id_, playlist in self._waiting(view) if view.free(playlist_listing(id_))]
+        if not waiting:
+            return None
+        playlist_id = next((id_ for id_ in waiting if playlist_listing(id_) not in doubts), None)
+        if playlist_id is None:
+            playlist_id = min(waiting, key=lambda id_: doubts[playlist_listing(id_)].last)
+        playlist = view.state.playlists[playlist_id]
+        return self._page(view, playlist_id, playlist, str(who_may_read(view, playlist)))
 
-    def _page(self, view: View, playlist_id: str, playlist: dict[str, Any], user: str) -> Request:
+    def _waiting(self, view: View) -> Iterator[tuple[str, KnownPlaylist]]:
+        for playlist_id, playlist in view.state.playlists.items():
+            if playlist.outdated and who_may_read(view, playlist):
+                yield playlist_id, playlist
+
+    def _page(self, view: View, playlist_id: str, playlist: KnownPlaylist, user: str) -> Request:
         """The next page; a playlist too long for one page is opened by itself, which brings its first 100 items."""
-        listing = f"playlist:{playlist_id}"
+        listing = playlist_listing(playlist_id)
         walk = view.state.walks.get(listing)
-        offset = walk["offset"] if walk and walk["snapshot"] == playlist["snapshot"] else 0
-        if offset == 0 and playlist["total"] > PAGE and not playlist.get("apart"):
-            context = opened(playlist_id, playlist["snapshot"])
-            return Request(self.source.name, listing, user, whole_playlist(playlist_id), context)
+        offset = walk.offset if walk and walk.snapshot == playlist.snapshot else 0
+        about = {"playlist_id": playlist_id, "snapshot_id": playlist.snapshot}
+        if offset == 0 and playlist.total > PAGE and not playlist.apart and view.may_ask(PLAYLIST):
+            context = opened(view, playlist_id, str(playlist.snapshot))
+            return Request(self.source.name, listing, user, whole_playlist(playlist_id), about, context)
         arguments = {"playlist_id": playlist_id, "limit": PAGE, "offset": offset}
-        call = Call("playlist_items", arguments, self.endpoint, "items")
-        context = fixed({"playlist_id": playlist_id, "snapshot_id": playlist["snapshot"]})
-        return Request(self.source.name, listing, user, call, context)
+        call = Call("playlist_items", arguments, self.endpoint)
+        context = entries_context(view, playlist_id, str(playlist.snapshot), offset)
+        return Request(self.source.name, listing, user, call, about, context)
 
     def calls_left(self, view: View) -> int:
-        waiting = [
-            (playlist_id, playlist)
-            for playlist_id, playlist in view.state.playlists.items()
-            if outdated(playlist) and who_may_read(view, playlist)
-        ]
-        return sum(self._pages(view, playlist_id, playlist) for playlist_id, playlist in waiting)
+        """The pages of all playlists with a new version."""
+        return sum(self._pages(view, playlist_id, playlist) for playlist_id, playlist in self._waiting(view))
 
-    def _pages(self, view: View, playlist_id: str, playlist: dict[str, Any]) -> int:
-        walk = view.state.walks.get(f"playlist:{playlist_id}", {})
-        read = walk["offset"] if walk.get("snapshot") == playlist["snapshot"] else 0
-        return max(1, pages(playlist["total"] - read))
+    def _pages(self, view: View, playlist_id: str, playlist: KnownPlaylist) -> int:
+        walk = view.state.walks.get(playlist_listing(playlist_id))
+        read = walk.offset if walk and walk.snapshot == playlist.snapshot else 0
+        return max(1, pages(playlist.total - read))
 
 
 def whole_playlist(playlist_id: str) -> Call:
     """A playlist by itself: what it is, its version, and where this app may see them its first items."""
     arguments = {"playlist_id": playlist_id, "additional_types": ("track", "episode")}
-    return Call("playlist", arguments, "playlists/{id}", "snapshot_id")
+    return Call("playlist", arguments, PLAYLIST)
 
 
-def opened(playlist_id: str, listed: str) -> Context:
-    """The context of a playlist opened for its items: its own version, or the listed one of a refusal."""
-    return lambda document: {"playlist_id": playlist_id, "snapshot_id": document.get("snapshot_id") or listed}
+def entries_context(view: View, playlist_id: str, snapshot: str, offset: int) -> Context:
+    """The context of a page of a playlist's items."""
+
+    def context(document: Document) -> dict[str, Any]:
+        step = entries_step(view.state, document, playlist_id, snapshot, offset, "")
+        return astray(step)
+
+    return context
 
 
-def outdated(playlist: dict[str, Any]) -> bool:
-    """Whether this version's items have not been read yet, nor refused."""
-    return playlist["snapshot"] not in (playlist.get("done"), playlist.get("refused"))
+def opened(view: View, playlist_id: str, listed: str) -> Context:
+    """The context of a playlist opened for its items: its own version, which may be newer than the listed one."""
+
+    def context(document: Document) -> dict[str, Any]:
+        snapshot = document.get("snapshot_id") or listed
+        page = child(document, "items") or child(document, "tracks")
+        strayed = {}
+        if isinstance(page.get("items"), list):
+            strayed = astray(entries_step(view.state, page, playlist_id, str(snapshot), 0, ""))
+        return {"snapshot_id": snapshot, **strayed}
+
+    return context
 
 
-def who_may_read(view: View, playlist: dict[str, Any]) -> str | None:
+def who_may_read(view: View, playlist: KnownPlaylist) -> str | None:
     """The listener with whose token its items can be read: in development mode its owner or a collaborator."""
-    owner = next((user for user, name in view.listeners.items() if name == playlist["owner"]), None)
-    listed_by = playlist["user"] if playlist["user"] in view.listeners else None
-    if owner or (listed_by and playlist["collaborative"]):
+    owner = next((user for user, name in view.listeners.items() if name == playlist.owner), None)
+    listed_by = playlist.user if playlist.user in view.listeners else None
+    if owner or (listed_by and playlist.collaborative):
         return owner or listed_by
     return (listed_by or next(iter(view.listeners), None)) if view.extended else None
 
 
+@reads(playlists=Kind(params={"ids": spotify_ids}))
 @dataclass(slots=True)
 class Playlists(KeepsNothing):
     """Playlists by id: what they are and which version they have."""
 
     source: Source
     user: str | None = None
-    endpoint: ClassVar[str] = "playlists/{id}"
+    endpoint: ClassVar[Endpoint] = PLAYLIST
 
     def next(self, view: View) -> Request | None:
+        """The first playlist that is due."""
         for playlist_id in self._due(view):
-            if view.free(f"playlist-itself:{playlist_id}"):
+            listing = itself_listing(playlist_id)
+            if view.free(listing):
                 reader = next(iter(view.listeners), None)
-                listing = f"playlist-itself:{playlist_id}"
                 return Request(self.source.name, listing, reader, whole_playlist(playlist_id))
         return None
 
     def _due(self, view: View) -> list[str]:
-        done = view.state.done
-        last = {id_: done.get(f"{self.source.name}|{id_}") for id_ in self.source.params["ids"]}
-        return [id_ for id_, text in last.items() if view.due(self.source, parse_rfc3339(text) if text else None)]
+        ids: list[str] = self.source.params["ids"]
+        return [id_ for id_ in ids if view.due(self.source, itself_listing(id_), self._last(view, id_))]
+
+    def _last(self, view: View, playlist_id: str) -> datetime | None:
+        return view.state.last_done(self.source.name, playlist_id)
 
     def calls_left(self, view: View) -> int:
+        """A call for each playlist that is due."""
         return len(self._due(view))
+
+
+def itself_listing(playlist_id: str) -> str:
+    """The key in the state of a playlist read for what it is."""
+    return f"playlist-itself:{playlist_id}"
+
+
+@takes(PLAYLIST)
+def take_playlist(state: State, answer: Answer, document: Document, *ids: str) -> Taken:
+    """A playlist by itself, with the first of its items where this app may see them."""
+    playlist_id = ids[0]
+    opened_for_items = "playlist_id" in answer.context
+    if document.get("id") != playlist_id:
+        return another_answered(state, answer, playlist_id, opened_for_items)
+    if not opened_for_items:
+        state.finished(answer.source, playlist_id, answer.received_at)
+        state.trust(itself_listing(playlist_id))
+    new = note_playlist(state, playlist_id, document, None)
+    playlist = state.playlists[playlist_id]
+    page = child(document, "items") or child(document, "tracks")
+    if not isinstance(page.get("items"), list) or not page["items"]:
+        playlist.apart = True  # its items have to be asked for
+    elif playlist.outdated:
+        faults = read_on(state, answer, page, playlist_id, str(playlist.snapshot))
+        return Taken(1 + len(page["items"]), 1 + len(page["items"]), faults=faults)
+    return Taken(1, int(new))
+
+
+def another_answered(state: State, answer: Answer, playlist_id: str, opened_for_items: bool) -> Taken:
+    """Another playlist came than was asked for."""
+    key = playlist_listing(playlist_id) if opened_for_items else itself_listing(playlist_id)
+    why = "another playlist came than was asked for"
+    if state.doubt(key, why, answer.run_id, answer.received_at).believed():
+        give_up_playlist(state, answer, playlist_id)
+    return Taken(1, faults=[why])
+
+
+def entries_step(state: State, page: Document, playlist_id: str, snapshot: str, offset: int, started_at: str) -> Step:
+    """Where the reading of a version of a playlist stands after a page. Changes nothing."""
+    walk = state.walks.get(playlist_listing(playlist_id))
+    if walk is None or walk.snapshot != snapshot or not offset:
+        walk = Walk(started_at, snapshot=snapshot)
+    return follow(walk, Page.of(page, ENTRIES), offset, ENTRIES)
+
+
+def read_on(state: State, answer: Answer, page: Document, playlist_id: str, snapshot: str) -> list[str]:
+    """Move on behind a page of a playlist's items. One that changes meanwhile has a new version to read anew."""
+    listing = playlist_listing(playlist_id)
+    step = entries_step(state, page, playlist_id, snapshot, offset_of(answer), started_at_of(answer))
+    state.walks[listing] = step.walk
+    if not step.ended:
+        return []
+    del state.walks[listing]
+    playlist = state.playlists.setdefault(playlist_id, KnownPlaylist())
+    fault = step.flaw or step.doubt
+    if fault is None:
+        state.trust(listing)
+        playlist.done, playlist.empty = snapshot, False
+        return []
+    if state.doubt(listing, fault, answer.run_id, answer.received_at).believed():
+        playlist.done, playlist.empty = snapshot, False
+    return [fault]
+
+
+@takes(PLAYLIST_ITEMS)
+def take_playlist_items(state: State, answer: Answer, document: Document, *ids: str) -> Taken:
+    """A page of a playlist's items."""
+    faults = read_on(state, answer, document, ids[0], answer.context["snapshot_id"])
+    return Taken(len(document["items"]), len(document["items"]), faults=faults)
+
+
+@gives_up(PLAYLIST, PLAYLIST_ITEMS)
+def give_up_playlist(state: State, answer: Answer, *ids: str) -> None:
+    """Do not ask for this version of a playlist again, or not for the playlist before it is due anew."""
+    playlist_id = ids[0]
+    if "snapshot_id" not in answer.context:
+        state.finished(answer.source, playlist_id, answer.received_at)
+    elif playlist_id in state.playlists:
+        state.walks.pop(playlist_listing(playlist_id), None)
+        state.playlists[playlist_id].refused = answer.context["snapshot_id"]

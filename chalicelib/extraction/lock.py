@@ -1,144 +1,125 @@
-"""One run at a time: a lock in the lake, written conditionally, with an owner and an expiry.
+"""One run at a time.
 
-The owner renews it while it works. A lock is taken over when it has expired, or at once when its owner was a process
-of this machine that no longer runs.
+In a folder whoever runs holds a lock on a file, which the system lets go of when the process ends. A bucket has no
+such thing: there a record says who runs and until when that holds, is written conditionally and renewed while the run
+works. In both ``state/run-lock.json`` names the run.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import IO
 
-from chalicelib.clock import Clock, parse_rfc3339, rfc3339
-from chalicelib.errors import NotFound, RunInProgress, WriteConflict
+from chalicelib.clock import Clock
+from chalicelib.errors import RunInProgress, StorageFailed, WriteConflict
+from chalicelib.filelock import hold, is_held
 from chalicelib.lake import STATE, Appendable, Lake
+from chalicelib.records import RecordKind
 
-LOCK_NAME = "run-lock.json"
-LEASE = timedelta(seconds=120)
+LOCK_KEY = f"{STATE}run-lock.json"
+LEASE = timedelta(seconds=120)  # in a bucket: how long a lock holds that is not renewed
 RENEWED_EVERY = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """A process: its machine, its number and when it started (numbers are used again)."""
-
-    host: str
-    pid: int
-    started: str
-
-    @classmethod
-    def this_process(cls) -> Owner:
-        return cls(machine(), os.getpid(), process_started(os.getpid()) or "")
-
-    def gone(self) -> bool:
-        """True when this is certainly a process of this machine that no longer runs."""
-        if self.host != machine():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        started = process_started(self.pid)
-        return bool(self.started and started is not None and started != self.started)
-
-
-@dataclass(frozen=True, slots=True)
 class Holder:
+    """The run that has the lock and, in a bucket, until when."""
+
     run_id: str
-    owner: Owner
     expires_at: datetime
 
-    def free(self, moment: datetime, *, same_machine: bool) -> bool:
-        return moment >= self.expires_at or (same_machine and self.owner.gone())
+    def lives(self, moment: datetime) -> bool:
+        """Whether its lease holds at ``moment``. One that ends later than any lease was given by a wrong clock."""
+        return moment < self.expires_at <= moment + LEASE
+
+
+RUN_LOCK = RecordKind(Holder, "the lock of a run", "the next run takes the lock", derived=True)
 
 
 class RunLock:
     """The lock as held by one run."""
 
-    def __init__(self, lake: Lake, run_id: str, clock: Clock, etag: str) -> None:
-        self._lake, self._clock, self._etag = lake, clock, etag
+    def __init__(self, lake: Lake, run_id: str, clock: Clock, etag: str, handle: IO[str] | None) -> None:
+        self._lake, self._clock, self._etag, self._handle = lake, clock, etag, handle
         self._renewed = clock()
         self.run_id = run_id
 
     @classmethod
     def acquire(cls, lake: Lake, run_id: str, clock: Clock) -> RunLock:
         """Take the lock. Raises RunInProgress naming the run that holds it."""
-        holder, etag = read_lock(lake)
-        if holder and not holder.free(clock(), same_machine=shares_machine(lake)):
-            raise in_progress(holder.run_id)
+        holder = Holder(run_id, clock() + LEASE)
+        if path := lock_path(lake):
+            handle = held(path)
+            if handle is None:
+                raise in_progress(holder_of(lake, clock()))
+            return cls(lake, run_id, clock, RUN_LOCK.write(lake.store, LOCK_KEY, holder), handle)
+        other, etag = RUN_LOCK.read_version(lake.store, LOCK_KEY)
+        if other and other.lives(clock()):
+            raise in_progress(other.run_id)
         try:
-            etag = lake.store.replace(STATE + LOCK_NAME, written(run_id, clock()), if_match=etag)
+            return cls(lake, run_id, clock, RUN_LOCK.replace(lake.store, LOCK_KEY, holder, if_match=etag), None)
         except WriteConflict:
-            winner, _ = read_lock(lake)
-            raise in_progress(winner.run_id if winner else "another one") from None
-        return cls(lake, run_id, clock, etag)
+            raise in_progress(holder_of(lake, clock())) from None
 
     def renew(self) -> None:
         """Extend the lease when it is time to. Raises WriteConflict when another run has taken the lock over."""
         moment = self._clock()
-        if abs(moment - self._renewed) < RENEWED_EVERY:
+        if self._handle is not None or abs(moment - self._renewed) < RENEWED_EVERY:
             return
-        self._etag = self._lake.store.replace(STATE + LOCK_NAME, written(self.run_id, moment), if_match=self._etag)
+        holder = Holder(self.run_id, moment + LEASE)
+        self._etag = RUN_LOCK.replace(self._lake.store, LOCK_KEY, holder, if_match=self._etag)
         self._renewed = moment
 
     def release(self) -> None:
         """Give the lock back; one that was taken over is left to its new owner."""
         try:
-            self._lake.store.delete([STATE + LOCK_NAME], if_match=self._etag)
+            self._lake.store.delete([LOCK_KEY], if_match=self._etag)
         except WriteConflict:
             return
+        finally:
+            if self._handle is not None:
+                self._handle.close()
 
 
-def shares_machine(lake: Lake) -> bool:
-    """Whether the lake is a folder, so that its processes are (mostly) this machine's."""
-    return isinstance(lake.store, Appendable)
+def held(path: Path) -> IO[str] | None:
+    """The lock of a lake in a folder, None when somebody has it. Raises StorageFailed."""
+    try:
+        return hold(path)
+    except OSError as error:
+        raise StorageFailed.not_writable(str(path.parent), error) from error
 
 
 def holder_of(lake: Lake, moment: datetime) -> str | None:
-    """The run that holds the lock now."""
-    holder, _ = read_lock(lake)
-    return holder.run_id if holder and not holder.free(moment, same_machine=shares_machine(lake)) else None
+    """The run that goes on now; None when none does. One that has just begun may not have said its name yet."""
+    if path := lock_path(lake):
+        return name_of_holder(lake) if is_held(path) else None
+    holder = RUN_LOCK.read(lake.store, LOCK_KEY)
+    return holder.run_id if holder and holder.lives(moment) else None
 
 
-def read_lock(lake: Lake) -> tuple[Holder | None, str | None]:
-    try:
-        document, etag = lake.read_state(LOCK_NAME)
-    except NotFound:  # given back between the look and the reading
-        return None, None
-    if document is None:
-        return None, None
-    owner: dict[str, object] = document["owner"]  # type: ignore[assignment]
-    return Holder(str(document["run_id"]), Owner(**owner), parse_rfc3339(str(document["expires_at"]))), etag  # type: ignore[arg-type]
+def name_of_holder(lake: Lake) -> str:
+    """The run that holds the lock of a folder: it says its name right after it has taken it."""
+    for _ in range(LOOKS):
+        holder = RUN_LOCK.read(lake.store, LOCK_KEY)
+        if holder:
+            return holder.run_id
+        time.sleep(BETWEEN_LOOKS)
+    return BEGINNING
 
 
-def written(run_id: str, moment: datetime) -> bytes:
-    lock = {"run_id": run_id, "owner": asdict(Owner.this_process()), "expires_at": rfc3339(moment + LEASE)}
-    return json.dumps(lock).encode()
+BEGINNING = "that has just begun"
+LOOKS, BETWEEN_LOOKS = 20, 0.01  # s
 
 
-def in_progress(run_id: str) -> RunInProgress:
-    return RunInProgress(f"run {run_id} is going on; wait for it to end", run_id=run_id)
+def lock_path(lake: Lake) -> Path | None:
+    """The file that a run in a lake that is a folder holds the lock on; None where the lake is a bucket."""
+    return Path(lake.store.location(f"{STATE}.run-lock")) if isinstance(lake.store, Appendable) else None
 
 
-def machine() -> str:
-    """This machine's name and boot, so that process numbers mean something."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        boot = ""
-    return f"{socket.gethostname()} {boot}".strip()
-
-
-def process_started(pid: int) -> str | None:
-    """When a process started, in its kernel's ticks; empty once it is dead, None where the system does not say."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] == "Z" else fields[19]
-    except (OSError, IndexError):
-        return None
+def in_progress(run_id: str | None) -> RunInProgress:
+    """What is said to whoever wants to start a second run."""
+    name = run_id or BEGINNING
+    return RunInProgress(f"run {name} is going on; wait for it to end", run_id=name)

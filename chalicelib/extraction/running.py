@@ -7,22 +7,26 @@ thread only for calls that the earlier ones will not need. Threads only fetch; e
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from chalicelib.clock import Clock, rfc3339
+from chalicelib.clock import parse_rfc3339, rfc3339
 from chalicelib.errors import (
     AuthorizationEnded,
     EndpointRemoved,
     LakeError,
     MissingCredentials,
+    OddAnswer,
+    SpotifyRefused,
+    SpotifyUnavailable,
     WaitUntil,
     WriteConflict,
 )
 from chalicelib.extraction.fetching import Fetcher, Outcome
 from chalicelib.extraction.keeping import Keeper, source_record
 from chalicelib.extraction.lock import RunLock
-from chalicelib.extraction.reading import Reader, Request, View
+from chalicelib.extraction.reading import Again, Reader, Request, Taken, View
 from chalicelib.lake import Lake
 from chalicelib.log import Progress, ProgressEvent
 from chalicelib.runs import (
@@ -35,9 +39,12 @@ from chalicelib.runs import (
     SourceRecord,
     save_run,
 )
-from chalicelib.spotify.guard import Guard, group_of
+from chalicelib.spotify.clock import SpotifyClock
+from chalicelib.spotify.guard import Endpoint, Guard
 
 INTERRUPTED = "interrupted"
+FORBIDDEN = 403
+MOST_DEVIATIONS = 100  # told in a record
 WATCH = 5.0  # s between looks at the lock while calls are under way
 
 logger = logging.getLogger(__name__)
@@ -66,9 +73,13 @@ class Run:
     record: RunRecord
     places: list[Place]
     threads: int
-    clock: Clock
+    clock: SpotifyClock
     progress: Progress | None = None
     under_way: dict[Future[Outcome], tuple[Place, Request]] = field(default_factory=dict)
+    begun: bool = False  # whether anything has come back yet
+    tried: set[str] = field(default_factory=set)  # listings asked for in vain
+    deviations: Counter[str] = field(default_factory=Counter)  # what was not as it should be, and how often
+    warnings: list[str] = field(default_factory=list)  # what the record says besides
     stopped: str | None = None  # budget, time or interrupted
     fatal: Exception | None = None
 
@@ -117,6 +128,8 @@ class Run:
     def _fill(self, pool: ThreadPoolExecutor) -> None:
         """Give every idle thread a request, unless a checkpoint or the end is due."""
         while len(self.under_way) < self.threads and not self.keeper.full and self.fatal is None:
+            if self.under_way and not self.begun:
+                return  # the first answer says what time it is, and with it what is due
             self.stopped = self.stopped or self.guard.exhausted()
             chosen = None if self.stopped else self._next()
             if chosen is None:
@@ -137,20 +150,31 @@ class Run:
                 continue
             self.view.unsettled = any(earlier < place.index for earlier in busy)
             request = place.reader.next(self.view)
-            if request is not None:
+            if request is not None and self._admitted(request.call.endpoint):
                 return place, request
+            if request is not None:
+                place.reader.put_back(request, Again.NOW)
             if busy:
                 reserved += place.reader.calls_left(self.view)
         return None
 
     def _shut(self, place: Place) -> bool:
         """Whether nothing can be asked for this source in this run."""
-        endpoint = place.reader.endpoint
-        return place.closed or self.view.removed(endpoint) or self.guard.closed(group_of(endpoint)) is not None
+        return place.closed or self.view.removed(place.reader.endpoint)
+
+    def _admitted(self, endpoint: Endpoint) -> bool:
+        """Whether one more call to ``endpoint`` may leave now."""
+        flying = [request.call.endpoint for _, request in self.under_way.values()]
+        if not self.view.may_ask(endpoint):
+            return False
+        if not self.guard.good[endpoint.group] and any(other.group == endpoint.group for other in flying):
+            return False
+        return sum(other.template == endpoint.template for other in flying) < self.guard.at_once(endpoint)
 
     def _settle(self, place: Place, request: Request, future: Future[Outcome]) -> None:
         """Take in what a thread brought."""
         self.view.busy.discard(request.listing)
+        self._begin()
         try:
             outcome = future.result()
         except Exception as error:  # the lake's, or a mistake of ours: the run cannot go on
@@ -161,55 +185,104 @@ class Run:
         place.record.retries += outcome.tally.retries
         place.record.waited_seconds += outcome.tally.waited_seconds
         self.stopped = self.stopped or outcome.stopped
-        if outcome.entry is None or outcome.entry.answer is None:
-            place.reader.put_back(self.view, request, again=isinstance(outcome.error, EndpointRemoved))
         if outcome.entry is not None:
             self._take(place, request, outcome)
         if outcome.error is not None:
-            self._trouble(place, request, outcome.error, answered=outcome.entry is not None)
+            self._trouble(place, request, outcome.error, answered=outcome.is_answer)
+        elif not outcome.is_answer:
+            place.reader.put_back(request, Again.NOW)
         self._tell("call", place.record.source, request.call.template)
+
+    def _begin(self) -> None:
+        """With the first answer, the time of the run is Spotify's."""
+        if not self.begun:
+            self.begun = True
+            self.record.started_at = rfc3339(parse_rfc3339(self.record.started_at) + self.clock.offset)
 
     def _take(self, place: Place, request: Request, outcome: Outcome) -> None:
         assert outcome.entry is not None
         taken = self.keeper.take(outcome.entry, outcome.document)
-        if taken is None:
-            self.view.given_up.add(request.listing)
-            words = f"Spotify's answer to {request.call.template} is not understood; it is kept in the raw zone"
-            place.record.error = LakeError(words).as_json()["error"]
+        if outcome.entry.answer is None or outcome.entry.answer.status != 200:
             return
+        endpoint = request.call.endpoint
+        faults = ["it is not understood"] if taken is None else taken.faults
+        for fault in faults:
+            self._note(place, OddAnswer(f"Spotify's answer to {endpoint.template} is odd: {fault}"))
+        if faults:
+            self.view.given_up.add(request.listing)
+        elif request.listing not in self.view.state.walks:
+            self.view.read.add(request.listing)
+        if taken is None or (faults and not (taken.new_items and endpoint.is_batch)):
+            self.guard.disappointed(endpoint, f"Spotify's answers to {endpoint.template} are odd: {faults[0]}")
+        else:
+            self.guard.served(endpoint)
+        if taken is not None:
+            self._count(place, taken, len(outcome.entry.answer.body))
+
+    def _count(self, place: Place, taken: Taken, size: int) -> None:
         place.record.items += taken.items
         place.record.new_items += taken.new_items
-        place.record.bytes += len(outcome.entry.answer.body) if outcome.entry.answer else 0
+        place.record.bytes += size
         if taken.hole:
             self.record.holes.append(taken.hole)
             logger.warning("plays between %(after)s and %(before)s may be lost", taken.hole)
 
+    def _note(self, place: Place, error: LakeError) -> None:
+        """Say in the run's record that something was not as it should be, for the source and for the run."""
+        place.record.error = error.as_json()["error"]
+        self.deviations[f"{place.record.source}: {error.message}"] += 1
+        logger.warning("%s: %s", place.record.source, error.message)
+
     def _trouble(self, place: Place, request: Request, error: LakeError, *, answered: bool) -> None:
-        """What an error means for the rest of the run; ``answered``: it is Spotify's lasting word on one thing."""
-        self.view.given_up.add(request.listing)
+        """What an error means for the rest of the run; ``answered``: it is Spotify's word on one thing."""
         if isinstance(error, EndpointRemoved):
             logger.warning("%s", error.message)
-            self.view.given_up.discard(request.listing)  # a batch is asked for one by one
-            if request.call.template == place.reader.endpoint:
+            place.reader.put_back(request, Again.NOW)  # a batch is asked for one by one
+            if request.call.template == place.reader.endpoint.template:
                 place.record.error = error.as_json()["error"]
         elif isinstance(error, WaitUntil):
+            place.reader.put_back(request, Again.NOW)
+            self.deviations[f"{place.record.source}: {error.message}"] += 1
             logger.warning("%s", error.message)
         elif isinstance(error, AuthorizationEnded) and request.user is not None:
             self._lose_listener(request.user, error)
         elif isinstance(error, MissingCredentials):
             self.fatal = self.fatal or error
         elif answered:
-            logger.info("%s", error.message)
+            self._no(place, request, error)
         else:
-            place.record.error = error.as_json()["error"]
-            logger.warning("%s", error.message)
+            self._give_up(place, request, error)
+
+    def _no(self, place: Place, request: Request, error: LakeError) -> None:
+        """Spotify's word on one thing, which the next runs doubt: a 403 is an error, what is gone only a remark."""
+        self.view.given_up.add(request.listing)
+        status = error.details.get("status")
+        refusal = SpotifyRefused(
+            f"Spotify answered {status} to {request.call.template}; it is asked again", status=status
+        )
+        if status == FORBIDDEN:
+            self._note(place, refusal)
+        else:
+            self.deviations[f"{place.record.source}: {refusal.message}"] += 1
+
+    def _give_up(self, place: Place, request: Request, error: LakeError) -> None:
+        """A call was in vain. While its endpoint may be asked, it is made once more when all others are done."""
+        if self.guard.closed(request.call.endpoint) or request.listing not in self.tried:
+            place.reader.put_back(request, Again.LATER)
+        else:
+            place.reader.put_back(request, Again.NEXT_RUN)
+            self.view.given_up.add(request.listing)
+        self.tried.add(request.listing)
+        if not isinstance(error, SpotifyUnavailable):
+            self.view.given_up.add(request.listing)
+        self._note(place, error)
 
     def _lose_listener(self, user: str, error: AuthorizationEnded) -> None:
         """Nothing more is asked for a listener whose authorisation has ended; one clear error says so."""
         if user not in self.view.listeners:
             return
         self.view.listeners = {name: one for name, one in self.view.listeners.items() if name != user}
-        self.record.warnings.append(error.message)
+        self.warnings.append(error.message)
         logger.error("%s", error.message)
         for place in self.places:
             if place.reader.user == user:
@@ -229,11 +302,18 @@ class Run:
 
     def _sum_up(self) -> None:
         record = self.record
+        record.warnings = [*self.warnings, *self._deviations()]
         record.mode = self.view.forced_mode or self.view.state.mode
         record.calls = self.guard.spent
         record.calls_by_endpoint = dict(sorted(self.guard.by_endpoint.items()))
         for name in ("items", "retries", "bytes", "waited_seconds"):
             setattr(record, name, sum(getattr(one, name) for one in record.sources))
+
+    def _deviations(self) -> list[str]:
+        """What was not as it should be, in the words of the record."""
+        complaint = self.clock.complaint()
+        words = [f"{text} ({count} times)" if count > 1 else text for text, count in self.deviations.items()]
+        return [*([complaint] if complaint else []), *words[:MOST_DEVIATIONS]]
 
     def _end(self) -> None:
         """Say of each source and of the run how it ended, and save that."""
@@ -263,8 +343,8 @@ class Run:
             return
         if left:
             record.left = f"about {left} call{'s' if left > 1 else ''}"
-            until = self.guard.not_before.get(group_of(place.reader.endpoint))
-            record.not_before = rfc3339(until) if until and until > self.clock() else None
+            until = self.guard.waiting_until(place.reader.endpoint.group)
+            record.not_before = rfc3339(until) if until else None
         if left or record.error:
             record.state = PARTIAL if left or record.items else FAILED
         else:

@@ -1,7 +1,8 @@
 """Who does a run that ``POST /runs`` asked for: a process of its own here, a Lambda function on AWS.
 
 Until the run writes its own record there is an *accepted* record in ``results/runs/``, so that a run that was
-just started, or never came to be, can be seen too.
+just started, or never came to be, can be seen too. In a folder the service that accepted it holds a lock on a file
+while the run's process lives: when the service was killed, the run is known at once never to begin.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import Any, Protocol
+from pathlib import Path
+from typing import IO, Any, Protocol
 
 from chalicelib.clock import Clock, now, parse_rfc3339, rfc3339
 from chalicelib.errors import InvalidSetting, NotFound, RunInProgress
-from chalicelib.lake import RESULTS, Lake
+from chalicelib.filelock import hold, is_held
+from chalicelib.lake import RESULTS, STATE, Appendable, Lake
+from chalicelib.records import RecordKind
 from chalicelib.runs import load_run
 from chalicelib.settings import PROJECT, Settings
 
@@ -27,6 +31,20 @@ ACCEPTED = RESULTS + "runs/"
 STARTS_WITHIN = timedelta(minutes=5)  # Lambda retries an asynchronous start for longer, but one function suffices
 ENDS_WITHIN = 2.0  # s
 QUEUED, FAILED = "queued", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRun:
+    """A run that was asked for: ``queued``, or ``failed`` with the reason why it never began."""
+
+    run_id: str
+    state: str
+    trigger: str
+    started_at: str  # RFC 3339 UTC
+    error: dict[str, Any] | None = None
+
+
+ACCEPTED_RUN = RecordKind(AcceptedRun, "a run that was asked for", "start another run", derived=True)
 
 
 class Worker(Protocol):
@@ -51,11 +69,14 @@ class LocalWorker:
             command += ["--source", source]
         with self._lock:
             self._require_idle()
+            lock = hold(starting_lock(self._lake))
+            if lock is None:
+                raise RunInProgress("another service is starting a run; GET /runs shows it")
             errors = tempfile.TemporaryFile()  # noqa: SIM115 (the watcher closes it)
             self._process = subprocess.Popen(
                 command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
             )
-            watcher = threading.Thread(target=self._watch, args=(self._process, run_id, errors), daemon=True)
+            watcher = threading.Thread(target=self._watch, args=(self._process, run_id, errors, lock), daemon=True)
             watcher.start()
 
     def _require_idle(self) -> None:
@@ -75,14 +96,14 @@ class LocalWorker:
                 self._process.wait(10)
 
     def _environment(self) -> dict[str, str]:
-        values = {each.name: getattr(self._settings, each.name) for each in fields(self._settings)}
-        told = {name.upper(): str(value) for name, value in values.items() if value != ""}
+        values = {each.name: self._settings.written(each.name) for each in fields(self._settings)}
+        told = {name.upper(): value for name, value in values.items() if value != ""}
         path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
         return {**os.environ, **told, "PYTHONPATH": path}
 
-    def _watch(self, process: subprocess.Popen[bytes], run_id: str, errors: Any) -> None:
+    def _watch(self, process: subprocess.Popen[bytes], run_id: str, errors: IO[bytes], lock: IO[str]) -> None:
         status = process.wait()
-        with errors:
+        with lock, errors:
             errors.seek(0)
             said = errors.read().decode("utf-8", "replace").strip().splitlines()
         if status != 0:
@@ -114,34 +135,45 @@ def open_worker(settings: Settings, lake: Lake) -> Worker:
     return LambdaWorker(settings) if settings.on_aws else LocalWorker(settings, lake)
 
 
-def accept(lake: Lake, run_id: str, clock: Clock = now) -> dict[str, Any]:
+def accept(lake: Lake, run_id: str, clock: Clock = now) -> AcceptedRun:
     """Note that a run was asked for. Raises RunInProgress while another one is about to start."""
     for info in lake.store.list(ACCEPTED):
-        if info.modified > clock() - STARTS_WITHIN:
-            other = json.loads(lake.store.read(info.key))
-            if other["state"] == QUEUED and not has_record(lake, other["run_id"]):
-                raise RunInProgress(f"run {other['run_id']} is about to start", run_id=other["run_id"])
-    record = {"run_id": run_id, "state": QUEUED, "trigger": "api", "started_at": rfc3339(clock())}
-    write_accepted(lake, record)
+        if abs(clock() - info.modified) < STARTS_WITHIN:
+            other = ACCEPTED_RUN.read(lake.store, info.key)
+            if other and awaited(lake, other) and not has_record(lake, other.run_id):
+                raise RunInProgress(f"run {other.run_id} is about to start", run_id=other.run_id)
+    record = AcceptedRun(run_id, QUEUED, "api", rfc3339(clock()))
+    ACCEPTED_RUN.write(lake.store, accepted_key(run_id), record)
     return record
+
+
+def awaited(lake: Lake, accepted: AcceptedRun) -> bool:
+    """Whether a run that was accepted may still begin."""
+    if accepted.state != QUEUED:
+        return False
+    return not isinstance(lake.store, Appendable) or is_held(starting_lock(lake))
 
 
 def note_failure(lake: Lake, run_id: str, message: str) -> None:
     """Note why a run that was asked for has no record of its own."""
-    record = read_accepted(lake, run_id)
+    record = ACCEPTED_RUN.read(lake.store, accepted_key(run_id))
     if record and not has_record(lake, run_id):
-        write_accepted(lake, {**record, "state": FAILED, "error": {"code": "not_started", "message": message}})
+        failed = replace(record, state=FAILED, error={"code": "not_started", "message": message})
+        ACCEPTED_RUN.write(lake.store, accepted_key(run_id), failed)
 
 
-def accepted_run(lake: Lake, run_id: str, clock: Clock = now) -> dict[str, Any] | None:
+def accepted_run(lake: Lake, run_id: str, clock: Clock = now) -> AcceptedRun | None:
     """A run that was asked for and has no record of its own (yet)."""
-    record = read_accepted(lake, run_id)
-    if record and record["state"] == QUEUED and parse_rfc3339(record["started_at"]) < clock() - STARTS_WITHIN:
-        record |= {"state": FAILED, "error": {"code": "not_started", "message": "the worker never started"}}
-    return record
+    record = ACCEPTED_RUN.read(lake.store, accepted_key(run_id))
+    if record is None or record.state != QUEUED:
+        return record
+    if awaited(lake, record) and parse_rfc3339(record.started_at) >= clock() - STARTS_WITHIN:
+        return record
+    return replace(record, state=FAILED, error={"code": "not_started", "message": "the worker never started"})
 
 
 def has_record(lake: Lake, run_id: str) -> bool:
+    """Whether the run has begun."""
     try:
         load_run(lake, run_id)
     except NotFound:
@@ -149,11 +181,10 @@ def has_record(lake: Lake, run_id: str) -> bool:
     return True
 
 
-def read_accepted(lake: Lake, run_id: str) -> dict[str, Any] | None:
-    key = f"{ACCEPTED}{run_id}.json"
-    record: dict[str, Any] | None = json.loads(lake.store.read(key)) if lake.store.stat(key) else None
-    return record
+def accepted_key(run_id: str) -> str:
+    return f"{ACCEPTED}{run_id}.json"
 
 
-def write_accepted(lake: Lake, record: dict[str, Any]) -> None:
-    lake.store.write(f"{ACCEPTED}{record['run_id']}.json", json.dumps(record).encode(), content_type="application/json")
+def starting_lock(lake: Lake) -> Path:
+    """The file that a service holds a lock on while a run that it started lives. Of a lake in a folder."""
+    return Path(lake.store.location(f"{STATE}.starting-lock"))

@@ -2,84 +2,189 @@
 
 It is a function of the answers received: every change is made by taking in an entry of the journal (an answer or a
 note), so that replaying a dead run's journal over the last snapshot gives exactly what that run knew.
+
+All of it can be said again by Spotify: a damaged snapshot is as good as none, and the next run reads everything anew.
 """
 
 from __future__ import annotations
 
-import json
-from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from chalicelib.clock import parse_moment, parse_rfc3339, rfc3339
 from chalicelib.errors import WriteConflict
 from chalicelib.lake import STATE, Lake
+from chalicelib.records import RecordKind
+from chalicelib.spotify.guard import Wait
 
 STATE_NAME = "extraction.json"
-WANTED_TRACKS = "wanted-tracks.json"
-VERSION = 1
+VERSION = 2
 DETAILS = ("albums", "artists", "tracks")
-NOT_STORED = ("queues",)
 WANTED = 0  # in ``details``: seen in an answer, not fetched yet
+BELIEVED_RUNS = 3  # runs in which Spotify must say what is doubted
+BELIEVED_AFTER = timedelta(days=2)  # between the first and the last of them
+SLACK = timedelta(minutes=2)  # by which clocks may differ, and schedules be late
+
+
+@dataclass(slots=True)
+class Walk:
+    """A listing begun and not ended: where its next page begins, and what its pages have shown so far."""
+
+    started_at: str
+    offset: int = 0
+    after: str | None = None  # Spotify's cursor, where it pages by one
+    total: int = 0  # as it was said last
+    first_total: int = 0
+    least_total: int = 0
+    backs: int = 0  # steps back, for items that were removed meanwhile
+    stepped_back: bool = False  # by the last page
+    ids: list[str] = field(default_factory=list)  # in the order shown
+    first: list[str] = field(default_factory=list)  # those of the first page
+    last: list[str] = field(default_factory=list)  # those of the last page
+    nameless: int = 0  # items without a key that could be kept
+    snapshot: str | None = None  # of a playlist: the version that is read
+    newest: str = ""  # of saved items: when the newest was saved
+    newest_ids: list[str] = field(default_factory=list)
+    new: int = 0  # of saved items: those that were not known
+    met: bool = False  # whether a known one was among them
+
+
+@dataclass(slots=True)
+class Known:
+    """What the last whole reading of a listing showed."""
+
+    total: int = 0
+    first: list[str] = field(default_factory=list)  # ids on its first page
+    newest: str = ""
+    newest_ids: list[str] = field(default_factory=list)
+    at: str | None = None  # when all of it was read
+
+
+@dataclass(slots=True)
+class KnownPlaylist:
+    """A playlist and which version of it has been read."""
+
+    user: str | None = None  # whose list of playlists shows it
+    snapshot: str | None = None
+    owner: str | None = None
+    total: int = 0
+    collaborative: bool = False
+    done: str | None = None  # the version whose items have been read
+    refused: str | None = None  # the version whose items Spotify will not show
+    apart: bool = False  # the playlist by itself shows no items: they have to be asked for
+    empty: bool = False  # ``done`` because it was said to have no items
+
+    @property
+    def outdated(self) -> bool:
+        """Whether this version's items have not been read yet, nor refused."""
+        if self.snapshot == self.done:
+            return self.empty and self.total > 0
+        return self.snapshot != self.refused
+
+
+@dataclass(slots=True)
+class Doubt:
+    """Something that Spotify said and that is not believed yet. It is asked again in each run."""
+
+    why: str
+    since: str
+    last: str
+    run_id: str
+    runs: int = 1
+
+    def believed(self) -> bool:
+        """Whether enough runs, far enough apart, were told the same."""
+        return self.runs >= BELIEVED_RUNS and parse_rfc3339(self.last) - parse_rfc3339(self.since) >= BELIEVED_AFTER
+
+
+@dataclass(slots=True)
+class Parts:
+    """The raw objects that a run has written, by source."""
+
+    run: str = ""
+    sources: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Absorbed:
+    """The segment of the journal that was last taken in."""
+
+    run: str = ""
+    segment: int = 0
 
 
 @dataclass(slots=True)
 class State:
-    """Plain JSON values; times are RFC 3339 UTC but for ``details`` (seconds since 1970)."""
+    """Times are RFC 3339 UTC but for ``details`` (seconds since 1970); they are Spotify's, see spotify/clock.py."""
 
     version: int = VERSION
     mode: str | None = None  # development or extended, as the answers' shape says
-    not_before: dict[str, str] = field(default_factory=dict)  # endpoint group -> when Spotify lets us come back
+    waits: dict[str, Wait] = field(default_factory=dict)  # endpoint group -> until when it may not be called
     removed: dict[str, str] = field(default_factory=dict)  # endpoint -> when Spotify said that it is not for this app
     done: dict[str, str] = field(default_factory=dict)  # "source|user" -> when it was last read
-    walks: dict[str, dict[str, Any]] = field(default_factory=dict)  # listings begun and not ended, by listing
-    known: dict[str, dict[str, Any]] = field(default_factory=dict)  # what the last reading of a listing showed
+    walks: dict[str, Walk] = field(default_factory=dict)  # by listing
+    known: dict[str, Known] = field(default_factory=dict)  # by listing
+    doubts: dict[str, Doubt] = field(default_factory=dict)  # by listing, or "album:ID"
     plays: dict[str, str] = field(default_factory=dict)  # user -> end of the newest known play
-    playlists: dict[str, dict[str, Any]] = field(default_factory=dict)  # id -> snapshot, total, owner, user, done
+    playlists: dict[str, KnownPlaylist] = field(default_factory=dict)  # by id
     followed: dict[str, list[str]] = field(default_factory=dict)  # user -> artist ids
     details: dict[str, dict[str, int]] = field(default_factory=dict)  # kind -> id -> when it was read, or WANTED
-    album_pages: dict[str, int] = field(default_factory=dict)  # album -> offset of its next page of tracks
-    parts: dict[str, Any] = field(default_factory=dict)  # {"run", "sources": {source: raw objects written}}
-    absorbed: dict[str, Any] = field(default_factory=dict)  # {"run", "segment"} of the journal, last taken in
+    parts: Parts = field(default_factory=Parts)
+    absorbed: Absorbed = field(default_factory=Absorbed)
     limits: dict[str, int] = field(default_factory=dict)  # endpoint -> the page size that Spotify insisted on
-    queues: dict[str, deque[str]] = field(default_factory=dict)  # not stored: what is WANTED, in order
 
     def __post_init__(self) -> None:
         for kind in DETAILS:
-            known = self.details.setdefault(kind, {})
-            self.queues[kind] = deque(item_id for item_id, read_at in known.items() if read_at == WANTED)
+            self.details.setdefault(kind, {})
 
     def want(self, kind: str, ids: Iterable[str]) -> list[str]:
         """Note ids whose details nobody has read yet; answers those that are new."""
         known = self.details[kind]
         fresh = [item_id for item_id in dict.fromkeys(ids) if item_id not in known]
         known.update(dict.fromkeys(fresh, WANTED))
-        self.queues[kind].extend(fresh)
         return fresh
 
     def have(self, kind: str, ids: Iterable[str], moment: datetime) -> None:
         """Note that details were read at ``moment``."""
-        self.details[kind].update(dict.fromkeys(ids, int(moment.timestamp())))
+        for item_id in ids:
+            self.details[kind][item_id] = int(moment.timestamp())
+            self.doubts.pop(detail_key(kind, item_id), None)
 
     def finished(self, source: str, user: str | None, moment: datetime) -> None:
+        """Note that a source was read at ``moment``, for a listener where it is about one."""
         self.done[done_key(source, user)] = rfc3339(moment)
 
     def last_done(self, source: str, user: str | None) -> datetime | None:
+        """When a source was last read."""
         return parse_moment(self.done.get(done_key(source, user)))
 
-    def waits(self, moment: datetime) -> dict[str, datetime]:
-        """Endpoint groups that may not be called yet, and when they may."""
-        times = {group: parse_rfc3339(text) for group, text in self.not_before.items()}
-        return {group: time for group, time in times.items() if time > moment}
+    def doubt(self, key: str, why: str, run_id: str, moment: datetime) -> Doubt:
+        """Note that what was said of ``key`` is not believed yet; answers what has been said so far."""
+        doubt = self.doubts.get(key)
+        if doubt is None or parse_rfc3339(doubt.since) > moment + SLACK:  # noted by a clock that was ahead
+            doubt = self.doubts[key] = Doubt(why, rfc3339(moment), rfc3339(moment), run_id)
+        elif doubt.run_id != run_id:
+            doubt.runs, doubt.run_id = doubt.runs + 1, run_id
+        doubt.why, doubt.last = why, rfc3339(moment)
+        return doubt
 
-
-STORED = tuple(declared.name for declared in fields(State) if declared.name not in NOT_STORED)
+    def trust(self, key: str) -> None:
+        """Note that there is nothing to doubt of ``key`` any more."""
+        self.doubts.pop(key, None)
 
 
 def done_key(source: str, user: str | None) -> str:
+    """Where ``State.done`` has a source."""
     return f"{source}|{user or ''}"
+
+
+def detail_key(kind: str, item_id: str) -> str:
+    """The listing that the details of one thing are: ``album:ID``."""
+    return f"{kind.removesuffix('s')}:{item_id}"
+
+
+STATE_FILE = RecordKind(State, "the state of extraction", "the next run reads everything anew", derived=True)
 
 
 @dataclass(slots=True)
@@ -89,23 +194,17 @@ class StateFile:
     lake: Lake
     state: State
     etag: str | None
+    damaged: bool = False  # what was there could not be read
 
     @classmethod
     def load(cls, lake: Lake) -> StateFile:
-        document, etag = lake.read_state(STATE_NAME)
-        values: dict[str, Any] = {name: (document or {})[name] for name in STORED if name in (document or {})}
-        return cls(lake, State(**values), etag)
+        """The state in the lake; an empty one where there is none, or a damaged one."""
+        state, etag = STATE_FILE.read_version(lake.store, STATE + STATE_NAME)
+        return cls(lake, state or State(), etag, damaged=state is None and etag is not None)
 
     def save(self) -> None:
-        data = json.dumps({name: getattr(self.state, name) for name in STORED}, separators=(",", ":")).encode()
+        """Write the snapshot. Raises WriteConflict."""
         try:
-            self.etag = self.lake.store.replace(STATE + STATE_NAME, data, if_match=self.etag)
+            self.etag = STATE_FILE.replace(self.lake.store, STATE + STATE_NAME, self.state, if_match=self.etag)
         except WriteConflict as error:
             raise WriteConflict("another run has saved its state: this one has lost the lock and stops") from error
-
-
-def wanted_tracks(lake: Lake) -> list[str]:
-    """Track ids that an imported history asks for, most played first (``state/wanted-tracks.json``)."""
-    document, _ = lake.read_state(WANTED_TRACKS)
-    rows: Any = (document or {}).get("tracks", [])
-    return [str(row[0]) for row in rows]

@@ -66,7 +66,9 @@ class Connections:
         """Count a connection, and close another one for it if there are too many."""
         self._idle[connection] = address
         if len(self._idle) + len(self._busy) > self.most:
-            self._longest_idle().close()
+            longest = self._longest_idle()
+            self.closed(longest)
+            longest.close()
 
     def busy(self, connection: Closable) -> None:
         """A request has come on it."""

@@ -17,18 +17,20 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
 from tornado import httputil
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters, HTTP1ServerConnection
+from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import add_accept_handler
 
@@ -45,7 +47,6 @@ from chalicelib.errors import (
     StorageFailed,
 )
 from chalicelib.local.bounds import Bounds, Connections, Doorkeeper, Turns, Uploads
-from chalicelib.queries.engine import Chunks
 from chalicelib.rest.access import Token
 from chalicelib.rest.api import Api
 from chalicelib.rest.messages import Reply, Request, Upload, dress, error_reply
@@ -56,10 +57,10 @@ WORTH_COMPRESSING = 1_024  # bytes
 COMPRESSIBLE = ("application/json", "text/", "image/svg+xml")
 COMPRESSION_LEVEL = 4  # half the time of 6 for 5 % more bytes
 PIECE = 1 << 20  # bytes of a file read or written at once
-PAUSE = 0.02  # s between two looks whether a file that is written has grown
 LINGER = 1.0  # s a refused client may go on sending, so that it can read why
 MOST_LINGERED = 1 << 20  # bytes of that
 TORNADO_REFUSES = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # all it says where what came is no HTTP
+HALF_CLOSED = 0.2  # s after the end of what a client sends in which its last request is taken up
 CLOSES_WITHIN = 5.0  # s in which the requests under way are answered when the server stops
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -166,9 +167,32 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 class Stream(IOStream):
-    """A connection, which also says in the one error shape what Tornado refuses by itself, once."""
+    """A connection. It says in the one error shape what Tornado refuses by itself, and a client that has ended what it
+    sends (a half-closed connection, over which Tornado gives up) still gets its answer."""
 
+    answering = False  # a request that has come whole, or is refused
     answered = False  # the request that is being read
+    half_closed = False  # nothing more comes
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        read = super().read_from_fd(buf)
+        self.half_closed = self.half_closed or read == 0
+        return read
+
+    def close(self, exc_info: Any = False) -> None:
+        """Close; but at the end of what the client sends only when nothing is left to answer."""
+        if self.half_closed and not self._ending and exc_info is False:
+            self._ending = True
+            self.io_loop.update_handler(self.fileno(), IOLoop.ERROR | (IOLoop.WRITE if self.writing() else 0))
+            self.io_loop.call_later(HALF_CLOSED, self._close_idle)
+        elif not (self._ending and self.answering):
+            super().close(exc_info)
+
+    def _close_idle(self) -> None:
+        if not self.answering:
+            super().close()
+
+    _ending = False
 
     def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
         if data == TORNADO_REFUSES:
@@ -216,7 +240,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._path: dict[str, str] = {}
         self._token: Token | None = None
         self._body = bytearray()
-        self._spool: Spool | None = None
+        self._spool: UploadSpool | None = None
         self._held = ExitStack()  # until the exchange ends
         self._refused = self._ended = False
         self._lingered = 0
@@ -244,7 +268,7 @@ class Exchange(httputil.HTTPMessageDelegate):
                 self._token = await self._server.in_thread(self._recognise)
                 if self._is_upload():
                     self._held.enter_context(self._server.uploads.one_of(self._token.token_id if self._token else ""))
-                    self._spool = await self._server.in_thread(Spool)
+                    self._spool = await self._server.in_thread(UploadSpool)
         except Exception as error:
             await self._refuse(error)
 
@@ -267,6 +291,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         if self._refused:
             self._end(close=True)
         else:
+            self._stream.answering = True
             self.answering = asyncio.ensure_future(self._answer())
 
     def on_connection_close(self) -> None:
@@ -360,15 +385,12 @@ class Exchange(httputil.HTTPMessageDelegate):
                 await self._send(await self._server.in_thread(self._reply, opened=opened))
         except StreamClosedError:
             pass  # a client that went away is no error
-        except LakeError as error:
-            log.warning("%s %s broke off: %s", self._method, urlsplit(self._target).path, error.message)
-            self._stream.close()
         except Exception:
             log.exception("%s %s failed", self._method, urlsplit(self._target).path)
             self._stream.close()
         self._end()
 
-    def _reply(self) -> Answer:
+    def _reply(self) -> Outgoing:
         """In a thread."""
         try:
             if self._route is None:
@@ -400,60 +422,43 @@ class Exchange(httputil.HTTPMessageDelegate):
         reply = Reply(200, "", headers={"Allow": methods, **allowed})
         return dress(reply, Request("OPTIONS", "", request_id=self._request_id))
 
-    def _answer_of(self, reply: Reply) -> Answer:
+    def _answer_of(self, reply: Reply) -> Outgoing:
         """In a thread: the bytes, or the open file, that a reply is."""
         headers = {"Content-Type": reply.content_type, **reply.headers, **self._server.cors}
         if isinstance(reply.content, Path):
             stream = reply.content.open("rb")
             self._held.callback(stream.close)
-            return Answer(reply.status, headers, stream, reply.content.stat().st_size)
-        if isinstance(reply.content, Chunks):
-            self._held.callback(reply.content.close)
-            return Answer(reply.status, headers, chunks=reply.content)
+            pieces = iter(lambda: stream.read(PIECE), b"")
+            return Outgoing(reply.status, headers, pieces, reply.content.stat().st_size)
+        if isinstance(reply.content, Iterator):
+            return Outgoing(reply.status, headers, reply.content, None)
         body = (reply.content or "").encode()
         if reply.content_type.startswith(COMPRESSIBLE):
             headers["Vary"] = "Accept-Encoding"
             if len(body) >= WORTH_COMPRESSING and takes_gzip(self._headers.get("accept-encoding", "")):
                 body = gzip.compress(body, COMPRESSION_LEVEL, mtime=0)
                 headers["Content-Encoding"] = "gzip"
-        return Answer(reply.status, headers, body, len(body))
+        return Outgoing(reply.status, headers, body, len(body))
 
-    async def _send(self, answer: Answer, *, close: bool = False) -> None:
+    async def _send(self, answer: Outgoing, *, close: bool = False) -> None:
         """Raises StreamClosedError when the client has gone, or takes nothing more."""
         log.debug("%s %s %s", self._method, urlsplit(self._target).path, answer.status)
         self._stream.answered = True
         headers = httputil.HTTPHeaders({"Server": f"spotify-lake/{__version__}", "Date": formatdate(usegmt=True)})
         headers.update(answer.headers)
-        if answer.status not in (HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT):
-            headers.update({} if answer.size is None else {"Content-Length": str(answer.size)})
+        if answer.status not in (HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT) and answer.size is not None:
+            headers["Content-Length"] = str(answer.size)
         if close:
             headers["Connection"] = "close"
         status = httputil.ResponseStartLine("HTTP/1.1", answer.status, HTTPStatus(answer.status).phrase)
-        if answer.chunks is None and isinstance(answer.body, bytes):
+        if isinstance(answer.body, bytes):
             body = b"" if self._method == "HEAD" or answer.status == HTTPStatus.NOT_MODIFIED else answer.body
             await self._taken(self._connection.write_headers(status, headers, body))
             return
         await self._taken(self._connection.write_headers(status, headers))
-        if self._method == "HEAD":
-            return
-        if answer.chunks is not None:
-            await self._send_chunks(answer.chunks)
-        elif not isinstance(answer.body, bytes):
-            await self._send_file(answer.body)
-
-    async def _send_file(self, source: BinaryIO) -> None:
-        while piece := await self._server.in_thread(lambda: source.read(PIECE)):
+        pieces = answer.body
+        while self._method != "HEAD" and (piece := await self._server.in_thread(lambda: next(pieces, b""))):
             await self._taken(self._connection.write(piece))
-
-    async def _send_chunks(self, chunks: Chunks) -> None:
-        """A file as it is written. Where it does not become whole the connection breaks off."""
-        while (piece := await self._server.in_thread(lambda: next(chunks, None))) is not None:
-            if piece:
-                await self._taken(self._connection.write(piece))
-            elif self._stream.closed():
-                raise StreamClosedError
-            else:
-                await asyncio.sleep(PAUSE)
 
     async def _taken(self, written: Awaitable[None]) -> None:
         """Wait until the client has taken what was written, within the time it has for that."""
@@ -469,7 +474,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         """Say why, and read no more than a little of what still comes."""
         if self._refused or self._ended:
             return
-        self._refused = True
+        self._refused = self._stream.answering = True
         self._stop_timer()
         with suppress(StreamClosedError):
             await self._send(self._answer_of(self._refusal(error)), close=True)
@@ -494,6 +499,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         if self._ended:
             return
         self._ended = True
+        self._stream.answering = False
         self._stop_timer()
         self._held.close()
         if self._spool is not None:
@@ -502,25 +508,21 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._server.connections.idle(self._stream)
         with suppress(StreamClosedError, httputil.HTTPOutputError):
             self._connection.finish()
-        if close:
+        if close or self._stream.half_closed:
             self._stream.close()
 
 
-class Answer:
-    """A reply as it leaves: its body in bytes, an open file, or ``chunks`` of one whose size is not known yet."""
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A reply as it leaves: its body whole or in pieces, and its size in bytes where that is known before."""
 
-    def __init__(
-        self,
-        status: int,
-        headers: dict[str, str],
-        body: bytes | BinaryIO = b"",
-        size: int | None = None,
-        chunks: Chunks | None = None,
-    ) -> None:
-        self.status, self.headers, self.body, self.size, self.chunks = status, headers, body, size, chunks
+    status: int
+    headers: dict[str, str]
+    body: bytes | Iterator[bytes]
+    size: int | None
 
 
-class Spool:
+class UploadSpool:
     """An upload on disk, in a folder of its own that goes with it."""
 
     def __init__(self) -> None:

@@ -26,6 +26,7 @@ from chalicelib.settings import Settings
 from chalicelib.wiring import Parts
 
 PORT = 8000
+SERVED_AT = "served-at"  # in the secret store, beside the codes
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,9 @@ def serve(
         server.start()
         for thread in background:
             thread.start()
-        say(address(parts, host, server.port))
+        base = base_address(host, server.port)
+        note_served(parts, base)
+        say(page_address(parts, base))
         stop.wait()
         for thread in background:
             thread.stop()
@@ -131,9 +134,23 @@ def cors_headers(app: Chalice) -> dict[str, str]:
     return app.api.cors.get_access_control_headers() if isinstance(app.api.cors, CORSConfig) else {}
 
 
-def address(parts: Parts, host: str, port: int) -> str:
-    """What to open: with a code that signs one browser in, once; on AWS without, for its tokens are made there."""
+def base_address(host: str, port: int) -> str:
+    """Where this computer reaches what listens on the host."""
     shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
-    shown = f"[{shown}]" if ":" in shown else shown
-    code = "" if parts.settings.on_aws else f"?code={parts.access.new_code()}"
-    return f"http://{shown}:{port}/{code}"
+    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
+
+
+def page_address(parts: Parts, base: str) -> str:
+    """What to open: with a code that signs one browser in, once; on AWS without, for its tokens are made there."""
+    return base if parts.settings.on_aws else f"{base}?code={parts.access.new_code()}"
+
+
+def note_served(parts: Parts, base: str) -> None:
+    """Keep where the lake is served, so that `lake open` finds it."""
+    if not parts.settings.on_aws:
+        parts.secrets.write(SERVED_AT, base)
+
+
+def served_at(parts: Parts) -> str | None:
+    """Where the lake was served last from this computer."""
+    return None if parts.settings.on_aws else parts.secrets.read(SERVED_AT)

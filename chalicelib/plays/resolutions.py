@@ -40,7 +40,6 @@ resolution before; whoever brings observations of theirs works them out in turn.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,9 +56,10 @@ import pyarrow.parquet as pq
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import NotFound, StorageUnavailable, WriteConflict
-from chalicelib.lake import STATE, Lake, ObjectInfo, partition_prefix, table_prefix
+from chalicelib.lake import Lake, ObjectInfo, partition_prefix, table_prefix
 from chalicelib.parquet import arrow_schema, parquet_of_sorted
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED, TRACKS
+from chalicelib.wanted import write_wanted_tracks
 
 if TYPE_CHECKING:
     from chalicelib.plays.matching import Decided
@@ -70,7 +70,6 @@ MOST_TRIES = 20  # times a month is worked out again because somebody else was f
 WRITERS = 2  # files written at once
 MOST_WANTED = 50_000  # tracks
 MOST_COUNTS = 200_000  # counts of tracks that are held before they are summed up
-WANTED_TRACKS = STATE + "wanted-tracks.json"
 COLUMNS = [column.name for column in PLAYS.columns]
 
 MonthsProgress = Callable[[int, int], None]  # months done, months in all
@@ -359,7 +358,7 @@ def write_wanted(lake: Lake, generation: str | None = None) -> int:
     plays = plays.filter(pc.invert(pc.is_in(plays["track"], value_set=detailed_tracks(lake, generation))))
     plays = plays.sort_by([("plays", "descending"), ("track", "ascending")]).slice(0, MOST_WANTED)
     wanted = list(zip(plays["track"].to_pylist(), plays["plays"].to_pylist(), strict=True))
-    lake.store.write(WANTED_TRACKS, json.dumps({"tracks": wanted}).encode(), content_type="application/json")
+    write_wanted_tracks(lake, wanted)
     return len(wanted)
 
 

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 EXACT = 2**53  # integers up to here are exact in every JSON reader
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # with which formulas begin
 PLAIN = (str, bool, type(None))
 
 
@@ -67,12 +68,21 @@ def plain_rows(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     return [[plain(value) for value in row] for row in rows]
 
 
-def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as CSV lines, each ended by CR LF."""
-    return "".join(",".join([csv_field(value) for value in row]) + "\r\n" for row in rows)
+def csv_lines(rows: Iterable[Sequence[Any]], *, excel: bool = False) -> str:
+    """Rows as CSV lines, each ended by CR LF; for ``excel`` texts that it would run as formulas are neutralised."""
+    field = excel_field if excel else csv_field
+    return "".join(",".join([field(value) for value in row]) + "\r\n" for row in rows)
+
+
+def excel_field(value: Any) -> str:
+    """As :func:`csv_field`; a text that a spreadsheet takes for a formula begins with an apostrophe."""
+    if isinstance(value, str) and value.lstrip(" \u00a0\ufeff").startswith(FORMULA):
+        return csv_field(f"'{value}")
+    return csv_field(value)
 
 
 def csv_field(value: Any) -> str:
+    """A value as a field of CSV: nothing for null, quoted where it must be."""
     if value is None:
         return ""
     text = csv_text(value)

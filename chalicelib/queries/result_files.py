@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from chalicelib.errors import QueryFailed
 from chalicelib.types import ZONED, Shape, parse, result_arrow, unique
 
 Column = tuple[str, str]  # name and Trino type
+FIRST_DAY, LAST_DAY = date(1, 1, 2), date(9999, 12, 30)  # a day less than Python's, for every zone's clock
 
 
 class ResultFile:
@@ -29,9 +31,7 @@ class ResultFile:
         types = map(result_arrow, self._shapes)
         self.schema = pa.schema(list(zip(unique(name for name, _ in columns), types, strict=True)))
         self._zones: dict[int, set[str]] = {at: set() for at, shape in enumerate(self._shapes) if shape.name == ZONED}
-        self._writer = pq.ParquetWriter(
-            sink, self.schema, compression="zstd", compression_level=1, store_schema=False, write_statistics=False
-        )
+        self._writer = pq.ParquetWriter(sink, self.schema, compression="zstd", compression_level=1, store_schema=False)
 
     def __enter__(self) -> ResultFile:
         return self
@@ -46,6 +46,8 @@ class ResultFile:
         for at, zones in self._zones.items():
             zones.update(zones_of(arrays[at]))
         cells = [fit(array, shape) for array, shape in zip(arrays, self._shapes, strict=True)]
+        for cell in cells:
+            check_years(cell)
         return pa.RecordBatch.from_arrays(cells, schema=self.schema)
 
     def batch_of_values(self, columns: Sequence[Sequence[Any]]) -> pa.RecordBatch:
@@ -77,7 +79,12 @@ class ResultFile:
 
 
 def common_zone(zones: set[str]) -> str:
-    return next(iter(zones)) if len(zones) == 1 else "UTC"
+    """The one zone of all; UTC where there are several, or one that Python does not know."""
+    zone = next(iter(zones)) if len(zones) == 1 else "UTC"
+    try:
+        return zone if zone[:1] in "+-" or ZoneInfo(zone) else "UTC"
+    except (KeyError, ValueError):
+        return "UTC"
 
 
 def zone_name(moment: datetime) -> str:
@@ -110,6 +117,21 @@ def fit(array: pa.Array, shape: Shape) -> pa.Array:
     return array.cast(wanted)
 
 
+def check_years(array: pa.Array) -> None:
+    """Raise QueryFailed for dates that no reader of the result could show: before the year 1 or beyond 9999."""
+    kind = array.type
+    if pa.types.is_nested(kind):
+        for part in array.flatten() if pa.types.is_struct(kind) else [array.values]:
+            check_years(part)
+    elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        stamps = pa.types.is_timestamp(kind)
+        plain = array.cast(pa.timestamp("us")) if stamps else array
+        limits = [datetime.combine(day, time()) if stamps else day for day in (FIRST_DAY, LAST_DAY)]
+        least, most = (pa.scalar(limit, plain.type) for limit in limits)
+        if pc.any(pc.or_(pc.less(plain, least), pc.greater(plain, most))).as_py():
+            raise QueryFailed("a date of the result lies before the year 1 or beyond 9999; it cannot be shown")
+
+
 def instants(moments: pa.Array) -> pa.Array:
     """Moments with a zone, as DuckDB has them, as instants."""
     clocks, zones = parts_of(moments)
@@ -122,6 +144,8 @@ def instants(moments: pa.Array) -> pa.Array:
 def zoned_moment(text: str) -> datetime:
     """``2026-11-20 10:15:30.123 Europe/Berlin`` as a datetime with that zone."""
     moment, _, zone = text.rpartition(" ")
+    if zone[:1] in "+-":
+        return datetime.fromisoformat(f"{moment}{zone}")
     return datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo(zone))
 
 
@@ -184,5 +208,7 @@ def shown(value: Any, shape: Shape) -> Any:
 
 
 def shown_key(key: Any) -> Any:
-    """A key of a map, hashable."""
-    return tuple(key) if isinstance(key, list) else str(key) if isinstance(key, dict) else key
+    """A key of a map, hashable: arrays, and the values of rows, as tuples; a map as the tuple of its entries."""
+    if isinstance(key, dict):
+        return tuple((shown_key(name), shown_key(held)) for name, held in key.items())
+    return tuple(map(shown_key, key)) if isinstance(key, list) else key

@@ -41,6 +41,7 @@ STAYING_LASTS = timedelta(days=90)  # of who stays signed in
 BROWSER = "browser"
 LEAST_TOKEN, LEAST_LETTERS = 20, 8  # characters, and different ones, of an API_TOKEN that others can try
 REMEMBERED = 2.0  # s that the list of tokens is kept before it is read again
+REREAD = 0.2  # s after which it is read again for a token that is not in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Access:
         scheme, _, presented = authorization.strip().partition(" ")
         token = self._match(digest(presented.strip())) if scheme.lower() == "bearer" else None
         if token is None:
-            raise Unauthorized(f"the bearer token is missing or wrong: {remedy(on_aws=self._settings.on_aws)}")
+            raise Unauthorized(f"the bearer token is missing or wrong: {remedy(self._settings)}")
         return token
 
     def add(self, name: str, scope: str, lifetime: timedelta | None = None) -> tuple[Token, str]:
@@ -140,7 +141,8 @@ class Access:
             codes = self._codes()
             until = codes.pop(digest(code), None)
             if until is None or parse_rfc3339(until) <= self._clock():
-                raise Unauthorized("this address was used already, or is too old: `.venv/bin/lake open` makes another")
+                again = f"`{self._settings.command} open` makes another"
+                raise Unauthorized(f"this address was used already, or is too old: {again}")
             self._secrets.write(CODES_SECRET, json.dumps(codes))
         return self.add(BROWSER, RUN, SESSION_LASTS)
 
@@ -166,7 +168,7 @@ class Access:
 
     def _require_laptop(self) -> None:
         if self._settings.on_aws:
-            raise InvalidRequest(f"a lake on AWS has no codes to sign in with: {remedy(on_aws=True)}")
+            raise InvalidRequest(f"a lake on AWS has no codes to sign in with: {remedy(self._settings)}")
 
     # --- this computer's own --------------------------------------------------------------------------------------
 
@@ -175,16 +177,24 @@ class Access:
         if self._settings.api_token:
             return self._settings.api_token
         if self._settings.on_aws:
-            raise InvalidRequest(f"a lake on AWS has no local token: {remedy(on_aws=True)}")
+            raise InvalidRequest(f"a lake on AWS has no local token: {remedy(self._settings)}")
         token = self._secrets.read(LOCAL_SECRET)
         if token:
             return token
         with self._secrets.exclusive(LOCAL_SECRET):
             token = self._secrets.read(LOCAL_SECRET) or new_token()
             self._secrets.write(LOCAL_SECRET, token)
+            self._read_at = float("-inf")
         return token
 
     def _match(self, presented: str) -> Token | None:
+        match = self._match_remembered(presented)
+        if match is None and self._monotonic() - self._read_at > REREAD:  # made a moment ago by another process?
+            self._read_at = float("-inf")
+            match = self._match_remembered(presented)
+        return match
+
+    def _match_remembered(self, presented: str) -> Token | None:
         match = None
         moment = self._clock()
         for token in self._remembered():
@@ -218,10 +228,10 @@ def ended(token: Token, moment: datetime) -> bool:
     return token.expires_at is not None and parse_rfc3339(token.expires_at) <= moment
 
 
-def remedy(*, on_aws: bool) -> str:
+def remedy(settings: Settings) -> str:
     """What who has no token does about it: the words of every 401."""
-    command = "token add --name NAME --scope read" if on_aws else "token show"
-    return f"send 'Authorization: Bearer TOKEN'; `.venv/bin/lake {command}` gives one"
+    words = "token add --name NAME --scope read" if settings.on_aws else "token show"
+    return f"send 'Authorization: Bearer TOKEN'; `{settings.command} {words}` gives one"
 
 
 def presented_token(authorization: str) -> str:

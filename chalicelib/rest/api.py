@@ -12,7 +12,8 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from chalicelib.clock import Clock, now
@@ -21,19 +22,21 @@ from chalicelib.errors import (
     InvalidRequest,
     LakeError,
     NotFound,
-    PageTokenInvalid,
     QueryFailed,
     RunInProgress,
+    StorageFailed,
+    StorageUnavailable,
     Unauthorized,
 )
 from chalicelib.exports import announced
+from chalicelib.exports.announced import AnnouncedImport
 from chalicelib.extraction import starting
 from chalicelib.extraction.lock import holder_of
-from chalicelib.extraction.starting import Worker
+from chalicelib.extraction.starting import AcceptedRun, Worker
 from chalicelib.lake import QUARANTINE, REPORTS, Lake
 from chalicelib.quarantine import quarantined, reasons
 from chalicelib.queries.engine import Engine, Query, QueryState, RowPage
-from chalicelib.rest import assets
+from chalicelib.rest import assets, paging
 from chalicelib.rest.access import Access
 from chalicelib.rest.health import Health
 from chalicelib.rest.limits import RateLimit
@@ -51,13 +54,33 @@ from chalicelib.rest.messages import (
     single_values,
     wanted_type,
 )
-from chalicelib.rest.replies import Deleted, Session
+from chalicelib.rest.replies import (
+    Deleted,
+    Import,
+    ListedReport,
+    ListedRun,
+    QuarantineList,
+    QueryList,
+    ReportList,
+    ReportRows,
+    Rows,
+    RunDetail,
+    RunList,
+    Session,
+    TableList,
+    UploadTarget,
+    members,
+)
 from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
 from chalicelib.runs import RunRecord, load_run, new_run_id, run_ids
 from chalicelib.settings import Settings
 from chalicelib.transforms import DoneNote, done_note
 
+if TYPE_CHECKING:
+    from chalicelib.reports.catalogue import Report
+
 KEY = r"[^\x00-\x1f]{1,500}"  # of an object below a zone
+CSV_WITH_HEADER = "text/csv; charset=utf-8; header=present"
 LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
 
 log = logging.getLogger(__name__)
@@ -78,6 +101,7 @@ class Api:
         self._engine = engine
         self._worker = worker
         self._access = access
+        self._lake_seen = False
         self._clock = clock
         self._limit = RateLimit(settings.requests_per_minute)
         self._health = Health(settings, lake, clock)
@@ -88,6 +112,9 @@ class Api:
             reply = self._answer(BY_ADDRESS[request.method, request.route], request)
         except LakeError as error:
             reply = error_reply(error)
+        except OSError as error:
+            log.error("request %s: %s", request.request_id, error)
+            reply = error_reply(StorageFailed(f"the disk refuses: {error.strerror or error}"))
         except Exception:
             log.exception("request %s failed: %s %s", request.request_id, request.method, request.route)
             fault = LakeError(f"something went wrong here; the log says more under {request.request_id}")
@@ -96,11 +123,24 @@ class Api:
 
     def _answer(self, route: Route, request: Request) -> Reply:
         if route.scope is not None:
-            require_scope(route, request, on_aws=self._settings.on_aws)
+            require_scope(route, request, self._settings)
             self._limit.take(request.token_id)
         asked = read_request(route, request)
+        if route.scope is not None:
+            self._require_lake()
         answer: Callable[[Asked], Reply] = getattr(self, route.name)
         return answer(asked)
+
+    def _require_lake(self) -> None:
+        """A folder that was there and is not (a disk that was unplugged) is neither taken for an empty lake nor made
+        anew. Raises StorageUnavailable."""
+        if self._settings.on_aws:
+            return
+        folder = Path(self._lake.store.location(""))
+        there = folder.is_dir()
+        if self._lake_seen and not there:
+            raise StorageUnavailable(f"the lake's folder {folder} is not there any more: put it back, or start again")
+        self._lake_seen = self._lake_seen or there
 
     # --- the page and the service ---------------------------------------------------------------------------------
 
@@ -170,12 +210,11 @@ class Api:
             raise RunInProgress(f"run {going_on} is going on; wait for it to end", run_id=going_on)
 
     def list_runs(self, asked: Asked) -> Reply:
-        names, following = page_of(run_ids(self._lake, token_of(asked, NAME), self._clock), asked.query["limit"])
-        runs = [record.as_json() for name in names if (record := self._readable(name))]
-        for run in runs:
-            for source in run["sources"]:
-                del source["raw_keys"]
-        return Reply(200, {"runs": runs, "next_page_token": following})
+        names, following = page_of(
+            run_ids(self._lake, paging.place("list_runs", asked, NAME), self._clock), asked.query["limit"]
+        )
+        runs = [ListedRun.of(record) for name in names if (record := self._readable(name))]
+        return Reply(200, RunList(runs, paging.token("list_runs", following)))
 
     def _readable(self, run_id: str) -> RunRecord | None:
         """A listed run; None where what bears its name is no record, as when a person left a file there."""
@@ -188,17 +227,18 @@ class Api:
     def get_run(self, asked: Asked) -> Reply:
         run_id = asked.path["run_id"]
         try:
-            record = load_run(self._lake, run_id).as_json()
+            record = load_run(self._lake, run_id)
         except NotFound:
             accepted = starting.accepted_run(self._lake, run_id, self._clock)
             if accepted is None:
                 raise
-            return Reply(200, accepted, headers={"Retry-After": SOON})
-        keys = [key for source in record["sources"] for key in source["raw_keys"]]
+            return Reply(200, RunDetail(**members(AcceptedRun, accepted)), headers={"Retry-After": SOON})
+        keys = [key for source in record.sources for key in source.raw_keys]
         notes = self._transformed(keys)
-        record["to_transform"] = [key for key in keys if key not in notes]
-        record["quarantined"] = [as_json(note.quarantined) for note in notes.values() if note.quarantined]
-        return Reply(200, record)
+        untransformed = [key for key in keys if key not in notes]
+        quarantined = [note.quarantined for note in notes.values() if note.quarantined]
+        detail = RunDetail(**members(RunRecord, record), to_transform=untransformed, quarantined=quarantined)
+        return Reply(200, detail)
 
     def _transformed(self, keys: list[str]) -> dict[str, DoneNote]:
         """What is noted of those of ``keys`` that the tables in force have, or that lie in quarantine."""
@@ -208,11 +248,11 @@ class Api:
     def list_quarantine(self, asked: Asked) -> Reply:
         """Of each kind the newest first, as the keys have it."""
         found = {info.key.removeprefix(QUARANTINE): info for info in reasons(self._lake)}
-        token = token_of(asked, KEY)
+        token = paging.place("list_quarantine", asked, KEY)
         listed = (name for name in sorted(found, reverse=True) if token is None or name < token)
         names, following = page_of(listed, asked.query["limit"])
         held = [told for name in names if (told := quarantined(self._lake, found[name]))]
-        return Reply(200, as_json({"objects": held, "next_page_token": following}))
+        return Reply(200, QuarantineList(held, paging.token("list_quarantine", following)))
 
     # --- catalogue ------------------------------------------------------------------------------------------------
 
@@ -226,10 +266,7 @@ class Api:
         return Reply(200, crawl)
 
     def list_tables(self, _: Asked) -> Reply:
-        tables = as_json(self._engine().tables())
-        for table in tables:
-            del table["partitions"]
-        return cached(Reply(200, {"tables": tables}))
+        return cached(Reply(200, TableList.of(self._engine().tables())))
 
     def get_table(self, asked: Asked) -> Reply:
         return cached(Reply(200, self._engine().table(asked.path["name"])))
@@ -244,8 +281,8 @@ class Api:
         return Reply(202, query, headers={"Location": f"/queries/{query.query_id}"})
 
     def list_queries(self, asked: Asked) -> Reply:
-        queries, following = self._engine().queries(asked.query["limit"], asked.query["page_token"])
-        return Reply(200, {"queries": queries, "next_page_token": following})
+        queries, following = self._engine().queries(asked.query["limit"], paging.place("list_queries", asked))
+        return Reply(200, QueryList(queries, paging.token("list_queries", following)))
 
     def get_query(self, asked: Asked) -> Reply:
         query = self._waited_for(asked)
@@ -257,34 +294,45 @@ class Api:
     def query_rows(self, asked: Asked) -> Reply:
         wanted = wanted_type(asked.request, JSON, CSV)
         query = require_result(self._waited_for(asked))
-        return self._rows_reply(query, asked.query["limit"], asked.query["page_token"], wanted)
+        place = paging.place("query_rows", asked)
+        return self._rows_reply(query, asked.query["limit"], place, wanted, excel=asked.query["csv"] == "excel")
 
     def download(self, asked: Asked) -> Reply:
         query = require_result(self._engine().query(asked.path["query_id"]))
-        found = self._engine().download(query.query_id, asked.query["format"], client=asked.request.token_id)
+        if asked.query["csv"] == "excel" and asked.query["format"] == "csv":
+            return self._download_for_excel(query)
+        found = self._engine().download(query.query_id, asked.query["format"])
         if found.link:
             return Reply(302, None, headers={"Location": found.link, "Cache-Control": "no-store"})
         headers = {"Content-Disposition": f'attachment; filename="{found.filename}"', "Cache-Control": "private"}
-        return Reply(200, found.path or found.chunks, found.content_type, headers)
+        return Reply(200, found.path, found.content_type, headers)
+
+    def _download_for_excel(self, query: Query) -> Reply:
+        """The whole result, written while it is sent."""
+        if self._settings.on_aws:
+            raise InvalidRequest("on AWS a file is as Athena wrote it: page through /rows with csv=excel instead")
+        pages = self._engine().all_rows(query.query_id)
+        headers = {"Content-Disposition": f'attachment; filename="{query.query_id}.csv"', "Cache-Control": "private"}
+        return Reply(200, csv_pages(pages), CSV_WITH_HEADER, headers)
 
     def _waited_for(self, asked: Asked) -> Query:
         query_id, seconds = asked.path["query_id"], asked.query["wait"]
         return self._engine().wait(query_id, seconds) if seconds else self._engine().query(query_id)
 
-    def _rows_reply(self, query: Query, limit: int, page_token: str | None, wanted: str) -> Reply:
+    def _rows_reply(self, query: Query, limit: int, place: str | None, wanted: str, *, excel: bool) -> Reply:
         """A page of rows, made smaller until it fits one answer."""
         while True:
-            page = self._engine().rows(query.query_id, limit, page_token)
-            text = page_text(page, wanted, first=page_token is None)
+            page = self._engine().rows(query.query_id, limit, place)
+            text = page_text(page, wanted, first=place is None, excel=excel)
             size = size_sent(text)
             if size <= LARGEST_PAGE:
                 break
             if limit == 1:
                 raise QueryFailed("a row of this result is too large for a page: GET its download instead")
             limit = max(1, min(limit // 2, limit * LARGEST_PAGE // size))
-        reply = Reply(200, text, wanted if wanted == JSON else "text/csv; charset=utf-8; header=present")
+        reply = Reply(200, text, wanted if wanted == JSON else CSV_WITH_HEADER)
         if wanted == CSV:
-            reply.headers |= csv_headers(query, page, limit)
+            reply.headers |= csv_headers(query, page, limit, excel=excel)
         return cached(reply, "private, max-age=300")
 
     # --- reports --------------------------------------------------------------------------------------------------
@@ -292,7 +340,7 @@ class Api:
     def list_reports(self, _: Asked) -> Reply:
         from chalicelib.reports.catalogue import reports
 
-        return cached(Reply(200, {"reports": [report.as_json() for report in reports(self._lake)]}))
+        return cached(Reply(200, ReportList([listed(report) for report in reports(self._lake)])))
 
     def run_report(self, asked: Asked) -> Reply:
         from chalicelib.reports import catalogue
@@ -300,6 +348,7 @@ class Api:
         wanted = wanted_type(asked.request, JSON, CSV)
         report = catalogue.report(asked.path["name"], self._lake)
         values = single_values(asked.request.query)
+        excel = values.pop("csv", "rfc4180") == "excel"
         done = catalogue.run(
             self._engine(), report, values, wait=LONGEST_WAIT, client=asked.request.token_id, clock=self._clock
         )
@@ -307,17 +356,13 @@ class Api:
         if done.page is None:
             return Reply(202, done.query, headers=location)
         if wanted == CSV:
-            reply = Reply(200, page_text(done.page, CSV, first=True), "text/csv; charset=utf-8; header=present")
-            reply.headers |= csv_headers(done.query, done.page, len(done.page.rows))
+            reply = Reply(
+                200, page_text(done.page, CSV, first=True, excel=excel), "text/csv; charset=utf-8; header=present"
+            )
+            reply.headers |= csv_headers(done.query, done.page, len(done.page.rows), excel=excel)
             return cached(reply)
-        content = {
-            "report": report.as_json(),
-            "values": done.values,
-            "sql": report.sql,
-            "query_id": done.query.query_id,
-            **rows_json(done.page),
-        }
-        return cached(Reply(200, content))
+        page = vars(rows_of(done.page))
+        return cached(Reply(200, ReportRows(listed(report), done.values, report.sql, done.query.query_id, **page)))
 
     def save_report(self, asked: Asked) -> Reply:
         from chalicelib.reports.catalogue import parse_report
@@ -331,14 +376,16 @@ class Api:
         key = own_report_key(name)
         status = 200 if self._lake.store.stat(key) else 201
         self._lake.store.write(key, text.encode(), content_type="application/sql")
-        return Reply(status, report.as_json())
+        return Reply(status, listed(report))
 
     def _check_report(self, report: Any) -> None:
         """The guard's word on the report's SQL, before it is saved."""
+        from chalicelib.queries.sql import check
         from chalicelib.reports.catalogue import bind
+        from chalicelib.views import user_tables
 
         ready = bind(report, {}, clock=self._clock)
-        self._engine().check(ready.sql, ready.bound)
+        check(ready.sql, user_tables(), ready.bound)
 
     def delete_report(self, asked: Asked) -> Reply:
         name = asked.path["name"]
@@ -346,24 +393,36 @@ class Api:
         if self._lake.store.stat(key) is None:
             raise NotFound(f"there is no report {name} of your own in this lake", report=name)
         self._lake.store.delete([key])
-        return Reply(200, {"deleted": name})
+        return Reply(200, Deleted(name))
 
     # --- imports --------------------------------------------------------------------------------------------------
 
     def start_import(self, asked: Asked) -> Reply:
-        record = announced.announce(
-            self._settings, self._lake, asked.body["filename"], asked.body["user_id"], clock=self._clock
+        record, upload = announced.announce(
+            self._settings,
+            self._lake,
+            asked.body["filename"],
+            asked.body["user_id"],
+            asked.body["bytes"],
+            clock=self._clock,
         )
-        return Reply(201, record, headers={"Location": f"/imports/{record['import_id']}"})
+        target = UploadTarget(**upload)
+        return Reply(201, imported(record, upload=target), headers={"Location": f"/imports/{record.import_id}"})
 
     def get_import(self, asked: Asked) -> Reply:
-        return Reply(200, announced.look_up(self._lake, asked.path["import_id"]))
+        record, summary, error = announced.look_up(self._lake, asked.path["import_id"])
+        return Reply(200, imported(record, summary=summary, error=error))
 
     def upload_import(self, asked: Asked) -> Reply:
         if self._settings.on_aws:  # API Gateway would make text of it
             raise InvalidRequest("on AWS the file goes to the link that POST /imports answers")
         record = announced.receive(self._lake, asked.path["import_id"], asked.request.body, clock=self._clock)
-        return Reply(202, record, headers={"Location": f"/imports/{record['import_id']}"})
+        return Reply(202, imported(record), headers={"Location": f"/imports/{record.import_id}"})
+
+
+def imported(record: AnnouncedImport, **more: Any) -> Import:
+    """An import as the API shows it."""
+    return Import(**members(AnnouncedImport, record), **more)
 
 
 def require_result(query: Query) -> Query:
@@ -377,24 +436,42 @@ def require_result(query: Query) -> Query:
     raise Conflict(f"query {query.query_id} is {query.state}: {remedy}", query_id=query.query_id, state=query.state)
 
 
-def rows_json(page: RowPage) -> dict[str, Any]:
+def listed(report: Report) -> ListedReport:
+    """A report as the API shows it."""
+    return ListedReport(
+        report.name,
+        report.title,
+        report.description,
+        report.chart,
+        report.built_in,
+        report.fault,
+        [parameter.as_json() for parameter in report.parameters],
+    )
+
+
+def rows_of(page: RowPage) -> Rows:
+    """A page of a result as JSON has it."""
     from chalicelib.queries.rendering import plain_rows
 
-    return {
-        "columns": [{"name": column.name, "type": column.type} for column in page.columns],
-        "rows": plain_rows(page.rows),
-        "next_page_token": page.next_page_token,
-        "truncated": page.truncated,
-    }
+    token = paging.token("query_rows", page.next_page_token)
+    return Rows(list(page.columns), plain_rows(page.rows), token, page.truncated)
 
 
-def page_text(page: RowPage, wanted: str, *, first: bool) -> str:
+def page_text(page: RowPage, wanted: str, *, first: bool, excel: bool = False) -> str:
+    """A page of a result as JSON or CSV; ``first``: with the columns' names above."""
     if wanted == JSON:
-        return json.dumps(rows_json(page), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        content = vars(rows_of(page)) | {"columns": as_json(page.columns)}
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     from chalicelib.queries.rendering import csv_lines
 
     header = [[column.name for column in page.columns]] if first else []
-    return csv_lines([*header, *page.rows])
+    return csv_lines([*header, *page.rows], excel=excel)
+
+
+def csv_pages(pages: Iterator[RowPage]) -> Iterator[bytes]:
+    """A whole result as CSV for spreadsheets."""
+    for place, page in enumerate(pages):
+        yield page_text(page, CSV, first=place == 0, excel=True).encode("utf-8", "surrogatepass")
 
 
 def size_sent(text: str) -> int:
@@ -402,22 +479,14 @@ def size_sent(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
-def csv_headers(query: Query, page: RowPage, limit: int) -> dict[str, str]:
+def csv_headers(query: Query, page: RowPage, limit: int, *, excel: bool = False) -> dict[str, str]:
     """What JSON says in its body: the next page, and whether the result was cut."""
     headers = {"X-Truncated": str(page.truncated).lower()}
-    if page.next_page_token:
-        following = urlencode({"limit": max(1, limit), "page_token": page.next_page_token})
-        headers["X-Next-Page-Token"] = page.next_page_token
-        headers["Link"] = f'</queries/{quote(query.query_id)}/rows?{following}>; rel="next"'
+    if token := paging.token("query_rows", page.next_page_token):
+        following = {"limit": max(1, limit), "page_token": token, **({"csv": "excel"} if excel else {})}
+        headers["X-Next-Page-Token"] = token
+        headers["Link"] = f'</queries/{quote(query.query_id)}/rows?{urlencode(following)}>; rel="next"'
     return headers
-
-
-def token_of(asked: Asked, pattern: str) -> str | None:
-    """The page token, which is the last name of the page before. Raises PageTokenInvalid unless it may be one."""
-    token: str | None = asked.query["page_token"]
-    if token is not None and not re.fullmatch(pattern, token):
-        raise PageTokenInvalid("page_token is not one that this endpoint gave")
-    return token
 
 
 def page_of(names: Iterator[str], limit: int) -> tuple[list[str], str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -12,7 +13,6 @@ from chalice.app import AuthRequest, AuthResponse, Response
 from chalice.app import Request as ChaliceRequest
 
 from chalicelib.errors import LakeError, Unauthorized
-from chalicelib.queries.engine import Chunks
 
 if TYPE_CHECKING:
     from chalicelib.rest.messages import Reply, Request
@@ -54,7 +54,9 @@ def as_bytes(body: str | bytes | None) -> bytes:
 
 def to_chalice(reply: Reply) -> Response:
     headers: dict[str, str | list[str]] = {"Content-Type": reply.content_type, **reply.headers}
-    if isinstance(reply.content, (Path, Chunks)):
+    if isinstance(reply.content, Iterator):
+        return Response(b"".join(reply.content).decode(), headers, reply.status)
+    if isinstance(reply.content, Path):
         return FileResponse(reply.content, headers, reply.status)
     return Response("" if reply.content is None else reply.content, headers, reply.status)
 
@@ -98,8 +100,7 @@ class FileResponse(Response):
     """A file as a body. `chalice local` sends base64 as the bytes that it is; on AWS files come from S3."""
 
     def to_dict(self, _binary_types: list[str] | None = None) -> dict[str, Any]:
-        content = self.body.read_bytes() if isinstance(self.body, Path) else b"".join(self.body)
-        body = base64.b64encode(content).decode()
+        body = base64.b64encode(self.body.read_bytes()).decode()
         return {
             "headers": self.headers,
             "multiValueHeaders": {},

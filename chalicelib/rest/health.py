@@ -5,20 +5,25 @@ Anybody may ask, so nobody is named: how long authorisations last, and that the 
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Literal
 
 from chalicelib import __version__
-from chalicelib.clock import Clock, now, parse_rfc3339
+from chalicelib.clock import THIS_CLOCK, Clock, now, parse_rfc3339
 from chalicelib.errors import LakeError
 from chalicelib.lake import Lake
-from chalicelib.runs import load_run, run_ids
+from chalicelib.rest.replies import HealthReport
+from chalicelib.runs import newest_run
 from chalicelib.settings import Settings
 
-REMEMBERED = 30.0  # s that what was found is told again
+ODD = ("odd_answer", "spotify_refused", "spotify_unavailable")  # errors of a source that its owner should know of
+REMEMBERED = 5.0  # s that what was found is told again
+LEAST_FREE = 200_000_000  # bytes free on the lake's disk
 SOON = timedelta(days=30)  # before its end from which an authorisation is warned of
 
 
@@ -34,36 +39,55 @@ class Health:
         self._lake = lake
         self._clock = clock
         self._monotonic = monotonic
-        self._found: dict[str, Any] = {}
+        self._found: HealthReport | None = None
         self._until = float("-inf")
+        self._lake_seen = False
         self._lock = threading.Lock()
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> HealthReport:
         """What ``GET /health`` answers; alive even where the lake cannot be read, which is then a warning."""
         with self._lock:
-            if self._monotonic() > self._until:
+            if self._found is None or self._monotonic() > self._until:
                 self._found = self._look()
                 self._until = self._monotonic() + REMEMBERED
-            return dict(self._found)
+            return self._found
 
-    def _look(self) -> dict[str, Any]:
-        engine = "athena" if self._settings.on_aws else "embedded"
+    def _look(self) -> HealthReport:
+        engine: Literal["athena", "embedded"] = "athena" if self._settings.on_aws else "embedded"
         try:
-            warnings = list(self._warnings())
+            warnings = [*self._of_the_folder(), *self._warnings()]
         except LakeError as error:
             warnings = [error.message]
-        return {"status": "ok", "version": __version__, "engine": engine, "warnings": warnings}
+        return HealthReport("ok", __version__, engine, self._settings.command, warnings)
+
+    def _of_the_folder(self) -> Iterator[str]:
+        """What is wrong with the disk that a lake in a folder is on."""
+        if self._settings.on_aws:
+            return
+        folder = Path(self._lake.store.location(""))
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            if self._lake_seen:  # else nothing was written yet
+                yield f"the lake's folder {folder} cannot be reached any more: {error.strerror}"
+            return
+        self._lake_seen = True
+        if free < LEAST_FREE:
+            yield f"the disk of the lake is nearly full: {free / 1e6:,.0f} MB are left"
 
     def _warnings(self) -> Iterator[str]:
         """What the newest run's record says that cannot wait; the API itself may not read the listeners' secrets."""
-        newest = next(run_ids(self._lake, clock=self._clock), None)
-        if newest is None:
+        run = newest_run(self._lake, self._clock)
+        if run is None:
             return
-        run = load_run(self._lake, newest)
         for each in run.authorizations:
             yield from self._ending(each["ends_at"])
         if run.state == "failed":
             yield f"the newest run failed: GET /runs/{run.run_id}"
+        odd = {one.source for one in run.sources if one.error and one.error["code"] in ODD}
+        if odd:
+            yield f"{', '.join(sorted(odd))} could not be read whole: GET /runs/{run.run_id}"
+        yield from (warning for warning in run.warnings if warning.startswith(THIS_CLOCK))
         if run.holes:
             yield f"plays may have been lost: GET /runs/{run.run_id}"
 

@@ -9,8 +9,8 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -26,10 +26,10 @@ from chalicelib.errors import (
     UnsupportedMediaType,
     WaitUntil,
 )
-from chalicelib.queries.engine import Chunks
 from chalicelib.rest.access import RUN, remedy
 from chalicelib.rest.routes import JSON, NAME, Route
 from chalicelib.rest.schema import Fault, check_body, check_query, fault, refuse
+from chalicelib.settings import Settings
 
 SOON = "1"  # s after which a client may ask again for what goes on
 CURL_DEFAULT = "application/x-www-form-urlencoded"  # what curl -d says when nobody says otherwise
@@ -70,7 +70,7 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """``content`` is a value (sent as JSON), text, a file, or the pieces of one that is still being written."""
+    """``content`` is a value (sent as JSON), text, a file, or bytes that are made while they are sent."""
 
     status: int
     content: Any = None
@@ -91,10 +91,10 @@ class Asked:
 # --- reading a request --------------------------------------------------------------------------------------------
 
 
-def require_scope(route: Route, request: Request, *, on_aws: bool = False) -> None:
+def require_scope(route: Route, request: Request, settings: Settings) -> None:
     """Raises Unauthorized without a token, Forbidden with one that may not do this."""
     if request.scope is None:
-        raise Unauthorized(remedy(on_aws=on_aws))
+        raise Unauthorized(remedy(settings))
     if route.scope == RUN and request.scope != RUN:
         raise Forbidden(f"{route.method} {route.path} needs a token of scope run; this one may only read")
 
@@ -185,7 +185,7 @@ def error_reply(error: LakeError) -> Reply:
 
 def dress(reply: Reply, request: Request) -> Reply:
     """The headers every reply has, the text of its content, and 304 for a client that has it already."""
-    if not isinstance(reply.content, str | Path | Chunks | None):
+    if not isinstance(reply.content, str | Path | Iterator | None):
         reply.content = json_text(reply.content)
     reply.headers.setdefault("Cache-Control", "no-store")
     reply.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -217,7 +217,7 @@ def json_text(content: Any) -> str:
 def as_json(value: Any) -> Any:
     """Dataclasses, times and enumerations as JSON has them."""
     if is_dataclass(value) and not isinstance(value, type):
-        return as_json(asdict(value))
+        return {each.name: as_json(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

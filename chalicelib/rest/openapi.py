@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from chalicelib import __version__
-from chalicelib.quarantine import Quarantined
-from chalicelib.queries.engine import CatalogueTable, Crawl, Query, ResultColumn, TableColumn
 from chalicelib.rest.routes import CSV, JSON, NAME, ROUTES, Answer, Route
-from chalicelib.runs import RunRecord, SourceRecord
 
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 TIME: Schema = {"type": "string", "format": "date-time"}
 ANYTHING: Schema = {"type": "object", "additionalProperties": True}
-NEXT: Schema = {"type": ["string", "null"], "description": "Give it as page_token to get the next page"}
 STATUS_WORDS = {
     400: ("invalid_request", "Something in the request is off; `details.faults` names every fault"),
     401: ("unauthorized", "No token, or a wrong one"),
@@ -165,7 +161,7 @@ def response(answer: Answer, route: Route | None) -> dict[str, Any]:
     shown: dict[str, Any] = {"description": answer.description}
     content: dict[str, Any] = {}
     for kind in answer.content_types:
-        content[kind] = {"schema": {"$ref": f"#/components/schemas/{answer.shape}"} if kind == JSON else TEXT}
+        content[kind] = {"schema": answer_schema(answer) if kind == JSON else TEXT}
         if route and kind == JSON and route.example is not None:
             content[kind]["example"] = route.example
         if kind not in (JSON, CSV, "text/html"):
@@ -174,6 +170,11 @@ def response(answer: Answer, route: Route | None) -> dict[str, Any]:
         shown["content"] = content
     shown["headers"] = {name: HEADERS[name] for name in ("X-Request-Id", *answer.headers)}
     return shown
+
+
+def answer_schema(answer: Answer) -> Schema:
+    """Of an answer in JSON; OpenAPI's own document is any object."""
+    return reference(answer.shape.__name__) if answer.shape not in (None, dict) else ANYTHING
 
 
 def error_response(status: int) -> dict[str, Any]:
@@ -194,104 +195,28 @@ def error_response(status: int) -> dict[str, Any]:
 
 
 def schemas() -> dict[str, Schema]:
-    records = {
-        "Query": Query,
-        "ResultColumn": ResultColumn,
-        "TableColumn": TableColumn,
-        "Table": CatalogueTable,
-        "Crawl": Crawl,
-        "SourceRecord": SourceRecord,
-    }
-    return {name: record_schema(kind) for name, kind in records.items()} | {
-        "Error": closed(
-            error=closed(code=TEXT, message=TEXT, details=ANYTHING),
-        ),
-        "Document": ANYTHING,
-        "Health": closed(
-            status={"const": "ok"}, version=TEXT, engine={"enum": ["embedded", "athena"]}, warnings=many(TEXT)
-        ),
-        "RunStarted": closed(run_id=TEXT, state={"enum": ["queued"]}, trigger=TEXT, started_at=TIME),
-        "RunList": closed(runs=many(run_schema(listed=True)), next_page_token=NEXT),
-        "Run": run_schema(listed=False),
-        "Quarantine": closed(objects=many(record_schema(Quarantined)), next_page_token=NEXT),
-        "TableList": closed(tables=many(listed_table())),
-        "QueryList": closed(queries=many(reference("Query")), next_page_token=NEXT),
-        "Rows": closed(**rows()),
-        "ReportParameter": ANYTHING,
-        "Report": report_schema(),
-        "ReportList": closed(reports=many(reference("Report"))),
-        "ReportRows": closed(report=reference("Report"), values=ANYTHING, sql=TEXT, query_id=TEXT, **rows()),
-        "Deleted": closed(deleted=TEXT),
-        "Import": import_schema(),
-    }
+    """Of the errors' one shape, and of every class that an endpoint answers or that stands in one."""
+    answered = [answer.shape for route in ROUTES for answer in route.answers if answer.shape not in (None, dict)]
+    shown: dict[str, Schema] = {"Error": closed(error=closed(code=TEXT, message=TEXT, details=ANYTHING))}
+    waiting = [each for each in answered if each is not None]
+    while waiting:
+        kind = waiting.pop()
+        if kind.__name__ not in shown:
+            shown[kind.__name__] = record_schema(kind)
+            waiting += classes_in(kind)
+    return dict(sorted(shown.items()))
 
 
-def rows() -> dict[str, Schema]:
-    return {
-        "columns": many(reference("ResultColumn")),
-        "rows": many({"type": "array", "description": "One value a column"}),
-        "next_page_token": NEXT,
-        "truncated": {"type": "boolean", "description": "The result was cut at a limit of rows or bytes"},
-    }
-
-
-def run_schema(*, listed: bool) -> Schema:
-    """A run's record. One that was accepted and has not started has only the first members."""
-    schema = record_schema(RunRecord)
-    schema["properties"]["state"] = {"enum": ["queued", "running", "succeeded", "partial", "failed"]}
-    schema["required"] = ["run_id", "state", "trigger", "started_at"]
-    if not listed:
-        schema["properties"]["to_transform"] = many(TEXT) | {"description": "Raw keys that are not in the tables yet"}
-        told = {
-            "type": "object",
-            "properties": {**dict.fromkeys(("raw_key", "code", "message"), TEXT), "details": ANYTHING},
-        }
-        schema["properties"]["quarantined"] = many(told) | {
-            "description": "Raw objects that cannot be published, and why"
-        }
-    return schema
-
-
-def listed_table() -> Schema:
-    schema = record_schema(CatalogueTable)
-    del schema["properties"]["partitions"]  # one table's own page lists them
-    schema["required"].remove("partitions")
-    return schema
-
-
-def report_schema() -> Schema:
-    return closed(
-        name=TEXT,
-        title=TEXT,
-        description=TEXT,
-        chart=ANYTHING,
-        built_in={"type": "boolean"},
-        fault={"type": ["string", "null"], "description": "Why a report of your own cannot be run"},
-        parameters=many(ANYTHING),
-    )
-
-
-def import_schema() -> Schema:
-    upload = {
-        "type": "object",
-        "properties": {"method": {"const": "PUT"}, "url": TEXT, "expires_at": {"type": ["string", "null"]}},
-        "required": ["method", "url"],
-    }
-    schema = closed(
-        import_id=TEXT,
-        state={"enum": ["waiting", "received", "importing", "succeeded", "failed"]},
-        filename=TEXT,
-        user_id={"type": ["string", "null"]},
-        key=TEXT,
-        announced_at=TIME,
-        received_at={"type": ["string", "null"], "format": "date-time"},
-    )
-    schema["properties"] |= {
-        "upload": upload,
-        "summary": {"type": ["object", "null"], "additionalProperties": True},
-        "error": {"type": ["object", "null"], "additionalProperties": True},
-    }
-    return schema
+def classes_in(kind: type[Any]) -> list[type[Any]]:
+    """The record classes that are members of one, or in its lists."""
+    hints = list(get_type_hints(kind).values())
+    found = []
+    while hints:
+        hint = hints.pop()
+        hints += get_args(hint)
+        if is_dataclass(hint) and isinstance(hint, type):
+            found.append(hint)
+    return found
 
 
 def reference(name: str) -> Schema:
@@ -309,28 +234,26 @@ def closed(**properties: Schema) -> Schema:
 def record_schema(kind: Any) -> Schema:
     """The schema of a dataclass as messages.as_json writes it."""
     hints = get_type_hints(kind)
-    names = [each.name for each in fields(kind)]
-    return {
-        "type": "object",
-        "description": (kind.__doc__ or "").strip().splitlines()[0],
-        "properties": {name: value_schema(hints[name]) for name in names},
-        "required": names,
-        "additionalProperties": False,
-    }
+    properties = {each.name: value_schema(hints[each.name]) | dict(each.metadata) for each in fields(kind)}
+    description = " ".join((kind.__doc__ or "").strip().partition("\n\n")[0].split())
+    return closed(**properties) | {"description": description}
 
 
 def value_schema(hint: Any) -> Schema:
+    """The schema of a value of this type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         (inner,) = [each for each in arguments if each is not NoneType]
         return nullable(value_schema(inner))
+    if origin is Literal:
+        return {"type": "string", "enum": list(arguments)}
     if origin in (list, tuple):
         return many(value_schema(arguments[0]))
     if origin is dict or hint is dict:
         return ANYTHING
     if isinstance(hint, type) and issubclass(hint, Enum):
         return {"type": "string", "enum": [member.value for member in hint]}
-    if hint in (Query, ResultColumn, TableColumn, SourceRecord):
+    if is_dataclass(hint) and isinstance(hint, type):
         return reference(hint.__name__)
     return dict(SIMPLE[hint])
 
@@ -342,10 +265,12 @@ SIMPLE: dict[Any, Schema] = {
     bool: {"type": "boolean"},
     datetime: TIME,
     Path: TEXT,
+    Any: {},
 }
 
 
 def nullable(schema: Schema) -> Schema:
+    """The schema of a value that may be null."""
     if isinstance(schema.get("type"), str):
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [schema, {"type": "null"}]}

@@ -1,8 +1,32 @@
-"""What the endpoints answer, each a class: ``openapi.py`` describes it, ``messages.py`` writes it as JSON."""
+"""What the endpoints answer, each a class: ``openapi.py`` describes it, ``messages.py`` writes it as JSON.
+
+Where an endpoint answers a record as it is (a query, a table, a crawl), the record's own class stands in routes.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeVar
+
+from chalicelib.exports.announced import ImportState
+from chalicelib.quarantine import Quarantined, Reason
+from chalicelib.queries.engine import CatalogueTable, Query, ResultColumn, TableColumn
+from chalicelib.runs import RunRecord, SourceRecord
+
+T = TypeVar("T")
+NEXT = {"description": "Give it as page_token to get the next page; null on the last one"}
+CUT = {"description": "The result was cut at a limit of rows or bytes"}
+
+
+@dataclass
+class HealthReport:
+    """Alive, and what the owner should know before it is too late."""
+
+    status: Literal["ok"]
+    version: str
+    engine: Literal["embedded", "athena"]
+    command: str = field(metadata={"description": "What a person types before a command's name to be at this lake"})
+    warnings: list[str]
 
 
 @dataclass
@@ -20,3 +44,218 @@ class Deleted:
     """What was deleted or taken back."""
 
     deleted: str
+
+
+# --- runs ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class ListedSource:
+    """One source in one run, without the keys of its raw objects."""
+
+    source: str
+    user_id: str | None
+    state: str
+    calls: int
+    items: int
+    new_items: int
+    retries: int
+    bytes: int
+    waited_seconds: float
+    not_before: str | None
+    left: str | None
+    error: dict[str, Any] | None
+
+
+@dataclass
+class ListedRun:
+    """One extraction run. Times are RFC 3339 UTC."""
+
+    run_id: str
+    state: str
+    trigger: str
+    started_at: str
+    ended_at: str | None
+    mode: str | None
+    calls: int
+    calls_by_endpoint: dict[str, int]
+    items: int
+    retries: int
+    bytes: int
+    waited_seconds: float
+    sources: list[ListedSource]
+    holes: list[dict[str, Any]]
+    warnings: list[str]
+    authorizations: list[dict[str, Any]]
+    error: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, record: RunRecord) -> ListedRun:
+        """As ``GET /runs`` lists a run."""
+        return cls(**{**members(cls, record), "sources": [of(ListedSource, each) for each in record.sources]})
+
+
+@dataclass
+class RunList:
+    """A page of runs."""
+
+    runs: list[ListedRun]
+    next_page_token: str | None = field(metadata=NEXT)
+
+
+@dataclass
+class RunDetail:
+    """One extraction run, with what became of its raw objects. One that has not begun has no more than its start."""
+
+    run_id: str
+    state: str
+    trigger: str
+    started_at: str
+    ended_at: str | None = None
+    mode: str | None = None
+    calls: int = 0
+    calls_by_endpoint: dict[str, int] = field(default_factory=dict)
+    items: int = 0
+    retries: int = 0
+    bytes: int = 0
+    waited_seconds: float = 0.0
+    sources: list[SourceRecord] = field(default_factory=list)
+    holes: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    authorizations: list[dict[str, Any]] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+    to_transform: list[str] = field(
+        default_factory=list, metadata={"description": "Raw keys that are not in the tables yet"}
+    )
+    quarantined: list[Reason] = field(
+        default_factory=list, metadata={"description": "Raw objects that cannot be published, and why"}
+    )
+
+
+@dataclass
+class QuarantineList:
+    """A page of what lies in quarantine."""
+
+    objects: list[Quarantined]
+    next_page_token: str | None = field(metadata=NEXT)
+
+
+# --- catalogue and queries ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class ListedTable:
+    """A table of the catalogue; its own page lists its partitions too."""
+
+    name: str
+    description: str
+    columns: list[TableColumn]
+    rows: int | None
+    bytes: int | None
+    files: int | None
+    newest: str | None
+
+
+@dataclass
+class TableList:
+    """The catalogue."""
+
+    tables: list[ListedTable]
+
+    @classmethod
+    def of(cls, tables: list[CatalogueTable]) -> TableList:
+        """As ``GET /tables`` lists them."""
+        return cls([of(ListedTable, table) for table in tables])
+
+
+@dataclass
+class QueryList:
+    """A page of queries."""
+
+    queries: list[Query]
+    next_page_token: str | None = field(metadata=NEXT)
+
+
+@dataclass
+class Rows:
+    """A page of a result: one list a row, one value a column."""
+
+    columns: list[ResultColumn]
+    rows: list[list[Any]]
+    next_page_token: str | None = field(metadata=NEXT)
+    truncated: bool = field(metadata=CUT)
+
+
+# --- reports ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class ListedReport:
+    """A report, with what it takes and how it may be drawn."""
+
+    name: str
+    title: str
+    description: str
+    chart: dict[str, Any]
+    built_in: bool
+    fault: str | None = field(metadata={"description": "Why a report of your own cannot be run"})
+    parameters: list[dict[str, Any]]
+
+
+@dataclass
+class ReportList:
+    """The reports there are."""
+
+    reports: list[ListedReport]
+
+
+@dataclass
+class ReportRows:
+    """A report's rows, the values its parameters came to, and the SQL that was run."""
+
+    report: ListedReport
+    values: dict[str, Any]
+    sql: str
+    query_id: str
+    columns: list[ResultColumn]
+    rows: list[list[Any]]
+    next_page_token: str | None = field(metadata=NEXT)
+    truncated: bool = field(metadata=CUT)
+
+
+# --- imports ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class UploadTarget:
+    """Where the file goes; ``expires_at`` is null where that does not end."""
+
+    method: Literal["PUT"]
+    url: str
+    expires_at: str | None
+
+
+@dataclass
+class Import:
+    """An announced import. ``upload`` is in the answer that announces it, ``summary`` and ``error`` come at its end."""
+
+    import_id: str
+    state: ImportState
+    filename: str
+    user_id: str | None
+    key: str
+    announced_at: str
+    received_at: str | None
+    upload: UploadTarget | None = None
+    summary: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+
+
+def of(kind: type[T], record: Any) -> T:
+    """A reply that has some of a record's members."""
+    return kind(**members(kind, record))
+
+
+def members(kind: type[Any], record: Any) -> dict[str, Any]:
+    """Those of a record's members that the reply has too."""
+    return {each.name: getattr(record, each.name) for each in fields(kind)}

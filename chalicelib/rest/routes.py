@@ -10,12 +10,32 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib import __version__
+from chalicelib.extraction.starting import AcceptedRun
+from chalicelib.queries.engine import CatalogueTable, Crawl, Query
 from chalicelib.rest.access import READ, RUN
+from chalicelib.rest.replies import (
+    Deleted,
+    HealthReport,
+    Import,
+    ListedReport,
+    QuarantineList,
+    QueryList,
+    ReportList,
+    ReportRows,
+    Rows,
+    RunDetail,
+    RunList,
+    Session,
+    TableList,
+)
 from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
+USER_ID = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"  # becomes a folder's name: no dot leads it
 MOST_ROWS = 10_000  # rows of one page
 LONGEST_WAIT = 20.0  # s one request may wait for a query; API Gateway ends it at 29 s
+LARGEST_UPLOAD = 64 * 2**30  # bytes of a privacy export
 LONGEST_SQL = 262_144  # characters; Athena takes as many bytes, and the guard looks at those
 
 JSON, CSV, PARQUET, HTML = (
@@ -28,11 +48,11 @@ JSON, CSV, PARQUET, HTML = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One way an endpoint answers. ``shape`` names a schema of openapi.py, or is None where there is no JSON."""
+    """One way an endpoint answers. ``shape`` is the class of its JSON, or None where there is no JSON."""
 
     status: int
     description: str
-    shape: str | None = None
+    shape: type[Any] | None = None
     content_types: tuple[str, ...] = (JSON,)
     headers: tuple[str, ...] = ()
 
@@ -57,7 +77,14 @@ class Route:
 
 
 LIMIT = Field("limit", Whole(1, 200), "Most entries on the page", default=50, example=20)
-PAGE_TOKEN = Field("page_token", Text(1, 500), "`next_page_token` of the page before")
+PAGE_TOKEN = Field("page_token", Text(1, 4_000), "`next_page_token` of the page before")
+CSV_FOR = Field(
+    "csv",
+    Text(choices=("rfc4180", "excel")),
+    "How CSV is written; excel: cells that a spreadsheet would take for formulas begin with an apostrophe",
+    default="rfc4180",
+    example="excel",
+)
 ROW_LIMIT = Field("limit", Whole(1, MOST_ROWS), "Most rows on the page", default=1_000, example=100)
 WAIT = Field("wait", Number(0, LONGEST_WAIT), "Seconds to wait for the query to end before answering", default=0.0)
 QUERY_ID, RUN_ID = "0f8fad5b-d9cb-469f-a165-70867728950e", "20261120T101530Z-1a2b3c"
@@ -104,17 +131,23 @@ ROUTES: tuple[Route, ...] = (
         "/health",
         "health",
         "Liveness, version and engine",
-        (Answer(200, "Alive", "Health"),),
+        (Answer(200, "Alive", HealthReport),),
         None,
         tag="service",
-        example={"status": "ok", "version": "0.1.0", "engine": "embedded", "warnings": []},
+        example={
+            "status": "ok",
+            "version": __version__,
+            "engine": "embedded",
+            "command": ".venv/bin/lake",
+            "warnings": [],
+        },
     ),
     Route(
         "GET",
         "/openapi.json",
         "openapi",
         "This document",
-        (Answer(200, "OpenAPI 3.1", "Document"), Answer(304, "As you have it", None, ())),
+        (Answer(200, "OpenAPI 3.1", dict), Answer(304, "As you have it", None, ())),
         None,
         tag="service",
     ),
@@ -123,7 +156,7 @@ ROUTES: tuple[Route, ...] = (
         "/session",
         "sign_in",
         "Exchange the code of the address to open, once, for a browser's token",
-        (Answer(201, "Signed in", "Session"),),
+        (Answer(201, "Signed in", Session),),
         None,
         body=(Field("code", Text(1, 200), "The code", True, example="3q2-7wAAAAB"),),
         errors=(401, 429),
@@ -134,7 +167,7 @@ ROUTES: tuple[Route, ...] = (
         "/session",
         "stay_signed_in",
         "Let this browser's token last for 90 days",
-        (Answer(200, "Until when", "Session"),),
+        (Answer(200, "Until when", Session),),
         body=(),
         body_required=False,
         tag="service",
@@ -144,7 +177,7 @@ ROUTES: tuple[Route, ...] = (
         "/session",
         "sign_out",
         "End this browser's session; any other token stays",
-        (Answer(200, "Signed out", "Deleted"),),
+        (Answer(200, "Signed out", Deleted),),
         errors=(404,),
         tag="service",
     ),
@@ -153,7 +186,7 @@ ROUTES: tuple[Route, ...] = (
         "/runs",
         "start_run",
         "Start an extraction run",
-        (Answer(202, "Started; `Location` is its record", "RunStarted", headers=("Location",)),),
+        (Answer(202, "Started; `Location` is its record", AcceptedRun, headers=("Location",)),),
         RUN,
         body=(
             Field(
@@ -173,7 +206,7 @@ ROUTES: tuple[Route, ...] = (
         "/runs",
         "list_runs",
         "Runs, newest first",
-        (Answer(200, "A page of runs", "RunList"),),
+        (Answer(200, "A page of runs", RunList),),
         query=(LIMIT, PAGE_TOKEN),
         tag="runs",
     ),
@@ -182,7 +215,7 @@ ROUTES: tuple[Route, ...] = (
         "/runs/{run_id}",
         "get_run",
         "One run: what each source brought, waited for and left, and what is still to transform",
-        (Answer(200, "The run", "Run"),),
+        (Answer(200, "The run", RunDetail),),
         errors=(404,),
         path_examples={"run_id": RUN_ID},
         tag="runs",
@@ -192,7 +225,7 @@ ROUTES: tuple[Route, ...] = (
         "/quarantine",
         "list_quarantine",
         "Raw objects and exports that cannot be published, and why",
-        (Answer(200, "A page of them", "Quarantine"),),
+        (Answer(200, "A page of them", QuarantineList),),
         query=(LIMIT, PAGE_TOKEN),
         tag="runs",
     ),
@@ -201,7 +234,7 @@ ROUTES: tuple[Route, ...] = (
         "/crawls",
         "start_crawl",
         "Start the crawler",
-        (Answer(202, "Started; `Location` is its state", "Crawl", headers=("Location",)),),
+        (Answer(202, "Started; `Location` is its state", Crawl, headers=("Location",)),),
         RUN,
         body=(),
         body_required=False,
@@ -213,7 +246,7 @@ ROUTES: tuple[Route, ...] = (
         "/crawls/latest",
         "latest_crawl",
         "The newest crawl: its state and what it changed",
-        (Answer(200, "The crawl", "Crawl"),),
+        (Answer(200, "The crawl", Crawl),),
         errors=(404,),
         tag="catalogue",
     ),
@@ -222,7 +255,7 @@ ROUTES: tuple[Route, ...] = (
         "/tables",
         "list_tables",
         "The catalogue",
-        (Answer(200, "The tables", "TableList"), Answer(304, "As you have it", None, ())),
+        (Answer(200, "The tables", TableList), Answer(304, "As you have it", None, ())),
         tag="catalogue",
     ),
     Route(
@@ -230,7 +263,7 @@ ROUTES: tuple[Route, ...] = (
         "/tables/{name}",
         "get_table",
         "One table: columns, partitions, rows, bytes, freshness",
-        (Answer(200, "The table", "Table"), Answer(304, "As you have it", None, ())),
+        (Answer(200, "The table", CatalogueTable), Answer(304, "As you have it", None, ())),
         errors=(404,),
         path_examples={"name": "plays"},
         tag="catalogue",
@@ -240,7 +273,7 @@ ROUTES: tuple[Route, ...] = (
         "/queries",
         "start_query",
         "Start a query",
-        (Answer(202, "Accepted; `Location` is its state", "Query", headers=("Location",)),),
+        (Answer(202, "Accepted; `Location` is its state", Query, headers=("Location",)),),
         body=SQL_FIELDS,
         tag="queries",
     ),
@@ -249,7 +282,7 @@ ROUTES: tuple[Route, ...] = (
         "/queries",
         "list_queries",
         "Queries, newest first",
-        (Answer(200, "A page of queries", "QueryList"),),
+        (Answer(200, "A page of queries", QueryList),),
         query=(LIMIT, PAGE_TOKEN),
         tag="queries",
     ),
@@ -258,7 +291,7 @@ ROUTES: tuple[Route, ...] = (
         "/queries/{query_id}",
         "get_query",
         "A query's state, bytes scanned, time, cost, and error with its position",
-        (Answer(200, "The query", "Query"),),
+        (Answer(200, "The query", Query),),
         query=(WAIT,),
         errors=(404,),
         path_examples={"query_id": QUERY_ID},
@@ -269,7 +302,7 @@ ROUTES: tuple[Route, ...] = (
         "/queries/{query_id}",
         "cancel_query",
         "Cancel a query",
-        (Answer(200, "The query as it is now", "Query"),),
+        (Answer(200, "The query as it is now", Query),),
         errors=(404,),
         path_examples={"query_id": QUERY_ID},
         tag="queries",
@@ -279,8 +312,8 @@ ROUTES: tuple[Route, ...] = (
         "/queries/{query_id}/rows",
         "query_rows",
         "A page of a finished query's rows, as JSON or (`Accept: text/csv`) CSV",
-        (Answer(200, "Rows", "Rows", (JSON, CSV)), Answer(304, "As you have it", None, ())),
-        query=(ROW_LIMIT, PAGE_TOKEN, WAIT),
+        (Answer(200, "Rows", Rows, (JSON, CSV)), Answer(304, "As you have it", None, ())),
+        query=(ROW_LIMIT, PAGE_TOKEN, WAIT, CSV_FOR),
         errors=(404, 406, 409, 422),
         path_examples={"query_id": QUERY_ID},
         tag="queries",
@@ -295,7 +328,10 @@ ROUTES: tuple[Route, ...] = (
             Answer(200, "The file", None, (CSV, PARQUET)),
             Answer(302, "On AWS: `Location` is a link that works for a while", None, (), ("Location",)),
         ),
-        query=(Field("format", Text(choices=("csv", "parquet")), "File format", default="csv", example="parquet"),),
+        query=(
+            Field("format", Text(choices=("csv", "parquet")), "File format", default="csv", example="parquet"),
+            CSV_FOR,
+        ),
         errors=(404, 409, 422),
         path_examples={"query_id": QUERY_ID},
         tag="queries",
@@ -305,7 +341,7 @@ ROUTES: tuple[Route, ...] = (
         "/reports",
         "list_reports",
         "Saved reports with their parameters",
-        (Answer(200, "The reports", "ReportList"), Answer(304, "As you have it", None, ())),
+        (Answer(200, "The reports", ReportList), Answer(304, "As you have it", None, ())),
         tag="reports",
     ),
     Route(
@@ -314,8 +350,8 @@ ROUTES: tuple[Route, ...] = (
         "run_report",
         "One report's rows; its parameters are query parameters",
         (
-            Answer(200, "Rows", "ReportRows", (JSON, CSV)),
-            Answer(202, "Takes longer; `Location` is the query", "Query", headers=("Location",)),
+            Answer(200, "Rows", ReportRows, (JSON, CSV)),
+            Answer(202, "Takes longer; `Location` is the query", Query, headers=("Location",)),
         ),
         open_query=True,
         errors=(404, 406, 422),
@@ -327,7 +363,7 @@ ROUTES: tuple[Route, ...] = (
         "/reports/{name}",
         "save_report",
         "Save a report of your own in the lake",
-        (Answer(200, "Replaced", "Report"), Answer(201, "Saved", "Report")),
+        (Answer(200, "Replaced", ListedReport), Answer(201, "Saved", ListedReport)),
         RUN,
         body=(
             Field(
@@ -346,7 +382,7 @@ ROUTES: tuple[Route, ...] = (
         "/reports/{name}",
         "delete_report",
         "Delete a report of your own",
-        (Answer(200, "Deleted", "Deleted"),),
+        (Answer(200, "Deleted", Deleted),),
         RUN,
         errors=(404,),
         path_examples={"name": "my_report"},
@@ -357,11 +393,12 @@ ROUTES: tuple[Route, ...] = (
         "/imports",
         "start_import",
         "Announce a Spotify privacy export: answers where to put the file",
-        (Answer(201, "Put the file to `upload.url`", "Import", headers=("Location",)),),
+        (Answer(201, "Put the file to `upload.url`", Import, headers=("Location",)),),
         RUN,
         body=(
             Field("filename", Text(1, 200), "Name of the zip or JSON file", True, example="my_spotify_data.zip"),
-            Field("user_id", Text(1, 128, r"[A-Za-z0-9_.-]+"), "The listener; the one who logged in without it"),
+            Field("user_id", Text(1, 128, USER_ID), "The listener; the one who logged in without it"),
+            Field("bytes", Whole(1, LARGEST_UPLOAD), "Size of the file: a link of S3 then takes no other"),
         ),
         errors=(409,),
         tag="imports",
@@ -371,7 +408,7 @@ ROUTES: tuple[Route, ...] = (
         "/imports/{import_id}",
         "get_import",
         "An import's state and, at its end, what became of every row",
-        (Answer(200, "The import", "Import"),),
+        (Answer(200, "The import", Import),),
         errors=(404,),
         path_examples={"import_id": IMPORT_ID},
         tag="imports",
@@ -381,7 +418,7 @@ ROUTES: tuple[Route, ...] = (
         "/imports/{import_id}",
         "upload_import",
         "The file itself (on AWS it goes to a link of S3 instead)",
-        (Answer(202, "Received; being imported", "Import", headers=("Location",)),),
+        (Answer(202, "Received; being imported", Import, headers=("Location",)),),
         RUN,
         body=(),
         body_type="application/octet-stream",

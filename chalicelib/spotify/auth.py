@@ -154,7 +154,7 @@ class AppTokens:
     def __init__(
         self, settings: Settings, app: Credentials, post: TokenPost | None = None, *, clock: Clock = now
     ) -> None:
-        self._service = TokenService(settings, app, post)
+        self._service = TokenService(settings, app, post, clock)
         self._clock = clock
         self._lock = threading.Lock()
         self._token = ""
@@ -189,7 +189,7 @@ class ListenerTokens:
         *,
         clock: Clock = now,
     ) -> None:
-        self._service = TokenService(settings, app, post)
+        self._service = TokenService(settings, app, post, clock)
         self._secrets = secrets
         self._name = listener_secret(user_id)
         self._user_id = user_id
@@ -267,7 +267,7 @@ def login(
         code = callback.wait(seconds)
     moment = clock()
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": settings.spotipy_redirect_uri}
-    reply = TokenService(settings, app, post).ask(form)
+    reply = TokenService(settings, app, post, clock).ask(form)
     if not reply.get("refresh_token"):
         raise SpotifyRefused("Spotify gave no refresh token; try to log in again")
     return remember(settings, secrets, reply, moment, clock)

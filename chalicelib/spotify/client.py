@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,6 +26,7 @@ from spotipy.exceptions import SpotifyException
 from chalicelib import jsontext
 from chalicelib.clock import Clock
 from chalicelib.errors import SpotifyUnavailable
+from chalicelib.spotify.clock import SpotifyClock
 
 BLOCK = 65_536  # bytes read at once
 LARGEST_BODY = 32 * 1024 * 1024  # bytes; Spotify's largest page is under 1 MiB
@@ -34,7 +35,8 @@ LARGEST_BODY = 32 * 1024 * 1024  # bytes; Spotify's largest page is under 1 MiB
 class TokenProvider(Protocol):
     """What spotipy asks for a bearer token before each call."""
 
-    def get_access_token(self, **_: bool) -> str: ...
+    def get_access_token(self, **_: bool) -> str:
+        """A bearer token that is good now."""
 
     def reject(self, token: str) -> None:
         """Spotify does not take ``token`` any more: the next call gets another."""
@@ -61,14 +63,15 @@ class Reply:
 class Spotify:
     """One identity's view of the Web API: the app itself or one listener.
 
-    ``tokens`` gives bearer tokens; ``session`` is the network. ``call`` may be used by several threads at once.
+    ``tokens`` gives bearer tokens; ``session`` is the network; a ``clock`` that is a SpotifyClock learns from each
+    answer what time it is. ``call`` may be used by several threads at once.
     """
 
     def __init__(self, api_url: str, tokens: TokenProvider, session: Session, clock: Clock) -> None:
         silence_spotipy()
         self._session = session
         self._tokens = tokens
-        self._clock = clock
+        self._clock = clock if isinstance(clock, SpotifyClock) else SpotifyClock(clock)
         self._prefix = api_url.rstrip("/") + "/"
         self._spotipy = spotipy.Spotify(auth_manager=tokens, requests_session=session, retries=0, status_retries=0)
         self._spotipy.prefix = self._prefix
@@ -88,15 +91,19 @@ class Spotify:
                 raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise SpotifyUnavailable(f"Spotify did not answer {method}: {type(error).__name__}") from error
-        return self._reply(document, requested_at)
+        return self._reply(document, requested_at, seconds)
 
     def reject(self, token: str) -> None:
         """This bearer token was refused: use another from now on."""
         self._tokens.reject(token)
 
-    def _reply(self, document: object, requested_at: datetime) -> Reply:
+    def _reply(self, document: object, requested_at: datetime, seconds: float) -> Reply:
         response = self._session.last
         assert response is not None
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        elapsed = min(max(self._clock() - requested_at, timedelta(0)), timedelta(seconds=seconds))
+        self._clock.hear(headers)  # which may move what the time is by years
+        received_at = self._clock()
         if response.status_code != 200:
             with contextlib.suppress(ValueError):
                 document = read_json(response.content)
@@ -105,12 +112,12 @@ class Spotify:
             endpoint=sent.path.removeprefix(urlsplit(self._prefix).path).strip("/"),
             params={name: number_or_text(value) for name, value in parse_qsl(sent.query)},
             status=response.status_code,
-            headers={name.lower(): value for name, value in response.headers.items()},
+            headers=headers,
             body=response.content,
             document=document if isinstance(document, dict) else None,
             token=str(response.request.headers.get("Authorization", "")).removeprefix("Bearer "),
-            requested_at=requested_at,
-            received_at=self._clock(),
+            requested_at=received_at - elapsed,
+            received_at=received_at,
         )
 
 

@@ -1,11 +1,14 @@
 """The one gate to Spotify: every call passes it, and it alone decides to wait, to try again or to stop.
 
 - A wait of a few seconds is taken in place, and by every thread; a longer ``Retry-After`` closes that endpoint group
-  until the time it names, for this run and, through the state, for the next ones.
+  until the time it names, for this run and, through the state, for the next ones. One that cannot be read closes it
+  for a time that grows while Spotify goes on refusing.
 - Passing faults (5xx, resets, timeouts, bodies that are not the JSON expected, the odd 401 or 403 of a good token)
-  are tried again a bounded number of times, with growing, jittered pauses. A call that stays unanswered closes its
-  group for this run.
-- A removed endpoint's 403 is terminal and known by its type.
+  are tried again a few times, with growing, jittered pauses.
+- An endpoint that was called in vain ``PATIENCE`` times in a row is left alone for the rest of the run, it alone: its
+  group's others may work. While faults are seen to pass (the network is bad, Spotify is not), there is more patience.
+- The first call to a group in a run goes alone: should Spotify want to wait, one call learns of it.
+- What development mode is known not to have is believed to be removed; any other no is only a no to this call.
 - No more than ``budget`` requests leave, and nothing waits or starts past the time left.
 """
 
@@ -18,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from chalicelib.clock import Clock, Sleep
+from chalicelib.clock import Clock, Sleep, parse_rfc3339, rfc3339
 from chalicelib.errors import (
     AuthorizationEnded,
     EndpointRemoved,
@@ -32,25 +35,16 @@ from chalicelib.errors import (
 from chalicelib.spotify.client import Reply
 from chalicelib.spotify.tokens import retry_after
 
-MOST_ATTEMPTS = 8  # of one call; at 20 % faults one call in 400,000 stays unanswered
-MOST_DENIALS = 3  # 401 or 403 answers of one call before they are believed
-DENIALS = {"Forbidden": 2, "Access token missing": 5, "Premium required": 5}  # the last two come to good tokens, too
+PATIENCE = 3  # calls in vain in a row after which an endpoint is left alone for the run
+LONG_PATIENCE = 8  # the same while faults are seen to pass; at 20 % faults one in 400,000 stays unanswered
+ATTEMPTS_FOR_ONE = 2  # of a call about one thing, while no faults are seen to pass: it alone may be what is wrong
+DENIALS = {"Forbidden": 2}  # 401 or 403 answers of one call before they are believed, else PATIENCE
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 4.0  # s, between attempts
-DEFAULT_WAIT = 2.0  # s, when a 429 does not say how long
+FIRST_CLOSURE = {"QUOTA_EXCEEDED": timedelta(hours=1)}  # when a 429 does not say how long; it doubles each time
+SHORT_CLOSURE, LONGEST_CLOSURE = timedelta(minutes=1), timedelta(days=1)
+LONGEST_NAMED = timedelta(days=7)  # people report a day; what is further off was said or noted by mistake
 RESERVE = 8.0  # s kept for packing, saving and ending the run; of a short run, a fifth
 SHORTEST_CALL = 1.0  # s left below which no call starts
-
-# Spotify counts quotas by groups of endpoints; which, it does not say. Finer than its own is safe: each of ours
-# then learns of the wait by itself. The first path that matches counts.
-GROUPS = (
-    ("me/player", "player"),
-    ("me/top", "top"),
-    ("me/tracks", "library"),
-    ("me/albums", "library"),
-    ("me/following", "following"),
-    ("me/playlists", "playlists"),
-    ("browse", "browse"),
-)
 
 # Endpoints that development mode is known not to have: their first "Forbidden" is believed.
 NOT_IN_DEVELOPMENT = frozenset(("artists", "albums", "tracks", "browse/new-releases"))
@@ -67,33 +61,64 @@ class Stopped(Exception):
 class Caller(Protocol):
     """One identity's client (see client.Spotify)."""
 
-    def call(self, method: str, arguments: dict[str, Any], *, seconds: float) -> Reply: ...
+    def call(self, method: str, arguments: dict[str, Any], *, seconds: float) -> Reply:
+        """Ask once. Raises SpotifyUnavailable when no whole answer arrived."""
 
     def reject(self, token: str) -> None:
         """This bearer token was refused: use another from now on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What is asked: a method of spotipy's and its arguments, the endpoint's ``template`` (``albums/{id}``), and the
-    key that the answer must hold (``artists.items``)."""
+class Endpoint:
+    """An endpoint's ``template`` (``albums/{id}``), the ``group`` whose waits it shares, and the key that a good
+    answer holds (``artists.items``).
 
-    method: str
-    arguments: dict[str, Any]
+    Spotify counts quotas by groups of endpoints; which, it does not say. Finer than its own is safe: each of ours
+    then learns of the wait by itself.
+    """
+
     template: str
+    group: str
     expect: str
 
     @property
-    def group(self) -> str:
-        return group_of(self.template)
+    def of_one_thing(self) -> bool:
+        """Whether it is asked about one album, artist, track or playlist by its id."""
+        return "{id}" in self.template
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it is asked about many things by their ids."""
+        return self.template == self.expect
 
 
-def group_of(endpoint: str) -> str:
-    """The group whose waits an endpoint shares."""
-    for prefix, group in GROUPS:
-        if endpoint.startswith(prefix):
-            return group
-    return endpoint.partition("/")[0]
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is asked: a method of spotipy's, its arguments, and the endpoint that they go to."""
+
+    method: str
+    arguments: dict[str, Any]
+    endpoint: Endpoint
+
+    @property
+    def template(self) -> str:
+        """The endpoint's template."""
+        return self.endpoint.template
+
+
+@dataclass(slots=True)
+class Wait:
+    """Until when a group may not be called, since when, and how often in a row Spotify did not say how long."""
+
+    until: str
+    since: str
+    closures: int = 0
+
+    def in_force(self, moment: datetime) -> bool:
+        """Whether it holds at ``moment``. One that began after it, or lasts longer than any, was noted by a clock
+        that was wrong."""
+        since, until = parse_rfc3339(self.since), parse_rfc3339(self.until)
+        return since <= moment + timedelta(minutes=2) and moment < until <= moment + LONGEST_NAMED
 
 
 @dataclass(slots=True)
@@ -118,7 +143,8 @@ class Refused(Exception):
 class Guard:
     """The gate of one run, used by all its threads.
 
-    ``remaining`` answers the seconds left; ``not_before`` starts with the waits that earlier runs were told of.
+    ``remaining`` answers the seconds left; ``waits`` (by group) starts with those that earlier runs were told of.
+    ``most_at_once`` calls to one endpoint may be under way.
     """
 
     budget: int
@@ -129,23 +155,68 @@ class Guard:
     sleep: Sleep
     rng: Callable[[], float]
     reserve: float = RESERVE
-    not_before: dict[str, datetime] = field(default_factory=dict)
-    unavailable: dict[str, str] = field(default_factory=dict)  # groups closed for this run, and why
+    most_at_once: int = PATIENCE
+    waits: dict[str, Wait] = field(default_factory=dict)
     by_endpoint: Counter[str] = field(default_factory=Counter)
     spent: int = 0
+    good: Counter[str] = field(default_factory=Counter)  # answers that brought something, by endpoint and by group
+    in_vain: Counter[str] = field(default_factory=Counter)  # calls in a row that brought nothing, by endpoint
+    refusals: Counter[str] = field(default_factory=Counter)  # of one thing, by endpoint
+    reasons: dict[str, str] = field(default_factory=dict)  # why the last call to an endpoint was in vain
+    passed: int = 0  # faults after which the same call was answered
     _pause_until: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def closed(self, group: str) -> LakeError | None:
-        """Why no call of ``group`` may leave now, if so."""
-        until = self.not_before.get(group)
-        if until is not None and until > self.clock():
+    def closed(self, endpoint: Endpoint) -> LakeError | None:
+        """Why no call to ``endpoint`` may leave now, if so."""
+        until = self.waiting_until(endpoint.group)
+        if until is not None:
             return RateLimited(
-                f"Spotify asks not to call {group} before {until:%Y-%m-%d %H:%M:%S} UTC", not_before=until
+                f"Spotify asks not to call {endpoint.group} before {until:%Y-%m-%d %H:%M:%S} UTC", not_before=until
             )
-        if group in self.unavailable:
-            return SpotifyUnavailable(self.unavailable[group])
+        if self.in_vain[endpoint.template] >= self.patience:
+            return SpotifyUnavailable(self.reasons[endpoint.template])
         return None
+
+    def waiting_until(self, group: str) -> datetime | None:
+        """Until when a group may not be called; None where it may."""
+        wait = self.waits.get(group)
+        return parse_rfc3339(wait.until) if wait and wait.in_force(self.clock()) else None
+
+    @property
+    def patience(self) -> int:
+        """How many calls in a row an endpoint may be asked in vain."""
+        return LONG_PATIENCE if self.passed else PATIENCE
+
+    def at_once(self, endpoint: Endpoint) -> int:
+        """How many calls to ``endpoint`` may be under way now: one until it has answered well, and no more than
+        there is patience for."""
+        if not self.good[endpoint.group]:
+            return 1
+        tried = self.good[endpoint.template] + 1
+        return max(1, min(tried, self.most_at_once, self.patience - self.in_vain[endpoint.template]))
+
+    def served(self, endpoint: Endpoint) -> None:
+        """Note that an answer brought something."""
+        with self._lock:
+            self.good[endpoint.template] += 1
+            self.good[endpoint.group] += 1
+            self.in_vain[endpoint.template] = 0
+            wait = self.waits.get(endpoint.group)
+            if wait is not None and not wait.in_force(self.clock()):
+                del self.waits[endpoint.group]
+
+    def disappointed(self, endpoint: Endpoint, why: str) -> None:
+        """Note that a call brought nothing that can be used."""
+        with self._lock:
+            self.in_vain[endpoint.template] += 1
+            self.reasons[endpoint.template] = why
+
+    def refused_one(self, endpoint: Endpoint, why: str) -> None:
+        """Note a refusal of one thing. While others are shown it says nothing of the endpoint."""
+        self.refusals[endpoint.template] += 1
+        if self.refusals[endpoint.template] > self.good[endpoint.template]:
+            self.disappointed(endpoint, why)
 
     def exhausted(self) -> str | None:
         """Why no call at all may leave any more: ``budget`` or ``time``."""
@@ -156,14 +227,15 @@ class Guard:
     def ask(self, caller: Caller, call: Call, tally: Tally) -> Reply:
         """Spotify's good answer to ``call``.
 
-        Raises Refused (a lasting no, with the answer), WaitUntil (the group is closed until then), SpotifyUnavailable
-        (the group is closed for this run), Stopped, and what the tokens raise.
+        Raises Refused (a no, with the answer), WaitUntil (the group is closed until then), SpotifyUnavailable
+        (the call was in vain), Stopped, and what the tokens raise.
         """
-        denials = 0
-        for attempt in range(MOST_ATTEMPTS):
+        attempt = faults = denials = 0
+        while True:
             if attempt:
                 tally.retries += 1
             self._enter(call, tally)
+            asked_at = self.clock()
             try:
                 reply = caller.call(call.method, call.arguments, seconds=self._seconds())
                 fault = self._fault(call, reply)
@@ -171,19 +243,25 @@ class Guard:
                 reply, fault = None, error
             if fault is None:
                 assert reply is not None
+                self.passed += faults
                 return reply
+            attempt += 1
             if isinstance(fault, WaitUntil):
-                self._wait_or_close(call, fault)
+                self._wait_or_close(call, fault, reply, asked_at)
                 continue
-            if reply is not None and reply.status in (401, 403):
-                denials += 1
-                self._doubt(caller, reply, fault, denials)
-            elif reply is not None and not isinstance(fault, SpotifyUnavailable):
-                raise Refused(fault, reply)
-            self._rest(attempt, tally)
-        message = f"Spotify left {call.template} unanswered {MOST_ATTEMPTS} times; the next run asks again"
-        self.unavailable[call.group] = message
-        raise SpotifyUnavailable(message)
+            if reply is not None and not isinstance(fault, SpotifyUnavailable):
+                denials += reply.status in (401, 403)
+                self._doubt(caller, call, reply, fault, denials)
+            faults += 1
+            self.disappointed(call.endpoint, fault.message)
+            if self.closed(call.endpoint) or attempt >= self._attempts(call):
+                raise given_up(reply, fault)
+            self._rest(attempt - 1, tally)
+
+    def _attempts(self, call: Call) -> int:
+        if self.passed:
+            return LONG_PATIENCE
+        return ATTEMPTS_FOR_ONE if call.endpoint.of_one_thing else PATIENCE
 
     def _enter(self, call: Call, tally: Tally) -> None:
         """Wait for a pause that all share, then count one request; or refuse to let it leave."""
@@ -192,7 +270,7 @@ class Guard:
                 reason = self.exhausted()
                 if reason:
                     raise Stopped(reason)
-                closed = self.closed(call.group)
+                closed = self.closed(call.endpoint)
                 if closed:
                     raise closed
                 pause = (self._pause_until - self.clock()).total_seconds() if self._pause_until else 0.0
@@ -210,14 +288,14 @@ class Guard:
         """What is wrong with an answer, as a type that says whether asking again may help."""
         said = message_of(reply)
         if reply.status == 200:
-            if holds(reply.document, call.expect):
+            if holds(reply.document, call.endpoint.expect):
                 return None
             return SpotifyUnavailable(f"Spotify's answer to {call.template} is not what it should be")
         if reply.status == 429:
             return self._too_many(call, reply)
-        if reply.status >= 500 or reply.status in (408, 425):
+        if reply.status >= 500 or reply.status in (408, 425) or reply.status < 300:
             return SpotifyUnavailable(f"Spotify answered {reply.status} to {call.template}")
-        if reply.status == 403 and said == "Forbidden" and not call.template.startswith("playlists/"):
+        if reply.status == 403 and said == "Forbidden" and call.template in NOT_IN_DEVELOPMENT:
             return EndpointRemoved(f"Spotify does not offer {call.template} to this app", endpoint=call.template)
         if reply.status == 403 and "not be registered" in said:
             return AuthorizationEnded(
@@ -227,33 +305,65 @@ class Guard:
         return SpotifyRefused(f"Spotify answered {reply.status} to {reply.endpoint}: {said}", status=reply.status)
 
     def _too_many(self, call: Call, reply: Reply) -> WaitUntil:
-        seconds = retry_after(reply.headers)
-        until = self.clock() + timedelta(seconds=DEFAULT_WAIT if seconds is None else seconds)
-        words = f"Spotify asks not to call {call.group} before {until:%Y-%m-%d %H:%M:%S} UTC"
-        if isinstance(reply.document, dict) and error_of(reply.document).get("reason") == "QUOTA_EXCEEDED":
+        """How long a 429 asks to wait. Where it does not say so, the time grows from one 429 to the next."""
+        moment, group = self.clock(), call.endpoint.group
+        reason = str(error_of(reply.document or {}).get("reason", ""))
+        seconds = retry_after(reply.headers, moment)
+        if seconds is None:
+            wait = self.waits.get(group)
+            first = FIRST_CLOSURE.get(reason, SHORT_CLOSURE)
+            until = moment + min(LONGEST_CLOSURE, first * 2 ** min(wait.closures if wait else 0, 16))
+        else:
+            until = moment + min(LONGEST_NAMED, timedelta(seconds=seconds))
+        words = f"Spotify asks not to call {group} before {until:%Y-%m-%d %H:%M:%S} UTC"
+        if reason == "QUOTA_EXCEEDED":
             return QuotaExceeded(f"{words} (quota of the development-mode app)", not_before=until)
         return RateLimited(words, not_before=until)
 
-    def _wait_or_close(self, call: Call, fault: WaitUntil) -> None:
-        """A short wait holds everybody back a moment; a long one closes the group and raises."""
-        seconds = (fault.not_before - self.clock()).total_seconds()
+    def _wait_or_close(self, call: Call, fault: WaitUntil, reply: Reply | None, asked_at: datetime) -> None:
+        """A short wait holds everybody back a moment; a long one, or one that is not named, closes the group and
+        raises. Short waits that come in a row without an answer are not believed for ever."""
+        moment = self.clock()
+        seconds = (fault.not_before - moment).total_seconds()
+        named = reply is None or retry_after(reply.headers, moment) is not None
         with self._lock:
-            if seconds <= self.longest_wait and seconds < self.remaining() - self.reserve:
+            known = self._pause_until is not None and self._pause_until > asked_at
+            bearable = named and self.in_vain[call.template] + 1 < self.patience
+            if bearable and seconds <= self.longest_wait and seconds < self.remaining() - self.reserve:
+                self.in_vain[call.template] += not known
+                self.reasons[call.template] = fault.message
                 jitter = timedelta(seconds=0.05 + 0.2 * self.rng())
                 self._pause_until = max(self._pause_until or fault.not_before, fault.not_before + jitter)
                 return
-            known = self.not_before.get(call.group)
-            self.not_before[call.group] = max(known or fault.not_before, fault.not_before)
+            self._close(call.endpoint.group, moment, fault.not_before, named=named)
         raise fault
 
-    def _doubt(self, caller: Caller, reply: Reply, fault: LakeError, denials: int) -> None:
+    def _close(self, group: str, moment: datetime, until: datetime, *, named: bool) -> None:
+        wait = self.waits.get(group)
+        if wait is not None and wait.in_force(moment) and parse_rfc3339(wait.until) >= until:
+            return  # another thread was told the same
+        closures = 0 if named else (wait.closures if wait else 0) + 1
+        self.waits[group] = Wait(rfc3339(until), rfc3339(moment), closures)
+
+    def _doubt(self, caller: Caller, call: Call, reply: Reply, fault: LakeError, denials: int) -> None:
         """A good token gets the odd 401 or 403: ask again before believing it, with another token after a 401."""
-        if isinstance(fault, EndpointRemoved) and fault.details["endpoint"] in NOT_IN_DEVELOPMENT:
+        if isinstance(fault, EndpointRemoved):
             raise Refused(fault, reply)
-        if denials >= DENIALS.get(message_of(reply), MOST_DENIALS):
-            raise Refused(fault, reply)
+        if reply.status not in (401, 403):
+            self._refuse(call, reply, fault)
+        if reply.status == 403 and message_of(reply) == "Forbidden" and call.endpoint.of_one_thing:
+            self._refuse(call, reply, fault)
+        if denials >= DENIALS.get(message_of(reply), LONG_PATIENCE):
+            self._refuse(call, reply, fault)
         if reply.status == 401 and (denials > 1 or message_of(reply) != "Access token missing"):
             caller.reject(reply.token)
+
+    def _refuse(self, call: Call, reply: Reply, fault: LakeError) -> None:
+        if call.endpoint.of_one_thing:
+            self.refused_one(call.endpoint, fault.message)
+        else:
+            self.disappointed(call.endpoint, fault.message)
+        raise Refused(fault, reply)
 
     def _rest(self, attempt: int, tally: Tally) -> None:
         """The pause before the next attempt: half of it sure, half of it chance."""
@@ -264,6 +374,13 @@ class Guard:
         seconds = min(seconds, max(0.0, self.remaining() - self.reserve))
         tally.waited_seconds += seconds
         self.sleep(seconds)
+
+
+def given_up(reply: Reply | None, fault: LakeError) -> Exception:
+    """What a call ends as that is not made again."""
+    if reply is not None and not isinstance(fault, SpotifyUnavailable):
+        return Refused(fault, reply)
+    return SpotifyUnavailable(f"{fault.message}; the next run asks again")
 
 
 def message_of(reply: Reply) -> str:

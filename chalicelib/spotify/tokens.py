@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.clock import now
+from chalicelib.clock import Clock, now
 from chalicelib.errors import (
     AuthorizationEnded,
     MissingCredentials,
@@ -17,7 +17,10 @@ from chalicelib.errors import (
     SpotifyUnavailable,
 )
 from chalicelib.settings import Settings
+from chalicelib.spotify.clock import http_date
 
+DEFAULT_WAIT = 1.0  # s, when the token service does not say how long
+DEFAULT_LIFETIME, LONGEST_LIFETIME = 3600, 86_400  # s, of an access token
 LOGIN = "run `.venv/bin/lake login`"
 
 TokenPost = Callable[[str, Mapping[str, str], tuple[str, str], float], "TokenReply"]
@@ -44,24 +47,27 @@ class Credentials:
 class TokenService:
     """Spotify's token endpoint."""
 
-    def __init__(self, settings: Settings, app: Credentials, post: TokenPost | None) -> None:
+    def __init__(self, settings: Settings, app: Credentials, post: TokenPost | None, clock: Clock = now) -> None:
+        self._clock = clock
         self._url = f"{settings.spotify_accounts_url}/api/token"
         self._seconds = settings.call_timeout
         self._app = app
         self._post = post or post_form
 
     def ask(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """The reply to a grant. Raises AuthorizationEnded (invalid_grant), MissingCredentials (invalid_client),
+        """The reply to a grant.
 
-        SpotifyUnavailable, RateLimited and SpotifyRefused.
+        Raises AuthorizationEnded (invalid_grant), MissingCredentials (invalid_client), SpotifyUnavailable, RateLimited
+        and SpotifyRefused.
         """
         reply = self._post(self._url, form, (self._app.client_id, self._app.client_secret), self._seconds)
         if reply.status == 200 and isinstance(reply.document.get("access_token"), str):
             return reply.document
         error = str(reply.document.get("error", ""))
         if reply.status == 429:
-            seconds = retry_after(reply.headers) or 1.0
-            raise RateLimited("Spotify's token service asks to wait", not_before=now() + timedelta(seconds=seconds))
+            moment = self._clock()
+            seconds = retry_after(reply.headers, moment) or DEFAULT_WAIT
+            raise RateLimited("Spotify's token service asks to wait", not_before=moment + timedelta(seconds=seconds))
         if reply.status >= 500 or reply.status == 200:
             raise SpotifyUnavailable(f"Spotify's token service answered {reply.status}")
         if error == "invalid_grant":
@@ -74,13 +80,25 @@ class TokenService:
 
 
 def lifetime(reply: Mapping[str, Any]) -> timedelta:
-    return timedelta(seconds=float(reply.get("expires_in") or 3600))
+    """How long the access token in a reply is good: an hour where Spotify does not say so in a number."""
+    seconds = reply.get("expires_in")
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds <= LONGEST_LIFETIME:
+        return timedelta(seconds=seconds)
+    return timedelta(seconds=DEFAULT_LIFETIME)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a ``Retry-After`` header (names in lower case), None where it is missing or not a number."""
+def retry_after(headers: Mapping[str, str], moment: datetime) -> float | None:
+    """The seconds from ``moment`` that a ``Retry-After`` header asks to wait: a number of them, or an HTTP date.
+
+    None where it is missing, names no time or one that has passed. Header names are in lower case.
+    """
     text = headers.get("retry-after", "").strip()
-    return float(text) if re.fullmatch(r"\d{1,9}(\.\d+)?", text) else None
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text):
+        seconds = float(text)
+    else:
+        until = http_date(text)
+        seconds = (until - moment).total_seconds() if until else 0.0
+    return seconds if seconds > 0 else None
 
 
 def post_form(url: str, form: Mapping[str, str], basic: tuple[str, str], seconds: float) -> TokenReply:

@@ -16,9 +16,10 @@ def open_lake(settings: Settings) -> Lake:
         from chalicelib.stores.s3 import BucketStore
 
         return Lake(BucketStore(settings.bucket, settings.prefix))
+    from chalicelib.files import READERS
     from chalicelib.stores.folder import FolderStore
 
-    return Lake(FolderStore(Path(settings.lake_url)))
+    return Lake(FolderStore(Path(settings.lake_url), READERS[settings.lake_readers]))
 
 
 def open_secrets(settings: Settings) -> SecretStore:

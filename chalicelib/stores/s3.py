@@ -23,6 +23,8 @@ from chalicelib.stores.aws import client, code_of, lake_errors
 
 CHUNK = 4 * 2**20  # bytes fetched at a time by open(); a smaller object is one request
 PART = 16 * 2**20  # bytes, size above which a file is sent in parts, and of each part
+LARGEST_PUT = 5 * 2**30  # bytes of one PUT
+LARGEST_COPY, COPIED_PART = 5 * 2**30, 2**30  # bytes that CopyObject takes at once, and of each part above them
 DELETE_BATCH = 1000  # keys, S3's DeleteObjects
 CONFLICT_ATTEMPTS = 3  # S3 answers 409 while another write to the key is under way: the condition is undecided
 BODY_ATTEMPTS = 3  # botocore retries requests, not bodies that break off
@@ -45,7 +47,6 @@ class BucketStore:
     ) -> None:
         self.bucket = bucket
         self.prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
-        self.written: Callable[[str], object] | None = None  # told each key that was written
         self._s3 = s3
         self._sleep = sleep
 
@@ -92,7 +93,14 @@ class BucketStore:
             except S3UploadFailedError as error:  # hides the error that says why
                 raise (error.__context__ or error) from None
         path.unlink()
-        self._tell(key)
+
+    def copy(self, key: str, to: str) -> None:
+        from boto3.s3.transfer import TransferConfig
+
+        transfer = TransferConfig(multipart_threshold=LARGEST_COPY, multipart_chunksize=COPIED_PART)
+        with self._errors(f"copy {key} to {to}", key):
+            source = {"Bucket": self.bucket, "Key": self._full(key)}
+            self._s3().copy(source, self.bucket, self._full(to), Config=transfer)
 
     def replace(self, key: str, data: bytes, *, if_match: str | None) -> str:
         condition = {"IfNoneMatch": "*"} if if_match is None else {"IfMatch": if_match}
@@ -104,7 +112,6 @@ class BucketStore:
                 lost = REFUSED if if_match is None else REFUSED | ABSENT  # absent: it was deleted meanwhile
                 etag = self._settle(key, mark, error, lost, last=attempt == CONFLICT_ATTEMPTS)
                 if etag:  # ours after all, though the answer was lost
-                    self._tell(key)
                     return etag
             self._sleep(0.1 * attempt)
         raise AssertionError("the last attempt either answers or raises")
@@ -135,18 +142,17 @@ class BucketStore:
         }
         return str(self._s3().generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds))
 
-    def upload_link(self, key: str, seconds: int) -> str:
-        asked = {"Bucket": self.bucket, "Key": self._full(key)}
+    def upload_link(self, key: str, seconds: int, size: int | None = None) -> str:
+        """An address that takes the object without credentials for ``seconds``; of ``size`` bytes and no other where
+        that is said, for the length is signed with it."""
+        asked: dict[str, Any] = {"Bucket": self.bucket, "Key": self._full(key)}
+        if size is not None:
+            asked["ContentLength"] = size
         return str(self._s3().generate_presigned_url("put_object", Params=asked, ExpiresIn=seconds))
 
     def _put(self, key: str, data: bytes, **more: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self._s3().put_object(Bucket=self.bucket, Key=self._full(key), Body=data, **more)
-        self._tell(key)
         return answer
-
-    def _tell(self, key: str) -> None:
-        if self.written:
-            self.written(key)
 
     def _settle(self, key: str, mark: str, error: Exception, lost: frozenset[str], *, last: bool) -> str | None:
         """What a failed conditional write means: its etag if it was ours after all, None to try again. ``lost`` are
@@ -223,11 +229,12 @@ class BucketStore:
         return self.prefix + key
 
 
-def upload_link(store: ObjectStore, key: str, lasts: timedelta) -> str:
-    """An address that one file can be PUT to without credentials while it ``lasts``."""
+def upload_link(store: ObjectStore, key: str, lasts: timedelta, size: int | None = None) -> str:
+    """An address that one file, of ``size`` bytes where that is said, can be PUT to without credentials while it
+    ``lasts``."""
     if not isinstance(store, BucketStore):
         raise StorageFailed("only a lake in a bucket has links to upload to", key=key)
-    return store.upload_link(key, int(lasts.total_seconds()))
+    return store.upload_link(key, int(lasts.total_seconds()), size)
 
 
 class RangeReader(io.RawIOBase):

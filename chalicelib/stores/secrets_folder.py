@@ -5,16 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from chalicelib.errors import StorageFailed
+from chalicelib.files import OWNER, make_folder, replacing, words_of
 
-OWNER_ONLY_FILE = 0o600
-OWNER_ONLY_FOLDER = 0o700
-SCRATCH = ".tmp-"
 LOCK = ".lock-"
 
 
@@ -30,29 +27,21 @@ class SecretFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise StorageFailed(f"cannot read secret {name} in {self.root}: {error.strerror}", name=name) from error
+            raise StorageFailed(f"cannot read secret {name} in {self.root}: {words_of(error)}", name=name) from error
 
     def write(self, name: str, value: str) -> None:
         target = self._path(name)
         try:
             self._make_root()
-            descriptor, scratch = tempfile.mkstemp(dir=self.root, prefix=SCRATCH)  # mkstemp makes mode 600
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                    stream.write(value)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                os.replace(scratch, target)
-            except BaseException:
-                Path(scratch).unlink(missing_ok=True)
-                raise
+            with replacing(target) as stream:
+                stream.write(value.encode())
         except OSError as error:
-            raise StorageFailed(f"cannot write secret {name} in {self.root}: {error.strerror}", name=name) from error
+            raise StorageFailed(f"cannot write secret {name} in {self.root}: {words_of(error)}", name=name) from error
 
     def names(self, prefix: str = "") -> list[str]:
         if not self.root.is_dir():
             return []
-        found = (path.name for path in self.root.iterdir() if not path.name.startswith((SCRATCH, LOCK)))
+        found = (path.name for path in self.root.iterdir() if not path.name.startswith("."))
         return sorted(name for name in found if name.startswith(prefix))
 
     def delete(self, name: str) -> None:
@@ -61,7 +50,7 @@ class SecretFolder:
     @contextmanager
     def exclusive(self, name: str) -> Iterator[None]:
         self._make_root()
-        descriptor = os.open(self.root / f"{LOCK}{self._path(name).name}", os.O_RDWR | os.O_CREAT, OWNER_ONLY_FILE)
+        descriptor = os.open(self.root / f"{LOCK}{self._path(name).name}", os.O_RDWR | os.O_CREAT, OWNER.file)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -69,7 +58,7 @@ class SecretFolder:
             os.close(descriptor)
 
     def _make_root(self) -> None:
-        self.root.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
+        make_folder(self.root)
 
     def _path(self, name: str) -> Path:
         if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):

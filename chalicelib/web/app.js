@@ -1,7 +1,7 @@
 // The frame: token, theme, navigation, and which page is shown.
 
 import "./reports.js"; // first: what it asks for is on its way while the charts' code is read
-import { Unreachable, setToken, signOut, signedIn, staySignedIn, staysSignedIn, token, whenUnauthorized } from "./api.js";
+import { Unreachable, get, setToken, signOut, signedIn, staySignedIn, staysSignedIn, token, whenUnauthorized } from "./api.js";
 import { redrawCharts } from "./charts.js";
 import { announce, button, h, icon, replace } from "./dom.js";
 import { faultBox, loading } from "./panel.js";
@@ -88,7 +88,7 @@ function askForToken(why) {
       h("h2", { id: "token-title" }, "Sign in"),
       h("p", null, why),
       h("label.field", null, "API token", input),
-      h("p.muted.small", null, "On your own computer ", h("code", null, ".venv/bin/lake open"), " opens this page signed in, and ", h("code", null, ".venv/bin/lake token show"), " prints a token."),
+      h("p.muted.small", null, "On your own computer ", command("open"), " opens this page signed in, and ", command("token show"), " prints a token."),
       h("label.row.small", null, stay, "Stay signed in on this computer"),
       h("div.row.end", null, button("Open the lake", { primary: true, icon: "key", type: "submit" }))));
   dialog.addEventListener("cancel", (event) => event.preventDefault());
@@ -103,6 +103,13 @@ whenUnauthorized(() => {
   leaving.abort();
   askForToken("The token is not accepted (any more): it was wrong, has expired or was taken back. Paste another one.");
 });
+
+/** A command as a person types it at this lake. */
+function command(words) {
+  const shown = h("code", null, `.venv/bin/lake ${words}`);
+  get("health").then((health) => shown.replaceChildren(`${health.command} ${words}`), () => {});
+  return shown;
+}
 
 // --- theme: the system's until the reader chooses ---
 

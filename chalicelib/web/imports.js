@@ -42,7 +42,8 @@ async function importOne(file, row, signal) {
   const meter = h("progress", { max: "1", value: 0, "aria-label": `Import of ${file.name}` });
   const words_ = h("span.muted.small", null, "announcing");
   replace(row, h("div.row.spread", null, h("strong", null, file.name), words_), meter);
-  const record = await send("POST", "imports", { filename: file.name }, signal);
+  const record = await announced(file, row, signal);
+  replace(row, h("div.row.spread", null, h("strong", null, file.name), words_), meter);
   await put(record.upload, file, signal, (part) => {
     meter.value = part;
     words_.textContent = part < 1 ? `sending ${bytes(part * file.size)} of ${bytes(file.size)}` : "importing";
@@ -54,6 +55,23 @@ async function importOne(file, row, signal) {
   if (done.state === "failed" || done.state === "refused") throw new ApiError(422, done.error ?? { code: "import_refused", message: "The file could not be imported." });
   replace(row, h("div.row.spread", null, h("strong", null, file.name), h("span.badge.good", null, "imported")), summary(done.summary ?? done));
   announce(`${file.name} imported`);
+}
+
+/** The announced import. Whose listening it is, is asked where several have logged in. */
+async function announced(file, row, signal) {
+  const asked = { filename: file.name, bytes: file.size || undefined };
+  try {
+    return await send("POST", "imports", asked, signal);
+  } catch (fault) {
+    const known = fault.details?.known;
+    if (!known?.length) throw fault;
+    const user = await new Promise((resolve) => {
+      replace(row, h("strong", null, file.name), h("div.row", { role: "group", "aria-label": `Whose listening is ${file.name}?` },
+        h("span", null, "Whose listening is it?"),
+        known.map((id) => h("button", { type: "button", onclick: () => resolve(id) }, id))));
+    });
+    return send("POST", "imports", { ...asked, user_id: user }, signal);
+  }
 }
 
 function progressWords(progress) {

@@ -118,7 +118,11 @@ class Deployed:
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[Deployed]:
     trino.needed()
-    with Emulator(deploys=True) as aws, aws.in_environment(), Sandbox(mode="development", scale="small") as sandbox:
+    with (
+        Emulator(deploys=True) as aws,
+        aws.in_environment(),
+        Sandbox(mode="development", scale="small", rotate_refresh_tokens=True) as sandbox,
+    ):
         settings = Settings(
             spotipy_client_id=sandbox.client_id,
             spotipy_client_secret=sandbox.client_secret,

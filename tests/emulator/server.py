@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from xml.sax.saxutils import escape
@@ -216,7 +217,11 @@ class Emulator:
         fault = self._due(call, name)
         if fault and fault.kind != "lost":
             return self._fail(fault, start_response, service)
-        answer = self._denied(call, start_response) or self._ours(call, start_response)
+        answer = (
+            self._mis_signed(environ, start_response)
+            or self._denied(call, start_response)
+            or self._ours(call, start_response)
+        )
         if answer is None and service == "s3" and ("HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ):
             with self._conditional:  # moto looks, then writes; S3 does both at once
                 answer = list(self._inner(environ, start_response))
@@ -228,12 +233,12 @@ class Emulator:
 
     def _for_trino(self, call: Call, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """What Athena reads for a query: with the rights of whoever asked it, and no call of the lake's own."""
-        if refused := self._denied(call, start_response):
-            return refused
-        if call.service != "glue":
-            return self._inner(environ, start_response)  # type: ignore[no-any-return]
         from tests.emulator.athena_catalogue import Incompatible
 
+        if refused := self._denied(call, start_response):
+            return refused
+        if call.service == "s3":
+            return self._object_for_trino(call, environ, start_response)
         told: list[Any] = []
         body = b"".join(self._inner(environ, lambda *status: told.extend(status)))
         status, headers = told[0], [each for each in told[1] if each[0].lower() != "content-length"]
@@ -246,6 +251,16 @@ class Emulator:
         start_response(status, [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
+    def _object_for_trino(self, call: Call, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        from tests.emulator import s3_reads
+
+        found = s3_reads.read(call)
+        if found is None:
+            return self._inner(environ, start_response)  # type: ignore[no-any-return]
+        status, headers, body = found
+        start_response(f"{status} {HTTPStatus(status).phrase}", [*headers, ("Content-Length", str(len(body)))])
+        return [] if call.method == "HEAD" else [body]
+
     def _read(self, environ: dict[str, Any]) -> Call:
         key, service, operation = signed_by(environ)
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -255,6 +270,12 @@ class Emulator:
         headers = {n[5:].lower().replace("_", "-"): v for n, v in environ.items() if n.startswith("HTTP_")}
         path = urllib.parse.quote(environ["PATH_INFO"].encode("latin-1"))
         return Call(service, operation, environ["REQUEST_METHOD"], path, query, headers, self.roles.get(key), data, key)
+
+    def _mis_signed(self, environ: dict[str, Any], start_response: Any) -> list[bytes] | None:
+        from tests.emulator.signatures import refusal
+
+        refused = refusal(environ, datetime.fromtimestamp(self.clock(), UTC))
+        return respond(start_response, "s3", 403, *refused) if refused else None
 
     def _denied(self, call: Call, start_response: Any) -> list[bytes] | None:
         from tests.emulator.rights import allowed, needs

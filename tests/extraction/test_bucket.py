@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from chalicelib.errors import RunInProgress, StorageFailed
-from chalicelib.extraction.extract import running
+from chalicelib.errors import RunInProgress, StorageFailed, WriteConflict
 from chalicelib.extraction.journal import JOURNAL
-from chalicelib.extraction.lock import RunLock
+from chalicelib.extraction.lock import LEASE, RENEWED_EVERY, RunLock, holder_of
 from chalicelib.lake import Lake
 from chalicelib.runs import load_run
 from chalicelib.stores.s3 import BucketStore
 from tests.emulator import Emulator, shared
 from tests.emulator.stage import make_bucket
-from tests.support.extraction import World, contents, world
+from tests.support.extraction import Clock, World, contents, world
 
 BUCKET = "a-runs-lake"
 
@@ -69,9 +69,35 @@ def test_a_run_that_the_bucket_broke_off_is_taken_up_without_loss(aws: Emulator,
 
 def test_a_lock_in_a_bucket_is_one_runs(made: World) -> None:
     held = RunLock.acquire(made.lake, "20261120T120000Z-aaaaaa", made.clock)
-    assert running(made.lake, made.clock) == "20261120T120000Z-aaaaaa"
+    assert holder_of(made.lake, made.clock()) == "20261120T120000Z-aaaaaa"
     with pytest.raises(RunInProgress):
         made.run()
     held.release()
     record = made.run(sources=["recently_played"])
     assert load_run(made.lake, record.run_id).state == "succeeded"
+
+
+def test_a_lock_in_a_bucket_expires_unless_its_owner_renews_it(made: World) -> None:
+    clock = Clock()
+    held = RunLock.acquire(made.lake, "20261120T120000Z-aaaaaa", clock)
+    for _ in range(10):
+        clock.advance(seconds=RENEWED_EVERY.total_seconds())
+        held.renew()
+    with pytest.raises(RunInProgress):
+        RunLock.acquire(made.lake, "20261120T120000Z-bbbbbb", clock)
+    clock.advance(seconds=(LEASE + timedelta(seconds=1)).total_seconds())
+    taken = RunLock.acquire(made.lake, "20261120T120000Z-bbbbbb", clock)
+    with pytest.raises(WriteConflict):
+        held.renew()
+    held.release()  # leaves it to its new owner
+    assert holder_of(made.lake, clock()) == "20261120T120000Z-bbbbbb"
+    taken.release()
+    assert holder_of(made.lake, clock()) is None
+
+
+def test_a_lock_in_a_bucket_that_a_clock_a_year_ahead_took_stops_no_run(made: World) -> None:
+    ahead = Clock()
+    ahead.advance(days=365)
+    RunLock.acquire(made.lake, "20271120T120000Z-aaaaaa", ahead)
+    assert holder_of(made.lake, made.clock()) is None
+    assert made.run(sources=["recently_played"]).state == "succeeded"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import fields
 
 import pytest
 
@@ -25,7 +25,8 @@ TRIALS = 200
 
 
 def start(made: World, last: int, phase: str) -> subprocess.Popen[str]:
-    plan = {"last": last, "phase": phase, "settings": asdict(made.settings)}
+    settings = {each.name.upper(): made.settings.written(each.name) for each in fields(made.settings)}
+    plan = {"last": last, "phase": phase, "settings": settings}
     command = [sys.executable, "-m", "tests.support.killed", str(made.folder), json.dumps(plan)]
     return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import InvalidSetting
-from chalicelib.extraction.readers import OF_LISTENERS, OF_THE_APP
-from chalicelib.extraction.sources import DEFAULT_FILE, KINDS, chosen, load_sources, read_sources
+from chalicelib.extraction.kinds import KINDS, READERS
+from chalicelib.extraction.sources import DEFAULT_FILE, chosen, load_sources, read_sources
 from chalicelib.settings import Settings
 
 PLAYLIST = "3cEYpjA9oz9GiPac4AsH4n"
@@ -27,16 +27,15 @@ def test_the_sources_that_come_with_the_app_are_in_order_and_known() -> None:
     assert {one.reads for one in sources} == set(KINDS)
 
 
-def test_every_kind_has_a_reader_and_only_listeners_need_a_login() -> None:
-    assert set(OF_LISTENERS) == {name for name, kind in KINDS.items() if kind.user}
-    assert set(OF_THE_APP) == {name for name, kind in KINDS.items() if not kind.user}
+def test_every_kind_has_a_reader() -> None:
+    assert set(READERS) == set(KINDS)
 
 
 @pytest.mark.parametrize(
     ("source", "words"),
     [
         ({}, "reads = None"),
-        ({"reads": "lyrics"}, "'lyrics' must be one of recently_played"),
+        ({"reads": "lyrics"}, "'lyrics' must be one of albums"),
         ({"reads": "playlists"}, "ids missing"),
         ({"reads": "playlists", "ids": ["not-an-id"]}, "'not-an-id', which is not a Spotify id"),
         ({"reads": "playlists", "ids": "one"}, "must be a list of Spotify ids"),

@@ -83,7 +83,7 @@ class DyingStore(FolderStore):
 
 def main(folder: Path, plan: dict[str, Any]) -> int:
     fate = Fate(plan["last"], plan["phase"])
-    settings = Settings(**plan["settings"])
+    settings = Settings.load(plan["settings"], None)
     lake = Lake(DyingStore(folder / "lake", fate))
     print("begun", flush=True)
     run_extraction(settings, lake, secrets=SecretFolder(folder / "secrets"), trigger="schedule", clock=Clock())

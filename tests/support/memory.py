@@ -51,6 +51,9 @@ class MemoryStore:
             self.requests["LIST"] += 1
             yield from [self._info(key) for key in found[start : start + PAGE] if key in self.objects]
 
+    def copy(self, key: str, to: str) -> None:
+        self.write(to, self.read(key))
+
     def write(self, key: str, data: bytes, *, content_type: str = "") -> str:
         self.requests["PUT"] += 1
         if self.broken and key.startswith(self.broken):

@@ -13,7 +13,7 @@ from chalicelib.commands import doctor
 from chalicelib.errors import CheckFailed
 from chalicelib.lake import Lake, run_key
 from chalicelib.raw import Answer
-from chalicelib.rest.messages import Asked, Request
+from chalicelib.rest.messages import Asked, Request, as_json
 from chalicelib.runs import RunRecord, SourceRecord, save_run
 from chalicelib.tables import OBJECT_CHECKS, TABLES
 from chalicelib.transformation.backlog import pending
@@ -200,15 +200,14 @@ def test_the_record_of_the_run_tells(lake: Lake, parts: Parts) -> None:
     }
     save_run(lake, RunRecord(run_id=RUN, state="succeeded", sources=[source], **record))
     assert lake.store.stat(run_key(RUN))
-    told = parts.api.get_run(Asked(Request("GET", "/runs/{run_id}"), {"run_id": RUN}, {}, {})).content
+    told = as_json(parts.api.get_run(Asked(Request("GET", "/runs/{run_id}"), {"run_id": RUN}, {}, {})).content)
     assert told["to_transform"] == [waiting]
     assert [(each["raw_key"], each["code"]) for each in told["quarantined"]] == [(key, "quality_check_failed")]
 
 
 def quarantine(parts: Parts, limit: int = 50, page_token: str | None = None) -> dict[str, Any]:
     asked = Asked(Request("GET", "/quarantine"), {}, {"limit": limit, "page_token": page_token}, {})
-    content = parts.api.list_quarantine(asked).content
-    assert isinstance(content, dict)
+    content: dict[str, Any] = as_json(parts.api.list_quarantine(asked).content)
     return content
 
 

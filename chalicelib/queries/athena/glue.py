@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -16,7 +15,6 @@ from chalicelib.errors import StorageUnavailable
 from chalicelib.lake import TRANSFORMED, Lake, partition_prefix, table_prefix
 from chalicelib.settings import Settings
 from chalicelib.stores.aws import client, lake_errors
-from chalicelib.stores.s3 import BucketStore
 from chalicelib.tables import PHYSICAL
 
 BATCH = 100  # partitions, Glue's BatchCreatePartition and BatchUpdatePartition
@@ -168,21 +166,16 @@ def error_codes(answer: dict[str, Any]) -> dict[str, str]:
     return {each["PartitionValues"][0]: each["ErrorDetail"]["ErrorCode"] for each in answer.get("Errors", [])}
 
 
-@contextmanager
-def registering(settings: Settings, lake: Lake, *, everything: bool = False) -> Iterator[None]:
-    """Register the partitions of what is written inside, or all there are. Does nothing for a lake in a folder."""
-    store = lake.store
-    if not settings.glue_database or not isinstance(store, BucketStore):
-        yield
-        return
-    keys: list[str] = []
-    store.written = keys.append
-    try:
-        yield
-    finally:
-        store.written = None
-        tables = remembering(settings.glue_database, lake)
-        tables.register_all() if everything else tables.register(keys)
+def register(settings: Settings, lake: Lake, keys: Iterable[str] | None) -> list[Partition]:
+    """Make known the partitions that files with these keys lie in, or (None) every one that has files; answers those
+    that are new. A lake that has no catalogue of Glue's needs none of it.
+
+    Whoever writes files of the tables calls this with the keys: functions and commands alike.
+    """
+    if not (settings.glue_database and settings.on_aws):
+        return []
+    tables = remembering(settings.glue_database, lake)
+    return tables.register_all() if keys is None else tables.register(keys)
 
 
 @cache

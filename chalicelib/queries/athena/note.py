@@ -63,7 +63,7 @@ def with_note(checked: Checked, most: int, client: str, parameters: Sequence[Any
     text, values = (checked.duckdb, ()) if shown else with_literals(checked.sql, parameters)
     written = checked.sql if text != checked.sql else None
     note = Note(checked.kind, most, client[:32], written, nested_types(checked.columns), values)
-    if checked.kind == "select" and not has_limit(checked.sql):
+    if checked.kind == "select" and not checked.limited:
         text += f"\nLIMIT {most + 1}"  # one more than are kept, to know that there are more
     return f"{text}\n-- lake: {json.dumps(asdict(note), ensure_ascii=True, separators=(',', ':'))}"
 
@@ -72,11 +72,11 @@ def with_literals(sql: str, parameters: Sequence[Any]) -> tuple[str, tuple[Value
     """The statement with a literal in place of each ``?``, and where they were put. Each stands apart from its
     neighbours: ``10-?`` with -5 is no comment, and ``x?`` with a text is no binary literal."""
     from chalicelib.queries.sql import literal
-    from chalicelib.queries.sql.parsing import tokenize
+    from chalicelib.queries.sql.tokens import tokenize
 
     if not parameters:
         return sql, ()
-    places = [token.start for token in tokenize(sql) if token.text == "?" and sql[token.start] == "?"]
+    places = [token.at for token in tokenize(sql) if token.word == "?"]
     pieces, values, end = [], [], 0
     for place, value in zip(places, parameters, strict=True):
         put = f" {literal(value)} "
@@ -93,14 +93,6 @@ def read_note(text: str) -> tuple[str, Note] | None:
         return None
     note = Note(**json.loads(match[2]))
     return note.written if note.written is not None else text[: match.start()], note
-
-
-def has_limit(sql: str) -> bool:
-    """Whether the statement itself, and not only a part of it, says how many rows it wants."""
-    from chalicelib.queries.sql.parsing import parse, tokenize
-
-    tree = parse(sql, tokenize(sql))
-    return tree.args.get("limit") is not None
 
 
 def nested_types(columns: Iterable[ResultColumn]) -> dict[str, str]:

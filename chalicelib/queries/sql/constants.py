@@ -1,4 +1,4 @@
-"""Literals, parameters, casts and the current time."""
+"""Literals, parameters, CAST and the current time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
-from sqlglot import exp
-
-from chalicelib.queries.sql import temporal
-from chalicelib.queries.sql.parsing import length_limit, type_of
+from chalicelib.queries.sql import syntax as s
+from chalicelib.queries.sql import times
+from chalicelib.queries.sql.casts import cast
 from chalicelib.queries.sql.scope import Scope
-from chalicelib.queries.sql.translating import Translating
+from chalicelib.queries.sql.suggestions import did_you_mean
+from chalicelib.queries.sql.translator import Translator, expression
 from chalicelib.queries.sql.types import (
     BIGINT,
     BOOLEAN,
@@ -23,140 +23,270 @@ from chalicelib.queries.sql.types import (
     INTEGER,
     INTERVAL_DAY,
     INTERVAL_MONTH,
+    JSON,
     TIMESTAMP,
     UNKNOWN,
     VARBINARY,
     VARCHAR,
     Type,
+    array,
     decimal,
+    map_of,
+    row_of,
     text,
-)
-from chalicelib.queries.sql.values import Value, cast, zoned
+)  # fmt: skip
+from chalicelib.queries.sql.values import Value, as_text, utc_time, zoned
 
-INTERVALS = {"DAY": "days", "HOUR": "hours", "MINUTE": "minutes", "SECOND": "seconds"}
 PARAMETER = "$lake_{}"  # how the translation names the n-th parameter, from 0
 LARGEST_INTEGER = 2**63 - 1
+MILLISECONDS = {"DAY": 86_400_000, "HOUR": 3_600_000, "MINUTE": 60_000, "SECOND": 1000}
+INTERVAL_PATTERNS = {
+    ("DAY", "HOUR"): r"(\d+) (\d+)", ("DAY", "MINUTE"): r"(\d+) (\d+):(\d+)",
+    ("DAY", "SECOND"): r"(\d+) (\d+):(\d+):(\d+(?:\.\d+)?)", ("HOUR", "MINUTE"): r"(\d+):(\d+)",
+    ("HOUR", "SECOND"): r"(\d+):(\d+):(\d+(?:\.\d+)?)", ("MINUTE", "SECOND"): r"(\d+):(\d+(?:\.\d+)?)",
+}  # fmt: skip
+PLAIN_TYPES = {
+    "boolean": "boolean", "tinyint": "tinyint", "smallint": "smallint", "integer": "integer", "int": "integer",
+    "bigint": "bigint", "real": "real", "double": "double", "varbinary": "varbinary", "date": "date", "json": "json",
+    "interval day to second": "interval_day", "interval year to month": "interval_month", "unknown": "unknown",
+}  # fmt: skip
+NOT_HERE = frozenset(
+    ("char", "time", "time with time zone", "ipaddress", "uuid", "hyperloglog", "qdigest", "tdigest", "geometry",
+     "p4hyperloglog", "color", "number", "float")
+)  # fmt: skip
+T = TypeVar("T")
 
 
-class Constants(Translating):
-    """What stands for a value without reading a column."""
+@expression(s.Text)
+def string(_translator: Translator, node: s.Text, _scope: Scope) -> Value:
+    return as_text(node.value)
 
-    def literal(self, node: exp.Literal, _scope: Scope) -> Value:
-        if node.is_string:
-            return Value(text(node.name), VARCHAR, node.name)
-        written = node.name.replace("_", "")
-        if re.fullmatch(r"\d+", written):
-            number = int(written)
-            if number > LARGEST_INTEGER:
-                self.statement.refuse(node, f"{written} does not fit bigint")
-            return Value(written, INTEGER if number < 2**31 else BIGINT, number)
-        if re.fullmatch(r"\d*\.\d*", written) and written != ".":
-            whole, _, part = written.partition(".")
-            digits = len(whole.lstrip("0")) + len(part)
-            if digits > 38:
-                self.statement.refuse(node, f"{written} has more than 38 digits")
-            kind = decimal(max(1, digits), len(part))
-            return Value(f"CAST({text(written)} AS {kind.duckdb})", kind, Decimal(written))
-        if re.fullmatch(r"(\d+\.?\d*|\.\d+)[eE][+-]?\d+", written):
-            return Value(f"CAST({text(written)} AS DOUBLE)", DOUBLE, float(written))
-        return self.statement.refuse(node, f"{written} is not a number")
 
-    def boolean_literal(self, node: exp.Boolean, _scope: Scope) -> Value:
-        return Value("true" if node.this else "false", BOOLEAN, bool(node.this))
+@expression(s.Number)
+def number(translator: Translator, node: s.Number, _scope: Scope) -> Value:
+    written = node.value
+    if node.kind == "integer":
+        digits = written.lstrip("0") or "0"
+        if len(digits) > 19 or int(digits) > LARGEST_INTEGER:
+            translator.refuse(node, f"{digits[:40]} does not fit bigint")
+        found = int(digits)
+        return Value(digits, INTEGER if found < 2**31 else BIGINT, found)
+    if node.kind == "decimal":
+        whole, _, part = written.partition(".")
+        length = len(whole.lstrip("0")) + len(part)
+        if length > 38:
+            translator.refuse(node, f"{written[:60]} has more than 38 digits")
+        kind = decimal(max(1, length), len(part))
+        return Value(f"CAST({text(written)} AS {kind.duckdb})", kind, Decimal(written))
+    if len(written) > 400:
+        translator.refuse(node, "the number is too long")
+    return Value(f"CAST({text(written)} AS DOUBLE)", DOUBLE, float(written))
 
-    def null(self, _node: exp.Null, _scope: Scope) -> Value:
+
+@expression(s.Truth)
+def truth(_translator: Translator, node: s.Truth, _scope: Scope) -> Value:
+    return Value("true" if node.value else "false", BOOLEAN, node.value)
+
+
+@expression(s.Null)
+def null(_translator: Translator, _node: s.Null, _scope: Scope) -> Value:
+    return Value("NULL", UNKNOWN, None)
+
+
+@expression(s.Binary)
+def binary(translator: Translator, node: s.Binary, _scope: Scope) -> Value:
+    digits = "".join(node.digits.split())
+    if not re.fullmatch(r"([0-9A-Fa-f]{2})*", digits):
+        translator.refuse(node, "a binary literal holds pairs of hexadecimal digits")
+    return Value(f"unhex({text(digits)})", VARBINARY)
+
+
+@expression(s.Parameter)
+def parameter(translator: Translator, node: s.Parameter, _scope: Scope) -> Value:
+    kind, known = translator.parameters[node.place]
+    if kind == UNKNOWN:
         return Value("NULL", UNKNOWN, None)
+    translator.bound.add(node.place)
+    name = PARAMETER.format(node.place)
+    if kind.zoned:
+        return zoned(f"CAST({name} AS TIMESTAMP)", "'UTC'", kind.precision)
+    return Value(f"CAST({name} AS {kind.duckdb})", kind, known)
 
-    def hex_string(self, node: exp.HexString, _scope: Scope) -> Value:
-        if not re.fullmatch(r"([0-9A-Fa-f]{2})*", node.name):
-            self.statement.refuse(node, "a binary literal holds pairs of hexadecimal digits")
-        return Value(f"unhex({text(node.name)})", VARBINARY)
 
-    def placeholder(self, node: exp.Placeholder, _scope: Scope) -> Value:
-        self.statement.only(node)
-        at = self.statement.places.index(node.meta["start"])
-        kind, known = self.statement.parameters[at]
-        if kind == UNKNOWN:
-            return Value("NULL", UNKNOWN, None)
-        if kind.zoned:
-            return zoned(f"CAST({PARAMETER.format(at)} AS TIMESTAMP)", "'UTC'", kind.precision)
-        return Value(f"CAST({PARAMETER.format(at)} AS {kind.duckdb})", kind, known)
+@expression(s.IntervalText)
+def interval(translator: Translator, node: s.IntervalText, _scope: Scope) -> Value:
+    written = node.value.strip()
+    sign = -1 if written.startswith("-") else 1
+    written = written.lstrip("+-")
+    if node.negative:
+        sign = -sign
+    if node.unit in ("YEAR", "MONTH"):
+        pattern = r"(\d{1,6})-(\d{1,6})" if node.to else r"(\d{1,9})()"
+        match = re.fullmatch(pattern, written)
+        if not match or node.to not in (None, "MONTH") or (node.to and node.unit != "YEAR"):
+            translator.refuse(node, f"'{node.value[:40]}' is not such an interval")
+        months = int(match[1]) * (12 if node.unit == "YEAR" else 1) + int(match[2] or 0)
+        return Value(f"to_months({sign * months})", INTERVAL_MONTH, sign * months)
+    pattern = INTERVAL_PATTERNS.get((node.unit, node.to), "") if node.to else r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(pattern, written) if pattern and len(written) < 40 else None
+    if not match or (node.unit != "SECOND" and not node.to and "." in written):
+        translator.refuse(node, f"'{node.value[:40]}' is not such an interval")
+    units = list(MILLISECONDS)
+    first = units.index(node.unit)
+    total = sum(Decimal(part) * MILLISECONDS[units[first + at]] for at, part in enumerate(match.groups()))
+    if total > LARGEST_INTEGER // 1000:
+        translator.refuse(node, "the interval is too long")
+    return Value(f"to_milliseconds({sign * int(total)})", INTERVAL_DAY, sign * int(total))
 
-    def interval(self, node: exp.Interval, _scope: Scope) -> Value:
-        self.statement.only(node, "this", "unit")
-        unit = node.args["unit"].name.upper() if isinstance(node.args.get("unit"), exp.Var) else ""
-        written = node.this.name if isinstance(node.this, exp.Literal) and node.this.is_string else None
-        if written is None or not re.fullmatch(r"[+-]?\d{1,9}", written):
-            self.statement.refuse(node, "an interval is written INTERVAL '3' DAY, with a whole number")
-        if unit in ("YEAR", "MONTH"):
-            return Value(f"to_{unit.lower()}s({int(written)})", INTERVAL_MONTH)
-        if unit not in INTERVALS:
-            self.statement.refuse(node, f"an interval's unit is YEAR, MONTH, DAY, HOUR, MINUTE or SECOND, not {unit}")
-        return Value(f"to_{INTERVALS[unit]}({int(written)})", INTERVAL_DAY)
 
-    def is_typed_literal(self, node: exp.Cast) -> bool:
-        """``DATE '2026-11-20'`` parses as a cast; only its text tells."""
-        start = node.this.meta.get("start") if isinstance(node.this, exp.Literal) and node.this.is_string else None
-        if start is None or isinstance(node, exp.TryCast):
-            return False
-        return re.search(r"\bcast\s*\(\s*$", without_comments(self.statement.text[:start]), re.IGNORECASE) is None
+@expression(s.TypedText)
+def typed_literal(translator: Translator, node: s.TypedText, _scope: Scope) -> Value:
+    written, name = node.value, node.type.name
+    if name in ("timestamp", "timestamp with time zone"):
+        return timestamp_literal(translator, node, written)
+    to = type_of(translator, node.type)
+    if to == DATE:
+        return date_literal(translator, node, written)
+    if name == "decimal" and not node.type.numbers:
+        return decimal_literal(translator, node, written)
+    if to == JSON:
+        from chalicelib.queries.sql.json_functions import json_literal
 
-    def typed_literal(self, node: exp.Cast, value: Value, to: Type) -> Value:
-        written = str(value.constant)
-        if to.name in ("timestamp", "timestamptz"):
-            return self.timestamp_literal(node, written)
-        if to.name == "date":
-            self.parsed(node, written, lambda: date.fromisoformat(written))
-            return Value(f"DATE {text(written)}", DATE, date.fromisoformat(written))
-        if to.name == "decimal":
-            number = self.parsed(node, written, lambda: Decimal(written))
-            digits, scale = len(number.as_tuple().digits), max(0, -int(number.as_tuple().exponent))
-            kind = decimal(max(digits, scale, 1), scale)
-            return Value(f"CAST({text(written)} AS {kind.duckdb})", kind, number)
-        made = cast(value, to)
-        return replace(made, sql=made.sql)
+        return json_literal(translator, node, written)
+    if to == VARCHAR:
+        return as_text(written)
+    return cast(as_text(written), to)
 
-    def timestamp_literal(self, node: exp.Expr, written: str) -> Value:
-        match = re.fullmatch(
-            r"(\d{4,}-\d{1,2}-\d{1,2})( (\d{1,2}:\d{2}(:\d{2}(\.(\d{1,6}))?)?))?( ?[A-Za-z]\S*)?", written
+
+def date_literal(translator: Translator, node: s.Node, written: str) -> Value:
+    match = re.fullmatch(r"\s*(\d{4,5})-(\d{1,2})-(\d{1,2})\s*", written)
+    if not match:
+        return (
+            cast(as_text(written), DATE)
+            if re.fullmatch(r"\s*-?\d{4,6}-\d{1,2}-\d{1,2}\s*", written)
+            else not_such(translator, node, written)
         )
-        if not match:
-            self.statement.refuse(node, f"'{written}' is not a timestamp literal")
-        clock = match[3] or "00:00:00"
-        local = f"{match[1]} {clock if clock.count(':') == 2 else clock + ':00'}"
-        self.parsed(node, written, lambda: datetime.fromisoformat(local))
-        made = Value(f"TIMESTAMP {text(local)}", replace(TIMESTAMP, precision=len(match[6] or "")))
-        if not match[7]:
-            return made
-        return temporal.with_timezone([made, Value(text(match[7].strip()), VARCHAR, match[7].strip())])
+    day = f"{match[1]}-{match[2].zfill(2)}-{match[3].zfill(2)}"
+    known = (
+        read(translator, node, written, lambda: date.fromisoformat(day))
+        if len(match[1]) == 4 and match[1] != "0000"
+        else None
+    )
+    return Value(f"DATE {text(day)}", DATE, known) if known else Value(f"DATE {text(day)}", DATE)
 
-    def parsed(self, node: exp.Expr, written: str, read: Callable[[], Any]) -> Any:
-        try:
-            return read()
-        except (ValueError, InvalidOperation):
-            return self.statement.refuse(node, f"'{written}' is not such a literal")
 
-    def current_date(self, node: exp.Expr, _scope: Scope) -> Value:
-        self.statement.only(node)
-        self.statement.volatile = True
+def decimal_literal(translator: Translator, node: s.Node, written: str) -> Value:
+    match = re.fullmatch(r"([+-]?)(\d*)\.?(\d*)", written.replace("_", ""))
+    if not match or not (match[2] or match[3]) or len(written) > 80:
+        not_such(translator, node, written)
+    whole, part = match[2].lstrip("0"), match[3]
+    if len(whole) + len(part) > 38:
+        translator.refuse(node, f"{written} has more than 38 digits")
+    kind = decimal(max(1, len(whole) + len(part)), len(part))
+    plain = f"{match[1].replace('+', '')}{whole or '0'}{'.' + part if part else ''}"
+    return Value(f"CAST({text(plain)} AS {kind.duckdb})", kind, Decimal(plain))
+
+
+def timestamp_literal(translator: Translator, node: s.Node, written: str) -> Value:
+    match = re.fullmatch(
+        r"\s*([+-]?\d{4,}-\d{1,2}-\d{1,2})( (\d{1,2}:\d{1,2}(:\d{1,2}(\.(\d{1,12}))?)?)?)?"
+        r"( ?[A-Za-z]\S*| ?[+-]\d{1,2}(:\d{2})?)?\s*",
+        written,
+    )
+    if not match:
+        not_such(translator, node, written)
+    if match[6] and len(match[6]) > 6:
+        translator.refuse(node, "a timestamp has at most 6 digits of a second here")
+    year, month, day = (part.zfill(2) for part in match[1].rsplit("-", 2))
+    clock = ":".join(part.zfill(2) if at < 2 else part for at, part in enumerate((match[3] or "00:00:00").split(":")))
+    local = f"{year}-{month}-{day} {clock if clock.count(':') == 2 else clock + ':00'}"
+    if len(year) == 4 and year != "0000":
+        read(translator, node, written, lambda: datetime.fromisoformat(to_micros(local)))
+    made = Value(f"TIMESTAMP {text(local)}", replace(TIMESTAMP, precision=len(match[6] or "")))
+    if not match[7]:
+        return made
+    zone = times.zone_literal(match[7].strip())
+    return zoned(utc_time(made.sql, zone), zone, made.type.precision)
+
+
+def to_micros(local: str) -> str:
+    whole, _, part = local.partition(".")
+    day, _, clock = whole.partition(" ")
+    clock = ":".join(piece.zfill(2) for piece in clock.split(":"))
+    return f"{day} {clock}.{(part + '000000')[:6]}"
+
+
+def read(translator: Translator, node: s.Node, written: str, reader: Callable[[], T]) -> T:
+    try:
+        return reader()
+    except (ValueError, InvalidOperation):
+        not_such(translator, node, written)
+
+
+def not_such(translator: Translator, node: s.Node, written: str) -> NoReturn:
+    what = node.type.name if isinstance(node, s.TypedText) else "such a"
+    translator.refuse(node, f"'{written[:60]}' is not a {what} literal")
+
+
+@expression(s.CurrentTime)
+def current_time(translator: Translator, node: s.CurrentTime, _scope: Scope) -> Value:
+    translator.volatile = True
+    if node.name == "current_date":
         return Value("CAST(get_current_timestamp() AS DATE)", DATE)
+    if node.name not in ("current_timestamp", "localtimestamp"):
+        translator.refuse(node, f"{node.name} is not supported")
+    made = times.now([])
+    return Value(made.utc, TIMESTAMP) if node.name == "localtimestamp" else made
 
-    def current_timestamp(self, node: exp.Expr, _scope: Scope) -> Value:
-        self.statement.only(node)
-        self.statement.volatile = True
-        made = temporal.now([])
-        return Value(made.utc, TIMESTAMP) if isinstance(node, exp.Localtimestamp) else made
 
-    def conversion(self, node: exp.Cast, scope: Scope) -> Value:
-        self.statement.only(node, "this", "to", "safe")
-        to = type_of(self.statement, node.args["to"])
-        value = self.value(node.this, scope)
-        trying = isinstance(node, exp.TryCast)
-        if self.is_typed_literal(node):
-            return self.typed_literal(node, value, to)
-        made = cast(value, to, trying)
-        limit = length_limit(node.args["to"])
-        return made if limit is None else Value(f"left({made}, {limit})", made.type)
+@expression(s.Cast)
+def conversion(translator: Translator, node: s.Cast, scope: Scope) -> Value:
+    to = type_of(translator, node.type)
+    value = translator.value(node.value, scope)
+    if isinstance(node.value, s.Null) and to.name == "unknown":
+        return value
+    return cast(value, to, node.trying, length_of(translator, node.type))
+
+
+def length_of(translator: Translator, kind: s.TypeName) -> int | None:
+    """``n`` of ``varchar(n)``."""
+    if kind.name != "varchar" or not kind.numbers:
+        return None
+    if not 0 <= kind.numbers[0] < 2**31:
+        translator.refuse(kind, f"varchar({kind.numbers[0]}) is not a type")
+    return kind.numbers[0]
+
+
+def type_of(translator: Translator, kind: s.TypeName) -> Type:
+    """The type that a CAST names."""
+    name, numbers = kind.name, kind.numbers
+    if kind.args and name not in ("array", "map", "row"):
+        translator.refuse(kind, f"{name} takes no types")
+    if name in PLAIN_TYPES and not numbers:
+        return Type(PLAIN_TYPES[name])
+    if name == "varchar" and len(numbers) < 2:
+        return VARCHAR
+    if name in ("decimal", "numeric", "dec") and len(numbers) < 3:
+        precision, scale = ([*numbers, 0] if numbers else [38, 0])[:2]
+        if not 1 <= precision <= 38 or scale > precision:
+            translator.refuse(kind, f"decimal({precision},{scale}) is not a type: at most 38 digits")
+        return decimal(precision, scale)
+    if name in ("timestamp", "timestamp with time zone") and len(numbers) < 2:
+        digits = numbers[0] if numbers else 3
+        if digits > 6:
+            translator.refuse(kind, "a timestamp has at most 6 digits of a second here")
+        return Type("timestamp" if name == "timestamp" else "timestamptz", precision=digits)
+    inner = tuple(type_of(translator, part) for part in kind.args)
+    if name == "array" and len(inner) == 1:
+        return array(inner[0])
+    if name == "map" and len(inner) == 2:
+        return map_of(*inner)
+    if name == "row" and inner:
+        return row_of(inner, [field or "" for field in kind.fields])
+    if name in NOT_HERE:
+        translator.refuse(kind, f"the type {name} is not supported")
+    hint = did_you_mean(name, [*PLAIN_TYPES, "varchar", "decimal", "timestamp", "array", "map", "row"])
+    return translator.refuse(kind, f"there is no such type as {name}{hint}")
 
 
 def type_of_value(given: Any) -> Type | None:
@@ -172,14 +302,15 @@ def type_of_value(given: Any) -> Type | None:
     if isinstance(given, str):
         return VARCHAR
     if isinstance(given, Decimal) and given.is_finite():
-        parts = given.as_tuple()
-        scale = max(0, -int(parts.exponent))
-        return decimal(max(len(parts.digits) + max(0, int(parts.exponent)), scale, 1), scale)
+        return decimal_of(given)
     if isinstance(given, datetime):
         digits = 6 if given.microsecond % 1000 else 3
         return Type("timestamptz" if given.tzinfo else "timestamp", precision=digits)
     return DATE if isinstance(given, date) else None
 
 
-def without_comments(sql: str) -> str:
-    return re.sub(r"/\*.*?\*/|--[^\n]*", "", sql, flags=re.DOTALL)
+def decimal_of(given: Decimal) -> Type | None:
+    parts = given.as_tuple()
+    scale = max(0, -int(parts.exponent))
+    precision = max(len(parts.digits) + max(0, int(parts.exponent)), scale, 1)
+    return decimal(precision, scale) if precision <= 38 else None

@@ -1,394 +1,471 @@
-"""Expressions of Trino's SQL as typed DuckDB text.
-
-Each kind of node has one method; a node, or a part of one, that no method takes is refused by name.
-"""
+"""Names, operators, conditions, arrays and rows, subqueries: Trino's expressions as typed DuckDB text."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
-from sqlglot import exp
-
-from chalicelib.queries.sql import numeric, special, temporal
-from chalicelib.queries.sql.arguments import Refused, alike
-from chalicelib.queries.sql.constants import LARGEST_INTEGER, Constants
-from chalicelib.queries.sql.invocations import Invocations
-from chalicelib.queries.sql.scope import Scope
-from chalicelib.queries.sql.translating import Method
+from chalicelib.queries.sql import conditions, numbers, patterns, times
+from chalicelib.queries.sql import syntax as s
+from chalicelib.queries.sql.comparison import compare, distinct_from
+from chalicelib.queries.sql.scope import Ambiguous, Column, Relation, Scope
+from chalicelib.queries.sql.suggestions import did_you_mean
+from chalicelib.queries.sql.translator import Translator, expression
 from chalicelib.queries.sql.types import (
     BIGINT,
     BOOLEAN,
-    DATE,
-    INTERVAL_DAY,
     UNKNOWN,
     VARCHAR,
+    Type,
     array,
     common,
+    quote,
+    row_of,
     text,
-)
-from chalicelib.queries.sql.values import OPAQUE, Value, coerce, fail_when, utc_time, zoned
+)  # fmt: skip
+from chalicelib.queries.sql.values import Refused, Value, alike, coerce, fail_when, once
 
-COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
-ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
-EXTRACTED = {
-    "year", "quarter", "month", "week", "day", "day_of_month", "day_of_week", "dow", "day_of_year", "doy",
-    "year_of_week", "yow", "hour", "minute", "second",
-}  # fmt: skip
-
-
-class Expressions(Constants, Invocations):
-    """Names, operators, conditions, arrays, subqueries."""
-
-    def column(self, node: exp.Column, scope: Scope) -> Value:
-        parts = [part for name in ("catalog", "db", "table", "this") if (part := node.args.get(name))]
-        self.statement.only(node, "catalog", "db", "table", "this")
-        return self.resolve(node, parts, scope)
-
-    def identifier(self, node: exp.Identifier, scope: Scope) -> Value:
-        return self.resolve(node, [node], scope)
-
-    def dot(self, node: exp.Dot, scope: Scope) -> Value:
-        if not isinstance(node.expression, exp.Identifier):
-            self.statement.refuse(node, "only a field's name may follow '.'")
-        return self.fields(node, self.value(node.this, scope), [node.expression.name])
-
-    def paren(self, node: exp.Paren, scope: Scope) -> Value:
-        self.statement.only(node, "this")
-        inner = self.value(node.this, scope)
-        return replace(inner, sql=f"({inner.sql})")
-
-    def arithmetic(self, node: exp.Binary, scope: Scope) -> Value:
-        left, right = self.value(node.left, scope), self.value(node.right, scope)
-        sign = ARITHMETIC[type(node)]
-        kinds = (left.type.name, right.type.name)
-        if any(name.startswith("interval") or name in temporal.TIMES for name in kinds):
-            return self.time_arithmetic(node, sign, left, right)
-        return numeric.arithmetic(sign, left, right)
-
-    def time_arithmetic(self, node: exp.Expr, sign: str, left: Value, right: Value) -> Value:
-        first, second = left.type.name, right.type.name
-        if sign == "+" and first.startswith("interval") and second in temporal.TIMES:
-            return self.time_arithmetic(node, sign, right, left)
-        if sign in "+-" and first in temporal.TIMES and second.startswith("interval"):
-            return moved(sign, left, right)
-        if sign == "-" and first in temporal.TIMES and second in temporal.TIMES:
-            kind = common(left.type, right.type) or left.type
-            one, other = coerce(left, kind), coerce(right, kind)
-            micros = f"epoch_us(CAST({one.compared} AS TIMESTAMP)) - epoch_us(CAST({other.compared} AS TIMESTAMP))"
-            return Value(f"to_microseconds({micros})", INTERVAL_DAY)
-        if sign in "+-" and first == second and first.startswith("interval"):
-            return Value(f"({left} {sign} {right})", left.type)
-        if sign == "*" and first.startswith("interval") and right.type.integral:
-            return Value(f"({left} * {right})", left.type)
-        if sign == "*" and second.startswith("interval") and left.type.integral:
-            return Value(f"({right} * {left})", right.type)
-        return self.statement.refuse(node, f"cannot apply {left.type} {sign} {right.type}")
-
-    def negation(self, node: exp.Neg, scope: Scope) -> Value:
-        if isinstance(node.this, exp.Literal) and node.this.name == str(LARGEST_INTEGER + 1):
-            return Value(f"CAST('-{node.this.name}' AS BIGINT)", BIGINT, -LARGEST_INTEGER - 1)
-        value = self.value(node.this, scope)
-        if not (value.type.numeric or value.type.name.startswith("interval") or value.type == UNKNOWN):
-            self.statement.refuse(node, f"cannot negate {value.type}")
-        known = isinstance(value.constant, (int, float, Decimal)) and not isinstance(value.constant, bool)
-        made = f"(-{value})" if value.type.numeric else f"({value} * -1)"
-        return replace(value, sql=made, constant=-value.constant if known else value.constant)
-
-    def comparison(self, node: exp.Binary, scope: Scope) -> Value:
-        sign = COMPARISONS[type(node)]
-        if isinstance(node.right, (exp.All, exp.Any)):
-            return self.quantified(node, sign, scope)
-        left, right = self.alike(node, sign, self.value(node.left, scope), self.value(node.right, scope))
-        return Value(f"({left.compared} {sign} {right.compared})", BOOLEAN)
-
-    def alike(self, node: exp.Expr, sign: str, left: Value, right: Value) -> tuple[Value, Value]:
-        """Both as their common type, which must be one whose comparison has no odd nulls inside."""
-        kind = common(left.type, right.type)
-        if kind is None or not (kind.orderable if sign in ("<", "<=", ">", ">=") else kind.comparable):
-            self.statement.refuse(node, f"cannot apply {left.type} {sign} {right.type}")
-        if kind.args and sign != "IS DISTINCT FROM":
-            self.statement.refuse(node, f"comparing {kind} with {sign} is not supported")
-        return coerce(left, kind), coerce(right, kind)
-
-    def quantified(self, node: exp.Binary, sign: str, scope: Scope) -> Value:
-        quantifier = "ALL" if isinstance(node.right, exp.All) else "ANY"
-        inner = node.right.this.unnest() if isinstance(node.right.this, exp.Subquery) else node.right.this
-        if not isinstance(inner, exp.Query):
-            self.statement.refuse(node, f"{quantifier} takes a subquery")
-        left = self.value(node.left, scope)
-        relation = self.queries.column_of(inner, scope)
-        kind = common(left.type, relation.columns[0].type)
-        if kind is None or kind.args or kind.zoned:
-            self.statement.refuse(node, f"cannot apply {left.type} {sign} {relation.columns[0].type}")
-        return Value(
-            f"({coerce(left, kind)} {sign} {quantifier} ({self.queries.cast_column(relation, kind)}))", BOOLEAN
-        )
-
-    def distinct_from(self, node: exp.Binary, scope: Scope) -> Value:
-        left, right = self.value(node.left, scope), self.value(node.right, scope)
-        left, right = self.alike(node, "IS DISTINCT FROM", left, right)
-        word = "IS DISTINCT FROM" if isinstance(node, exp.NullSafeNEQ) else "IS NOT DISTINCT FROM"
-        return Value(f"({left.compared} {word} {right.compared})", BOOLEAN)
-
-    def logic(self, node: exp.Binary, scope: Scope) -> Value:
-        word = "AND" if isinstance(node, exp.And) else "OR"
-        operands = [self.boolean(part, scope, f"{word}'s operand") for part in flat(node)]
-        return Value("(" + f" {word} ".join(map(str, operands)) + ")", BOOLEAN)
-
-    def negated(self, node: exp.Not, scope: Scope) -> Value:
-        return Value(f"(NOT {self.boolean(node.this, scope, 'NOT’s operand')})", BOOLEAN)
-
-    def is_null(self, node: exp.Is, scope: Scope) -> Value:
-        if not isinstance(node.expression, exp.Null):
-            self.statement.refuse(node, "IS takes NULL, NOT NULL or [NOT] DISTINCT FROM")
-        return Value(f"({self.value(node.this, scope)} IS NULL)", BOOLEAN)
-
-    def between(self, node: exp.Between, scope: Scope) -> Value:
-        self.statement.only(node, "this", "low", "high", "negate")
-        value = self.value(node.this, scope)
-        low, high = self.value(node.args["low"], scope), self.value(node.args["high"], scope)
-        one, least = self.alike(node, "<=", value, low)
-        other, most = self.alike(node, "<=", value, high)
-        made = f"({one.compared} >= {least.compared} AND {other.compared} <= {most.compared})"
-        return negate(node, Value(made, BOOLEAN))
-
-    def within(self, node: exp.In, scope: Scope) -> Value:
-        self.statement.only(node, "this", "expressions", "query", "negate")
-        value = self.value(node.this, scope)
-        if query := node.args.get("query"):
-            return negate(node, self.within_query(node, value, query, scope))
-        listed = [self.value(part, scope) for part in node.expressions]
-        kind = value.type
-        for one in listed:
-            joint = common(kind, one.type)
-            if joint is None or joint.args:
-                self.statement.refuse(node, f"cannot look for {value.type} IN a list of {one.type}")
-            kind = joint
-        items = ", ".join(coerce(one, kind).compared for one in listed)
-        return negate(node, Value(f"({coerce(value, kind).compared} IN ({items}))", BOOLEAN))
-
-    def within_query(self, node: exp.Expr, value: Value, query: exp.Expr, scope: Scope) -> Value:
-        inner = query.unnest() if isinstance(query, exp.Subquery) else query
-        relation = self.queries.column_of(inner, scope)
-        kind = common(value.type, relation.columns[0].type)
-        if kind is None or kind.args or kind.zoned:
-            self.statement.refuse(node, f"cannot look for {value.type} IN a subquery of {relation.columns[0].type}")
-        return Value(f"({coerce(value, kind)} IN ({self.queries.cast_column(relation, kind)}))", BOOLEAN)
-
-    def like(self, node: exp.Expr, scope: Scope) -> Value:
-        escape = None
-        if isinstance(node, exp.Escape):
-            escape = self.value(node.expression, scope)
-            node = node.this
-        if not isinstance(node, exp.Like):
-            self.statement.refuse(node, "ESCAPE belongs to LIKE")
-        self.statement.only(node, "this", "expression", "negate")
-        value, pattern = self.value(node.this, scope), self.value(node.expression, scope)
-        for part in (value, pattern, *([escape] if escape else [])):
-            if part.type not in (VARCHAR, UNKNOWN):
-                self.statement.refuse(node, f"LIKE takes varchar, not {part.type}")
-        check_like(pattern, escape)
-        made = f"({coerce(value, VARCHAR)} LIKE {coerce(pattern, VARCHAR)}{f' ESCAPE {escape}' if escape else ''})"
-        return negate(node, Value(made, BOOLEAN))
-
-    def concatenation(self, node: exp.DPipe, scope: Scope) -> Value:
-        values = [self.value(part, scope) for part in flat(node)]
-        if len(values) > 2 and all(value.type in (VARCHAR, UNKNOWN) for value in values):
-            return special.concat(values)
-        made = values[0]
-        for value in values[1:]:
-            made = self.concatenated(made, value)
-        return made
-
-    def concatenated(self, left: Value, right: Value) -> Value:
-        if left.type.name == "array" and right.type != UNKNOWN and right.type == left.type.args[0]:
-            return Value(f"list_append({left}, {right})", left.type)
-        if right.type.name == "array" and left.type != UNKNOWN and left.type == right.type.args[0]:
-            return Value(f"list_prepend({left}, {right})", right.type)
-        return special.concat([left, right])
-
-    def at_time_zone(self, node: exp.AtTimeZone, scope: Scope) -> Value:
-        self.statement.only(node, "this", "zone")
-        return temporal.at_timezone([self.value(node.this, scope), self.value(node.args["zone"], scope)])
-
-    def condition(self, node: exp.If, scope: Scope) -> Value:
-        branches = [self.value(node.args["true"], scope)]
-        otherwise = node.args.get("false")
-        branches.append(self.value(otherwise, scope) if otherwise else Value("NULL", UNKNOWN, None))
-        kind = alike(branches)
-        test = self.boolean(node.this, scope, "IF's condition")
-        yes, no = (coerce(branch, kind) for branch in branches)
-        return Value(f"CASE WHEN {test} THEN {yes} ELSE {no} END", kind)
-
-    def case(self, node: exp.Case, scope: Scope) -> Value:
-        self.statement.only(node, "this", "ifs", "default")
-        results = [self.value(branch.args["true"], scope) for branch in node.args["ifs"]]
-        default = node.args.get("default")
-        results.append(self.value(default, scope) if default else Value("NULL", UNKNOWN, None))
-        kind = alike(results)
-        made = []
-        for branch, result in zip(node.args["ifs"], results[:-1], strict=True):
-            made.append(f"WHEN {self.case_test(node, branch, scope)} THEN {coerce(result, kind)}")
-        return Value(f"CASE {' '.join(made)} ELSE {coerce(results[-1], kind)} END", kind)
-
-    def case_test(self, node: exp.Case, branch: exp.Expr, scope: Scope) -> str:
-        if node.this is None:
-            return self.boolean(branch.this, scope, "CASE's condition").sql
-        left, right = self.alike(branch, "=", self.value(node.this, scope), self.value(branch.this, scope))
-        return f"{left.compared} = {right.compared}"
-
-    def extract(self, node: exp.Extract, scope: Scope) -> Value:
-        self.statement.only(node, "this", "expression")
-        field = node.this.name.lower()
-        if field not in EXTRACTED:
-            self.statement.refuse(node, f"EXTRACT({field.upper()} …) is not supported")
-        return self.called(field, [self.value(node.expression, scope)])
-
-    def trim(self, node: exp.Trim, scope: Scope) -> Value:
-        self.statement.only(node, "this", "expression", "position")
-        function = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(node.args.get("position") or "BOTH", "trim")
-        if signs := node.args.get("expression"):
-            value, taken = self.value(node.this, scope), self.value(signs, scope)
-            return Value(f"{function}({coerce(value, VARCHAR)}, {coerce(taken, VARCHAR)})", VARCHAR)
-        return self.called(function, [self.value(node.this, scope)])
-
-    def position(self, node: exp.StrPosition, scope: Scope) -> Value:
-        self.statement.only(node, "this", "substr")
-        return self.called("strpos", [self.value(node.this, scope), self.value(node.args["substr"], scope)])
-
-    def array_literal(self, node: exp.Array, scope: Scope) -> Value:
-        self.statement.only(node, "expressions")
-        if not node.expressions:
-            return Value("[]", array(UNKNOWN))
-        items = [self.value(part, scope) for part in node.expressions]
-        kind = alike(items)
-        return Value(f"[{', '.join(str(coerce(item, kind)) for item in items)}]", array(kind))
-
-    def tuple_literal(self, node: exp.Tuple, scope: Scope) -> Value:
-        return special.row([self.value(part, scope) for part in node.expressions])
-
-    def subscript(self, node: exp.Bracket, scope: Scope) -> Value:
-        self.statement.only(node, "this", "expressions", "offset")
-        value = self.value(node.this, scope)
-        if len(node.expressions) != 1:
-            self.statement.refuse(node, "one subscript is taken")
-        index = self.value(node.expressions[0], scope)
-        if value.type.name == "map":
-            key = coerce(index, value.type.args[0])
-            missing = fail_when(
-                f"{value} IS NOT NULL AND {key} IS NOT NULL AND NOT map_contains({value}, {key})",
-                f"'Key not present in map: ' || CAST({key} AS VARCHAR)",
-            )
-            return Value(f"CASE {missing} ELSE map_extract_value({value}, {key}) END", value.type.args[1])
-        if value.type.name == "row" and isinstance(index.constant, int) and 1 <= index.constant <= len(value.type.args):
-            field = value.type.fields[index.constant - 1]
-            return Value(f"struct_extract({value}, {text(field)})", value.type.args[index.constant - 1])
-        if value.type.name != "array" or not index.type.integral:
-            self.statement.refuse(node, f"cannot apply {value.type}[{index.type}]")
-        low = fail_when(f"{index} < 1", text("SQL array indices start at 1"))
-        long = text("Array subscript must be less than or equal to array length")
-        high = fail_when(f"{index} > len({value})", long)
-        return Value(f"CASE {low} {high} ELSE list_extract({value}, {index}) END", value.type.args[0])
-
-    def subquery(self, node: exp.Expr, scope: Scope) -> Value:
-        inner = node.unnest() if isinstance(node, exp.Subquery) else node
-        relation = self.queries.column_of(inner, scope)
-        return Value(f"({relation.sql})", relation.columns[0].type)
-
-    def exists(self, node: exp.Exists, scope: Scope) -> Value:
-        self.statement.only(node, "this")
-        inner = node.this.unnest() if isinstance(node.this, exp.Subquery) else node.this
-        return Value(f"EXISTS ({self.queries.query(inner, scope).sql})", BOOLEAN)
+LARGEST_INTEGER = 2**63 - 1
+EXTRACTED = frozenset(
+    ("year", "quarter", "month", "week", "day", "day_of_month", "day_of_week", "dow", "day_of_year", "doy",
+     "year_of_week", "yow", "hour", "minute", "second", "timezone_hour", "timezone_minute")
+)  # fmt: skip
 
 
-def moved(sign: str, value: Value, interval: Value) -> Value:
-    """A date or timestamp and an interval: days and less are exact times, months are the calendar's."""
-    made = f"({value.utc if value.type.zoned else value.sql} {sign} {interval})"
-    if value.type == DATE:
-        return Value(f"CAST({made} AS DATE)", DATE)
-    if not value.type.zoned:
-        return Value(made, value.type)
-    if interval.type == INTERVAL_DAY:
-        return zoned(made, value.zone, value.type.precision)
-    return zoned(utc_time(f"({value.local} {sign} {interval})", value.zone), value.zone, value.type.precision)
+# Names
 
 
-def negate(node: exp.Expr, value: Value) -> Value:
-    return Value(f"(NOT {value})", BOOLEAN) if node.args.get("negate") else value
+@expression(s.Name)
+def name(translator: Translator, node: s.Name, scope: Scope) -> Value:
+    """``column``, ``alias.column`` or ``row.field``, from the inside out."""
+    parts = node.parts
+    between: list[Scope] = []
+    for around in scope.around():
+        try:
+            value, rest = found_in(around, parts)
+        except Ambiguous as error:
+            translator.refuse(node, f"column '{error}' is ambiguous")
+        if value is not None:
+            note_column(around, between, node, parts, value)
+            return fields(translator, node, value, rest)
+        if around.level is not scope.level or around.outer is not None:
+            between.append(around)
+    return translator.refuse(node, f"column '{'.'.join(parts)}' cannot be resolved{nearest_column(scope, parts)}")
 
 
-def flat(node: exp.Binary) -> Iterator[exp.Expr]:
-    """The operands of a chain of ANDs (or ORs), without recursion."""
-    waiting: list[exp.Expr] = [node]
-    while waiting:
-        part = waiting.pop()
-        if type(part) is type(node):
-            waiting += [part.args["expression"], part.args["this"]]
-        else:
-            yield part
+def found_in(scope: Scope, parts: tuple[str, ...]) -> tuple[Value | None, tuple[str, ...]]:
+    if len(parts) > 1 and (value := scope.column_of(parts[0], parts[1])) is not None:
+        return value, parts[2:]
+    return scope.column(parts[0]), parts[1:]
 
 
-def check_like(pattern: Value, escape: Value | None) -> None:
-    if escape is None:
+def note_column(scope: Scope, between: list[Scope], node: s.Name, parts: tuple[str, ...], value: Value) -> None:
+    """Remember what a query's GROUP BY must have, and which queries use columns of those around them."""
+    if parts[0].lower() in scope.variables and value is scope.variables[parts[0].lower()]:
         return
-    if pattern.constant is OPAQUE:
-        raise Refused("the value of the pattern is needed")
-    if not isinstance(escape.constant, str) or len(escape.constant) != 1:
-        raise Refused("the escape of LIKE is one character")
-    if isinstance(pattern.constant, str):
-        sign = re.escape(escape.constant)
-        if re.search(rf"{sign}(?![%_]|{sign})", re.sub(f"{sign}{sign}", "", pattern.constant)):
-            raise Refused("an escape in LIKE must be followed by %, _ or the escape itself")
+    if not (scope.outputs and value in [one for listed in scope.outputs.values() for one in listed]):
+        scope.level.ungrouped.append((node.at, ".".join(parts)))
+    for inner in between:
+        if inner.level is not scope.level and inner.level.correlated is None:
+            inner.level.correlated = node.at
 
 
-METHODS: dict[type[exp.Expr], Method] = {
-    exp.Literal: Expressions.literal,
-    exp.Boolean: Expressions.boolean_literal,
-    exp.Null: Expressions.null,
-    exp.HexString: Expressions.hex_string,
-    exp.Placeholder: Expressions.placeholder,
-    exp.Column: Expressions.column,
-    exp.Identifier: Expressions.identifier,
-    exp.Dot: Expressions.dot,
-    exp.Paren: Expressions.paren,
-    exp.Neg: Expressions.negation,
-    exp.NullSafeEQ: Expressions.distinct_from,
-    exp.NullSafeNEQ: Expressions.distinct_from,
-    exp.And: Expressions.logic,
-    exp.Or: Expressions.logic,
-    exp.Not: Expressions.negated,
-    exp.Is: Expressions.is_null,
-    exp.Between: Expressions.between,
-    exp.In: Expressions.within,
-    exp.Like: Expressions.like,
-    exp.Escape: Expressions.like,
-    exp.DPipe: Expressions.concatenation,
-    exp.AtTimeZone: Expressions.at_time_zone,
-    exp.If: Expressions.condition,
-    exp.Case: Expressions.case,
-    exp.Cast: Expressions.conversion,
-    exp.TryCast: Expressions.conversion,
-    exp.Interval: Expressions.interval,
-    exp.Extract: Expressions.extract,
-    exp.Trim: Expressions.trim,
-    exp.StrPosition: Expressions.position,
-    exp.CurrentDate: Expressions.current_date,
-    exp.CurrentTimestamp: Expressions.current_timestamp,
-    exp.Localtimestamp: Expressions.current_timestamp,
-    exp.Array: Expressions.array_literal,
-    exp.Tuple: Expressions.tuple_literal,
-    exp.Bracket: Expressions.subscript,
-    exp.Subquery: Expressions.subquery,
-    exp.Select: Expressions.subquery,
-    exp.Exists: Expressions.exists,
-    exp.Anonymous: Expressions.call,
-    exp.Filter: Expressions.filtered,
-    exp.Window: Expressions.window,
-    exp.GroupConcat: Expressions.listagg,
-    **dict.fromkeys(COMPARISONS, Expressions.comparison),
-    **dict.fromkeys(ARITHMETIC, Expressions.arithmetic),
-}
-Expressions.methods = METHODS
+def nearest_column(scope: Scope, parts: tuple[str, ...]) -> str:
+    """The nearest name, or what else may have been meant."""
+    for around in scope.around():
+        if len(parts) > 1 and around.has(parts[0]):
+            return did_you_mean(
+                parts[1], [one.name for one in around.fields if one.name and one.alias == parts[0].lower()]
+            )
+    names = [one.name for around in scope.around() for one in around.fields if one.name]
+    if len(parts) > 1:
+        aliases = [one.alias for around in scope.around() for one in around.fields if one.alias]
+        return did_you_mean(parts[0], aliases)
+    return did_you_mean(parts[0], names)
+
+
+def fields(translator: Translator, node: s.Node, value: Value, names: tuple[str, ...] | list[str]) -> Value:
+    for wanted in names:
+        places = [at for at, field in enumerate(value.type.fields, 1) if field.lower() == wanted.lower()]
+        if value.type.name != "row" or not places:
+            hint = did_you_mean(wanted, [field for field in value.type.fields if field])
+            translator.refuse(node, f"{value.type} has no field '{wanted}'{hint}")
+        if len(places) > 1:
+            translator.refuse(node, f"field '{wanted}' is ambiguous")
+        value = field_at(value, places[0])
+    return value
+
+
+def field_at(value: Value, place: int) -> Value:
+    return Value(f"struct_extract({value}, 'f{place}')", value.type.args[place - 1])
+
+
+@expression(s.FieldOf)
+def field_of(translator: Translator, node: s.FieldOf, scope: Scope) -> Value:
+    return fields(translator, node, translator.value(node.base, scope), [node.name])
+
+
+# Operators
+
+
+@expression(s.Arithmetic)
+def arithmetic(translator: Translator, node: s.Arithmetic, scope: Scope) -> Value:
+    """A chain of operators, from its left end, without recursion."""
+    chain = [node]
+    while isinstance(chain[-1].left, s.Arithmetic):
+        chain.append(chain[-1].left)
+    made = translator.value(chain[-1].left, scope)
+    for part in reversed(chain):
+        made = combined(part.sign, made, translator.value(part.right, scope))
+    return made
+
+
+def combined(sign: str, left: Value, right: Value) -> Value:
+    kinds = (left.type, right.type)
+    if any(kind.interval or kind.name in times.TIMES for kind in kinds):
+        return times.arithmetic(sign, left, right)
+    return numbers.arithmetic(sign, left, right)
+
+
+@expression(s.Negative)
+def negative(translator: Translator, node: s.Negative, scope: Scope) -> Value:
+    if isinstance(node.value, s.Number) and node.value.value.lstrip("0") == str(LARGEST_INTEGER + 1):
+        return Value(f"CAST('-{LARGEST_INTEGER + 1}' AS BIGINT)", BIGINT, -LARGEST_INTEGER - 1)
+    value = translator.value(node.value, scope)
+    if not (value.type.numeric or value.type.interval or value.type == UNKNOWN):
+        translator.refuse(node, f"cannot negate {value.type}")
+    if value.type == UNKNOWN:
+        return value
+    known = isinstance(value.constant, (int, float, Decimal)) and not isinstance(value.constant, bool)
+    made = f"(-{value})" if value.type.numeric else f"({value} * -1)"
+    if value.type.name in ("tinyint", "smallint"):
+        made = f"CAST({made} AS {value.type.duckdb})"
+    return replace(value, sql=made, constant=-value.constant if known else value.constant)
+
+
+@expression(s.Concatenation)
+def concatenation(translator: Translator, node: s.Concatenation, scope: Scope) -> Value:
+    values = [translator.value(part, scope) for part in node.parts]
+    if len(values) > 2 and all(value.type in (VARCHAR, UNKNOWN) for value in values):
+        return conditions.concat(values)
+    made = values[0]
+    for value in values[1:]:
+        made = conditions.concatenated(made, value)
+    return made
+
+
+@expression(s.AtTimeZone)
+def at_time_zone(translator: Translator, node: s.AtTimeZone, scope: Scope) -> Value:
+    zone = translator.value(node.zone, scope)
+    return times.at_timezone([translator.value(node.value, scope), zone])
+
+
+# Comparisons
+
+
+@expression(s.Comparison)
+def comparison(translator: Translator, node: s.Comparison, scope: Scope) -> Value:
+    left, right = paired(node.sign, translator.value(node.left, scope), translator.value(node.right, scope))
+    return Value(compare(node.sign, left, right), BOOLEAN)
+
+
+def paired(sign: str, left: Value, right: Value) -> tuple[Value, Value]:
+    """Both as their common type, which must be one that the sign applies to."""
+    kind = common(left.type, right.type)
+    apart = sign in ("<", "<=", ">", ">=")
+    if kind is None or not (kind == UNKNOWN or (kind.orderable if apart else kind.comparable)):
+        raise Refused(f"cannot apply {left.type} {sign} {right.type}{remedy(left, right)}")
+    if kind == UNKNOWN:
+        kind = Type("integer")
+    return coerce(left, kind), coerce(right, kind)
+
+
+def remedy(left: Value, right: Value) -> str:
+    """What to write for a comparison of a text with what is none."""
+    for one, other in ((left, right), (right, left)):
+        if one.type != VARCHAR or other.type.name not in (
+            "date",
+            "timestamp",
+            "timestamptz",
+            "integer",
+            "bigint",
+            "double",
+        ):
+            continue
+        if isinstance(one.constant, str) and not other.type.numeric:
+            word = "DATE" if other.type.name == "date" else "TIMESTAMP"
+            return f"; write {word} {text(one.constant[:40])}"
+        return f"; write CAST(… AS {str(other.type).partition('(')[0]})"
+    return ""
+
+
+@expression(s.IsDistinct)
+def is_distinct(translator: Translator, node: s.IsDistinct, scope: Scope) -> Value:
+    left, right = translator.value(node.left, scope), translator.value(node.right, scope)
+    return Value(distinct_from(*paired("IS DISTINCT FROM", left, right)), BOOLEAN)
+
+
+@expression(s.IsNull)
+def is_null(translator: Translator, node: s.IsNull, scope: Scope) -> Value:
+    return Value(f"({translator.value(node.value, scope)} IS NULL)", BOOLEAN)
+
+
+@expression(s.Logic)
+def logic(translator: Translator, node: s.Logic, scope: Scope) -> Value:
+    operands = [translator.boolean(part, scope, f"{node.word}'s operand") for part in node.parts]
+    return Value("(" + f" {node.word} ".join(map(str, operands)) + ")", BOOLEAN)
+
+
+@expression(s.Not)
+def negated(translator: Translator, node: s.Not, scope: Scope) -> Value:
+    return Value(f"(NOT {translator.boolean(node.value, scope, 'NOT’s operand')})", BOOLEAN)
+
+
+@expression(s.Between)
+def between(translator: Translator, node: s.Between, scope: Scope) -> Value:
+    values = [translator.value(part, scope) for part in (node.value, node.low, node.high)]
+
+    def make(value: Value, low: Value, high: Value) -> str:
+        made = inside(value, low, high)
+        return f"({made} OR {inside(value, high, low)})" if node.symmetric else made
+
+    return Value(once(values, make), BOOLEAN)
+
+
+def inside(value: Value, low: Value, high: Value) -> str:
+    return f"({compare('>=', *paired('>=', value, low))} AND {compare('<=', *paired('<=', value, high))})"
+
+
+@expression(s.InList)
+def in_list(translator: Translator, node: s.InList, scope: Scope) -> Value:
+    value = translator.value(node.value, scope)
+    listed = [translator.value(part, scope) for part in node.items]
+    kind = value.type
+    for one in listed:
+        joint = common(kind, one.type)
+        if joint is None or not (joint.comparable or joint == UNKNOWN):
+            hint = remedy(value, one)
+            translator.refuse(node, f"cannot look for {value.type} IN a list of {one.type}{hint}")
+        kind = joint
+    if kind == UNKNOWN:
+        return Value("CAST(NULL AS BOOLEAN)", BOOLEAN)
+    value, listed = coerce(value, kind), [coerce(one, kind) for one in listed]
+    if kind.args or (kind.approximate and not all(one.known for one in listed)):
+        return Value(in_complex(value, listed), BOOLEAN)
+    items = ", ".join(one.compared for one in listed)
+    return Value(f"({value.compared} IN ({items}))", BOOLEAN)
+
+
+def in_complex(value: Value, listed: list[Value]) -> str:
+    """Of rows and arrays: each compared with its nulls within."""
+
+    def make(one: Value, *others: Value) -> str:
+        return "(" + " OR ".join(compare("=", one, other) for other in others) + ")"
+
+    return once([value, *listed], make)
+
+
+@expression(s.Like)
+def like(translator: Translator, node: s.Like, scope: Scope) -> Value:
+    value, pattern = translator.value(node.value, scope), translator.value(node.pattern, scope)
+    escape = translator.value(node.escape, scope) if node.escape is not None else None
+    return patterns.like(value, pattern, escape)
+
+
+# Conditions
+
+
+@expression(s.Case)
+def case(translator: Translator, node: s.Case, scope: Scope) -> Value:
+    results = [translator.value(result, scope) for _, result in node.branches]
+    results.append(translator.value(node.otherwise, scope) if node.otherwise else Value("NULL", UNKNOWN, None))
+    kind = alike(results)
+    operand = translator.value(node.operand, scope) if node.operand is not None else None
+    tests = [translator.value(test, scope) for test, _ in node.branches]
+
+    shared = None if operand is None else native_case(operand, tests)
+    made = []
+    for (place, _), test, result in zip(node.branches, tests, results[:-1], strict=True):
+        if shared is not None:
+            when = coerce(test, shared).sql
+        elif operand is not None:
+            when = compare("=", *paired("=", operand, test))
+        else:
+            when = condition(translator, place, test)
+        made.append(f"WHEN {when} THEN {coerce(result, kind)}")
+    head = f" {coerce(operand, shared)}" if operand is not None and shared is not None else ""
+    return Value(f"CASE{head} {' '.join(made)} ELSE {coerce(results[-1], kind)} END", kind)
+
+
+def native_case(operand: Value, tests: list[Value]) -> Type | None:
+    """The one type that DuckDB's own ``CASE operand WHEN`` can compare as; None when each must be compared apart."""
+    kind: Type | None = operand.type
+    for test in tests:
+        kind = common(kind, test.type) if kind is not None else None
+    if kind is None or kind == UNKNOWN or kind.args or kind.approximate or kind.zoned:
+        return None
+    return kind
+
+
+def condition(translator: Translator, node: s.Node, test: Value) -> str:
+    if test.type not in (BOOLEAN, UNKNOWN):
+        translator.refuse(node, f"CASE's condition must be boolean, not {test.type}")
+    return coerce(test, BOOLEAN).sql
+
+
+@expression(s.Extract)
+def extract(translator: Translator, node: s.Extract, scope: Scope) -> Value:
+    from chalicelib.queries.sql.calls import called
+
+    if node.field not in EXTRACTED:
+        translator.refuse(
+            node, f"EXTRACT({node.field.upper()} …) is not supported{did_you_mean(node.field, EXTRACTED)}"
+        )
+    return called(node.field, [translator.value(node.value, scope)])
+
+
+# Arrays and rows
+
+
+@expression(s.ArrayOf)
+def array_literal(translator: Translator, node: s.ArrayOf, scope: Scope) -> Value:
+    if not node.items:
+        return Value("[]", array(UNKNOWN))
+    if len(node.items) > 254:
+        translator.refuse(node, "an array literal has at most 254 entries on Athena; join arrays with ||")
+    items = [translator.value(part, scope) for part in node.items]
+    kind = alike(items)
+    return Value(f"[{', '.join(str(coerce(item, kind)) for item in items)}]", array(kind))
+
+
+@expression(s.RowOf)
+def row_literal(translator: Translator, node: s.RowOf, scope: Scope) -> Value:
+    """``ROW(…)``, or ``(a, b)``: fields without names."""
+    values = [translator.value(part, scope) for part in node.items]
+    return row_value(values)
+
+
+def row_value(values: list[Value], names: list[str] | None = None) -> Value:
+    cells = ", ".join(f"'f{at}': {value}" for at, value in enumerate(values, 1))
+    return Value(f"{{{cells}}}", row_of([value.type for value in values], names or ()))
+
+
+@expression(s.Subscript)
+def subscript(translator: Translator, node: s.Subscript, scope: Scope) -> Value:
+    value, index = translator.value(node.base, scope), translator.value(node.index, scope)
+    if value.type.name == "map":
+        return at_key(value, coerced_key(value, index))
+    if value.type.name == "row" and index.known and isinstance(index.constant, int):
+        if not 1 <= index.constant <= len(value.type.args):
+            translator.refuse(node, f"the row has fields 1 to {len(value.type.args)}")
+        return field_at(value, index.constant)
+    if value.type.name != "array" or not (index.type.integral or index.type == UNKNOWN):
+        translator.refuse(node, f"cannot apply {value.type}[{index.type}]")
+    low = fail_when("{1} < 0", text("Array subscript is negative"))
+    zero = fail_when("{1} = 0", text("SQL array indices start at 1"))
+    high = fail_when("{1} > len({0})", text("Array subscript must be less than or equal to array length"))
+    template = f"CASE {low} {zero} {high} ELSE list_extract({{0}}, {{1}}) END"
+    index = coerce(index, BIGINT) if index.type == UNKNOWN else index
+    return Value(once([value, index], lambda *parts: template.format(*parts)), value.type.args[0])
+
+
+def coerced_key(value: Value, index: Value) -> Value:
+    if common(index.type, value.type.args[0]) != value.type.args[0]:
+        raise Refused(f"cannot apply {value.type}[{index.type}]")
+    return coerce(index, value.type.args[0])
+
+
+def at_key(value: Value, key: Value) -> Value:
+    shown = (
+        "'Key not present in map: ' || CAST({1} AS VARCHAR)" if not key.type.args else text("Key not present in map")
+    )
+    missing = fail_when("{0} IS NOT NULL AND {1} IS NOT NULL AND NOT map_contains({0}, {1})", shown)
+    template = f"CASE {missing} ELSE map_extract_value({{0}}, {{1}}) END"
+    return Value(once([value, key], lambda *parts: template.format(*parts)), value.type.args[1])
+
+
+# Subqueries
+
+
+@expression(s.Subquery)
+def subquery(translator: Translator, node: s.Subquery, scope: Scope) -> Value:
+    relation = within_expression(translator, node, node.query, scope)
+    if len(relation.columns) != 1:
+        return row_subquery(relation)
+    return Value(f"({relation.sql})", relation.columns[0].type)
+
+
+def row_subquery(relation: Relation) -> Value:
+    """A query of several columns that stands for a value: a row."""
+    cells = ", ".join(f"'f{at}': {quote(column.held_as)}" for at, column in enumerate(relation.columns, 1))
+    kinds = [column.type for column in relation.columns]
+    names = [column.name or "" for column in relation.columns]
+    return Value(f"(SELECT {{{cells}}} FROM ({relation.sql}) AS one)", row_of(kinds, names))
+
+
+def within_expression(translator: Translator, node: s.Node, query: s.Query, scope: Scope) -> Relation:
+    if scope.lambdas:
+        translator.refuse(node, "a lambda holds no subquery")
+    return translator.query(query, scope)
+
+
+@expression(s.Exists)
+def exists(translator: Translator, node: s.Exists, scope: Scope) -> Value:
+    relation = within_expression(translator, node, node.query, scope)
+    return Value(f"EXISTS ({relation.sql})", BOOLEAN)
+
+
+@expression(s.InQuery)
+def in_query(translator: Translator, node: s.InQuery, scope: Scope) -> Value:
+    return quantified_over(translator, node, "=", "ANY", node.value, node.query, scope)
+
+
+@expression(s.Quantified)
+def quantified(translator: Translator, node: s.Quantified, scope: Scope) -> Value:
+    return quantified_over(translator, node, node.sign, node.word, node.left, node.query, scope)
+
+
+def quantified_over(
+    translator: Translator, node: s.Node, sign: str, word: str, left: s.Node, query: s.Query, scope: Scope
+) -> Value:
+    """``left sign ANY (query)``; IN is ``= ANY``."""
+    value = translator.value(left, scope)
+    relation = one_column(within_expression(translator, node, query, scope), value.type)
+    kind = common(value.type, relation.columns[0].type)
+    apart = sign in ("<", "<=", ">", ">=")
+    if kind is None or not (kind == UNKNOWN or (kind.orderable if apart else kind.comparable)):
+        name = "IN" if isinstance(node, s.InQuery) else f"{sign} {word}"
+        translator.refuse(node, f"cannot apply {value.type} {name} (query of {relation.columns[0].type})")
+    if kind == UNKNOWN:
+        kind = Type("integer")
+    value = coerce(value, kind)
+    found = coerce(Value(f"s.{quote(relation.columns[0].held_as)}", relation.columns[0].type), kind)
+    if kind.args or kind.approximate:
+        return Value(quantified_by_counting(sign, word, value, found, relation), BOOLEAN)
+    listed = f"SELECT {found.compared} FROM ({relation.sql}) AS s"
+    if sign == "=" and word == "ANY":
+        return Value(f"({value.compared} IN ({listed}))", BOOLEAN)
+    return Value(f"({value.compared} {sign} {word} ({listed}))", BOOLEAN)
+
+
+def quantified_by_counting(sign: str, word: str, value: Value, found: Value, relation: Relation) -> str:
+    """Where NaN or nulls within decide: every comparison is made, and its unknowns counted."""
+    test = compare(sign, value, found)
+    decided, other = ("true", "false") if word == "ANY" else ("false", "true")
+    tells = "bool_or(c)" if word == "ANY" else "NOT bool_and(c)"
+    made = (
+        f"SELECT CASE WHEN count(*) = 0 THEN {other} WHEN {tells} THEN {decided} "
+        f"WHEN count(c) < count(*) THEN NULL ELSE {other} END"
+    )
+    return f"({made} FROM (SELECT {test} AS c FROM ({relation.sql}) AS s) AS tested)"
+
+
+def one_column(relation: Relation, wanted: Type) -> Relation:
+    """The query's one column; several are a row, which a row is compared with."""
+    if len(relation.columns) == 1:
+        return relation
+    if wanted.name != "row" or len(wanted.args) != len(relation.columns):
+        raise Refused(f"a subquery here answers one column, not {len(relation.columns)}")
+    cells = ", ".join(f"'f{at}': {quote(column.held_as)}" for at, column in enumerate(relation.columns, 1))
+    kind = row_of([column.type for column in relation.columns])
+    return Relation(f"SELECT {{{cells}}} AS c1 FROM ({relation.sql}) AS wide", (Column(None, "c1", kind),))

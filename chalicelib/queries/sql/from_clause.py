@@ -1,220 +1,199 @@
-"""FROM: tables, subqueries, joins, UNNEST and LATERAL, each a source of columns under an alias."""
+"""FROM: tables, subqueries, joins, UNNEST and LATERAL, each giving columns under an alias."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 
-from sqlglot import exp
-
-from chalicelib.queries.sql.expressions import Expressions
-from chalicelib.queries.sql.parsing import Statement
-from chalicelib.queries.sql.scope import Col, Relation, Scope, Source
-from chalicelib.queries.sql.types import BIGINT, UNKNOWN, Type, quote
-from chalicelib.queries.sql.values import Value
-
-JOIN_SIDES = {"", "LEFT", "RIGHT", "FULL"}
-MOST_SOURCES = 64
+from chalicelib.queries.sql import syntax as s
+from chalicelib.queries.sql.comparison import compare
+from chalicelib.queries.sql.scope import Column, Field, Relation, Scope, Source, fields_of
+from chalicelib.queries.sql.suggestions import did_you_mean
+from chalicelib.queries.sql.translator import Translator, relation
+from chalicelib.queries.sql.types import BIGINT, UNKNOWN, Type, common, quote
+from chalicelib.queries.sql.values import Value, coerce
 
 
-class Sources(ABC):
-    """What stands in FROM of one statement's queries."""
-
-    expressions: Expressions
-
-    def __init__(self, statement: Statement) -> None:
-        self.statement = statement
-        self._named: list[dict[str, Relation]] = []  # WITH, innermost last
-        self._sources = 0
-
-    @abstractmethod
-    def query(self, node: exp.Expr, outer: Scope | None) -> Relation:
-        """A subquery."""
-
-    def sources(self, node: exp.Select, scope: Scope) -> str:
-        made = self.source(node.args["from_"].this, scope)
-        for join in node.args.get("joins") or []:
-            made += self.join(join, scope)
-        if node.args.get("laterals"):
-            self.statement.refuse(node.args["laterals"][0], "LATERAL VIEW is not Trino's SQL")
-        return f"FROM {made}"
-
-    def join(self, node: exp.Join, scope: Scope) -> str:
-        self.statement.only(node, "this", "side", "kind", "on", "using")
-        side, kind = (node.args.get("side") or "").upper(), (node.args.get("kind") or "").upper()
-        if side not in JOIN_SIDES or kind not in ("", "INNER", "OUTER", "CROSS"):
-            self.statement.refuse(node, f"{side} {kind} JOIN is not supported")
-        known = list(scope.sources)
-        right = self.source(node.this, scope)
-        condition = node.args.get("on")
-        if node.args.get("using"):
-            return f" {side} JOIN {right} USING ({self.using(node, known, scope)})"
-        if condition is None:
-            if side or kind == "INNER":
-                self.statement.refuse(node, "a JOIN needs ON or USING")
-            return f" CROSS JOIN {right}"
-        with self.expressions.without_aggregates():
-            return f" {side} JOIN {right} ON {self.expressions.boolean(condition, scope, 'ON')}"
-
-    def using(self, node: exp.Join, known: Sequence[Source], scope: Scope) -> str:
-        """The columns shared by both sides, which from here on have no table."""
-        names = []
-        for part in node.args["using"]:
-            name = self.name_of(part if isinstance(part, exp.Identifier) else part.this)
-            lefts = [column for source in known for column in source.find(name)]
-            rights = scope.sources[-1].find(name)
-            merged = scope.merged.get(name.lower())
-            if len(rights) != 1 or (len(lefts) != 1 and merged is None):
-                self.statement.refuse(part, f"column '{name}' of USING is not on both sides exactly once")
-            left = merged or lefts[0]
-            if left.type != rights[0].type or left.held_as != rights[0].held_as:
-                self.statement.refuse(part, f"column '{name}' of USING is {left.type} and {rights[0].type}")
-            scope.merged[name.lower()] = Col(name, left.held_as, left.type)
-            names.append(quote(left.held_as))
-        return ", ".join(names)
-
-    def source(self, node: exp.Expr, scope: Scope) -> str:
-        """One item of FROM; its columns join the scope."""
-        self._sources += 1
-        if self._sources > MOST_SOURCES:
-            self.statement.refuse(node, f"at most {MOST_SOURCES} tables and subqueries in FROM")
-        if isinstance(node, exp.Table):
-            return self.table(node, scope)
-        if isinstance(node, exp.Unnest):
-            return self.unnest(node, scope)
-        if isinstance(node, exp.Lateral):
-            return self.lateral(node, scope)
-        if isinstance(node, (exp.Subquery, exp.Values)):
-            return self.derived(node, scope)
-        return self.statement.refuse(node, f"{type(node).__name__} cannot stand in FROM")
-
-    def table(self, node: exp.Table, scope: Scope) -> str:
-        if isinstance(node.this, exp.Anonymous):
-            self.statement.refuse(node, f"the table function {node.this.name} is not supported")
-        if node.args.get("db") or node.args.get("catalog"):
-            self.statement.refuse(node, "name a table without its database")
-        self.statement.only(node, "this", "alias")
-        name = self.name_of(node.this)
-        for named in reversed(self._named):
-            if relation := named.get(name.lower()):
-                return self.aliased(node, relation.sql, relation.columns, name, scope)
-        columns = self.statement.tables.get(name.lower())
-        if columns is None:
-            self.statement.refuse(node, f"there is no table '{name}'; GET /tables lists them")
-        self.statement.used[name.lower()] = None
-        return self.aliased(node, quote(name.lower()), tuple(Col(n, n, kind) for n, kind in columns), name, scope)
-
-    def derived(self, node: exp.Expr, scope: Scope) -> str:
-        if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
-            self.statement.refuse(node, "joins in brackets are not supported; write them in a row")
-        alias = node.args.get("alias")
-        node.set("alias", None)
-        relation = self.query(node, scope.outer)
-        node.set("alias", alias)
-        return self.aliased(node, f"({relation.sql})", relation.columns, "", scope)
-
-    def lateral(self, node: exp.Lateral, scope: Scope) -> str:
-        self.statement.only(node, "this", "alias")
-        if not isinstance(node.this, exp.Subquery):
-            self.statement.refuse(node, "LATERAL takes a subquery")
-        relation = self.query(node.this.this, scope)
-        return self.aliased(node, f"LATERAL ({relation.sql})", relation.columns, "", scope)
-
-    def unnest(self, node: exp.Unnest, scope: Scope) -> str:
-        """``UNNEST(a, b) WITH ORDINALITY``: arrays side by side, the shorter ones filled up with nulls."""
-        self.statement.only(node, "expressions", "alias", "offset")
-        with self.expressions.without_aggregates():
-            values = [self.expressions.value(part, scope) for part in node.expressions]
-        lists: list[tuple[str, str]] = []
-        cells: list[str] = []
-        columns: list[Col] = []
-        for part, value in zip(node.expressions, values, strict=True):
-            name = f"part{len(lists)}"
-            lists.append((name, self.listed(part, value)))
-            for field, kind in unnested(value.type):
-                cells.append(f"struct_extract({name}, '{field}')" if field else name)
-                columns.append(Col(None, "", kind))
-        offset = node.args.get("offset")
-        if offset:
-            longest = ", ".join(f"coalesce(len({made}), 0)" for _, made in lists)
-            lists.append(("ordinality", f"range(1, greatest({longest}) + 1)"))
-            cells.append("ordinality")
-            columns.append(Col(None, "", BIGINT))
-        alias = node.args.get("alias")
-        names = list(alias.args.get("columns") or []) if alias else []
-        if isinstance(offset, exp.Identifier) and names:
-            names.append(offset)
-        made = self.renamed(node, Relation("", unique(columns)), names).columns
-        inner = ", ".join(f"unnest({sql}) AS {name}" for name, sql in lists)
-        outer = ", ".join(f"{cell} AS {quote(column.held_as)}" for cell, column in zip(cells, made, strict=True))
-        lateral = "LATERAL " if scope.sources or scope.outer else ""
-        return self.aliased(
-            node, f"{lateral}(SELECT {outer} FROM (SELECT {inner}) AS parts)", made, "", scope, named=True
-        )
-
-    def listed(self, node: exp.Expr, value: Value) -> str:
-        if value.type.name == "map":
-            return f"map_entries({value})"
-        if value.type.name != "array" or value.type.args[0] == UNKNOWN:
-            self.statement.refuse(node, f"UNNEST takes arrays and maps, not {value.type}")
-        return value.sql
-
-    def aliased(
-        self, node: exp.Expr, sql: str, columns: tuple[Col, ...], name: str, scope: Scope, *, named: bool = False
-    ) -> str:
-        """A source under its alias, or its own name, added to the scope."""
-        alias = node.args.get("alias")
-        name = self.name_of(alias.this) if alias and alias.this else name
-        names = alias.args.get("columns") or [] if alias and not named else []
-        relation = self.renamed(node, Relation(sql, columns), names)
-        if name and scope.source(name):
-            self.statement.refuse(node, f"FROM names '{name}' twice; give one an alias")
-        held_as = self.statement.fresh("t")
-        scope.sources.append(Source(name, held_as, relation.columns))
-        heads = f"({', '.join(quote(column.held_as) for column in relation.columns)})" if names else ""
-        return f"{sql} AS {quote(held_as)}{heads}"
-
-    def renamed(self, node: exp.Expr, relation: Relation, names: Sequence[exp.Expr]) -> Relation:
-        """A relation under the column names of its alias, ``t(a, b)``."""
-        if not names:
-            return relation
-        if len(names) != len(relation.columns):
-            self.statement.refuse(node, f"{len(names)} names for {len(relation.columns)} columns")
-        columns = unique(
-            [Col(self.name_of(name), "", column.type) for name, column in zip(names, relation.columns, strict=True)]
-        )
-        return Relation(relation.sql, columns)
-
-    def name_of(self, node: exp.Expr) -> str:
-        """An identifier's name. A name in single quotes is a string to Trino."""
-        if not isinstance(node, exp.Identifier):
-            return self.statement.refuse(node, "a name is expected here")
-        start = node.meta.get("start")
-        if start is not None and self.statement.text[start : start + 1] == "'":
-            self.statement.refuse(node, "a name is written in double quotes, not single ones")
-        return node.name
+@relation(s.Table)
+def table(translator: Translator, node: s.Table, _scope: Scope) -> Source:
+    found = named_table(translator, node)
+    held_as = translator.fresh("t")
+    return Source(f"{found.sql} AS {held_as}", fields_of(node.parts[0], held_as, found.columns))
 
 
-def unique(columns: Sequence[Col]) -> tuple[Col, ...]:
-    """Columns with names of their own in the translation: ``_col0`` for one without, ``a_1`` for a second ``a``."""
-    taken: set[str] = set()
-    made = []
-    for at, column in enumerate(columns):
-        held_as = base = column.name or f"_col{at}"
-        number = 0
-        while held_as.lower() in taken:
-            number += 1
-            held_as = f"{base}_{number}"
-        taken.add(held_as.lower())
-        made.append(replace(column, held_as=held_as))
-    return tuple(made)
+def named_table(translator: Translator, node: s.Table) -> Relation:
+    """A query of WITH, or a table of the lake."""
+    if len(node.parts) > 1:
+        translator.refuse(node, "name a table without its database")
+    name = node.parts[0]
+    for defined in reversed(translator.named):
+        if found := defined.get(name.lower()):
+            return found
+    columns = translator.tables.get(name.lower())
+    if columns is None:
+        known = [*translator.tables, *(one for defined in translator.named for one in defined)]
+        translator.refuse(node, f"there is no table '{name}'; GET /tables lists them{did_you_mean(name, known)}")
+    translator.used[name.lower()] = None
+    return Relation(quote(name.lower()), tuple(Column(column, column, kind) for column, kind in columns))
 
 
-def unnested(kind: Type) -> list[tuple[str, Type]]:
-    """The columns that an array or map unnests to; a row's fields become columns."""
+@relation(s.Derived)
+def derived(translator: Translator, node: s.Derived, scope: Scope) -> Source:
+    return subquery_source(translator, "", translator.query(node.query, scope.outer))
+
+
+@relation(s.Lateral)
+def lateral(translator: Translator, node: s.Lateral, scope: Scope) -> Source:
+    return subquery_source(translator, "LATERAL ", translator.query(node.query, scope))
+
+
+def subquery_source(translator: Translator, word: str, found: Relation) -> Source:
+    held_as = translator.fresh("t")
+    return Source(f"{word}({found.sql}) AS {held_as}", fields_of(None, held_as, found.columns))
+
+
+@relation(s.Aliased)
+def aliased(translator: Translator, node: s.Aliased, scope: Scope) -> Source:
+    source = translator.source(node.relation, scope)
+    names: Sequence[str | None] = [one.name for one in source.fields]
+    if node.columns is not None:
+        if len(node.columns) != len(names):
+            translator.refuse(node, f"the alias {node.name} has {len(node.columns)} names for {len(names)} columns")
+        names = node.columns
+    alias = node.name.lower()
+    return Source(source.sql, [Field(alias, name, one.value) for name, one in zip(names, source.fields, strict=True)])
+
+
+# Joins
+
+
+@relation(s.Join)
+def join(translator: Translator, node: s.Join, scope: Scope) -> Source:
+    """Joins in a row, from their left end, without recursion."""
+    chain = [node]
+    while isinstance(chain[-1].left, s.Join):
+        chain.append(chain[-1].left)
+    left = translator.source(chain[-1].left, scope)
+    for part in reversed(chain):
+        left = joined(translator, part, left, scope)
+    return left
+
+
+def joined(translator: Translator, node: s.Join, left: Source, scope: Scope) -> Source:
+    if node.natural:
+        translator.refuse(node, "Athena does not know NATURAL JOIN; write JOIN … USING (columns)")
+    before = Scope(scope.outer, [*scope.fields, *left.fields], scope.level)
+    check_lateral(translator, node)
+    right = translator.source(node.right, before)
+    sql = f"({right.sql})" if isinstance(node.right, s.Join) else right.sql
+    if node.kind == "CROSS":
+        return Source(f"{left.sql} CROSS JOIN {sql}", [*left.fields, *right.fields])
+    word = "" if node.kind == "INNER" else f"{node.kind} "
+    if node.using is not None:
+        test, fields = using(translator, node, left, right)
+        return Source(f"{left.sql} {word}JOIN {sql} ON {test}", fields)
+    fields = [*left.fields, *right.fields]
+    place = "a JOIN's ON"
+    inside = Scope(scope.outer, [*scope.fields, *fields], scope.level, no_aggregates=place, no_windows=place)
+    test = translator.boolean(node.on or s.Truth(node.at, True), inside, "ON").sql
+    return Source(f"{left.sql} {word}JOIN {sql} ON {test}", fields)
+
+
+def check_lateral(translator: Translator, node: s.Join) -> None:
+    """What Trino joins UNNEST and LATERAL on."""
+    right = node.right.relation if isinstance(node.right, s.Aliased) else node.right
+    if not isinstance(right, (s.Unnest, s.Lateral)) or node.kind == "CROSS":
+        return
+    what = "UNNEST" if isinstance(right, s.Unnest) else "LATERAL"
+    if not (isinstance(node.on, s.Truth) and node.on.value):
+        translator.refuse(node, f"{node.kind} JOIN involving {what} is only supported with condition ON TRUE")
+    if node.kind in ("RIGHT", "FULL"):
+        translator.refuse(node, f"{node.kind} JOIN involving {what} is not supported")
+
+
+def using(translator: Translator, node: s.Join, left: Source, right: Source) -> tuple[str, list[Field]]:
+    """The condition, and the columns: the shared ones first, which from here on have no table."""
+    shared: list[Field] = []
+    tests, taken = [], set()
+    for at, name in node.using or []:
+        one = only(translator, at, name, left.fields, "left")
+        other = only(translator, at, name, right.fields, "right")
+        if name.lower() in {field.name.lower() for field in shared if field.name}:
+            translator.refuse(at, f"column '{name}' stands in USING twice")
+        kind = common(one.value.type, other.value.type)
+        if kind is None or not kind.comparable:
+            translator.refuse(at, f"column '{name}' of USING is {one.value.type} and {other.value.type}")
+        pair = coerce(one.value, kind), coerce(other.value, kind)
+        tests.append(compare("=", *pair))
+        taken |= {id(one), id(other)}
+        shared.append(Field(None, name, merged(node.kind, *pair)))
+    rest = [field for field in (*left.fields, *right.fields) if id(field) not in taken]
+    return " AND ".join(tests), [*shared, *rest]
+
+
+def merged(kind: str, left: Value, right: Value) -> Value:
+    if kind == "FULL":
+        return Value(f"coalesce({left}, {right})", left.type)
+    return right if kind == "RIGHT" else left
+
+
+def only(translator: Translator, at: int, name: str, fields: Sequence[Field], side: str) -> Field:
+    found = [field for field in fields if field.name is not None and field.name.lower() == name.lower()]
+    if not found:
+        hint = did_you_mean(name, [field.name for field in fields if field.name])
+        translator.refuse(at, f"column '{name}' of USING is missing on the {side} side{hint}")
+    if len(found) > 1:
+        translator.refuse(at, f"column '{name}' of USING is ambiguous on the {side} side")
+    return found[0]
+
+
+# UNNEST
+
+
+@relation(s.Unnest)
+def unnest(translator: Translator, node: s.Unnest, scope: Scope) -> Source:
+    """``UNNEST(a, b) WITH ORDINALITY``: arrays side by side, the shorter ones filled up with nulls."""
+    inside = scope.within(no_aggregates="UNNEST", no_windows="UNNEST")
+    lists: list[str] = []
+    cells: list[str] = []
+    columns: list[Column] = []
+    for part in node.items:
+        value = translator.value(part, inside)
+        lists.append(listed(translator, part, value))
+        for field, name, kind in unnested(value.type):
+            held = f"u{len(lists)}"
+            cells.append(f"struct_extract({held}, '{field}')" if field else held)
+            columns.append(Column(name, f"c{len(columns) + 1}", kind))
+    if node.ordinality:
+        longest = ", ".join(f"coalesce(len({sql}), 0)" for sql in lists)
+        lists.append(f"range(1, greatest({longest}) + 1)")
+        cells.append(f"u{len(lists)}")
+        columns.append(Column("ordinality", f"c{len(columns) + 1}", BIGINT))
+    inner = ", ".join(f"unnest({sql}) AS u{at}" for at, sql in enumerate(lists, 1))
+    outer = ", ".join(f"{cell} AS {column.held_as}" for cell, column in zip(cells, columns, strict=True))
+    word = "LATERAL " if scope.fields or scope.outer else ""
+    held_as = translator.fresh("t")
+    sql = f"{word}(SELECT {outer} FROM (SELECT {inner}) AS parts) AS {held_as}"
+    return Source(sql, fields_of(None, held_as, columns))
+
+
+def listed(translator: Translator, node: s.Node, value: Value) -> str:
+    if value.type.name == "map":
+        return f"map_entries({value})"
+    if value.type == UNKNOWN or value.type.name != "array":
+        translator.refuse(node, f"UNNEST takes arrays and maps, not {value.type}")
+    if value.type.args[0] == UNKNOWN:
+        return f"CAST({value} AS INTEGER[])"
+    return value.sql
+
+
+def unnested(kind: Type) -> list[tuple[str, str | None, Type]]:
+    """The columns that an array or map unnests to, each with the field that holds it; a row's fields become columns."""
     if kind.name == "map":
-        return [("key", kind.args[0]), ("value", kind.args[1])]
-    if kind.args[0].name == "row":
-        return list(zip(kind.args[0].fields, kind.args[0].args, strict=True))
-    return [("", kind.args[0])]
+        return [("key", None, kind.args[0]), ("value", None, kind.args[1])]
+    element = kind.args[0]
+    if element.name == "row":
+        return [
+            (f"f{at}", name or None, part)
+            for at, (name, part) in enumerate(zip(element.fields, element.args, strict=True), 1)
+        ]
+    return [("", None, element)]

@@ -1,20 +1,22 @@
-"""The functions that a query may call, each with its signature and its rendering in DuckDB.
-
-They are declared in ``functions.txt``; those whose rendering depends on an argument's value are in ``special.py``.
-What is in neither is refused by name.
-"""
+"""Every function by its name: its forms, or what translates it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
-from chalicelib.queries.sql.values import fail_when
+from chalicelib.queries.sql import (
+    aggregates,
+    arrays,
+    conditions,
+    json_functions,
+    numbers,
+    patterns,
+    texts,
+    times,
+)  # fmt: skip
+from chalicelib.queries.sql.forms import Form, read_form
+from chalicelib.queries.sql.lambdas import PROGRAMMED, WITH_LAMBDA
 
-DECLARED = Path(__file__).with_name("functions.txt")
 SAME_AS = {
     "ceiling": "ceil",
     "week_of_year": "week",
@@ -23,76 +25,37 @@ SAME_AS = {
     "doy": "day_of_year",
     "yow": "year_of_week",
     "char_length": "length",
+    "character_length": "length",
+    "substring": "substr",
 }
-VOLATILE = frozenset({"random", "rand", "now", "shuffle", "uuid"})
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One signature of a function; ``after`` wraps the call once FILTER and OVER have been put to it."""
-
-    name: str
-    parameters: tuple[str, ...]
-    returns: str
-    template: str
-    after: str = ""
-    repeats: bool = False
-    kind: str = field(default="scalar")
-
-
-FAILURE = re.compile(r"WHEN ((?:(?! THEN ).)*) THEN error\(('(?:[^']|'')*'(?: \|\| \{0\})?)\)")
-
-
-def failing(found: re.Match[str]) -> str:
-    return fail_when(found[1], found[2])
+VOLATILE = frozenset({"random", "rand", "now", "shuffle"})
+BY_VALUE = {
+    **times.BY_VALUE, **conditions.BY_VALUE, **texts.BY_VALUE, **patterns.BY_VALUE, **numbers.BY_VALUE,
+    **json_functions.BY_VALUE, **arrays.BY_VALUE,
+}  # fmt: skip
+FALLBACKS = arrays.FALLBACKS  # for arguments that no form takes
+BY_SYNTAX = frozenset(
+    ("approx_percentile", "sum", "avg", "listagg", "grouping", "extract", "json_value", "json_query", "json_exists",
+     "json_object", "json_array", "position", "trim", "cast", "try_cast")
+)  # fmt: skip
+MAKES_LONG = frozenset({"sequence", "repeat", "lpad", "rpad", "array_join"})  # times an array's length: too long
 
 
 @cache
 def forms() -> dict[str, list[Form]]:
-    """Every function's forms, in the order in which they are tried."""
+    """Every declared function's forms, in the order in which they are tried."""
     found: dict[str, list[Form]] = {}
-    kind = ""
-    for line in lines():
-        if line.startswith("["):
-            kind = line.strip("[]")
-        else:
-            form = read(line, kind)
+    for module in (numbers, texts, times, arrays):
+        for signature, template in module.SCALARS.items():
+            form = read_form(signature, template)
+            found.setdefault(form.name, []).append(form)
+    for kind, table in (("aggregate", aggregates.AGGREGATES), ("window", aggregates.WINDOWS)):
+        for signature, call in table.items():
+            form = read_form(signature, kind=kind, call=call)
             found.setdefault(form.name, []).append(form)
     return found
 
 
-def lines() -> Iterator[str]:
-    """The declarations, each on one line, and the section heads between them."""
-    held = ""
-    for line in DECLARED.read_text().splitlines():
-        if line.startswith(" "):
-            held += " " + line.strip()
-        elif line.strip() and not line.startswith("#"):
-            if held:
-                yield held
-            held = line.strip()
-    yield held
-
-
-def read(line: str, kind: str) -> Form:
-    signature, template, *after = FAILURE.sub(failing, line).split(" := ")
-    match = re.fullmatch(r"(\w+)\((.*)\) -> (.*)", signature)
-    if not match:
-        raise ValueError(f"not a function's declaration: {line}")
-    parameters = split_types(match[2])
-    repeats = bool(parameters) and parameters[-1].endswith("...")
-    if repeats:
-        parameters[-1] = parameters[-1].removesuffix("...")
-    return Form(match[1], tuple(parameters), match[3], template, after[0] if after else "", repeats, kind)
-
-
-def split_types(text: str) -> list[str]:
-    """``array(T), T=>U`` at its outermost commas."""
-    parts, depth = [""], 0
-    for sign in text:
-        depth += (sign == "(") - (sign == ")")
-        if sign == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    return [part.strip() for part in parts if part.strip()]
+def known_names() -> list[str]:
+    """The names of all functions, those of a syntax of their own included."""
+    return sorted({*forms(), *BY_VALUE, *PROGRAMMED, *WITH_LAMBDA, *SAME_AS, *BY_SYNTAX})

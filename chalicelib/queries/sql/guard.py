@@ -13,24 +13,23 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlglot import exp
-from sqlglot.tokenizer_core import Token
-
 from chalicelib.errors import QueryRefused
 from chalicelib.queries.engine import ResultColumn
 from chalicelib.queries.sql.constants import PARAMETER, type_of_value
-from chalicelib.queries.sql.parsing import Statement, parse, refused_at, tokenize
-from chalicelib.queries.sql.queries import Queries
+from chalicelib.queries.sql.parser import Parser
+from chalicelib.queries.sql.query import top
+from chalicelib.queries.sql.suggestions import did_you_mean
+from chalicelib.queries.sql.tokens import Token, one_statement, refused_at
+from chalicelib.queries.sql.translator import TableColumns, Translator
 from chalicelib.queries.sql.types import VARCHAR, Type, declared, text
 from chalicelib.queries.sql.values import OPAQUE
 from chalicelib.tables import Column
 
-QUERIES = (exp.Select, exp.Values, exp.Union, exp.Intersect, exp.Except, exp.Subquery)
+QUERY_WORDS = ("SELECT", "WITH", "VALUES", "(")
 READS = "only SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, DESCRIBE and EXPLAIN are allowed"
 REMEMBERED = 512  # statements whose check is kept
 LONGEST_PATTERN = 100  # characters
 
-TableColumns = tuple[tuple[str, Type], ...]
 Tables = tuple[tuple[str, TableColumns], ...]
 Parameters = tuple[tuple[Type, Any], ...]
 
@@ -40,7 +39,8 @@ class Checked:
     """A statement that may run.
 
     ``sql`` is what was written, without a closing semicolon; ``duckdb`` its translation, whose parameters are named
-    and bound from ``values``. ``tables`` are those it reads. A ``volatile`` one answers differently each time.
+    and bound from ``values``. ``tables`` are those it reads. A ``volatile`` one answers differently each time; a
+    ``limited`` one says itself how many rows it wants.
     """
 
     sql: str
@@ -50,6 +50,7 @@ class Checked:
     tables: tuple[str, ...]
     volatile: bool
     values: Mapping[str, Any]
+    limited: bool = False
 
 
 def check(sql: str, tables: Mapping[str, Sequence[Column]], parameters: Sequence[Any] = ()) -> Checked:
@@ -66,15 +67,7 @@ def check(sql: str, tables: Mapping[str, Sequence[Column]], parameters: Sequence
     if not given:
         return for_these_values(sql, known, (), ())
     found = for_any_values(sql, known, kinds) or for_these_values(sql, known, kinds, given)
-    return replace(found, values=bound(found.duckdb, given))
-
-
-def bound(translation: str, given: tuple[Any, ...]) -> dict[str, Any]:
-    """The values of the parameters that the translation names (a time zone becomes part of it); moments as UTC."""
-    named = {at: PARAMETER.format(at) for at in range(len(given))}
-    return {
-        name.removeprefix("$"): as_utc(given[at]) for at, name in named.items() if re.search(rf"\{name}\b", translation)
-    }
+    return replace(found, values={name: as_utc(given[at]) for name, at in found.values.items()})
 
 
 def as_utc(value: Any) -> Any:
@@ -108,27 +101,27 @@ def for_these_values(sql: str, tables: Tables, kinds: tuple[Type, ...], given: t
 
 
 def translated(sql: str, tables: Tables, parameters: Parameters) -> Checked:
-    tokens = tokenize(sql)
-    sql = sql[: tokens[-1].end + 1]
-    places = tuple(token.start for token in tokens if token.text == "?" and sql[token.start] == "?")
-    if len(places) != len(parameters):
-        raise QueryRefused(f"the statement has {len(places)} '?' and {len(parameters)} parameters were given")
-    first = tokens[0].text.upper()
+    """The check of one statement; ``values`` has the place of each parameter that its translation names."""
+    tokens = one_statement(sql)
+    sql = sql[: tokens[-2].end]
+    places = sum(token.word == "?" for token in tokens)
+    if places != len(parameters):
+        raise QueryRefused(f"the statement has {places} '?' and {len(parameters)} parameters were given")
+    first = tokens[0].word
     if first in ("SHOW", "DESCRIBE", "DESC"):
-        return show(sql, tokens, dict(tables))
+        return show(sql, tokens[:-1], dict(tables))
     if first == "EXPLAIN":
-        return explain(sql, tokens, tables, parameters, places)
-    return query(sql, tokens, tables, parameters, places)
+        return explain(sql, tokens, tables, parameters)
+    return query(sql, tokens, tables, parameters)
 
 
-def query(sql: str, tokens: list[Token], tables: Tables, parameters: Parameters, places: tuple[int, ...]) -> Checked:
-    tree = parse(sql, tokens)
-    if not isinstance(tree, QUERIES) or tokens[0].text.upper() not in ("SELECT", "WITH", "VALUES", "("):
-        raise refused_at(sql, tokens[0].start, READS)
-    statement = Statement(sql, tree, dict(tables), parameters, places)
-    queries = Queries(statement)
+def query(sql: str, tokens: list[Token], tables: Tables, parameters: Parameters) -> Checked:
+    if tokens[0].word not in QUERY_WORDS:
+        raise refused_at(sql, tokens[0].at, READS)
+    tree = Parser(sql, tokens).statement()
+    translator = Translator(sql, dict(tables), parameters)
     try:
-        relation = queries.top(tree)
+        relation = top(translator, tree)
     except RecursionError:
         raise QueryRefused("the statement is nested too deeply") from None
     return Checked(
@@ -138,24 +131,25 @@ def query(sql: str, tokens: list[Token], tables: Tables, parameters: Parameters,
         columns=tuple(
             ResultColumn(column.name or f"_col{at}", str(column.type)) for at, column in enumerate(relation.columns)
         ),
-        tables=tuple(statement.used),
-        volatile=statement.volatile,
-        values={},
+        tables=tuple(translator.used),
+        volatile=translator.volatile,
+        values={PARAMETER.format(place).removeprefix("$"): place for place in translator.bound},
+        limited=tree.limit is not None,
     )
 
 
-def explain(sql: str, tokens: list[Token], tables: Tables, parameters: Parameters, places: tuple[int, ...]) -> Checked:
+def explain(sql: str, tokens: list[Token], tables: Tables, parameters: Parameters) -> Checked:
     """``EXPLAIN query``: how the engine would run it."""
-    if len(tokens) < 2 or tokens[1].text.upper() not in ("SELECT", "WITH", "VALUES"):
-        raise refused_at(sql, tokens[0].start, "EXPLAIN takes a query, without options")
-    inner = query(sql, tokens[1:], tables, parameters, places)
+    if tokens[1].word not in QUERY_WORDS or tokens[1].word == "(":
+        raise refused_at(sql, tokens[0].at, "EXPLAIN takes a query, without options")
+    inner = query(sql, tokens[1:], tables, parameters)
     columns = (ResultColumn("Query Plan", "varchar"),)
-    return Checked(sql, "explain", f"EXPLAIN {inner.duckdb}", columns, inner.tables, True, {})
+    return Checked(sql, "explain", f"EXPLAIN {inner.duckdb}", columns, inner.tables, True, inner.values)
 
 
 def show(sql: str, tokens: list[Token], tables: dict[str, TableColumns]) -> Checked:
     """``SHOW TABLES [LIKE 'pattern']``, ``SHOW COLUMNS FROM table``, ``DESCRIBE table``: from the declarations."""
-    words = [token.text.upper() for token in tokens]
+    words = [token.word or token.value for token in tokens]
     if words[0] != "SHOW" and len(words) == 2:
         return show_columns(sql, tokens[1], tables, with_types=True)
     if words[:2] == ["SHOW", "COLUMNS"] and len(words) == 4 and words[2] in ("FROM", "IN"):
@@ -163,15 +157,16 @@ def show(sql: str, tokens: list[Token], tables: dict[str, TableColumns]) -> Chec
     if words == ["SHOW", "TABLES"]:
         return answer(sql, ["tab_name"], [[name] for name in sorted(tables)])
     if words[:3] == ["SHOW", "TABLES", "LIKE"] and len(words) == 4 and len(words[3]) < LONGEST_PATTERN:
-        pattern = re.compile(re.sub("%+", ".*", re.escape(tokens[3].text)))
+        pattern = re.compile(re.sub("%+", ".*", re.escape(tokens[3].value)))
         return answer(sql, ["tab_name"], [[name] for name in sorted(tables) if pattern.fullmatch(name)])
-    raise refused_at(sql, tokens[0].start, READS)
+    raise refused_at(sql, tokens[0].at, READS)
 
 
 def show_columns(sql: str, token: Token, tables: dict[str, TableColumns], *, with_types: bool) -> Checked:
-    columns = tables.get(token.text.lower())
+    columns = tables.get(token.value.lower())
     if columns is None:
-        raise refused_at(sql, token.start, f"there is no table '{token.text}'; GET /tables lists them")
+        hint = did_you_mean(token.value, tables)
+        raise refused_at(sql, token.at, f"there is no table '{token.value}'; GET /tables lists them{hint}")
     if with_types:
         return answer(sql, ["col_name", "data_type"], [[name, str(kind)] for name, kind in columns])
     return answer(sql, ["field"], [[name] for name, _ in columns])

@@ -7,7 +7,8 @@ instant (UTC) and the zone's name, so that ``hour(ended_at AT TIME ZONE 'Europe/
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 INTEGERS = ("tinyint", "smallint", "integer", "bigint")
 DIGITS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19}
@@ -19,12 +20,13 @@ MOST_DIGITS = 38
 class Type:
     """A type. ``args`` are element, key and value, or field types; ``fields`` the names of a row's fields.
 
-    ``precision`` and ``scale`` belong to decimal; a timestamp's ``precision`` is its digits of a second.
+    ("" for one without); types that differ in names alone are equal. ``precision`` and ``scale`` belong to decimal; a
+    timestamp's ``precision`` is its digits of a second.
     """
 
     name: str
     args: tuple[Type, ...] = ()
-    fields: tuple[str, ...] = ()
+    fields: tuple[str, ...] = field(default=(), compare=False)
     precision: int = 0
     scale: int = 0
 
@@ -36,7 +38,8 @@ class Type:
         if self.name == "timestamptz":
             return f"timestamp({self.precision}) with time zone"
         if self.name == "row":
-            return f"row({', '.join(f'{name} {kind}' for name, kind in zip(self.fields, self.args, strict=True))})"
+            parts = [f"{shown_name(name)}{kind}" for name, kind in zip(self.fields, self.args, strict=True)]
+            return f"row({', '.join(parts)})"
         if self.args:
             return f"{self.name}({', '.join(map(str, self.args))})"
         return WORDS.get(self.name, self.name)
@@ -54,6 +57,14 @@ class Type:
         return self.name == "timestamptz"
 
     @property
+    def approximate(self) -> bool:
+        return self.name in APPROXIMATE
+
+    @property
+    def interval(self) -> bool:
+        return self.name.startswith("interval")
+
+    @property
     def orderable(self) -> bool:
         if self.name in ("array", "row"):
             return all(kind.orderable for kind in self.args)
@@ -61,7 +72,11 @@ class Type:
 
     @property
     def comparable(self) -> bool:
-        return self.name not in ("json", "function") and all(kind.comparable for kind in self.args)
+        return self.name != "function" and all(kind.comparable for kind in self.args)
+
+    def holds(self, *names: str) -> bool:
+        """Whether a value of this type is, or has within it, one of the types named."""
+        return self.name in names or any(kind.holds(*names) for kind in self.args)
 
     @property
     def duckdb(self) -> str:
@@ -73,7 +88,7 @@ class Type:
         if self.name == "map":
             return f"MAP({self.args[0].duckdb}, {self.args[1].duckdb})"
         if self.name == "row":
-            return f"STRUCT({', '.join(f'{quote(n)} {t.duckdb}' for n, t in zip(self.fields, self.args, strict=True))})"
+            return f"STRUCT({', '.join(f'f{at} {kind.duckdb}' for at, kind in enumerate(self.args, 1))})"
         return DUCKDB[self.name]
 
 
@@ -99,7 +114,6 @@ DUCKDB = {
 
 UNKNOWN = Type("unknown")
 BOOLEAN = Type("boolean")
-TINYINT = Type("tinyint")
 SMALLINT = Type("smallint")
 INTEGER = Type("integer")
 BIGINT = Type("bigint")
@@ -205,6 +219,18 @@ def common_structure(one: Type, other: Type) -> Type | None:
 def coerces(one: Type, to: Type) -> bool:
     """Whether a value of ``one`` is taken where ``to`` is wanted."""
     return common(one, to) == to or (one.name == to.name and one.name in ("timestamp", "timestamptz"))
+
+
+def row_of(kinds: Sequence[Type], names: Sequence[str] = ()) -> Type:
+    """A row; its fields are held as f1, f2 … whatever they are called."""
+    return Type("row", tuple(kinds), tuple(names) or ("",) * len(kinds))
+
+
+def shown_name(name: str) -> str:
+    """A row field's name as Trino shows it in a type."""
+    if not name:
+        return ""
+    return f"{name if re.fullmatch('[A-Za-z_][A-Za-z_0-9]*', name) else quote(name)} "
 
 
 def quote(name: str) -> str:

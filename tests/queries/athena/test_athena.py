@@ -30,7 +30,7 @@ from chalicelib.queries.athena.note import Note, read_note, with_literals, with_
 from chalicelib.queries.athena.values import reader
 from chalicelib.queries.engine import QueryState, ResultColumn
 from chalicelib.queries.sql import check
-from chalicelib.queries.sql.parsing import tokenize
+from chalicelib.queries.sql.tokens import tokenize
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.views import user_tables
 from tests.emulator import Fault, shared
@@ -88,7 +88,7 @@ BINDABLE = st.one_of(
     st.booleans(),
     st.integers(-(2**63), 2**63 - 1),
     st.floats(),
-    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
     st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)),
     st.decimals(-(10**9), 10**9, places=3),
 )
@@ -100,7 +100,7 @@ def test_values_stand_as_literals_in_the_text_that_athena_gets(values: list[Any]
     """Athena takes ``?`` in WHERE alone, and 1,024 characters of each value."""
     sql = "SELECT /* ? */ " + ",".join(f"coalesce(NULL,{spaces}?)" for _ in values) + " AS last"
     text = with_note(check(sql, user_tables(), values), 10, "", values)
-    assert not [token for token in tokenize(text) if token.text == "?" and text[token.start] == "?"]
+    assert not [token for token in tokenize(text) if token.word == "?"]
     written, note = read_note(text) or ("", None)
     assert written == sql and note
     assert len(check(text, user_tables()).columns) == len(values)

@@ -1,0 +1,37 @@
+"""A lock on a file, which the system lets go of when its holder's process ends, however it ends.
+
+Who holds one lives: nothing need be known of process numbers, boots or clocks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import IO
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock on ``path``; nobody does where there is no such file. Does not wait."""
+    try:
+        with path.open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def hold(path: Path) -> IO[str] | None:
+    """Take the lock on ``path`` until what is answered is closed; None when somebody has it. Does not wait.
+
+    The file stays: deleted while another process opens it, it would be two files with a lock each.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = path.open("a")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        return None
+    return handle

@@ -1,0 +1,96 @@
+"""Files on this computer: written whole or not at all, and readable by those who may.
+
+What a lake holds is a person's history of listening. Its files are the owner's alone (mode 600, folders 700) unless
+LAKE_READERS says who else may read; the process's umask may take more rights away, never give any.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from chalicelib.errors import StorageFailed
+
+
+class Access(NamedTuple):
+    """Who may read files and folders, as their modes say."""
+
+    file: int
+    folder: int
+
+
+READERS = {
+    "owner": Access(0o600, 0o700),
+    "group": Access(0o640, 0o750),
+    "everyone": Access(0o644, 0o755),
+}
+OWNER = READERS["owner"]
+
+
+@contextmanager
+def replacing(target: Path, access: Access = OWNER, scratch: Path | None = None) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of ``target`` when the block has ended well, and not before it is on the
+    disk. It grows in the folder ``scratch`` (that of ``target`` by default), whose file system must be the same."""
+    folder = scratch or target.parent
+    growing = folder / f".{secrets.token_hex(8)}.tmp"
+    try:
+        with os.fdopen(os.open(growing, os.O_RDWR | os.O_CREAT | os.O_EXCL, access.file), "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(growing, target)
+    except BaseException:
+        growing.unlink(missing_ok=True)
+        raise
+
+
+def make_folder(folder: Path, access: Access = OWNER) -> None:
+    """Make a folder and those above it that are missing, each with the rights of ``access``."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent, access)
+    folder.mkdir(mode=access.folder, exist_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Put the names of new files on the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def storage_errors(doing: str, key: str = "") -> Iterator[None]:
+    """What the system refuses is a StorageFailed that says what was done, why it failed and what helps."""
+    try:
+        yield
+    except OSError as error:
+        details = {"key": key} if key else {}
+        raise StorageFailed(f"cannot {doing}: {words_of(error)}", **details) from error
+
+
+def words_of(error: OSError) -> str:
+    """Why the system refused, and the remedy where there is one."""
+    reason = (error.strerror or str(error)).lower()
+    remedy = REMEDIES.get(error.errno or 0)
+    return f"{reason}; {remedy}" if remedy else reason
+
+
+REMEDIES = {
+    errno.ENOSPC: "free some space; what was kept is safe, and what was under way goes on when there is room",
+    errno.EDQUOT: "free some space; what was kept is safe, and what was under way goes on when there is room",
+    errno.EACCES: "give this user the right to it, or choose another LAKE_URL",
+    errno.EPERM: "give this user the right to it, or choose another LAKE_URL",
+    errno.EROFS: "make the disk writable, or choose another LAKE_URL",
+    errno.EIO: "the disk is failing: look at the system's log",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "a link leads back to itself: remove it",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+}
