@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,19 +14,14 @@ from chalicelib.exports.rows import ACCOUNT, EXTENDED
 from chalicelib.exports.staging import StagedFile
 from chalicelib.parquet import arrow_schema
 from chalicelib.plays.columns import Bools, Ints, flags, joined, normalised, normalised_codes, numbers
+from chalicelib.plays.copies import END, START
+from chalicelib.plays.identities import Digests, play_ids
 from chalicelib.tables import PLAYS
-
-Words = np.ndarray[Any, np.dtype[np.uint64]]
 
 OBSERVED = arrow_schema(PLAYS)
 ITEM_URI = r"^spotify:(track|episode|chapter):[0-9A-Za-z]{22}$"
 ID_LENGTH = 22
 MINUTE = 60_000  # ms
-START, END = "start", "end"
-ID_DIGITS = 32
-LENGTH_BITS = 30  # of a length in ms; the second stands above them (exports.LONGEST_PLAY, LAST_MOMENT)
-SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd, so that different moments stay different
-MOST_DIGESTS = 50_000  # digests that are remembered, about 10 MB
 
 
 class Observer:
@@ -50,14 +43,13 @@ class Observer:
         """
         file = rows["file"].to_numpy()
         account = self._account[file]
-        edges = self.edges(rows, file, account)
         values = {
-            "play_id": identities(rows, account, file, edges, self._digests),
+            "play_id": identities(rows, account, file, self._digests),
             "user_id": constant(self._user_id, rows.num_rows),
             "item_id": item_ids(rows["uri"].combine_chunks()),
             "origin": pc.if_else(pa.array(account), ACCOUNT, EXTENDED),
             "context_uri": pa.nulls(rows.num_rows, pa.string()),
-            "file_edge": edges,
+            "file_edge": self.edges(rows, file, account),
             "observed_at": pa.array(np.full(rows.num_rows, self._moment), pa.timestamp("ms")),
         }
         columns = [values[field.name] if field.name in values else rows[field.name] for field in OBSERVED]
@@ -84,46 +76,20 @@ def item_ids(uri: pa.Array) -> pa.Array:
     return pc.if_else(is_item, pc.utf8_slice_codeunits(uri, -ID_LENGTH), pa.scalar(None, pa.string()))
 
 
-def identities(rows: pa.Table, account: Bools, file: Ints, edges: pa.Array, digests: Digests) -> pa.Array:
-    """The play_id of each row: 32 hexadecimal digits that tell what identifies it.
-
-    The digest of what it is a play of, to whose halves the second and the length are added: two plays of one item
-    that differ in either differ in both halves, and of two items they are as far apart as their digests.
-    """
-    when = numbers(rows["ended_at"], 0) // 1000
-    items = item_texts(rows, account, file, edges)
+def identities(rows: pa.Table, account: Bools, file: Ints, digests: Digests) -> pa.Array:
+    """The play_id of each row, from what identifies it (see plays/identities.py)."""
+    second = numbers(rows["ended_at"], 0) // 1000
+    copy = np.zeros(rows.num_rows, np.int64)
     if account.any():
-        when = np.where(account, when // 60, when)
-    encoded = items.dictionary_encode()
-    place = ((when << LENGTH_BITS) | numbers(rows["ms_played"], 0)).astype(np.uint64)
+        second = np.where(account, second // 60, second)
+        copy = np.where(account, copies(rows, file), 0)
+    encoded = item_texts(rows, account).dictionary_encode()
     words = digests.words(encoded.dictionary.to_pylist())[encoded.indices.to_numpy()]
-    words[:, 0] += place
-    words[:, 1] += place * SPREAD
-    digits = words.astype(">u8").tobytes().hex().encode()
-    ends = np.arange(0, len(digits) + 1, ID_DIGITS, dtype=np.int32)
-    return pa.StringArray.from_buffers(rows.num_rows, pa.py_buffer(ends), pa.py_buffer(digits))
+    return play_ids(words, second, numbers(rows["ms_played"], 0), copy)
 
 
-class Digests(dict[str, bytes]):
-    """Digests of what a listener plays, 16 bytes each; the same are needed again and again."""
-
-    def __init__(self, user_id: str) -> None:
-        self._user_id = user_id
-
-    def __missing__(self, text: str) -> bytes:
-        if len(self) >= MOST_DIGESTS:
-            self.clear()
-        digest = self[text] = blake2b(f"{self._user_id}\x1f{text}".encode(), digest_size=16).digest()
-        return digest
-
-    def words(self, texts: Iterable[str]) -> Words:
-        """Those of some texts, each as two numbers of 64 bits."""
-        return np.frombuffer(b"".join(map(self.__getitem__, texts)), ">u8").astype(np.uint64).reshape(-1, 2)
-
-
-def item_texts(rows: pa.Table, account: Bools, file: Ints, edges: pa.Array) -> pa.Array:
-    """What each row is a play of: a URI, else names; of an offline play also when its device played it, and in
-    account data which of several equal rows of its file it is."""
+def item_texts(rows: pa.Table, account: Bools) -> pa.Array:
+    """What each row is a play of: a URI, else names; of an offline play also when its device played it."""
     uri = rows["uri"].combine_chunks()
     texts = pc.binary_join_element_wise("extended", uri, "\x1f")
     named = account | ~flags(uri.is_valid())
@@ -131,12 +97,8 @@ def item_texts(rows: pa.Table, account: Bools, file: Ints, edges: pa.Array) -> p
         parent, title = (pa.array(names, pa.string()) for names in names_of(rows))
         by_name = pc.binary_join_element_wise("named", parent, title, "\x1f")
         if account.any():
-            copy = pc.binary_join_element_wise(
-                pa.array(copies(rows, file)).cast(pa.string()), pc.fill_null(edges, ""), ""
-            )
             name = pc.if_else(pc.equal(title, ""), pc.binary_join_element_wise("", parent, "\x1e"), title)
-            by_copy = pc.binary_join_element_wise("account", name, copy, "\x1f")
-            by_name = pc.if_else(pa.array(account), by_copy, by_name)
+            by_name = pc.if_else(pa.array(account), pc.binary_join_element_wise("account", name, "0", "\x1f"), by_name)
         texts = pc.if_else(pa.array(named), by_name, texts)
     return with_device_time(rows, texts)
 

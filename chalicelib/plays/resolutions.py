@@ -62,7 +62,7 @@ from chalicelib.tables import PLAYS, PLAYS_RESOLVED, TRACKS
 from chalicelib.wanted import write_wanted_tracks
 
 if TYPE_CHECKING:
-    from chalicelib.plays.matching import Decided
+    from chalicelib.plays.outcome import Decided
 
 GRACE = timedelta(hours=1)  # a superseded resolution stays that long; queries take at most half an hour
 BATCH_ROWS = 40_000  # observations worked out together, about 40 MB

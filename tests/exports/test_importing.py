@@ -526,7 +526,7 @@ def test_no_month_is_decided_that_an_import_does_not_touch(tmp_path: Path) -> No
 def test_equal_account_rows_on_both_sides_of_a_files_end_are_two_listens_however_the_files_are_brought(
     tmp_path: Path, order: tuple[str, ...]
 ) -> None:
-    twice = account_row("2023-05-01 10:05", 200_000)
+    twice = account_row("2023-05-01 10:05", 20_000)
     sources = {"both": tmp_path / "export"}
     for number, rows in (
         ("0", [account_row("2023-05-01 10:01", 150_000, "b"), twice]),
