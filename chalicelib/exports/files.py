@@ -276,6 +276,7 @@ class BoundedGzip(gzip.GzipFile):
 
     def __init__(self, stream: BinaryIO, packed: int, name: str) -> None:
         super().__init__(fileobj=stream)
+        self._stream = stream
         self._packed = packed
         self._unpacked = 0
         self._name = name
@@ -286,6 +287,10 @@ class BoundedGzip(gzip.GzipFile):
         if is_bomb(self._packed, self._unpacked) or self._unpacked > MOST_BYTES:
             raise bomb("gzip", self._name, self._packed, self._unpacked, self._name)
         return data
+
+    def close(self) -> None:
+        super().close()
+        self._stream.close()
 
 
 def is_bomb(packed: int, size: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,7 @@ class Board:
     device: Ints  # when the device of a play that may have been offline says it began; -1: not said
     rank: Ints
     together: Bools  # reported together with others after being offline
+    landed: Bools  # the same, but for rows that may be one play because they are equally long
     heard: Bools  # long enough for the API to report
     absorbed_by: Ints
     taken: Bools  # has absorbed a row in this layer already
@@ -89,6 +91,7 @@ class Board:
             device=np.where(offline, numbers(rows["offline_at"], -1), -1),
             rank=np.where(api, API, rank).astype(np.int64),
             together=flags(rows["offline"]),
+            landed=flags(rows["offline"]),
             heard=numbers(rows["ms_played"], -1) >= HEARD,
             absorbed_by=np.full(count, -1, np.int64),
             taken=np.zeros(count, np.bool_),
@@ -96,14 +99,20 @@ class Board:
             told=np.zeros(0, np.int64),
         )
         board.together |= board.reported_together(account)
+        board.landed |= board.reported_together(account, equal_lengths=False)
         return board
 
-    def reported_together(self, account: Bools) -> Bools:
-        """Plays that end in one second (account data: minute) and cannot have been heard one after the other."""
+    def reported_together(self, account: Bools, *, equal_lengths: bool = True) -> Bools:
+        """Plays that end in one second (account data: minute) and cannot have been heard one after the other.
+
+        Without ``equal_lengths`` plays of one length count once.
+        """
+        keys = ["user", "account", "ended"]
         frame = pd.DataFrame({"user": self.user, "account": account, "ended": self.ended, "length": self.length})
         frame = frame[self.rank != API]
-        groups = frame.groupby(["user", "account", "ended"])["length"]
-        others = groups.transform("sum") - groups.transform("max")
+        counted = frame if equal_lengths else frame.drop_duplicates()
+        sums = counted.groupby(keys)["length"].agg(["sum", "max"])
+        others = (sums["sum"] - sums["max"]).reindex(pd.MultiIndex.from_frame(frame[keys])).to_numpy()
         batch = others > np.where(frame["account"], MINUTE, 0) + BATCH
         found = np.zeros(len(self.user), np.bool_)
         found[frame.index[batch]] = True
@@ -147,7 +156,7 @@ class Board:
         items = {self.item[other] for other in play if self.item[other] >= 0}
         if self.item[row] in items:
             return True
-        sure = same_time or not self.together[row]
+        sure = same_time or not self.landed[row]
         no_other_id = self.item[row] < 0 or not items
         there = set().union(*(names[other] for other in play))
         if names[row] & there:
@@ -167,7 +176,12 @@ class Board:
             episodes = [row for row in group if self.title[row] >= 0 and self.is_episode[row]]
             for row, episode in zip(untitled, episodes, strict=False):
                 self.absorbed_by[row] = episode
-            if not untitled and len(set(titles)) == len(titles) and self.heard[group[0]] and self.alone(group):
+            if (
+                not untitled
+                and len(set(titles)) == len(titles)
+                and self.length[group[0]] >= SECOND
+                and self.alone(group)
+            ):
                 self.absorbed_by[group[1:]] = group[0]
 
     def alone(self, group: list[int]) -> bool:
@@ -275,9 +289,9 @@ class Board:
             return
         place = {play_id: row for row, play_id in enumerate(self.rows["play_id"].to_pylist())}
         for play_id, first in shared.items():
-            row, equal = place[play_id], place[first]
-            if self.absorbed_by[row] < 0 and self.absorbed_by[equal] >= 0:
-                self.absorbed_by[row] = self.absorbed_by[equal]
+            for row, equal in permutations((place[play_id], place[first])):
+                if self.absorbed_by[row] < 0 and self.absorbed_by[equal] >= 0:
+                    self.absorbed_by[row] = self.absorbed_by[equal]
 
     def covered_by(self, ranks: tuple[int, ...], *, later: bool = False) -> Bools:
         """API rows from a time of which an export of these ranks tells: something before them or, with ``later``,

@@ -210,6 +210,136 @@ def test_two_listeners_of_one_household_keep_their_own_listens(tmp_path: Path) -
     assert decide(pa.concat_tables(both)).listens.num_rows == 2
 
 
+# --- offline listens ----------------------------------------------------------------------------------------------
+
+LANDED = "2023-05-01T18:00:05Z"
+
+
+def flown(device: str | int | None, track: str = "a", ms: int = 240_000, **more: Any) -> dict[str, Any]:
+    """A row of a flight: what its device says of when it began, as seconds, milliseconds or nothing."""
+    stamp = int(datetime.fromisoformat(device).timestamp()) if isinstance(device, str) else device
+    return extended_row(LANDED, ms, track, offline=True, offline_timestamp=stamp, **more)
+
+
+def test_one_song_twice_on_a_flight_is_two_plays(tmp_path: Path) -> None:
+    rows = [flown("2023-05-01T10:00:00Z"), flown("2023-05-01T10:04:00Z")]
+    assert [row["offline_at"].hour for row in told(tmp_path, extended=rows)] == [10, 10]
+    account = [account_row("2023-05-01 18:00", 240_000)] * 2
+    api = [heard("2023-05-01T10:00:00Z"), heard("2023-05-01T10:08:00.4Z")]
+    for more in ({"account": account}, {"api": api}, {"account": account, "api": api}):
+        assert origins(told(tmp_path, extended=rows, **more)) == [EXTENDED] * 2
+
+
+def test_a_flight_told_in_seconds_milliseconds_or_not_at_all_is_one_flight(tmp_path: Path) -> None:
+    seconds = flown("2023-05-01T10:00:00Z")
+    milliseconds = {**seconds, "offline_timestamp": seconds["offline_timestamp"] * 1000 + 740}
+    for other in (milliseconds, {**seconds, "offline_timestamp": 0}, {**seconds, "offline_timestamp": None}):
+        (play,) = told(tmp_path, extended=[seconds, other])
+        assert play["offline_at"] == datetime(2023, 5, 1, 10)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("minute", ["2023-05-01 10:04", "2023-05-01 18:00", "2023-05-01 10:00"])
+def test_account_data_meets_an_offline_listen_at_its_devices_time_or_its_landing(tmp_path: Path, minute: str) -> None:
+    account = [account_row(minute, 240_000)]
+    assert origins(told(tmp_path, extended=[flown("2023-05-01T10:00:00Z")], account=account)) == [EXTENDED]
+
+
+def test_account_data_meets_an_offline_listen_whose_device_says_nothing(tmp_path: Path) -> None:
+    account = [account_row("2023-05-01 10:04", 240_000)]
+    assert origins(told(tmp_path, extended=[flown(7)], account=account)) == [EXTENDED]
+    assert len(told(tmp_path, extended=[flown(7, ms=239_000)], account=account)) == 2
+
+
+def test_one_device_that_played_a_song_from_two_albums_played_it_twice(tmp_path: Path) -> None:
+    single = flown("2023-05-01T10:00:00Z")
+    album = {**flown("2023-05-01T10:04:00Z"), "spotify_track_uri": uri_of("z")}
+    assert len(told(tmp_path, extended=[single, album])) == 2
+    assert len(told(tmp_path, extended=[flown(0), {**flown(0), "spotify_track_uri": uri_of("z")}])) == 2
+
+
+def test_a_stream_that_stands_under_another_id_in_a_newer_export_is_one_play(tmp_path: Path) -> None:
+    assert len(told(tmp_path, extended=[FULL, {**FULL, "spotify_track_uri": uri_of("z")}])) == 1
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+RENAMED = {**FULL, "master_metadata_track_name": "SONG A (2024 Version)", "master_metadata_album_album_name": "New"}
+
+
+@pytest.mark.parametrize("title", ["Song a", "SONG A (2024 Version)"])
+@pytest.mark.parametrize("extended", [[FULL, RENAMED], [RENAMED, FULL], [FULL], [RENAMED]], ids=len)
+def test_every_name_that_a_listen_ever_bore_meets_account_data(tmp_path: Path, extended: Rows, title: str) -> None:
+    account = [account_row("2023-05-01 10:04", 200_000, None, artistName="Band a", trackName=title)]
+    assert origins(told(tmp_path, extended=extended, account=account)) == [EXTENDED]
+
+
+def test_two_exports_of_account_data_may_tell_of_one_listen_under_two_names(tmp_path: Path) -> None:
+    account = [
+        account_row("2023-05-01 10:04", 200_000, None, artistName="Band a", trackName=title)
+        for title in ("Song a", "SONG A (2024 Version)")
+    ]
+    assert len(told(tmp_path, account=account)) == 1
+    assert origins(told(tmp_path, extended=[FULL], account=account)) == [EXTENDED]
+
+
+def test_a_renamed_track_of_the_api_meets_account_data_that_tells_of_its_time(tmp_path: Path) -> None:
+    around = [account_row("2023-05-01 09:50", 200_000, "b"), account_row("2023-05-01 10:20", 200_000, "c")]
+    renamed = account_row("2023-05-01 10:04", 200_000, None, artistName="Band a", trackName="Song a (Live)")
+    api = [heard("2023-05-01T10:04:33Z")]
+    assert sorted(origins(told(tmp_path, account=[*around, renamed], api=api))) == [ACCOUNT, ACCOUNT, "api"]
+    assert len(told(tmp_path, account=[renamed], api=api)) == 2
+
+
+def test_names_come_from_one_report_and_other_columns_from_the_fuller(tmp_path: Path) -> None:
+    old = {**FULL, "master_metadata_track_name": "Zebra", "master_metadata_album_album_name": "Alpha Album"}
+    new = {**FULL, "master_metadata_track_name": "Alpha", "master_metadata_album_album_name": "Zeta", "shuffle": True}
+    for rows in ([old, new], [new, old]):
+        (play,) = told(tmp_path, extended=rows)
+        assert (play["item_name"], play["album_name"], play["shuffle"]) in {("Alpha", "Zeta", True)}
+
+
+def test_a_skip_that_an_older_export_tells_stays_one(tmp_path: Path) -> None:
+    for rows in (
+        [{**FULL, "skipped": True}, {**FULL, "skipped": False}],
+        [{**FULL, "skipped": False}, {**FULL, "skipped": True}],
+    ):
+        (play,) = told(tmp_path, extended=rows)
+        assert play["skipped"] is True
+
+
+# --- what the API tells -------------------------------------------------------------------------------------------
+
+
+def test_a_play_that_the_api_tells_again_within_seconds_is_one(tmp_path: Path) -> None:
+    again = [heard(f"2023-05-01T10:03:{second}Z") for second in ("20.381", "20.000", "22.100")]
+    assert len(told(tmp_path, api=again)) == 1
+    assert origins(told(tmp_path, api=again, extended=[extended_row("2023-05-01T10:03:21Z", 200_000)])) == [EXTENDED]
+    relinked = ("2023-05-01T10:03:21.000Z", uri_of("z"), "Song a", "Band a")
+    assert len(told(tmp_path, api=[*again, relinked])) == 1
+    assert len(told(tmp_path, api=[again[0], heard("2023-05-01T10:06:40.381Z")])) == 2
+    assert len(told(tmp_path, api=[again[0], heard("2023-05-01T10:03:50.381Z")])) == 2
+
+
+@pytest.mark.parametrize(
+    ("played_at", "minute", "ended", "started"),
+    [
+        ("2023-05-01T17:56:05.500Z", "2023-05-01 18:00", "18:00:05.500", "17:56:05.500"),  # it was the start
+        ("2023-05-01T18:00:05.500Z", "2023-05-01 18:00", "18:00:05.500", "17:56:05.500"),  # it was the end
+        ("2023-05-01T17:50:00.000Z", "2023-05-01 18:00", "18:00:00", "17:50:00"),  # the start of a paused play
+        ("2023-05-01T17:59:50.000Z", "2023-05-01 18:00", "18:00:00", "17:56:00"),  # the end, told a little early
+    ],
+)
+def test_the_end_of_a_play_is_its_end_as_soon_as_account_data_says_so(
+    tmp_path: Path, played_at: str, minute: str, ended: str, started: str
+) -> None:
+    before = account_row("2023-05-01 17:00", 100_000, "b")
+    rows = told(tmp_path, account=[before, account_row(minute, 240_000)], api=[heard(played_at)])
+    (play,) = [row for row in rows if row["origin"] == "api"]
+    assert [play["ended_at"], play["started_at"]] == [
+        datetime.fromisoformat(f"2023-05-01T{moment}") for moment in (ended, started)
+    ]
+
+
 # --- order and company do not matter ------------------------------------------------------------------------------
 
 moments = st.integers(0, 70 * 24 * 60).map(
@@ -346,6 +476,7 @@ def test_processes_that_decide_at_once_leave_every_listen(tmp_path: Path) -> Non
 
 def test_files_of_other_tables_and_generations_decide_nothing(tmp_path: Path) -> None:
     lake = lake_in(tmp_path)
+    lake.name_generation()
     assert (
         resolutions.resolve_keys(lake, ["transformed/g1/tracks_history/month=2023-05/x.parquet", "state/x.json"]) == []
     )
