@@ -30,7 +30,7 @@ def listens(folder: Path) -> Rows:
     return rows
 
 
-def row_at(minute: int, track: str = "a", **more: Any) -> dict[str, Any]:
+def row_at(minute: int, track: str | None = "a", **more: Any) -> dict[str, Any]:
     return extended_row(f"2023-05-01T10:{minute:02}:00Z", 40_000, track, **more)
 
 
@@ -159,7 +159,7 @@ ODD = [
 
 
 def test_a_listen_outlives_an_odd_field_and_the_check_says_so(tmp_path: Path) -> None:
-    rows = [row_at(at, **{name: value}) for at, (name, value) in enumerate(ODD)]
+    rows = [{**row_at(at), name: value} for at, (name, value) in enumerate(ODD)]
     rows.append({**row_at(len(ODD)), "ms_played": 200_000.0})
     summary = bring(tmp_path, write_export(tmp_path / "endsong_0.json", rows))
     plays = listens(tmp_path)
