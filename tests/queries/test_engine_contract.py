@@ -230,6 +230,12 @@ def test_the_history_of_a_changing_table_stays(filled: Opened) -> None:
     assert filled.ask(sql) == [("One", 50), ("One (remastered)", None)]
 
 
+def test_a_history_shows_the_partition_that_its_rows_lie_in(filled: Opened) -> None:
+    (row,) = filled.ask("SELECT * FROM artists_history WHERE artist_id = 'a2' AND month = '2026-11'")
+    assert row[0] == "a2" and row[-1] == "2026-11"
+    assert [column.name for column in filled.engine.table("artists_history").columns][-1] == "month"
+
+
 def test_sets_are_replaced_together(filled: Opened) -> None:
     assert filled.ask("SELECT track_id, position, artist_id FROM track_artists") == [("t1", 0, "a2")]
 

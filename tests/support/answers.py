@@ -10,6 +10,7 @@ import base64
 import json
 import math
 import re
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -72,7 +73,7 @@ def from_trino(cell: Any, signature: Mapping[str, Any]) -> Any:
     if kind == "varbinary":
         return base64.b64decode(cell).hex()
     if kind in FRACTIONS:
-        return float(cell)
+        return fraction(float(cell), kind)
     if kind in WHOLE:
         return int(cell)
     if kind == "boolean":
@@ -99,6 +100,8 @@ def from_lake(value: Any, signature: Mapping[str, Any]) -> Any:
         return tuple(from_lake(each, part["value"]["typeSignature"]) for each, part in zip(cells, inner, strict=True))
     if isinstance(value, bytes):
         return value.hex()
+    if kind in FRACTIONS and isinstance(value, float):
+        return fraction(value, kind)
     if kind == "json" and isinstance(value, str):
         return document(value)
     if isinstance(value, datetime):
@@ -110,6 +113,11 @@ def from_lake(value: Any, signature: Mapping[str, Any]) -> Any:
     if isinstance(value, timedelta):
         return interval(value)
     return value
+
+
+def fraction(value: float, kind: str) -> float:
+    """A real has the digits of four bytes, however it was written."""
+    return float(struct.unpack("f", struct.pack("f", value))[0]) if kind == "real" else value
 
 
 def document(text: str) -> Any:

@@ -27,6 +27,8 @@ from chalicelib.tables import BY_NAME, PHYSICAL, Column
 from chalicelib.views import physical_tables, reads, view_sql
 
 READ_ONLY = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+#: The month of the folder that a file lies in, as Athena shows it in the history of a table.
+PARTITION = "nullif(regexp_extract(filename, '/month=([^/]+)/[^/]*$', 1), '')"
 SPILL = 4  # times its memory that a query may spill to disk
 
 
@@ -91,7 +93,7 @@ class Duck:
     def columns_of(self, files: TableFiles) -> list[tuple[str, str]]:
         """Name and DuckDB type of the columns of all files together."""
         found = self._connection.execute(f"DESCRIBE SELECT * FROM {reading(files)}").fetchall()
-        return [(str(row[0]), str(row[1])) for row in found]
+        return [(str(row[0]), str(row[1])) for row in found if row[0] != "filename"]
 
     def interrupt(self) -> None:
         self._connection.interrupt()
@@ -118,10 +120,10 @@ class Duck:
         columns = stored_columns(physical)
         found = dict(self.columns_of(files)) if files.files else {}
         if not columns:
-            return f"SELECT * FROM {reading(files)}"
-        cells = ", ".join(stored_cell(column, found) for column in columns)
-        source = f"FROM {reading(files)}" if files.files else "WHERE false"
-        return f"SELECT {cells} {source}"
+            return f"SELECT * EXCLUDE (filename) FROM {reading(files)}"
+        cells = [*(stored_cell(column, found) for column in columns), f"{PARTITION} AS month"]
+        source = f"FROM {reading(files)}" if files.files else "FROM (SELECT '' AS filename) WHERE false"
+        return f"SELECT {', '.join(cells)} {source}"
 
     def _replace_view(self, name: str, query: str) -> None:
         self._connection.execute(f"CREATE OR REPLACE VIEW {quote(name)} AS {query}")
@@ -171,7 +173,7 @@ def stored_cell(column: Column, found: Mapping[str, str]) -> str:
 
 def reading(files: TableFiles) -> str:
     paths = ", ".join(text(file.path) for file in files.files)
-    return f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
+    return f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false, filename = true)"
 
 
 @cache

