@@ -115,7 +115,7 @@ def bare_duckdb(lake_folder: Path) -> Callable[[int], int]:
     """The same statement over the same views and files, by DuckDB alone: no guard, queue, record or kept result."""
     lake = open_lake(Settings(lake_url=str(lake_folder)))
     bounds = Bounds(500_000_000, os.cpu_count() or 1, lake_folder / "results" / ".bench")
-    session = Duck(Path(lake.store.location(TRANSFORMED)), bounds, Listing(lake), {})
+    session = Duck(Path(lake.store.location(TRANSFORMED)), bounds, Listing(lake))
     session.refresh(["track_artists"])
 
     def ask(position: int) -> int:

@@ -8,6 +8,7 @@ to run, to page through and to download. Ratios are what counts on a noisy machi
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from typing import Any
 
 import duckdb
 
-from chalicelib.queries.embedded.engine import resident_bytes
+from chalicelib.queries.embedded.process import held_bytes
 from chalicelib.queries.engine import Engine
 from tests.support.engines import Opened, embedded, fill
 
@@ -105,7 +106,7 @@ def large_result(opened: Opened, rows: int) -> None:
         f"FROM UNNEST(sequence(1, {outer})) AS a(x), UNNEST(sequence(1, 10000)) AS b(y)"
     )
     print("a large result                   rows         s   MB more in memory")
-    before = resident_bytes()
+    before = held_bytes(os.getpid())
     with Peak() as peak:
         query = opened.engine.wait(opened.engine.start_query(sql).query_id, 600)
     assert query.error is None, query.error
@@ -134,7 +135,7 @@ class Peak:
     """The most memory that the process held while a block ran, and how long that took."""
 
     def __enter__(self) -> Peak:
-        self.bytes = resident_bytes()
+        self.bytes = held_bytes(os.getpid())
         self._started = time.perf_counter()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -148,7 +149,7 @@ class Peak:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.02):
-            self.bytes = max(self.bytes, resident_bytes())
+            self.bytes = max(self.bytes, held_bytes(os.getpid()))
 
 
 if __name__ == "__main__":

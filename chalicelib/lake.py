@@ -122,9 +122,6 @@ class Appendable(Protocol):
         """Begin an object that grows by appending."""
 
 
-STATE_OBJECT: RecordKind[dict[str, object]] = RecordKind(dict[str, object], "a JSON object", "delete it")
-
-
 @dataclass(frozen=True, slots=True)
 class Lake:
     """A store and the meaning of its keys."""
@@ -154,11 +151,6 @@ class Lake:
             with suppress(WriteConflict):  # somebody else has just named it
                 newest = Generation(newest_generation(self.store))
                 GENERATION.replace(self.store, GENERATION_KEY, newest, if_match=etag)
-
-    def read_state(self, name: str) -> tuple[dict[str, object] | None, str | None]:
-        """A JSON object of ``state/`` with its etag, or (None, None)."""
-        document: tuple[dict[str, object] | None, str | None] = STATE_OBJECT.read_version(self.store, STATE + name)
-        return document
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object that must not exist yet; False when somebody else wrote it first."""

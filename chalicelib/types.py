@@ -64,6 +64,13 @@ TRINO = {kind.hive: kind.trino for kind in PLAIN} | {"timestamp": "timestamp(3)"
                                                      "time": "time(3)"}  # fmt: skip
 
 
+def declared_name(hive: str) -> str:
+    """The Trino name of a column's type by its name in ``tables.py``: ``array(varchar)`` of ``array<string>``."""
+    if match := re.fullmatch(r"array<(.*)>", hive):
+        return f"array({declared_name(match[1])})"
+    return TRINO[hive]
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A type's name and its parts: an array's element, a map's key and value, a row's fields.

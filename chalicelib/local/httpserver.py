@@ -47,6 +47,7 @@ from chalicelib.errors import (
     StorageFailed,
 )
 from chalicelib.local.bounds import Bounds, Connections, Doorkeeper, Turns, Uploads
+from chalicelib.queries.engine import Chunks
 from chalicelib.rest.access import Token
 from chalicelib.rest.api import Api
 from chalicelib.rest.messages import Reply, Request, Upload, dress, error_reply
@@ -57,6 +58,7 @@ WORTH_COMPRESSING = 1_024  # bytes
 COMPRESSIBLE = ("application/json", "text/", "image/svg+xml")
 COMPRESSION_LEVEL = 4  # half the time of 6 for 5 % more bytes
 PIECE = 1 << 20  # bytes of a file read or written at once
+PAUSE = 0.02  # s between two looks whether a file that is written has grown
 LINGER = 1.0  # s a refused client may go on sending, so that it can read why
 MOST_LINGERED = 1 << 20  # bytes of that
 TORNADO_REFUSES = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # all it says where what came is no HTTP
@@ -385,6 +387,9 @@ class Exchange(httputil.HTTPMessageDelegate):
                 await self._send(await self._server.in_thread(self._reply, opened=opened))
         except StreamClosedError:
             pass  # a client that went away is no error
+        except LakeError as error:
+            log.warning("%s %s broke off: %s", self._method, urlsplit(self._target).path, error.message)
+            self._stream.close()
         except Exception:
             log.exception("%s %s failed", self._method, urlsplit(self._target).path)
             self._stream.close()
@@ -431,6 +436,8 @@ class Exchange(httputil.HTTPMessageDelegate):
             pieces = iter(lambda: stream.read(PIECE), b"")
             return Outgoing(reply.status, headers, pieces, reply.content.stat().st_size)
         if isinstance(reply.content, Iterator):
+            if isinstance(reply.content, Chunks):
+                self._held.callback(reply.content.close)
             return Outgoing(reply.status, headers, reply.content, None)
         body = (reply.content or "").encode()
         if reply.content_type.startswith(COMPRESSIBLE):
@@ -456,8 +463,17 @@ class Exchange(httputil.HTTPMessageDelegate):
             await self._taken(self._connection.write_headers(status, headers, body))
             return
         await self._taken(self._connection.write_headers(status, headers))
-        pieces = answer.body
-        while self._method != "HEAD" and (piece := await self._server.in_thread(lambda: next(pieces, b""))):
+        if self._method != "HEAD":
+            await self._send_pieces(answer.body)
+
+    async def _send_pieces(self, pieces: Iterator[bytes]) -> None:
+        """An empty piece is one that is not there yet. Where one fails the connection breaks off."""
+        while (piece := await self._server.in_thread(lambda: next(pieces, None))) is not None:
+            if not piece:
+                await asyncio.sleep(PAUSE)
+                if self._stream.closed():
+                    raise StreamClosedError
+                continue
             await self._taken(self._connection.write(piece))
 
     async def _taken(self, written: Awaitable[None]) -> None:

@@ -61,15 +61,32 @@ class RowPage:
     truncated: bool = False
 
 
+@runtime_checkable
+class Chunks(Protocol):
+    """A file that is still being written, in pieces; an empty one says that it has not grown for a moment. ``close``
+    says that nobody waits for it any more."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __next__(self) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A whole result: a local file, or a link that works until ``expires_at``."""
+    """A whole result: a local file, a link that works until ``expires_at``, or a file that is still being written.
+
+    ``chunks`` is the latter, as it comes: close it when it is no longer wanted. What it raises after its first bytes
+    means that the file will not become whole.
+    """
 
     content_type: str
     filename: str
     path: Path | None = None
     link: str | None = None
     expires_at: datetime | None = None
+    chunks: Chunks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +110,18 @@ class CatalogueTable:
     newest: datetime | None = None  # newest write of a file: the table's freshness
 
 
+class CrawlState(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Crawl:
     """One crawl. ``changes`` names what the crawl changed: {"change": "table_added", "table": …, …}."""
 
     crawl_id: str
-    state: str  # running, succeeded, failed
+    state: CrawlState
     started_at: datetime
     ended_at: datetime | None = None
     changes: tuple[dict[str, Any], ...] = field(default=())
@@ -116,6 +139,9 @@ class Engine(Protocol):
 
     def table(self, name: str) -> CatalogueTable: ...
 
+    def check(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Raises QueryRefused for a statement that may not run."""
+
     def start_query(
         self, sql: str, parameters: Sequence[Any] = (), *, client: str = "", max_rows: int | None = None
     ) -> Query:
@@ -131,8 +157,8 @@ class Engine(Protocol):
     def all_rows(self, query_id: str) -> Iterator[RowPage]:
         """The whole result, a page at a time, in constant memory."""
 
-    def download(self, query_id: str, format: str) -> Download:
-        """``format`` is ``csv`` or ``parquet``."""
+    def download(self, query_id: str, format: str, *, client: str = "") -> Download:
+        """``format`` is ``csv`` or ``parquet``. Raises QueryFailed where a file of that format would be too large."""
 
     def cancel(self, query_id: str) -> Query: ...
 

@@ -31,7 +31,9 @@ class ResultFile:
         types = map(result_arrow, self._shapes)
         self.schema = pa.schema(list(zip(unique(name for name, _ in columns), types, strict=True)))
         self._zones: dict[int, set[str]] = {at: set() for at, shape in enumerate(self._shapes) if shape.name == ZONED}
-        self._writer = pq.ParquetWriter(sink, self.schema, compression="zstd", compression_level=1, store_schema=False)
+        self._writer = pq.ParquetWriter(
+            sink, self.schema, compression="zstd", compression_level=1, store_schema=False, write_statistics=False
+        )
 
     def __enter__(self) -> ResultFile:
         return self

@@ -240,7 +240,7 @@ def test_ids_that_come_by_merging_are_looked_up_too(tmp_path: Path, order: tuple
     extended = write_export(tmp_path / "endsong_0.json", [row_at(1)])
     for source in [(account, extended)[at] for at in order]:
         bring(tmp_path, source)
-    wanted, _ = lake_in(tmp_path).read_state("wanted-tracks.json")
+    wanted = json.loads(lake_in(tmp_path).store.read("state/wanted-tracks.json"))
     assert wanted == {"tracks": [["a" * 22, 1]]}
 
 

@@ -181,7 +181,7 @@ def test_an_import_reports_plays_of_the_api_as_merged(tmp_path: Path, exports: d
 def test_tracks_whose_details_are_wanted_are_noted_most_played_first(tmp_path: Path) -> None:
     rows = [extended_row(f"2023-05-01T10:0{at}:00Z", 40_000, track) for at, track in enumerate("abbcbc")]
     bring(tmp_path, write_export(tmp_path / "endsong_0.json", rows))
-    wanted, _ = lake_in(tmp_path).read_state("wanted-tracks.json")
+    wanted = json.loads(lake_in(tmp_path).store.read("state/wanted-tracks.json"))
     assert wanted == {"tracks": [["b" * 22, 3], ["c" * 22, 2], ["a" * 22, 1]]}
 
 

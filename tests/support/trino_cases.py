@@ -67,7 +67,7 @@ def outcomes(asked: Iterable[dict[str, Any]]) -> Iterator[Outcome]:
     """Ask each case of the embedded engine's own connection, one after another."""
     with tempfile.TemporaryDirectory() as folder:
         lake = open_lake(Settings(lake_url=folder))
-        duck = Duck(Path(folder), Bounds(1_000_000_000, 1, Path(folder) / "spill"), Listing(lake), {})
+        duck = Duck(Path(folder), Bounds(1_000_000_000, 1, Path(folder) / "spill"), Listing(lake))
         try:
             for case in asked:
                 yield Outcome(case, *ended(duck, case))

@@ -37,6 +37,7 @@ from chalicelib.queries.athena.values import reader
 from chalicelib.queries.engine import (
     CatalogueTable,
     Crawl,
+    CrawlState,
     Download,
     Query,
     QueryState,
@@ -111,7 +112,7 @@ class AthenaEngine:
                 if not repeated(error):
                     raise CrawlInProgress("a crawl is going on; GET /crawls/latest shows it") from error
         found = self.latest_crawl()
-        return found or Crawl(crawl_id=name, state="running", started_at=self._clock())
+        return found or Crawl(crawl_id=name, state=CrawlState.RUNNING, started_at=self._clock())
 
     def latest_crawl(self) -> Crawl | None:
         name = required(self._settings.glue_crawler, "GLUE_CRAWLER")
@@ -152,6 +153,11 @@ class AthenaEngine:
         return files
 
     # --- queries --------------------------------------------------------------------------------------------------
+
+    def check(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        from chalicelib.queries.sql import check
+
+        check(sql, user_tables(), parameters)
 
     def start_query(
         self, sql: str, parameters: Sequence[Any] = (), *, client: str = "", max_rows: int | None = None
@@ -212,7 +218,7 @@ class AthenaEngine:
                 if not chunk:
                     return
 
-    def download(self, query_id: str, format: str) -> Download:
+    def download(self, query_id: str, format: str, *, client: str = "") -> Download:  # noqa: ARG002 - Athena knows its own
         if format not in CONTENT_TYPES:
             raise InvalidRequest(f"format must be csv or parquet, not {format!r}")
         known = self._with_rows(query_id)

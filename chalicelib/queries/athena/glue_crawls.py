@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from chalicelib.queries.engine import Crawl
+from chalicelib.queries.engine import Crawl, CrawlState
 
 STATES = {
     "RUNNING": "running",
@@ -22,12 +22,12 @@ DONE = {"ADD": "added", "UPDATE": "changed", "DELETE": "removed"}
 
 
 def read_crawl(crawl: dict[str, Any]) -> Crawl:
-    state = STATES.get(crawl["State"], "running")
+    state = CrawlState(STATES.get(crawl["State"], "running"))
     return Crawl(
         crawl_id=crawl["CrawlId"],
         state=state,
         started_at=crawl["StartTime"],
-        ended_at=crawl.get("EndTime") if state != "running" else None,
+        ended_at=crawl.get("EndTime") if state != CrawlState.RUNNING else None,
         changes=tuple(changes(unnested(crawl.get("Summary") or "{}"))),
         error=crawl.get("ErrorMessage") or ("the crawl was stopped" if crawl["State"] == "STOPPED" else None),
     )

@@ -120,15 +120,12 @@ class QueryBook:
         """Whether the process that took this name still holds its lock."""
         return owner == self.owner or is_held(self._folder / OWNERS / owner)
 
-    def expire(self, most_bytes: int) -> None:
-        """Delete what is older than results are kept, and the oldest results above ``most_bytes`` in all."""
+    def expire(self) -> None:
+        """Delete what is older than results are kept, and what processes that have ended left."""
         oldest = self._clock() - self._kept - timedelta(hours=1)
-        held = 0
-        for hour in sorted(self._hours(), reverse=True):
+        for hour in self._hours():
             if hour.name < f"{oldest:%Y%m%dT%H}":
                 shutil.rmtree(hour, ignore_errors=True)
-                continue
-            held = shrink(hour, held, most_bytes)
         for name in list_names(self._folder / OWNERS):
             if name != self.owner and not self.alive(name):
                 (self._folder / OWNERS / name).unlink(missing_ok=True)
@@ -160,22 +157,6 @@ class QueryBook:
 
     def _hours(self) -> list[Path]:
         return [self._folder / name for name in list_names(self._folder) if re.fullmatch(r"\d{8}T\d{2}", name)]
-
-
-def shrink(hour: Path, held: int, most_bytes: int) -> int:
-    """Bytes held so far, newest first, once the result files of ``hour`` that do not fit have been deleted."""
-    for name in sorted(list_names(hour), reverse=True):
-        if name.endswith((".parquet", ".csv")) and not name.startswith("."):
-            path = hour / name
-            try:
-                size = path.stat().st_size
-            except FileNotFoundError:
-                continue
-            if held + size > most_bytes:
-                path.unlink(missing_ok=True)
-            else:
-                held += size
-    return held
 
 
 def list_names(folder: Path) -> list[str]:

@@ -7,135 +7,132 @@ what has changed. What it found lies in ``state/catalogue.json``, its own record
 from __future__ import annotations
 
 import fcntl
-import json
+import logging
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from chalicelib.clock import Clock, parse_moment, parse_rfc3339
+from chalicelib.clock import Clock, parse_moment
 from chalicelib.errors import CrawlInProgress, LakeError, NotFound, StorageFailed
 from chalicelib.filelock import is_held
 from chalicelib.lake import STATE, Lake
-from chalicelib.queries.embedded.duck import Duck
-from chalicelib.queries.embedded.listing import File, Listing, TableFiles
-from chalicelib.queries.engine import CatalogueTable, Crawl, TableColumn
-from chalicelib.queries.sql.types import declared, of_duckdb, quote
+from chalicelib.queries.embedded.damage import HEAL, found_damaged
+from chalicelib.queries.embedded.listing import File, TableFiles
+from chalicelib.queries.engine import CatalogueTable, Crawl, CrawlState, TableColumn
+from chalicelib.records import RecordKind
 from chalicelib.tables import BY_NAME, PHYSICAL, Column
+from chalicelib.types import declared_name
 from chalicelib.views import reads, user_tables
 
-CATALOGUE = "catalogue.json"
-CRAWL = "crawl.json"
-LOCK = "crawl.lock"
+if TYPE_CHECKING:
+    from chalicelib.queries.embedded.duck import Duck
+
+LOCK = f"{STATE}crawl.lock"
 LETTING_GO = 1.0  # s
+ENDED = "the process that crawled ended; start a new crawl"
+log = logging.getLogger(__name__)
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a crawl found: the physical tables, the rows that each user-facing table answers, and damaged files."""
+
+    generation: str
+    tables: dict[str, Document]
+    rows: dict[str, int]
+    damaged: dict[str, str] = field(default_factory=dict)
+
+
+CATALOGUE_KEY, CRAWL_KEY = f"{STATE}catalogue.json", f"{STATE}crawl.json"
+CATALOGUE = RecordKind(Found, "what the last crawl found", "crawl again", derived=True)
+CRAWL = RecordKind(Crawl, "the record of a crawl", "crawl again", derived=True)
 
 
 class Catalogue:
     """Crawls, and answers from the last crawl and the declarations."""
 
-    def __init__(self, lake: Lake, listing: Listing, open_session: Callable[[], Duck], clock: Clock) -> None:
+    def __init__(self, lake: Lake, describe: Callable[[dict[str, Document]], Found], clock: Clock) -> None:
         self._lake = lake
-        self._listing = listing
-        self._open_session = open_session
+        self._describe = describe
         self._clock = clock
         self._threads: list[threading.Thread] = []
 
     def start_crawl(self) -> Crawl:
         """Crawl in a thread of its own. Raises CrawlInProgress while another crawl goes on, in any process."""
         lock = self._take_lock()
-        crawl = Crawl(f"{self._clock():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}", "running", self._clock())
-        self._record(crawl)
+        crawl = Crawl(f"{self._clock():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}", CrawlState.RUNNING, self._clock())
+        try:
+            self._record(crawl)
+        except LakeError:
+            lock.close()
+            raise
         thread = threading.Thread(target=self._crawl, args=(crawl, lock), name="crawl", daemon=True)
         self._threads = [*(other for other in self._threads if other.is_alive()), thread]
         thread.start()
         return crawl
 
     def latest_crawl(self) -> Crawl | None:
-        document, _ = self._lake.read_state(CRAWL)
-        if document is None:
-            return None
-        crawl = read_crawl(document)
-        if crawl.state == "running" and not is_held(self._lock_path()):
-            document, _ = self._lake.read_state(CRAWL)  # it may have ended between the two looks
-            crawl = read_crawl(document) if document else crawl
-            if crawl.state == "running":
-                return replace(crawl, state="failed", error="the process that crawled ended; start a new crawl")
+        crawl = CRAWL.read(self._lake.store, CRAWL_KEY)
+        if crawl and crawl.state == CrawlState.RUNNING and not is_held(self._lock_path()):
+            crawl = CRAWL.read(self._lake.store, CRAWL_KEY)  # it may have ended between the two looks
+            if crawl and crawl.state == CrawlState.RUNNING:
+                return replace(crawl, state=CrawlState.FAILED, error=ENDED)
         return crawl
 
     def tables(self) -> list[CatalogueTable]:
         """Every table that a query may name, without its partitions."""
-        found = self._found()
+        found = self.found()
         return [replace(catalogued(name, found), partitions=()) for name in sorted(user_tables())]
 
     def table(self, name: str) -> CatalogueTable:
         if name not in user_tables():
             raise NotFound(f"there is no table {name}; GET /tables lists them", table=name)
-        return catalogued(name, self._found())
+        return catalogued(name, self.found())
 
     def close(self) -> None:
         for thread in self._threads:
             thread.join(10)
 
-    def _found(self) -> dict[str, Document]:
-        document, _ = self._lake.read_state(CATALOGUE)
-        return tables_of(document)
+    def found(self) -> Found | None:
+        """What the last crawl found."""
+        return CATALOGUE.read(self._lake.store, CATALOGUE_KEY)
 
     def _crawl(self, crawl: Crawl, lock: TextIO) -> None:
-        try:
-            changes = self._look()
-            done = replace(crawl, state="succeeded", ended_at=self._clock(), changes=tuple(changes))
-        except Exception as error:
-            message = error.message if isinstance(error, LakeError) else str(error)
-            done = replace(crawl, state="failed", ended_at=self._clock(), error=message)
-        try:
-            self._record(done)
-        finally:
-            lock.close()
+        with lock:
+            try:
+                done = self._crawled(crawl)
+            except LakeError as error:
+                done = replace(crawl, state=CrawlState.FAILED, error=error.message)
+            except Exception as error:
+                log.exception("the crawl failed")
+                done = replace(crawl, state=CrawlState.FAILED, error=str(error))
+            try:
+                self._record(replace(done, ended_at=self._clock()))
+            except LakeError as error:  # a full disk: who looks sees that the process let go
+                log.error("the end of crawl %s cannot be recorded: %s", crawl.crawl_id, error.message)
 
-    def _look(self) -> list[Document]:
-        before = self._found()
-        session = self._open_session()
-        try:
-            after = {name: self._describe(session, name, before.get(name, {})) for name in self._listing.names()}
-            after = {name: table for name, table in after.items() if table["files"]}
-            counts = {name: count(session, name) for name in user_tables()}
-        finally:
-            session.close()
-        document = {"generation": self._lake.generation(), "tables": after, "rows": counts}
-        self._lake.store.write(STATE + CATALOGUE, json.dumps(document).encode(), content_type="application/json")
-        return list(differences(before, after))
-
-    def _describe(self, session: Duck, name: str, before: Document) -> Document:
-        """A physical table as its files have it."""
-        files = self._listing.files(name)
-        if files.version == before.get("version"):
-            return before
-        columns = [[column, str(of_duckdb(kind))] for column, kind in session.columns_of(files)] if files.files else []
-        known = dict(before.get("footers", []))
-        footers = {key_of(file): known.get(key_of(file)) or rows_in(file) for file in files.files}
-        return {
-            "version": files.version,
-            "columns": columns,
-            "files": len(files.files),
-            "bytes": files.bytes,
-            "rows": sum(footers.values()),
-            "newest": files.newest.isoformat() if files.newest else None,
-            "partitions": partitions(files, footers),
-            "footers": list(footers.items()),
-        }
+    def _crawled(self, crawl: Crawl) -> Crawl:
+        before = self.found()
+        tables = before.tables if before else {}
+        after = self._describe(tables)
+        CATALOGUE.write(self._lake.store, CATALOGUE_KEY, after)
+        changes = tuple(differences(tables, after.tables))
+        if after.damaged:
+            listed = "; ".join(f"{key}: {reason}" for key, reason in after.damaged.items())
+            error = f"files are damaged ({listed}): {HEAL}"
+            return replace(crawl, state=CrawlState.FAILED, changes=changes, error=error)
+        return replace(crawl, state=CrawlState.SUCCEEDED, changes=changes)
 
     def _record(self, crawl: Crawl) -> None:
-        document = asdict(crawl)
-        document["started_at"] = crawl.started_at.isoformat()
-        document["ended_at"] = crawl.ended_at.isoformat() if crawl.ended_at else None
-        self._lake.store.write(STATE + CRAWL, json.dumps(document).encode(), content_type="application/json")
+        CRAWL.write(self._lake.store, CRAWL_KEY, crawl)
 
     def _lock_path(self) -> Path:
-        return Path(self._lake.store.location(STATE + LOCK))
+        return Path(self._lake.store.location(LOCK))
 
     def _take_lock(self) -> TextIO:
         path = self._lock_path()
@@ -157,41 +154,81 @@ class Catalogue:
                 return handle
 
     def _is_running(self) -> bool:
-        document, _ = self._lake.read_state(CRAWL)
-        return document is not None and document["state"] == "running"
+        crawl = CRAWL.read(self._lake.store, CRAWL_KEY)
+        return crawl is not None and crawl.state == CrawlState.RUNNING
 
 
-def catalogued(name: str, found: Mapping[str, Document]) -> CatalogueTable:
+# --- in a process of its own ---------------------------------------------------------------------------------------
+
+
+def describe_all(duck: Duck, before: Mapping[str, Document]) -> Found:
+    """Every physical table as its files have it, and the rows of every user-facing one. What is damaged is named; of
+    its table all stays as it was."""
+    broken = {name: found_damaged(duck.listing.files(name).files) for name in duck.listing.names()}
+    tables = {
+        name: before.get(name, {}) if found else describe(duck, name, before.get(name, {}))
+        for name, found in broken.items()
+    }
+    counts = {
+        name: count(duck, name) for name in user_tables() if not any(broken.get(physical) for physical in reads(name))
+    }
+    return Found(
+        generation=duck.listing.generation(),
+        tables={name: table for name, table in tables.items() if table.get("files")},
+        rows=counts,
+        damaged={each.key: each.reason for found in broken.values() for each in found},
+    )
+
+
+def describe(duck: Duck, name: str, before: Document) -> Document:
+    """A physical table as its files have it."""
+    from chalicelib.queries.sql.types import of_duckdb
+
+    files = duck.listing.files(name)
+    if files.version == before.get("version"):
+        return before
+    columns = [[column, str(of_duckdb(kind))] for column, kind in duck.columns_of(files)] if files.files else []
+    known = dict(before.get("footers", []))
+    footers = {key_of(file): known.get(key_of(file)) or rows_in(file) for file in files.files}
+    return {
+        "version": files.version,
+        "columns": columns,
+        "files": len(files.files),
+        "bytes": files.bytes,
+        "rows": sum(footers.values()),
+        "newest": files.newest.isoformat() if files.newest else None,
+        "partitions": partitions(files, footers),
+        "footers": list(footers.items()),
+    }
+
+
+def catalogued(name: str, found: Found | None) -> CatalogueTable:
     """A user-facing table: columns and words from the declaration, numbers from the last crawl."""
     table = BY_NAME.get(name) or PHYSICAL[name]
-    physical = found.get(reads(name)[0] if name in BY_NAME else name, {})
+    physical = (found.tables if found else {}).get(reads(name)[0] if name in BY_NAME else name, {})
     description = table.description if name in BY_NAME else f"Every observation behind {table.name}"
+    none = 0 if found else None
     return CatalogueTable(
         name=name,
         description=description,
         columns=tuple(described(column) for column in user_tables()[name]),
-        rows=found.get("", {}).get(name) if physical else (0 if "" in found else None),
-        bytes=physical.get("bytes", 0 if "" in found else None),
-        files=physical.get("files", 0 if "" in found else None),
+        rows=found.rows.get(name) if found and physical else none,
+        bytes=physical.get("bytes", none),
+        files=physical.get("files", none),
         partitions=tuple(physical.get("partitions", ())),
         newest=parse_moment(physical.get("newest")),
     )
 
 
 def described(column: Column) -> TableColumn:
-    return TableColumn(column.name, str(declared(column.type)), column.description)
+    return TableColumn(column.name, declared_name(column.type), column.description)
 
 
-def tables_of(document: Mapping[str, Any] | None) -> dict[str, Document]:
-    """The physical tables of a catalogue; under '' the rows that each user-facing table answers."""
-    if document is None:
-        return {}
-    return {**document["tables"], "": document["rows"]}
+def count(duck: Duck, name: str) -> int:
+    from chalicelib.queries.sql.types import quote
 
-
-def count(session: Duck, name: str) -> int:
-    session.refresh([name])
-    return int(session.run(f"SELECT count(*) FROM {quote(name)}", {}).fetchall()[0][0])
+    duck.refresh([name])
+    return int(duck.run(f"SELECT count(*) FROM {quote(name)}", {}).fetchall()[0][0])
 
 
 def rows_in(file: File) -> int:
@@ -253,15 +290,3 @@ def partition_changes(table: str, before: Sequence[Document], after: Sequence[Do
     for month in old:
         if month not in new:
             yield {"change": "partition_removed", "table": table, "month": month}
-
-
-def read_crawl(document: Mapping[str, Any]) -> Crawl:
-    fields = dict(document)
-    return Crawl(
-        **{
-            **fields,
-            "started_at": parse_rfc3339(fields["started_at"]),
-            "ended_at": parse_moment(fields["ended_at"]),
-            "changes": tuple(fields["changes"]),
-        }
-    )

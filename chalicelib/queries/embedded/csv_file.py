@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from chalicelib.errors import QueryFailed
+from chalicelib.queries.embedded.results import Caps, MeteredFile, ResultTooLarge
 from chalicelib.queries.engine import ResultColumn
 from chalicelib.queries.rendering import csv_field, csv_lines
 from chalicelib.queries.result_files import values
@@ -19,17 +19,19 @@ from chalicelib.types import parse
 NEEDS_QUOTES = '[",\r\n]|^$'
 
 
-def write_csv(result: Path, target: Path, columns: Sequence[ResultColumn]) -> None:
-    """Write the Parquet result at ``result`` to ``target``, a row group at a time; it appears whole or not at all."""
-    scratch = target.with_name(f".{target.name}.{threading.get_ident()}")
+def write_csv(result: Path, target: Path, columns: Sequence[ResultColumn], caps: Caps) -> int:
+    """Write the Parquet result at ``result`` to ``target``, a row group at a time; answers its bytes.
+
+    Raises QueryFailed where it would be larger than a result may be.
+    """
     try:
-        with scratch.open("wb") as sink, pq.ParquetFile(result) as source:
+        with MeteredFile(target, caps) as sink, pq.ParquetFile(result) as source:
             sink.write(csv_lines([[column.name for column in columns]]).encode())
             for group in range(source.metadata.num_row_groups):
                 sink.write(csv_bytes(source.read_row_group(group, use_threads=False), columns))
-        os.replace(scratch, target)
-    finally:
-        scratch.unlink(missing_ok=True)
+            return sink.length
+    except ResultTooLarge as error:
+        raise QueryFailed(f"the result as CSV: {error}; download it as Parquet, or narrow the query") from None
 
 
 def csv_bytes(table: pa.Table, columns: Sequence[ResultColumn]) -> bytes:

@@ -8,8 +8,8 @@ and only statements that DuckDB's own parser calls a query.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,11 +18,13 @@ from typing import Any, cast
 import duckdb
 import pyarrow as pa
 
-from chalicelib.errors import LakeError, QueryFailed, QueryRefused
-from chalicelib.queries.embedded.listing import Listing, TableFiles
+from chalicelib.errors import QueryRefused
+from chalicelib.lake import TRANSFORMED
+from chalicelib.queries.embedded.listing import File, Listing, TableFiles
+from chalicelib.queries.embedded.tasks import Start
 from chalicelib.queries.sql import Checked, check
 from chalicelib.queries.sql.types import declared, quote, text
-from chalicelib.queries.sql.values import FAILURE_MARK
+from chalicelib.settings import Settings
 from chalicelib.tables import BY_NAME, PHYSICAL, Column
 from chalicelib.views import physical_tables, reads, view_sql
 
@@ -41,46 +43,41 @@ class Bounds:
     scratch: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """The query that reads one version of a table's files."""
-
-    version: str
-    sql: str
-
-
 class Duck:
-    """One connection with a database of its own, for one thread at a time (``interrupt`` may come from any).
+    """One connection with a database of its own, for one thread at a time (``interrupt`` may come from any)."""
 
-    ``scans`` is shared between sessions: how to read each physical table as its files were last seen.
-    """
-
-    def __init__(self, tables: Path, bounds: Bounds, listing: Listing, scans: MutableMapping[str, Scan]) -> None:
-        self._listing = listing
+    def __init__(self, tables: Path, bounds: Bounds, listing: Listing) -> None:
+        self.listing = listing
         self._folder = str(tables)
-        self._scans = scans
         self._versions: dict[str, str] = {}
         self._connection = connect(tables, bounds)
 
-    def refresh(self, names: Sequence[str]) -> None:
-        """Make the views of ``names`` (user-facing tables) see the files that are there now."""
+    def refresh(self, names: Sequence[str]) -> int:
+        """Make the views of ``names`` (user-facing tables) see the files that are there now; answers their bytes."""
         for name in names:
             for physical in reads(name):
                 self._refresh_physical(physical)
             if name in BY_NAME and self._versions.get(name) is None:
                 self._replace_view(name, translated_view(name))
                 self._versions[name] = "view"
+        return sum(file.size for file in self.files(names))
+
+    def has_other_files(self, names: Sequence[str]) -> bool:
+        """Whether the tables' files are others than those that :meth:`refresh` saw."""
+        physical = {each for name in names for each in reads(name)}
+        return any(self.listing.files(name).version != self._versions.get(name) for name in physical)
+
+    def files(self, names: Sequence[str]) -> list[File]:
+        """The files that user-facing tables are read from."""
+        return [file for name in names for physical in reads(name) for file in self.listing.files(physical).files]
 
     def run(self, sql: str, values: Mapping[str, Any]) -> Any:
-        """A relation with the rows of one read-only statement. Raises QueryFailed."""
-        try:
-            statements = self._connection.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type not in READ_ONLY:
-                raise QueryRefused("only one statement that reads is allowed")
-            named = {name: values[name] for name in statements[0].named_parameters}  # a time zone became part of it
-            return self._connection.sql(sql, params=named or None)
-        except duckdb.Error as error:
-            raise failed(error) from error
+        """A relation with the rows of one read-only statement."""
+        statements = self._connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type not in READ_ONLY:
+            raise QueryRefused("only one statement that reads is allowed")
+        named = {name: values[name] for name in statements[0].named_parameters}  # a time zone became part of it
+        return self._connection.sql(sql, params=named or None)
 
     def batches(self, checked: Checked, rows: int) -> Iterable[pa.RecordBatch]:
         """The rows of a checked statement, ``rows`` at a time, as DuckDB makes them."""
@@ -102,18 +99,10 @@ class Duck:
         self._connection.close()
 
     def _refresh_physical(self, physical: str) -> None:
-        files = self._listing.files(physical)
-        if self._versions.get(physical) == files.version:
-            return
-        scan = self._scans.get(physical)
-        if scan is None or scan.version != files.version:
-            try:
-                scan = Scan(files.version, self._scan(physical, files))
-            except duckdb.Error as error:
-                raise failed(error) from error
-            self._scans[physical] = scan
-        self._replace_view(physical, scan.sql)
-        self._versions[physical] = files.version
+        files = self.listing.files(physical)
+        if self._versions.get(physical) != files.version:
+            self._replace_view(physical, self._scan(physical, files))
+            self._versions[physical] = files.version
 
     def _scan(self, physical: str, files: TableFiles) -> str:
         """The query that reads a table's files under its declared columns, whenever they were written."""
@@ -184,37 +173,19 @@ def translated_view(name: str) -> str:
     return f"SELECT * FROM ({checked.duckdb}) AS named({heads})"
 
 
-def failed(error: Exception) -> LakeError:
-    """DuckDB's failure as a person should read it; what its own text says of places is about the translation."""
-    message = re.split(r"\n\s*LINE \d+:", str(error))[0].strip()
-    if FAILURE_MARK in message:
-        message = message.partition(FAILURE_MARK)[2].removesuffix("' to INT32")
-    for pattern, reworded in REWORDED:
-        if re.search(pattern, message):
-            return reworded()
-    message = re.sub(r"^\w[\w ]* Error: ", "", message)
-    return QueryFailed(message[:2000])
+def open_duck(start: Start) -> Duck:
+    """The database of a process of the engine."""
+    from chalicelib.stores import open_lake
+
+    lake = open_lake(start.settings)
+    scratch = Path(start.scratch)
+    with suppress(OSError):  # where nothing can be written, whoever has to spill fails
+        scratch.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes the last folder only
+    bounds = Bounds(memory=memory_share(start.settings), threads=max(1, min(4, os.cpu_count() or 1)), scratch=scratch)
+    return Duck(Path(lake.store.location(TRANSFORMED)).absolute(), bounds, Listing(lake))
 
 
-def out_of_memory() -> LakeError:
-    return QueryFailed("the query needs more memory than QUERY_MEMORY allows it; narrow it, or raise the setting")
-
-
-def out_of_disk() -> LakeError:
-    return QueryFailed("the query spills more to disk than it may; narrow it, or raise QUERY_MEMORY")
-
-
-def division_by_zero() -> LakeError:
-    return QueryFailed("Division by zero")
-
-
-def several_rows() -> LakeError:
-    return QueryFailed("a subquery that stands for a value has returned more than one row")
-
-
-REWORDED: tuple[tuple[str, Callable[[], LakeError]], ...] = (
-    (r"(?i)max_temp_directory_size|failed to offload", out_of_disk),
-    (r"(?i)^out of memory", out_of_memory),
-    (r"Division by zero", division_by_zero),
-    (r"More than one row returned by a subquery", several_rows),
-)
+def memory_share(settings: Settings) -> int:
+    """What DuckDB manages of QUERY_MEMORY in each slot; the rest is for what it does not count."""
+    total = settings.query_memory
+    return max(64 * 10**6, total // max(settings.query_slots, 2))

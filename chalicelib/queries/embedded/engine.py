@@ -1,14 +1,18 @@
 """The embedded engine: DuckDB over the Parquet files of a lake in a folder, for one process or several.
 
-Opening it starts nothing; the first query opens a database and a thread. Results are Parquet files in ``results/``,
+Opening it starts nothing. Statements are judged and queries run in processes of their own, whose time and memory can
+be ended whatever they do; this process hands out work and reads pages. Results are Parquet files in ``results/``,
 written as rows come, read a page at a time; every process that opens the lake sees every query.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
+import secrets
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,36 +23,44 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.clock import Clock, now
-from chalicelib.errors import InvalidRequest, LakeError, NotFound, PageTokenInvalid, QueryFailed
-from chalicelib.lake import TRANSFORMED, Lake
-from chalicelib.queries.embedded.book import Entry, QueryBook
-from chalicelib.queries.embedded.catalogue import Catalogue
-from chalicelib.queries.embedded.duck import Bounds, Duck, Scan
-from chalicelib.queries.embedded.ledger import Ledger
-from chalicelib.queries.embedded.listing import Listing
-from chalicelib.queries.embedded.results import (
-    FETCH_ROWS,
-    LARGEST_PAGE,
-    Caps,
-    Written,
-    page,
-    page_token,
-    pages,
-    token_start,
-    write_result,
+from chalicelib.errors import (
+    EngineBusy,
+    InvalidRequest,
+    LakeError,
+    NotFound,
+    PageTokenInvalid,
+    QueryFailed,
+    QueryRefused,
+    StorageFailed,
 )
-from chalicelib.queries.embedded.slots import Job, Slots
+from chalicelib.lake import RESULTS, Lake
+from chalicelib.queries.embedded.book import Entry, QueryBook
+from chalicelib.queries.embedded.catalogue import Catalogue, Found
+from chalicelib.queries.embedded.downloads import CsvFiles
+from chalicelib.queries.embedded.ledger import Ledger
+from chalicelib.queries.embedded.limits import OUT_OF_MEMORY
+from chalicelib.queries.embedded.listing import Listing
+from chalicelib.queries.embedded.process import Process, ProcessEnded
+from chalicelib.queries.embedded.results import LARGEST_PAGE, page, page_token, pages, token_start
+from chalicelib.queries.embedded.slots import Job, Session, Slots
+from chalicelib.queries.embedded.space import Space
+from chalicelib.queries.embedded.tasks import DescribeTables, Judge, LookAt, Outcome, RunQuery, Start, Verdict
 from chalicelib.queries.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
-from chalicelib.queries.sql import Checked, check
 from chalicelib.settings import Settings
-from chalicelib.tables import Column
-from chalicelib.views import reads, user_tables
+from chalicelib.views import reads
 
 SWEEP_EVERY = 300.0  # s between two looks for expired results
 LONGEST_SLEEP = 0.1  # s between two looks at a query of another process
-MEMORY_AROUND = 1_000_000_000  # bytes that the process may hold besides twice QUERY_MEMORY
+JUDGES = 2  # statements judged at one time
+JUDGED_WITHIN = 5.0  # s
+JUDGE_MEMORY = 256_000_000  # bytes that judging a statement may take
+CRAWL_SECONDS = 900.0
+FIRST = 1_000_000  # bytes that a query may write before it asks for more
+AROUND = 300_000_000  # bytes that the processes of all slots may hold beside QUERY_MEMORY each
+JUDGE_MODULES = ("chalicelib.queries.sql", "chalicelib.views")
+QUERY_MODULES = ("chalicelib.queries.embedded.duck", "chalicelib.queries.embedded.failures")
+CSV_MODULES = ("chalicelib.queries.embedded.csv_file",)
 log = logging.getLogger(__name__)
-LOST_FILES = 5  # times a query is begun again because a compaction took its files away
 
 
 class EmbeddedEngine:
@@ -59,23 +71,19 @@ class EmbeddedEngine:
         self._lake = lake
         self._clock = clock
         self._listing = Listing(lake)
-        self._scans: dict[str, Scan] = {}
         kept = timedelta(hours=settings.results_kept)
         self._book = QueryBook(lake, kept, clock)
         self._ledger = Ledger(self._book, kept, clock)
-        most_memory = MEMORY_AROUND + 2 * settings.query_memory
-        self._slots = Slots(
-            settings.query_slots,
-            settings.query_queue,
-            self._open_session,
-            overloaded=lambda: resident_bytes() > most_memory,
-            tick=lambda: self._ledger.write_late(),
-        )
+        self._space = Space(Path(lake.store.location(RESULTS)).absolute(), settings.results_bytes)
+        slots, queue = settings.query_slots, settings.query_queue
+        self._slots = Slots(slots, queue, self._open_process, tick=lambda: self._ledger.write_late())
+        self._judges = Slots(JUDGES, queue, self._open_judge, name="judge")
+        self._csv = CsvFiles(self._open_csv_process, self._space, settings.query_bytes)
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
-        self._reusable: dict[tuple[Any, ...], tuple[str, float]] = {}
+        self._reusable: dict[str, tuple[str, float]] = {}
         self._swept = float("-inf")
-        self._catalogue = Catalogue(lake, self._listing, self._open_session, clock)
+        self._catalogue = Catalogue(lake, self._describe, clock)
 
     # The catalogue
 
@@ -96,25 +104,29 @@ class EmbeddedEngine:
 
     # Queries
 
+    def check(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        self._judge(sql, parameters, "")
+
     def start_query(
         self, sql: str, parameters: Sequence[Any] = (), *, client: str = "", max_rows: int | None = None
     ) -> Query:
-        """Check ``sql``, then answer from an earlier result or queue it.
+        """Have ``sql`` judged, then answer from an earlier result or queue it.
 
         Raises QueryRefused, and EngineBusy when the queue is full.
         """
-        checked = check(sql, self._known_tables(), parameters)
+        self._slots.begin(1)
+        verdict = self._judge(sql, parameters, client)
         most_rows = min(max_rows or self._settings.query_rows, self._settings.query_rows)
         self._sweep()
-        query = Query(self._book.new_id(), sql, QueryState.QUEUED, self._clock(), cost_usd=0.0, columns=checked.columns)
+        query = Query(self._book.new_id(), sql, QueryState.QUEUED, self._clock(), cost_usd=0.0, columns=verdict.columns)
         self._book.prepare(query.query_id)
-        key = self._reuse_key(checked, tuple(parameters), most_rows)
+        key = self._reuse_key(verdict, most_rows)
         if reused := self._earlier(key, query):
             return self._ledger.note(reused.query, reused.result)
         job = Job(
             query.query_id,
             client,
-            run=partial(self._run, checked=checked, most_rows=most_rows, key=key),
+            run=partial(self._run, verdict=verdict, most_rows=most_rows, key=key),
             fail=partial(self._failed, query.query_id),
             seconds=self._settings.query_seconds,
             wanted=lambda: not self._book.asked_to_cancel(query.query_id),
@@ -187,89 +199,120 @@ class EmbeddedEngine:
         entry, path = self._result(query_id)
         yield from pages(path, entry.query.columns, entry.query.truncated)
 
-    def download(self, query_id: str, format: str) -> Download:
+    def download(self, query_id: str, format: str, *, client: str = "") -> Download:
         entry, path = self._result(query_id)
         if format == "parquet":
             return Download("application/vnd.apache.parquet", f"{query_id}.parquet", path=path)
         if format != "csv":
             raise InvalidRequest(f"a result is downloaded as csv or parquet, not {format}")
-        target = self._book.path(query_id, "csv")
-        if not target.exists():
-            from chalicelib.queries.embedded.csv_file import write_csv  # Arrow's functions: a tenth of a second, once
-
-            write_csv(path, target, entry.query.columns)
-        return Download("text/csv; charset=utf-8", f"{query_id}.csv", path=target)
+        found = self._csv.file(path, path.with_suffix(".csv"), entry.query.columns, client)
+        kind, name = "text/csv; charset=utf-8", f"{query_id}.csv"
+        return Download(kind, name, path=found) if isinstance(found, Path) else Download(kind, name, chunks=found)
 
     def warm_up(self, tables: Sequence[str]) -> None:
-        """Open a session and let it read the footers of the tables' files; the first query would wait for both."""
-
-        def failed(error: Exception) -> None:
-            if not job.stopped:  # closing the engine is no failure
-                log.warning("the engine could not be warmed up: %s", error)
-
-        run = partial(self._look_at, tables=tables)
-        job = Job("warm-up", "", run=run, fail=failed, seconds=self._settings.query_seconds)
-        self._slots.submit(job)
+        """Start the processes and let them read the footers of the tables' files; the first query would wait."""
+        self._judges.begin(JUDGES)
+        for number in range(self._settings.query_slots):
+            job = Job(f"warm-up {number}", f"warm-up {number}", partial(self._look_at, tables=tables), not_warm, 60.0)
+            self._slots.submit(job)
 
     def close(self) -> None:
-        """Interrupt what runs and end the threads. The engine must not be used afterwards."""
-        self._slots.close()
+        """Interrupt what runs, end the processes and threads. The engine must not be used afterwards."""
+        for slots in (self._judges, self._csv, self._slots):
+            slots.close()
         for query_id in list(self._jobs):  # those that waited
             self._end(query_id, QueryState.CANCELLED)
         self._catalogue.close()
         self._book.close()
 
-    def _look_at(self, _job: Job, session: Duck, *, tables: Sequence[str]) -> None:
-        session.refresh(tables)
+    # The processes
+
+    def _open_judge(self) -> Process:
+        return Process(Start(self._settings, JUDGE_MODULES, JUDGE_MEMORY)).ready()
+
+    def _open_csv_process(self) -> Process:
+        return Process(Start(self._settings, CSV_MODULES, self._memory())).ready()
+
+    def _open_process(self) -> Process:
+        scratch = self._book.scratch(self._book.owner) / secrets.token_hex(4)
+        start = Start(self._settings, QUERY_MODULES, self._memory(), database=True, scratch=str(scratch))
+        return Process(start, on_close=partial(shutil.rmtree, scratch, ignore_errors=True)).ready()
+
+    def _memory(self) -> int:
+        """What one process may hold beside itself."""
+        return self._settings.query_memory + AROUND // self._settings.query_slots
+
+    def _judge(self, sql: str, parameters: Sequence[Any], client: str) -> Verdict:
+        """Raises QueryRefused."""
+        found: list[Verdict] = []
+        failed: list[Exception] = []
+
+        def run(_job: Job, judge: Session) -> None:
+            assert isinstance(judge, Process)
+            found.append(judge.call(Judge(sql, tuple(parameters))))
+
+        job = Job("", client, run, failed.append, JUDGED_WITHIN)
+        self._judges.submit(job)
+        job.done.wait()
+        if found:
+            return found[0]
+        if job.stopped == "cancelled":
+            raise EngineBusy("the engine is closed")
+        if failed and isinstance(failed[0], LakeError) and not job.stopped:
+            raise failed[0]
+        raise QueryRefused("the statement is too complex to be judged")
+
+    def _look_at(self, _job: Job, process: Session, *, tables: Sequence[str]) -> None:
+        assert isinstance(process, Process)
+        process.call(LookAt(tuple(tables)))
+
+    def _describe(self, before: dict[str, Any]) -> Found:
+        """What a crawl finds, by a process of its own."""
+        process = self._open_process()
+        overdue = threading.Timer(CRAWL_SECONDS, process.close)
+        overdue.start()
+        try:
+            found: Found = process.call(DescribeTables(before))
+            return found
+        except ProcessEnded:
+            raise QueryFailed("looking at the tables' files took too long or too much memory") from None
+        finally:
+            overdue.cancel()
+            process.close()
 
     # How a query runs
 
-    def _run(self, job: Job, session: Duck, *, checked: Checked, most_rows: int, key: tuple[Any, ...]) -> None:
+    def _run(self, job: Job, process: Session, *, verdict: Verdict, most_rows: int, key: str) -> None:
+        assert isinstance(process, Process)
         path = self._book.path(job.name, "parquet")
         scratch = path.with_name(f".{path.name}")
+        promised, written = self._space.take(0, min(FIRST, self._settings.query_bytes)), 0
+
+        def more(least: int, liked: int) -> int:
+            nonlocal promised
+            taken = self._space.take(least, liked)
+            promised += taken
+            return taken
+
         try:
             queued = self._ledger.entry(job.name).query
             self._ledger.note(replace(queued, state=QueryState.RUNNING, started_at=self._clock()))
-            scanned, written = self._execute(job, session, checked, most_rows, scratch)
+            task = RunQuery(verdict.statement, str(scratch), most_rows, self._settings.query_bytes, promised)
+            outcome: Outcome = process.call(task, more)
+            if job.stopped:
+                raise InterruptedError
             os.replace(scratch, path)
+            written = outcome.bytes
         except Exception as error:
             return self._stopped(job, error)
         finally:
             scratch.unlink(missing_ok=True)
-        if job.stopped:
-            path.unlink(missing_ok=True)
-            return self._stopped(job, InterruptedError())
-        found = {"rows": written.rows, "truncated": written.truncated, "bytes_scanned": scanned}
+            self._space.give(promised, written)
+        found = {"rows": outcome.rows, "truncated": outcome.truncated, "bytes_scanned": outcome.scanned}
         self._end(job.name, QueryState.SUCCEEDED, **found)
-        if not checked.volatile:
+        if not verdict.volatile:
             self._reusable[key] = (job.name, time.monotonic())
         return None
-
-    def _execute(
-        self, job: Job, session: Duck, checked: Checked, most_rows: int, path: Path, again: int = LOST_FILES
-    ) -> tuple[int, Written]:
-        """Bytes scanned and what was written. Files that vanish under a query are looked for once more."""
-        try:
-            session.refresh(checked.tables)
-            scanned = sum(self._listing.files(name).bytes for table in checked.tables for name in reads(table))
-            batches = session.batches(checked, FETCH_ROWS)
-            caps = Caps(most_rows, self._settings.query_bytes, lambda: job.stopped is not None)
-            return scanned, write_result(batches, checked.columns, path, caps)
-        except Exception as error:
-            if again and not job.stopped and lost_file(error):
-                return self._execute(job, session, checked, most_rows, path, again - 1)
-            raise readable(error) from error
-
-    def _open_session(self) -> Duck:
-        scratch = self._book.scratch(self._book.owner)
-        scratch.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes the last folder only
-        bounds = Bounds(
-            memory=max(64 * 10**6, self._settings.query_memory // self._settings.query_slots),
-            threads=max(1, min(4, os.cpu_count() or 1)),
-            scratch=scratch,
-        )
-        tables = Path(self._lake.store.location(TRANSFORMED)).absolute()
-        return Duck(tables, bounds, self._listing, self._scans)
 
     def _stopped(self, job: Job, error: Exception) -> None:
         """End a query that did not come to its end: out of time, cancelled, or failed."""
@@ -277,15 +320,18 @@ class EmbeddedEngine:
             seconds = self._settings.query_seconds
             self._failed(job.name, QueryFailed(f"the query took longer than QUERY_SECONDS allows ({seconds:g} s)"))
         elif job.stopped == "memory":
-            self._failed(job.name, QueryFailed("the query makes more than fits in memory; narrow it"))
+            self._failed(job.name, QueryFailed(OUT_OF_MEMORY))
         elif job.stopped:
             self._end(job.name, QueryState.CANCELLED)
+        elif isinstance(error, ProcessEnded):  # killed by the system, mostly for its memory
+            log.warning("the process of query %s ended (%s)", job.name, error.status)
+            self._failed(job.name, QueryFailed(OUT_OF_MEMORY))
         else:
             self._failed(job.name, error)
 
     def _failed(self, query_id: str, error: Exception) -> None:
         if not isinstance(error, LakeError):
-            error = QueryFailed(str(error))
+            error = failed_here(error)
         self._end(query_id, QueryState.FAILED, error=error.as_json()["error"])
 
     def _end(self, query_id: str, state: QueryState, **found: Any) -> None:
@@ -308,11 +354,12 @@ class EmbeddedEngine:
             raise NotFound(f"the result of query {query_id} has been removed; run it again", query_id=query_id)
         return entry, path
 
-    def _reuse_key(self, checked: Checked, parameters: tuple[Any, ...], most_rows: int) -> tuple[Any, ...]:
-        versions = tuple(self._listing.files(name).version for table in checked.tables for name in reads(table))
-        return (checked.sql, checked.duckdb, repr(parameters), most_rows, versions)
+    def _reuse_key(self, verdict: Verdict, most_rows: int) -> str:
+        """Names a statement, its parameters and the files that it reads."""
+        versions = [self._listing.files(name).version for table in verdict.tables for name in reads(table)]
+        return hashlib.sha256(repr((verdict.digest, most_rows, versions)).encode()).hexdigest()
 
-    def _earlier(self, key: tuple[Any, ...], query: Query) -> Entry | None:
+    def _earlier(self, key: str, query: Query) -> Entry | None:
         """The answer that an identical query got a moment ago from the same data."""
         known = self._reusable.get(key)
         if known is None or time.monotonic() - known[1] > self._settings.query_reuse:
@@ -345,37 +392,21 @@ class EmbeddedEngine:
             for key, (_, since) in list(self._reusable.items()):
                 if moment - since > self._settings.query_reuse:
                     del self._reusable[key]
-        self._book.expire(self._settings.results_bytes)
-
-    def _known_tables(self) -> dict[str, tuple[Column, ...]]:
-        return KNOWN
-
-
-KNOWN = user_tables()
+        self._book.expire()
 
 
 def next_token(query_id: str, end: int, total: int) -> str | None:
     return page_token(query_id, end) if end < total else None
 
 
-def lost_file(error: Exception) -> bool:
-    """Whether a file went away while it was read: a compaction or a newer resolution took its place."""
-    return bool(re.search(r"No files found|No such file|Cannot open file", str(error)))
+def not_warm(error: Exception) -> None:
+    if not isinstance(error, ProcessEnded):  # closing the engine is no failure
+        log.warning("the engine could not be warmed up: %s", error)
 
 
-def readable(error: Exception) -> Exception:
-    """Failures of DuckDB that come through Arrow, as the others."""
-    if isinstance(error, LakeError):
-        return error
-    from chalicelib.queries.embedded.duck import failed
-
-    return failed(error)
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds now; 0 where the system does not say (not Linux)."""
-    try:
-        pages_held = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages_held * os.sysconf("SC_PAGE_SIZE")
+def failed_here(error: Exception) -> LakeError:
+    """A failure of this process, such as a disk that is full."""
+    if isinstance(error, OSError):
+        return StorageFailed(f"the result could not be kept: {error.strerror or error}")
+    log.error("a query failed", exc_info=error)
+    return QueryFailed("the query failed here; the log says more")

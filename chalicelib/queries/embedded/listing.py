@@ -75,8 +75,11 @@ class Listing:
         self._clock_ns = clock_ns
         self._readings: dict[str, Reading] = {}
 
+    def generation(self) -> str:
+        return self._lake.generation()
+
     def generation_folder(self) -> Path:
-        return Path(self._lake.store.location(f"{TRANSFORMED}{self._lake.generation()}"))
+        return Path(self._lake.store.location(f"{TRANSFORMED}{self.generation()}"))
 
     def names(self) -> list[str]:
         """Physical tables that have a folder, declared or not."""
@@ -122,14 +125,20 @@ def walk(folder: str, folders: list[tuple[str, int]]) -> Iterator[File]:
     for entry in entries:
         if entry.name.startswith((".", "_")):
             continue
-        if entry.is_dir():
+        if entry.is_dir(follow_symlinks=False):
             yield from walk(entry.path, folders)
-        elif entry.name.endswith(".parquet"):
+        elif entry.name.endswith(".parquet") and is_readable(entry):
             try:
                 status = entry.stat()
             except FileNotFoundError:  # a compaction replaced it while we looked
                 continue
             yield File(entry.path, status.st_size, status.st_mtime_ns)
+
+
+def is_readable(entry: os.DirEntry[str]) -> bool:
+    """Whether an engine can be told to read it: a file (nothing that waits for a writer) of a name that is text and
+    that no engine takes for a pattern."""
+    return entry.name.isprintable() and not set(entry.name) & set("*?[") and entry.is_file()
 
 
 def in_force(files: list[File]) -> tuple[File, ...]:

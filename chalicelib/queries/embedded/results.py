@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,13 +17,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chalicelib.errors import PageTokenInvalid, QueryFailed
+from chalicelib.errors import PageTokenInvalid, QueryFailed, StorageFailed
 from chalicelib.queries.engine import ResultColumn, RowPage
 from chalicelib.queries.result_files import ResultFile, python_rows
 
 GROUP_ROWS = 16_384  # rows of a row group: what reading one page may have to decode
 GROUP_BYTES = 8_000_000  # bytes of a row group
 FETCH_ROWS = 16_384
+GRANT = 16_000_000  # bytes that are asked for at a time
+OVERHEAD = 1.25  # bytes of a file, at most, for one of Arrow's
+FOOTER, FOOTER_COLUMN = 16_384, 256  # bytes of a file besides its pages: in all, and for each column of a group
 LARGEST_PAGE = 100_000  # rows
 PAGE_BYTES = 16_000_000  # bytes of decoded rows above which a page ends
 CACHED_GROUPS = 4  # row groups kept decoded
@@ -42,32 +46,85 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """When to stop writing a result: rows, bytes, or when ``stopped`` says so."""
+    """What may be written: rows, bytes of the file, and bytes of all results together.
+
+    ``granted`` of the latter may be written at once; ``more`` asks for so many more and answers how many it gets.
+    """
 
     rows: int
     bytes: int
+    granted: int
+    more: Callable[[int, int], int]
     stopped: Callable[[], bool]
+
+
+class MeteredFile(io.RawIOBase):
+    """A file that never gets longer than it may, at no moment."""
+
+    def __init__(self, path: Path, caps: Caps) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._caps = caps
+        self._granted = caps.granted
+        self.length = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.length
+
+    def write(self, data: Any) -> int:
+        """Raises ResultTooLarge, and StorageFailed where all results together leave no room."""
+        view = memoryview(data).cast("B")
+        if self.length + len(view) > self._caps.bytes:
+            raise ResultTooLarge(f"it is larger than QUERY_BYTES allows ({self._caps.bytes:,} bytes)")
+        if self._caps.stopped():
+            raise QueryFailed("interrupted")
+        if (needed := self.length + len(view) - self._granted) > 0:
+            more = self._caps.more(needed, max(needed, GRANT))
+            if more < needed:
+                raise StorageFailed("RESULTS_BYTES leaves no room for this result: narrow it, or raise the setting")
+            self._granted += more
+        while view:
+            written = self._file.write(view) or 0
+            self.length, view = self.length + written, view[written:]
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class ResultTooLarge(Exception):
+    """A file would be longer than it may be."""
 
 
 def write_result(batches: Iterable[pa.RecordBatch], columns: Sequence[ResultColumn], path: Path, caps: Caps) -> Written:
     """Write DuckDB's batches to ``path`` until they end or a cap is reached."""
     rows, truncated = 0, False
     sizes: list[int] = []
-    with path.open("wb") as sink:
+    with MeteredFile(path, caps) as sink:
         with ResultFile(sink, named(columns)) as file:
             for group in regrouped(file.batch_of_arrays(batch.columns) for batch in batches):
-                if rows + group.num_rows > caps.rows:
-                    group, truncated = group.slice(0, caps.rows - rows), True
-                if group.num_rows:
-                    file.write(group)
-                    rows += group.num_rows
-                    sizes.append(group.nbytes)
-                if sink.tell() > caps.bytes:
-                    truncated = True
+                fit = rows_that_fit(group, caps.bytes - sink.tell(), len(sizes))
+                fitting = group.slice(0, min(caps.rows - rows, fit))
+                truncated = fitting.num_rows < group.num_rows
+                if fitting.num_rows:
+                    file.write(fitting)
+                    rows += fitting.num_rows
+                    sizes.append(fitting.nbytes)
                 if truncated or caps.stopped():
                     break
             file.note(LONG_GROUPS, ",".join(str(at) for at, size in enumerate(sizes) if size > LARGEST_READ))
         return Written(rows, sink.tell(), truncated)
+
+
+def rows_that_fit(group: pa.Table, left: int, groups: int) -> int:
+    """How many rows of a group surely fit into ``left`` bytes of a file, with the footer of ``groups`` others."""
+    room = left - FOOTER - FOOTER_COLUMN * group.num_columns * (groups + 1)
+    if group.nbytes * OVERHEAD <= room:
+        return int(group.num_rows)
+    return max(0, int(room / OVERHEAD * group.num_rows / group.nbytes))
 
 
 def named(columns: Sequence[ResultColumn]) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""Slots that run queries: bounded, fair between clients, and able to stop a query.
+"""Slots that have work done by processes: bounded, fair between clients, and able to stop any piece of work.
 
 A client may hold all slots but one, so that another's small query always finds a place; waiting queries are taken
-in turn from each client. A query that takes too long, or is no longer wanted, is interrupted.
+in turn from each client. What takes too long, holds too much or is no longer wanted is stopped: it alone.
 """
 
 from __future__ import annotations
@@ -21,9 +21,15 @@ log = logging.getLogger(__name__)
 
 
 class Session(Protocol):
-    """What a slot owns for as long as it lives."""
+    """What a slot owns until it is ``worn``; then the slot opens another."""
 
-    def interrupt(self) -> None: ...
+    worn: bool
+
+    def stop(self) -> None:
+        """End what it does. Called again and again, it ends it by force."""
+
+    def overloaded(self) -> bool:
+        """Whether it holds more memory than it may."""
 
     def close(self) -> None: ...
 
@@ -47,24 +53,21 @@ class Job:
 
 
 class Slots:
-    """``open_session`` is called in each slot's thread when it first has work.
-
-    While ``overloaded`` says so, whatever runs is stopped. ``tick`` is called every ``TICK`` while anything runs.
-    """
+    """Each slot is a thread with a session of its own. ``tick`` is called every ``TICK`` while anything runs."""
 
     def __init__(
         self,
         slots: int,
         waiting: int,
         open_session: Callable[[], Session],
-        overloaded: Callable[[], bool] = lambda: False,
+        name: str = "query",
         tick: Callable[[], None] = lambda: None,
     ) -> None:
         self._slots = slots
         self._most_waiting = waiting
         self._most_for_one = max(1, slots - 1)
         self._open_session = open_session
-        self._overloaded = overloaded
+        self._name = name
         self._tick = tick
         self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
         self._running: dict[Job, Session | None] = {}
@@ -82,9 +85,14 @@ class Slots:
             if self._closing or (len(self._running) + waiting >= self._slots and self._full(job.client, waiting)):
                 raise EngineBusy(f"{waiting} queries wait already; ask again in a moment", waiting=waiting)
             self._queues.setdefault(job.client, deque()).append(job)
-            if len(self._threads) < self._slots and len(self._running) + waiting >= len(self._threads):
-                self._start_thread()
+            self._begin(len(self._running) + waiting + 1)
             self._changed.notify()
+
+    def begin(self, slots: int) -> None:
+        """Have so many slots ready, before there is work."""
+        with self._changed:
+            if not self._closing:
+                self._begin(slots)
 
     def stop(self, job: Job, reason: str) -> bool:
         """Take a waiting job out of the queue (True: it will never run), or interrupt a running one."""
@@ -122,16 +130,17 @@ class Slots:
         mine = len(self._queues.get(client, ()))
         return mine >= self._most_waiting // clients or waiting >= 2 * self._most_waiting
 
-    def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._work, name=f"query-slot-{len(self._threads)}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def _begin(self, slots: int) -> None:
+        while len(self._threads) < min(slots, self._slots):
+            thread = threading.Thread(target=self._work, name=f"{self._name}-slot-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
         if self._watchdog is None:
-            self._watchdog = threading.Thread(target=self._watch, name="query-watchdog", daemon=True)
+            self._watchdog = threading.Thread(target=self._watch, name=f"{self._name}-watchdog", daemon=True)
             self._watchdog.start()
 
     def _work(self) -> None:
-        session: Session | None = None
+        session = self._open()
         while job := self._next():
             try:
                 session = session or self._open_session()
@@ -144,8 +153,19 @@ class Slots:
                     self._running.pop(job, None)
                     self._changed.notify()
                 job.done.set()
+            if session and session.worn:
+                session.close()
+                session = self._open()
         if session:
             session.close()
+
+    def _open(self) -> Session | None:
+        """A session before there is work for it. Where none can be opened, the next piece of work says why."""
+        try:
+            return None if self._closing else self._open_session()
+        except Exception as error:
+            log.warning("no process can be started: %s", error)
+            return None
 
     def _fail(self, job: Job, error: Exception) -> None:
         """Hand a job its error. Where not even that succeeds (the disk is full) the slot lives on for the next job."""
@@ -190,16 +210,19 @@ class Slots:
                 if self._closing and not self._running:
                     return
                 jobs = list(self._running)
-            self._tick_safely()
-            overloaded = self._overloaded()
             for job in jobs:
-                if overloaded:
-                    self.stop(job, "memory")
-                elif time.monotonic() > job.deadline:
-                    self.stop(job, "time")
-                elif job.stopped or not job.wanted():
-                    self.stop(job, "cancelled")
+                self._look_after(job)
+            self._tick_safely()
             time.sleep(TICK)
+
+    def _look_after(self, job: Job) -> None:
+        session = self._running.get(job)
+        if session and session.overloaded():
+            self.stop(job, "memory")
+        elif time.monotonic() > job.deadline:
+            self.stop(job, "time")
+        elif job.stopped or not job.wanted():
+            self.stop(job, "cancelled")
 
     def _tick_safely(self) -> None:
         """Whatever becomes of the tick, time and memory of what runs are watched."""
@@ -211,4 +234,4 @@ class Slots:
     def _interrupt(self, job: Job) -> None:
         session = self._running.get(job)
         if session:
-            session.interrupt()
+            session.stop()

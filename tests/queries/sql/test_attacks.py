@@ -106,7 +106,7 @@ SLIPPED_THROUGH = [
 @pytest.mark.parametrize("attack", SLIPPED_THROUGH)
 def test_the_database_itself_refuses_what_slips_through_the_guard(opened: Opened, tmp_path: Path, attack: str) -> None:
     folder = Path(opened.lake.store.location(TRANSFORMED))
-    duck = Duck(folder, Bounds(100_000_000, 1, tmp_path), Listing(opened.lake), {})
+    duck = Duck(folder, Bounds(100_000_000, 1, tmp_path), Listing(opened.lake))
     before = everything_but_results(opened)
     try:
         with pytest.raises((LakeError, Exception)) as refused:
@@ -122,6 +122,6 @@ def test_the_database_itself_refuses_what_slips_through_the_guard(opened: Opened
 def test_the_engine_offers_no_other_way_in() -> None:
     public = {name for name in vars(EmbeddedEngine) if not name.startswith("_")}
     assert public == {
-        "all_rows", "cancel", "close", "download", "latest_crawl", "publish", "queries", "query", "rows",
+        "all_rows", "cancel", "check", "close", "download", "latest_crawl", "publish", "queries", "query", "rows",
         "start_crawl", "start_query", "table", "tables", "wait", "warm_up",
     }  # fmt: skip

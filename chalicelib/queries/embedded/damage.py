@@ -1,0 +1,86 @@
+"""Files of the tables that cannot be read: which, why, and what heals them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from chalicelib.errors import QueryFailed
+from chalicelib.lake import TRANSFORMED
+from chalicelib.queries.embedded.listing import File
+
+MAGIC = b"PAR1"
+HEAL = "python -m chalicelib transform --all builds the tables again from the raw answers"
+NAMED = 3  # files named in one message
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One file by its key in the lake, and what is wrong with it."""
+
+    key: str
+    reason: str
+
+
+def found_damaged(files: Iterable[File], *, thorough: bool = False) -> list[Damage]:
+    """Those of ``files`` that are no whole Parquet files. ``thorough`` reads all that they hold."""
+    found = []
+    for file in files:
+        reason = reason_of(file) or (unreadable(Path(file.path)) if thorough else None)
+        if reason:
+            found.append(Damage(key_of(file.path), reason))
+    return found
+
+
+def damaged(found: list[Damage]) -> QueryFailed:
+    """The error that names damaged files and the remedy."""
+    listed = "; ".join(f"{each.key}: {each.reason}" for each in found[:NAMED])
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return QueryFailed(f"the lake has damaged files ({listed}{more}): {HEAL}", damaged=[each.key for each in found])
+
+
+@lru_cache(65_536)
+def reason_of(file: File) -> str | None:
+    """What is wrong with a file's footer; None where it can be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open(file.path, "rb") as stream:
+            if file.size < 12 or stream.read(4) != MAGIC:
+                return "it is no Parquet file"
+            stream.seek(-4, 2)
+            if stream.read(4) != MAGIC:
+                return "its end is missing"
+        pq.read_metadata(file.path)
+    except FileNotFoundError:
+        return None  # a compaction took it away meanwhile
+    except OSError as error:
+        return f"it cannot be read ({error.strerror or 'damaged footer'})"
+    except (pa.ArrowException, ValueError):
+        return "its footer is damaged"
+    return None
+
+
+def unreadable(path: Path) -> str | None:
+    """What is wrong with a file's pages, read a row group at a time; None where all is well."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                file.read_row_group(group, use_threads=False)
+    except FileNotFoundError:
+        return None
+    except (OSError, pa.ArrowException, ValueError):
+        return "its pages are damaged"
+    return None
+
+
+def key_of(path: str) -> str:
+    """``transformed/…`` of a path."""
+    _, zone, below = path.rpartition(f"/{TRANSFORMED}")
+    return f"{TRANSFORMED}{below}" if zone else Path(path).name

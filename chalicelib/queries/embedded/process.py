@@ -1,0 +1,164 @@
+"""A process that works for the engine, seen from the engine: asked, interrupted, and ended by a signal.
+
+A query that does not heed an interrupt within ``GRACE`` is killed with its process; whoever needs the next one starts
+it. What a process holds is bounded by the system (see worker.py) and watched from here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from chalicelib.queries.embedded.tasks import Done, Failed, Grant, Start, Stop, Task, Wanted
+from chalicelib.settings import PROJECT
+
+GRACE = 0.3  # s between an interrupt and the signal that ends the process
+LOOK = 0.2  # s between two looks whether a process has gone
+ITSELF = 250_000_000  # bytes that a process holds before it does anything
+log = logging.getLogger(__name__)
+
+
+class ProcessEnded(Exception):
+    """The process ended before it answered; ``status`` is its exit status, negative for a signal."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__(f"the process ended ({status})")
+        self.status = status
+
+
+def no_more(_least: int, _liked: int) -> int:
+    return 0
+
+
+class Process:
+    """One process, which does one task at a time. ``stop`` and ``held`` may be called from any thread."""
+
+    def __init__(self, start: Start, on_close: Callable[[], object] = lambda: None) -> None:
+        self._on_close = on_close
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "chalicelib.queries.embedded.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self._connection = Connection(ours.detach())
+        self._most = start.memory
+        self._numbers = count(1)
+        self._number = 0  # of the task going on; 0: none
+        self._interrupted: float | None = None
+        self._sending = threading.Lock()
+        self.worn = False
+        self._send(start)
+
+    def ready(self) -> Process:
+        """Wait until it has begun. Raises ProcessEnded."""
+        try:
+            self._reply()
+        except (EOFError, OSError):
+            self.close()
+            raise ProcessEnded(self._process.returncode) from None
+        return self
+
+    def call(self, task: Task, grant: Callable[[int, int], int] = no_more) -> Any:
+        """The answer to a task. ``grant`` answers how many bytes more may be written, of so many needed and
+        so many liked.
+
+        Raises what the task raised, or ProcessEnded.
+        """
+        self._interrupted = None
+        number = next(self._numbers)
+        self._number = number
+        try:
+            self._send((number, task))
+            while isinstance(reply := self._reply(), Wanted):
+                self._send(Grant(grant(reply.least, reply.liked)))
+        except (EOFError, OSError):
+            self.worn = True
+            raise ProcessEnded(self._ended()) from None
+        finally:
+            self._number = 0
+        self.worn = self.worn or reply.worn
+        if isinstance(reply, Done):
+            return reply.value
+        if reply.trace:
+            log.error("%s\n%s", reply.error, reply.trace)
+        raise reply.error
+
+    def stop(self) -> None:
+        """Interrupt the task going on; end the process if that was said ``GRACE`` ago."""
+        number = self._number
+        if number == 0:
+            return
+        if self._interrupted is None:
+            self._interrupted = time.monotonic()
+            self._say_stop(number)
+        elif time.monotonic() - self._interrupted > GRACE:
+            self._process.kill()
+
+    def _say_stop(self, number: int) -> None:
+        """Never waits: a process that does not listen is ended by force a moment later."""
+        if self._sending.acquire(blocking=False):
+            try:
+                self._connection.send(Stop(number))
+            except OSError:
+                pass  # it has ended
+            finally:
+                self._sending.release()
+
+    def overloaded(self) -> bool:
+        """Whether it holds more memory than it may; the system's own limit mostly comes first."""
+        return held_bytes(self._process.pid) > ITSELF + self._most
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._ended()
+        self._connection.close()
+        self._on_close()
+
+    def _reply(self) -> Wanted | Done | Failed:
+        while not self._connection.poll(LOOK):
+            if self._process.poll() is not None and not self._connection.poll(0):
+                raise EOFError
+        reply: Wanted | Done | Failed = self._connection.recv()
+        return reply
+
+    def _send(self, message: Any) -> None:
+        with self._sending:
+            self._connection.send(message)
+
+    def _ended(self) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(1)
+        return None
+
+
+def environment() -> dict[str, str]:
+    """Arrow's own memory pool sets a gigabyte of addresses aside, which the limit on data would count."""
+    inherited = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    path = os.pathsep.join([str(PROJECT), *inherited])
+    return {**os.environ, "PYTHONPATH": path, "ARROW_DEFAULT_MEMORY_POOL": "system"}
+
+
+def held_bytes(pid: int) -> int:
+    """Memory that a process holds now; 0 where the system does not say (not Linux), or where it has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
