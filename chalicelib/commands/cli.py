@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import timedelta
 from functools import cached_property
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
     from chalicelib.wiring import Parts
 
 INTERRUPTED, TERMINATED = 130, 143
+STOP = "chalicelib.stop"  # where click keeps it
 CRAWL_POLL = 0.1  # s between two looks at a crawl
 
 
 class Shared:
     """What commands share; made when first needed. ``sandbox`` is whether the lake is that of `make run`."""
 
-    def __init__(self, *, sandbox: bool = False) -> None:
+    def __init__(self, stop: Stop, *, sandbox: bool) -> None:
+        self.stop = stop
         self.sandbox = sandbox
 
     @cached_property
@@ -61,12 +63,19 @@ REBUILD_GOES_ON = "the tables that were there stay in force; `{lake} transform -
 class Stop:
     """Ends a command on SIGINT and SIGTERM: a word at once, then as from CTRL-C, then what is kept and how to go on.
 
-    A second signal does not wait for what is under way. Writes are seen whole or not at all: it loses nothing either.
+    A run is asked instead to end as when its time is over. A second signal does not wait for what is under way. Writes
+    are seen whole or not at all: it loses nothing either.
     """
 
     def __init__(self) -> None:
         self.number = 0  # of the first signal
         self.signals = 0
+        self._asks = False
+
+    def ends(self, remaining: Callable[[], float]) -> Callable[[], float]:
+        """The seconds that remain; none after a signal, which then interrupts nothing."""
+        self._asks = True
+        return lambda: 0.0 if self.number else remaining()
 
     def listen(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -79,6 +88,8 @@ class Stop:
         if not self.number:
             self.number = number
             os.write(sys.stderr.fileno(), b"stopping (again: at once)\n")  # not echo: a signal may come within one
+            if self._asks:
+                return
         raise KeyboardInterrupt
 
     def exit_status(self) -> int:
@@ -96,10 +107,13 @@ class LakeGroup(click.Group):
     """Turns the lake's errors into one line and an exit status; ``--debug`` shows where they came from."""
 
     def invoke(self, context: click.Context) -> Any:
-        stop = Stop()
+        stop = context.meta[STOP] = Stop()
         stop.listen()
         try:
-            return super().invoke(context)
+            answer = super().invoke(context)
+            if stop.number:
+                raise KeyboardInterrupt
+            return answer
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (KeyboardInterrupt, Exception) as error:
@@ -153,7 +167,7 @@ def main(context: click.Context, sandbox: bool, debug: bool) -> None:
     """A music-analytics lake: extract, transform, query and look at your Spotify data."""
     set_up("WARNING")
     logging.getLogger("chalicelib").setLevel("DEBUG" if debug else "WARNING")
-    context.obj = Shared(sandbox=sandbox)
+    context.obj = Shared(context.meta[STOP], sandbox=sandbox)
 
 
 # --- serving ------------------------------------------------------------------------------------------------------
@@ -188,7 +202,7 @@ def give_memory_back() -> None:
 @click.pass_obj
 def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigger: str) -> None:
     """Extract what is due from Spotify into the raw zone: one run, now."""
-    from chalicelib.extraction.extract import run_extraction
+    from chalicelib.extraction.extract import deadline, run_extraction
 
     parts = shared.parts
     with Progress("extract") as progress:
@@ -198,6 +212,7 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
             run_id=run_id,
             trigger=trigger,
             sources=list(sources) or None,
+            remaining_seconds=shared.stop.ends(deadline(parts.settings.run_seconds)),
             progress=lambda event: progress(event.calls, event.calls + event.left, event.source),
         )
     click.echo(f"run {record.run_id} {record.state}: {record.calls} calls, {record.items} items")

@@ -93,7 +93,7 @@ function field(parameter, found) {
 
 async function download(report) {
   try {
-    const answer = await request(`reports/${report.name}`, { query: valuesFor(report, ownValues(report)), accept: "text/csv" });
+    const answer = await request(`reports/${report.name}`, { query: { ...valuesFor(report, ownValues(report)), csv: "excel" }, accept: "text/csv" });
     saveFile(await answer.blob(), `${report.name}.csv`);
   } catch (fault) {
     notice(fault.message, { bad: true });

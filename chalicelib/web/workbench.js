@@ -183,7 +183,7 @@ class Workbench {
   async download(format) {
     notice(`Preparing the ${format} file…`);
     try {
-      const answer = await request(`queries/${this.query.query_id}/download`, { query: { format }, accept: "*/*" });
+      const answer = await request(`queries/${this.query.query_id}/download`, { query: { format, csv: "excel" }, accept: "*/*" });
       const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? `${this.query.query_id}.${format}`;
       saveFile(await answer.blob(), name);
     } catch (fault) {

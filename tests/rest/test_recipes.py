@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from chalicelib.rest.routes import ROUTES
-from tests.support.server import PROJECT, LakeServer, eventually, filled, sandboxed
+from tests.support.server import PROJECT, LakeServer, environment, eventually, filled, sandboxed
 
 PAGE = (PROJECT / "docs" / "api.md").read_text()
 
@@ -29,7 +30,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
 
 
 def environ(server: LakeServer) -> dict[str, str]:
-    return {**os.environ, "LAKE": server.url, "TOKEN": server.token}
+    """The two variables as the page's own first lines set them; only the port is another."""
+    (lines,) = re.findall(r"^```\n(export LAKE=.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    settings = environment(server.folder, {})
+    port = str(urlsplit(server.url).port)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{lines.replace('8000', port)}env"],
+        env=settings, cwd=PROJECT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    wanted = dict(line.split("=", 1) for line in done.stdout.splitlines() if line.startswith(("LAKE=", "TOKEN=")))
+    assert wanted["LAKE"] == server.url and wanted["TOKEN"].startswith("lake_")
+    return {**os.environ, **wanted}
 
 
 def test_there_is_a_recipe_of_each_kind():

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Route, expect, sync_playwright
 
 from tests.support import overview
-from tests.support.browser import WAITS, Visit, started
+from tests.support.browser import ARGUMENTS, CHROMIUM, WAITS, Visit, started
 from tests.support.dashboard import GUEST, Filled, filled_lake
 from tests.support.server import LakeServer, eventually
 
@@ -619,17 +619,57 @@ def test_a_report_tells_what_its_parameters_may_be(filled, look):
 # --- manners ------------------------------------------------------------------------------------------------------
 
 
-def test_the_token_leaves_the_address_and_stays_in_the_tab(filled, look):
-    visit = look(filled.server)
-    page = visit.open("#/overview")
-    assert filled.server.token not in page.url
-    assert page.evaluate("sessionStorage.getItem('lake-token')") == filled.server.token
-    assert page.evaluate("JSON.stringify({...localStorage})").find(filled.server.token) == -1
-    with_token = [request.url for request in visit.requests if filled.server.token in request.url]
-    assert len(with_token) == 1  # the first open, and never again
+def test_the_printed_address_signs_in_once_and_no_address_ever_holds_a_token(filled, look):
+    visit = look(filled.server, token=None)
+    visit.allow(r"status of 401")
+    page, address = visit.page, filled.server.address
+    page.goto(f"{address}#/overview?period=all&timezone=UTC")
+    visit.settle()
+    assert numbers(visit.figure("Plays")) and "code=" not in page.url
+    token = page.evaluate("sessionStorage.getItem('lake-token')")
+    assert token.startswith("lake_") and page.evaluate("localStorage.getItem('lake-token')") is None
     page.reload()
     visit.settle()
     assert numbers(visit.figure("Plays"))
+    assert [request.url for request in visit.requests if token in request.url] == []
+    second = visit.context.new_page()  # another tab, the same address
+    second.goto(address)
+    expect(second.get_by_role("dialog")).to_contain_text("lake open")
+
+
+def test_who_stays_signed_in_is_so_in_every_tab_until_signing_out(filled, look):
+    visit = look(filled.server, token=None)
+    visit.allow(r"status of 401")
+    visit.page.goto(f"{filled.server.address}#/overview?period=all&timezone=UTC")
+    visit.settle()
+    visit.page.get_by_role("button", name="Stay signed in").click()
+    expect(visit.page.get_by_role("button", name="Sign out")).to_be_visible()
+    second = visit.context.new_page()
+    second.goto(f"{filled.server.url}/#/reports")
+    expect(second.get_by_role("heading", name="Reports").first).to_be_attached()
+    expect(second.locator("dialog")).to_have_count(0)
+    token = second.evaluate("localStorage.getItem('lake-token')")
+    second.get_by_role("button", name="Sign out").click()
+    expect(second.get_by_role("dialog")).to_be_visible()
+    asked_with = {"Authorization": f"Bearer {token}"}
+    assert requests.get(filled.server.url + "/runs", headers=asked_with, timeout=10).status_code == 401
+
+
+def test_no_token_lies_in_the_profile_of_a_browser_that_was_closed(filled, tmp_path):
+    """History, caches, sessions to be restored: only the storage of who stays signed in may hold one."""
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(tmp_path / "profile"), executable_path=CHROMIUM, args=ARGUMENTS
+        )
+        page = context.new_page()
+        page.goto(filled.server.address)
+        expect(page.get_by_role("button", name="Stay signed in")).to_be_visible(timeout=WAITS)
+        token = page.evaluate("sessionStorage.getItem('lake-token')")
+        context.close()
+    holding = [
+        path for path in (tmp_path / "profile").rglob("*") if path.is_file() and token.encode() in path.read_bytes()
+    ]
+    assert [path for path in holding if "Session Storage" not in str(path)] == []
 
 
 def test_without_a_token_it_is_asked_for_once(filled, look):
