@@ -318,7 +318,11 @@ class Details:
     def _single(self, item_id: str) -> Request:
         one = self.kind.removesuffix("s")
         call = Call(one, {f"{one}_id": item_id}, self.endpoint)
-        return Request(self.source.name, detail_key(self.kind, item_id), None, call, ids=(item_id,))
+
+        def context(document: Document) -> dict[str, Any]:
+            return {} if is_the_same(item_id, document) else {"astray": ANOTHER}
+
+        return Request(self.source.name, detail_key(self.kind, item_id), None, call, context=context, ids=(item_id,))
 
     def _batch(self, ids: list[str]) -> Request:
         call = Call(self.kind, {self.kind: ids}, BATCH[self.kind])
@@ -466,11 +470,19 @@ def detail_fault(kind: str, item_id: str, item: Any) -> str | None:
     """Why an answer cannot be the details of what was asked for; None where it can."""
     if not isinstance(item, dict):
         return "there are no details of some"
-    if item_id not in (item.get("id"), child(item, "linked_from").get("id")):
-        return "another thing came than was asked for"
+    if not is_the_same(item_id, item):
+        return ANOTHER
     if not is_whole(kind, item):
         return "it lacks a part that it should have"
     return None
+
+
+def is_the_same(item_id: str, item: Document) -> bool:
+    """Whether an answer is about what was asked for; where a market has another track in its place, it says so."""
+    return item_id in (item.get("id"), child(item, "linked_from").get("id"))
+
+
+ANOTHER = "another thing came than was asked for"
 
 
 def is_whole(kind: str, item: Document) -> bool:

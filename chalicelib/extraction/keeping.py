@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,7 +24,8 @@ MOST_PACKED = 8 * 1024 * 1024  # bytes of compressed answers held back before th
 
 LAST_RUNS = 20  # whose records are looked at for one that never ended
 
-Packs = dict[str, Packer]  # by source
+Packs = dict[tuple[str, bool], Packer]  # by source; what is odd lies apart, so that nothing else is doubted with it
+Keys = dict[str, list[str]]  # of raw objects, by source
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,7 @@ class Keeper:
     journal: Journal
     most_entries: int  # held back before they are written
     packs: Packs = field(default_factory=dict)
-    raw_keys: dict[str, list[str]] = field(default_factory=dict)
-    _packing: threading.Lock = field(default_factory=threading.Lock)
+    raw_keys: Keys = field(default_factory=dict)
 
     @classmethod
     def open(cls, lake: Lake, run_id: str, most_entries: int) -> Keeper:
@@ -53,28 +52,28 @@ class Keeper:
 
     @property
     def full(self) -> bool:
-        packed = sum(pack.size for pack in list(self.packs.values()))
+        packed = sum(pack.size for pack in self.packs.values())
         return packed >= MOST_PACKED or self.journal.entries >= self.most_entries
 
     def write(self, entry: Entry) -> None:
-        """Make an entry durable, before anything is done with it, and its answer part of a raw object to come."""
+        """Make an entry durable, before anything is done with it."""
         self.journal.append(entry)
-        if entry.answer is not None:
-            with self._packing:
-                self.packs.setdefault(entry.answer.source, Packer()).add(entry.answer)
 
     def take(self, entry: Entry, document: dict[str, Any] | None) -> Taken | None:
-        """Change the state by an entry that has been written; None when its answer is not understood."""
-        return apply(self.state, entry, document)
+        """Change the state by an entry that has been written, and make its answer part of a raw object to come; None
+        when the answer is not understood."""
+        taken = apply(self.state, entry, document)
+        add_to(self.packs, entry, taken)
+        return taken
 
     def checkpoint(self, save_record: Callable[[], None]) -> None:
         """Write the raw objects, save the state and the run's record, drop the journal. Nothing is under way."""
         if not self.journal.entries:
             return
         keys = publish(self.lake, self.state, self.run_id, self.packs)
-        for source, key in keys.items():
-            self.raw_keys.setdefault(source, []).append(key)
-        self.state.absorbed = Absorbed(self.run_id, self.journal.segment)
+        for source, written in keys.items():
+            self.raw_keys.setdefault(source, []).extend(written)
+        self.state.absorbed = Absorbed(self.run_id, self.journal.segment, keys)
         self.file.save()
         save_record()
         self.journal.drop()
@@ -85,7 +84,7 @@ class Keeper:
         for segment in segments(self.lake.store):
             if self._absorbed(segment.run_id, segment.number):
                 before: list[tuple[Entry, Taken | None]] = [(entry, None) for entry in segment.entries]
-                amend_record(self.lake, segment.run_id, before, self._last_keys(segment))
+                amend_record(self.lake, segment.run_id, before, self.state.absorbed.keys)
             else:
                 self._take_over(segment)
             drop_segment(self.lake.store, segment.run_id, segment.number)
@@ -96,8 +95,11 @@ class Keeper:
 
     def _take_over(self, segment: Segment) -> None:
         taken = [(entry, apply(self.state, entry)) for entry in segment.entries]
-        keys = publish(self.lake, self.state, segment.run_id, packed(segment.entries))
-        self.state.absorbed = Absorbed(segment.run_id, segment.number)
+        packs: Packs = {}
+        for entry, brought in taken:
+            add_to(packs, entry, brought)
+        keys = publish(self.lake, self.state, segment.run_id, packs)
+        self.state.absorbed = Absorbed(segment.run_id, segment.number, keys)
         amend_record(self.lake, segment.run_id, taken, keys)
         self.file.save()
         logger.warning("took in %d answers that run %s had received", len(segment.entries), segment.run_id)
@@ -109,12 +111,6 @@ class Keeper:
         begun = record_of(self.lake, self.run_id)
         for one in begun.sources if begun else []:
             self.raw_keys.setdefault(one.source, []).extend(one.raw_keys)
-
-    def _last_keys(self, segment: Segment) -> dict[str, str]:
-        """Where the answers of the last absorbed segment lie."""
-        parts = self.state.parts.sources
-        sources = {entry.answer.source for entry in segment.entries if entry.answer}
-        return {source: answers_key(segment.run_id, source, parts[source]) for source in sources}
 
     def _absorbed(self, run_id: str, number: int) -> bool:
         absorbed = self.state.absorbed
@@ -147,32 +143,32 @@ def read_object(body: bytes) -> dict[str, Any]:
     return document
 
 
-def packed(entries: list[Entry]) -> Packs:
-    """The answers of a journal as raw objects, one a source."""
-    packs: Packs = {}
-    for entry in entries:
-        if entry.answer is not None:
-            packs.setdefault(entry.answer.source, Packer()).add(entry.answer)
-    return packs
+def add_to(packs: Packs, entry: Entry, taken: Taken | None) -> None:
+    """Make the answer of an entry part of a raw object to come."""
+    if entry.answer is not None:
+        odd = taken is None or bool(taken.faults)
+        packs.setdefault((entry.answer.source, odd), Packer()).add(entry.answer)
 
 
-def publish(lake: Lake, state: State, run_id: str, packs: Packs) -> dict[str, str]:
-    """Write one raw object a source; their keys follow from the state, so that doing it twice is doing it once."""
+def publish(lake: Lake, state: State, run_id: str, packs: Packs) -> Keys:
+    """Write the raw objects; their keys follow from the state, so that doing it twice is doing it once."""
     if state.parts.run != run_id:
         state.parts = Parts(run_id)
-    keys = {}
-    for source, pack in packs.items():
+    keys: Keys = {}
+    for (source, _), pack in sorted(packs.items(), key=lambda item: item[0]):
         part = state.parts.sources.get(source, 0) + 1
         state.parts.sources[source] = part
-        keys[source] = answers_key(run_id, source, part)
-        lake.create(keys[source], pack.finish())
+        key = answers_key(run_id, source, part)
+        lake.create(key, pack.finish())
+        keys.setdefault(source, []).append(key)
     return keys
 
 
-def amend_record(lake: Lake, run_id: str, taken: list[tuple[Entry, Taken | None]], keys: dict[str, str]) -> None:
+def amend_record(lake: Lake, run_id: str, taken: list[tuple[Entry, Taken | None]], keys: Keys) -> None:
     """Add to a dead run's record what its journal shows it to have done since it was last saved."""
     record = record_of(lake, run_id)
-    if record is None or any(key in one.raw_keys for one in record.sources for key in keys.values()):
+    written = {key for of_source in keys.values() for key in of_source}
+    if record is None or any(written & set(one.raw_keys) for one in record.sources):
         return
     for entry, brought in taken:
         if entry.answer is None:
@@ -185,8 +181,8 @@ def amend_record(lake: Lake, run_id: str, taken: list[tuple[Entry, Taken | None]
         if brought:
             one.new_items += brought.new_items
             record.holes += [brought.hole] if brought.hole else []
-    for source, key in keys.items():
-        next(one for one in record.sources if one.source == source).raw_keys.append(key)
+    for source, of_source in keys.items():
+        next(one for one in record.sources if one.source == source).raw_keys.extend(of_source)
     save_run(lake, record)
 
 

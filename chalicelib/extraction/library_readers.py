@@ -531,8 +531,8 @@ def opened(view: View, playlist_id: str, listed: str) -> Context:
     def context(document: Document) -> dict[str, Any]:
         snapshot = document.get("snapshot_id") or listed
         page = child(document, "items") or child(document, "tracks")
-        strayed = {}
-        if isinstance(page.get("items"), list):
+        strayed = itself(playlist_id)(document)
+        if not strayed and isinstance(page.get("items"), list):
             strayed = astray(entries_step(view.state, page, playlist_id, str(snapshot), 0, ""))
         return {"snapshot_id": snapshot, **strayed}
 
@@ -563,7 +563,8 @@ class Playlists(KeepsNothing):
             listing = itself_listing(playlist_id)
             if view.free(listing):
                 reader = next(iter(view.listeners), None)
-                return Request(self.source.name, listing, reader, whole_playlist(playlist_id))
+                context = itself(playlist_id)
+                return Request(self.source.name, listing, reader, whole_playlist(playlist_id), context=context)
         return None
 
     def _due(self, view: View) -> list[str]:
@@ -576,6 +577,14 @@ class Playlists(KeepsNothing):
     def calls_left(self, view: View) -> int:
         """A call for each playlist that is due."""
         return len(self._due(view))
+
+
+def itself(playlist_id: str) -> Context:
+    """The context of a playlist read for what it is."""
+    return lambda document: {} if document.get("id") == playlist_id else {"astray": ANOTHER_PLAYLIST}
+
+
+ANOTHER_PLAYLIST = "another playlist came than was asked for"
 
 
 def itself_listing(playlist_id: str) -> str:
@@ -607,7 +616,7 @@ def take_playlist(state: State, answer: Answer, document: Document, *ids: str) -
 def another_answered(state: State, answer: Answer, playlist_id: str, opened_for_items: bool) -> Taken:
     """Another playlist came than was asked for."""
     key = playlist_listing(playlist_id) if opened_for_items else itself_listing(playlist_id)
-    why = "another playlist came than was asked for"
+    why = ANOTHER_PLAYLIST
     if state.doubt(key, why, answer.run_id, answer.received_at).believed():
         give_up_playlist(state, answer, playlist_id)
     return Taken(1, faults=[why])

@@ -213,7 +213,7 @@ class Run:
         elif request.listing not in self.view.state.walks:
             self.view.read.add(request.listing)
         if taken is None or (faults and not (taken.new_items and endpoint.is_batch)):
-            self.guard.disappointed(endpoint, f"Spotify's answers to {endpoint.template} are odd: {faults[0]}")
+            self.guard.answered_oddly(endpoint, f"Spotify's answers to {endpoint.template} are odd: {faults[0]}")
         else:
             self.guard.served(endpoint)
         if taken is not None:

@@ -108,10 +108,11 @@ class Parts:
 
 @dataclass(slots=True)
 class Absorbed:
-    """The segment of the journal that was last taken in."""
+    """The segment of the journal that was last taken in, and the raw objects, by source, that it became."""
 
     run: str = ""
     segment: int = 0
+    keys: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

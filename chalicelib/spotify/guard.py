@@ -161,6 +161,7 @@ class Guard:
     spent: int = 0
     good: Counter[str] = field(default_factory=Counter)  # answers that brought something, by endpoint and by group
     in_vain: Counter[str] = field(default_factory=Counter)  # calls in a row that brought nothing, by endpoint
+    odd: Counter[str] = field(default_factory=Counter)  # answers that were not as they should be, by endpoint
     refusals: Counter[str] = field(default_factory=Counter)  # of one thing, by endpoint
     reasons: dict[str, str] = field(default_factory=dict)  # why the last call to an endpoint was in vain
     passed: int = 0  # faults after which the same call was answered
@@ -201,10 +202,16 @@ class Guard:
         with self._lock:
             self.good[endpoint.template] += 1
             self.good[endpoint.group] += 1
-            self.in_vain[endpoint.template] = 0
+            self.in_vain[endpoint.template] = self.odd[endpoint.template]
             wait = self.waits.get(endpoint.group)
             if wait is not None and not wait.in_force(self.clock()):
                 del self.waits[endpoint.group]
+
+    def answered_oddly(self, endpoint: Endpoint, why: str) -> None:
+        """Note that an answer cannot be used. That is Spotify's mistake, which good answers between do not outweigh:
+        what was odd is asked for last, so that the endpoint's others do not wait for it for ever."""
+        self.odd[endpoint.template] += 1
+        self.disappointed(endpoint, why)
 
     def disappointed(self, endpoint: Endpoint, why: str) -> None:
         """Note that a call brought nothing that can be used."""
