@@ -25,7 +25,7 @@ from chalicelib.extraction.reading import (
     rest_of,
     takes,
 )
-from chalicelib.extraction.shapes import child, dicts, id_of, is_id
+from chalicelib.extraction.shapes import child, dicts, id_of, is_id, oddity
 from chalicelib.extraction.state import WANTED, Known, State, Walk, detail_key
 from chalicelib.raw import Answer
 from chalicelib.spotify.guard import Call, Endpoint
@@ -130,11 +130,12 @@ def take_first(state: State, answer: Answer, results: list[Document], listing: s
     total = min(int(answer.context["first"]), max((count(page.get("total")) for page in results), default=0))
     walk = state.walks.setdefault(listing, Walk("", total=total))
     step = results_step(walk, results, ids, offset, total, state.known.get(listing))
+    walk.odd = walk.odd or next(filter(None, map(oddity, results)), None)
     walk.total, walk.last = total, ids
     walk.offset = offset + count(answer.params.get("limit") or len(items))
     known = state.known.get(listing)
-    unchanged = not step.flaw and offset == 0 and known is not None and known.first == ids
-    if offset == 0 and not (step.flaw or step.doubt):
+    unchanged = not step.fault and offset == 0 and known is not None and known.first == ids
+    if offset == 0 and not step.fault:
         state.known[listing] = Known(total, ids)
     faults = []
     if step.flaw or step.doubt or unchanged or walk.offset >= total:
@@ -234,7 +235,7 @@ def take_discography(state: State, answer: Answer, document: Document, *ids: str
     known = state.known.get(listing)
     step = taken_step(state, listing, answer, document, RELEASES)
     walk = step.walk
-    agrees = not step.flaw and not walk.nameless
+    agrees = not (step.flaw or walk.nameless or walk.odd)
     unchanged = agrees and not offset_of(answer) and known is not None and known.first == walk.first
     unchanged = unchanged and known is not None and known.total == walk.total
     state.walks[listing] = walk
@@ -247,7 +248,7 @@ def take_discography(state: State, answer: Answer, document: Document, *ids: str
 
 def end_discography(state: State, answer: Answer, listing: str, step: Step) -> list[str]:
     """End the reading of an artist's releases; answers what there is to say against it."""
-    fault = step.flaw or step.doubt
+    fault = step.fault
     if fault is not None and not state.doubt(listing, fault, answer.run_id, answer.received_at).believed():
         return [fault]
     if fault is None:
@@ -415,7 +416,7 @@ def take_album_tracks(state: State, answer: Answer, document: Document, *ids: st
     state.walks[listing] = step.walk
     taken = Taken(len(document["items"]), len(document["items"]))
     if step.ended:
-        fault = step.flaw or step.doubt
+        fault = step.fault
         if fault is None or state.doubt(listing, fault, answer.run_id, answer.received_at).believed():
             give_up_album_tracks(state, answer, *ids)
         else:  # the next run goes on behind the page that came before this one
@@ -474,7 +475,7 @@ def detail_fault(kind: str, item_id: str, item: Any) -> str | None:
         return ANOTHER
     if not is_whole(kind, item):
         return "it lacks a part that it should have"
-    return None
+    return oddity(item)
 
 
 def is_the_same(item_id: str, item: Document) -> bool:

@@ -6,7 +6,6 @@ artists and albums whose details are worth reading, and the mode that the app is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +13,10 @@ from chalicelib.extraction import readers  # noqa: F401 (the takers register the
 from chalicelib.extraction.catalogue_readers import album_listing, is_whole
 from chalicelib.extraction.listing import count, started_at_of
 from chalicelib.extraction.reading import TAKERS, YIELDERS, Document, Taken
-from chalicelib.extraction.shapes import is_id
+from chalicelib.extraction.shapes import is_id, objects, oddity
 from chalicelib.extraction.state import WANTED, State, Walk
 from chalicelib.raw import Answer
 from chalicelib.spotify.guard import Wait
-
-HOLDERS = ("artists", "album", "albums", "item", "track", "tracks", "items")  # what lies in other names is not for us
 
 
 def take_in(state: State, answer: Answer, document: Document) -> Taken:
@@ -29,6 +26,8 @@ def take_in(state: State, answer: Answer, document: Document) -> Taken:
         state.mode = seen.mode
     state.want("artists", seen.artists)
     state.want("albums", seen.albums)
+    if oddity(document):  # then nobody knows what else is
+        seen.full_artists, seen.full_albums = [], []
     for album_id, listed, total in seen.full_albums:
         if total > listed and state.details["albums"].get(album_id, WANTED) == WANTED:
             state.walks[album_listing(album_id)] = Walk(
@@ -127,15 +126,3 @@ def show_mode(seen: Seen, extended: bool) -> None:
         seen.mode = "extended"
     elif seen.mode is None:
         seen.mode = "development"
-
-
-def objects(document: Document) -> Iterator[Document]:
-    """The objects of an answer that may be, or hold, an artist, an album or a track."""
-    waiting: list[Any] = [document]
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, dict):
-            yield found
-            waiting.extend(found[name] for name in HOLDERS if name in found)
-        elif isinstance(found, list):
-            waiting.extend(reversed(found))

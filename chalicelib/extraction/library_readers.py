@@ -37,7 +37,7 @@ from chalicelib.extraction.reading import (
     rest_of,
     takes,
 )
-from chalicelib.extraction.shapes import child, dicts, id_of
+from chalicelib.extraction.shapes import child, dicts, id_of, oddity
 from chalicelib.extraction.state import Known, KnownPlaylist, State, Walk
 from chalicelib.raw import Answer
 from chalicelib.spotify.guard import Call, Endpoint
@@ -96,7 +96,7 @@ def take_recently_played(state: State, answer: Answer, document: Document, *_: s
     items = document["items"]
     ends = sorted(end for item in dicts(items) if (end := moment_in(item, "played_at")) is not None)
     newest = known_play(state, user, answer.received_at)
-    faults = doubtful_plays(state, answer, len(items), len(ends), newest)
+    faults = doubtful_plays(state, answer, len(items), len(ends), newest, oddity(document))
     if not faults:
         state.finished(answer.source, user, answer.received_at)
     if not ends:
@@ -111,10 +111,12 @@ def take_recently_played(state: State, answer: Answer, document: Document, *_: s
     return Taken(len(items), len(new), hole, faults)
 
 
-def doubtful_plays(state: State, answer: Answer, items: int, times: int, newest: str | None) -> list[str]:
+def doubtful_plays(
+    state: State, answer: Answer, items: int, times: int, newest: str | None, odd: str | None
+) -> list[str]:
     """What speaks against a page of plays: it is empty although plays are known, or some bear no time."""
     listing = library_listing("recently_played", answer.user_id)
-    fault = unlikely(items, items - times, 1 if newest and not items else 0)
+    fault = unlikely(items, items - times, 1 if newest and not items else 0) or odd
     if fault is None:
         state.trust(listing)
         return []
@@ -187,6 +189,7 @@ def ranking_step(state: State, listing: str, document: Document) -> Step:
     page = Page.of(document, RANKING)
     known = state.known.get(listing)
     walk = Walk("", offset=len(page.items), total=count(page.total), ids=page.ids, nameless=page.nameless)
+    walk.odd = oddity(document)
     expected = min(PAGE, count(page.total))
     if page.offset:
         return Step(walk, True, f"it begins at place {page.offset}", astray=True)
@@ -627,7 +630,9 @@ def entries_step(state: State, page: Document, playlist_id: str, snapshot: str, 
     walk = state.walks.get(playlist_listing(playlist_id))
     if walk is None or walk.snapshot != snapshot or not offset:
         walk = Walk(started_at, snapshot=snapshot)
-    return follow(walk, Page.of(page, ENTRIES), offset, ENTRIES)
+    step = follow(walk, Page.of(page, ENTRIES), offset, ENTRIES)
+    step.walk.odd = step.walk.odd or oddity(page)
+    return step
 
 
 def read_on(state: State, answer: Answer, page: Document, playlist_id: str, snapshot: str) -> list[str]:
@@ -639,7 +644,7 @@ def read_on(state: State, answer: Answer, page: Document, playlist_id: str, snap
         return []
     del state.walks[listing]
     playlist = state.playlists.setdefault(playlist_id, KnownPlaylist())
-    fault = step.flaw or step.doubt
+    fault = step.fault
     if fault is None:
         state.trust(listing)
         playlist.done, playlist.empty = snapshot, False

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.clock import rfc3339
+from chalicelib.extraction.shapes import oddity
 from chalicelib.extraction.state import State, Walk
 from chalicelib.raw import Answer
 
@@ -85,6 +86,11 @@ class Step:
     def complete(self) -> bool:
         """Whether everything was shown, beyond doubt."""
         return self.ended and not self.flaw and not self.doubt
+
+    @property
+    def fault(self) -> str | None:
+        """Why it has to be read again, if so: what is described oddly is in the listing all the same."""
+        return self.flaw or self.doubt or self.walk.odd
 
 
 def follow(walk: Walk, page: Page, asked: int, rule: Rule, known_total: int = 0) -> Step:
@@ -187,7 +193,9 @@ def step_of(state: State, listing: str, document: Document, asked: int, started_
 
 def taken_step(state: State, listing: str, answer: Answer, document: Document, rule: Rule) -> Step:
     """As :func:`step_of`, for an answer that has been taken down."""
-    return step_of(state, listing, document, offset_of(answer), started_at_of(answer), rule)
+    step = step_of(state, listing, document, offset_of(answer), started_at_of(answer), rule)
+    step.walk.odd = step.walk.odd or oddity(document)
+    return step
 
 
 def conclude(state: State, listing: str, answer: Answer, step: Step, *, user: str | None = None) -> list[str]:
@@ -196,8 +204,8 @@ def conclude(state: State, listing: str, answer: Answer, step: Step, *, user: st
     Only one without fault counts as read. What the same was said of in many runs is left to its own pace again.
     """
     state.walks.pop(listing, None)
-    fault = step.flaw or step.doubt
-    if fault is None or is_complete(answer):
+    fault = step.fault
+    if fault is None or (is_complete(answer) and not step.walk.odd):
         state.trust(listing)
         state.finished(answer.source, user, answer.received_at)
         return []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
 from chalicelib.tables import ID_PATTERN
 
 ID = re.compile(ID_PATTERN)
+HOLDERS = ("artists", "album", "albums", "item", "track", "tracks", "items")  # what lies in other names is not for us
+THINGS = frozenset(("artist", "album", "track", "episode"))
+LOCAL = "spotify:local:"  # how the URI of a file on the listener's own disk begins
 
 
 def dicts(items: Iterable[Any]) -> Iterator[dict[str, Any]]:
@@ -33,3 +36,40 @@ def id_of(item: object) -> str | None:
         return None
     item_id = item.get("id")
     return item_id if is_id(item_id) else None
+
+
+def objects(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The objects of an answer that may be, or hold, an artist, an album or a track."""
+    waiting: list[Any] = [document]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            yield found
+            waiting.extend(found[name] for name in HOLDERS if name in found)
+        elif isinstance(found, list):
+            waiting.extend(reversed(found))
+
+
+def oddity(document: Mapping[str, Any]) -> str | None:
+    """What of an answer's artists, albums and tracks does not say what everyone says: which it is and its name.
+
+    Files of the listener's own have no id. None where all is well.
+    """
+    for item in objects(document):
+        kind = item.get("type")
+        if not isinstance(kind, str) or kind not in THINGS or is_local(item):
+            continue
+        if not is_id(item.get("id")):
+            return f"of {kind}s one has no id"
+        if not isinstance(item.get("name"), str):
+            return f"of {kind}s one has no name"
+        if "artists" in item and not all(isinstance(artist, dict) for artist in item["artists"] or [None]):
+            return f"of {kind}s one has no artists"
+    return None
+
+
+def is_local(item: dict[str, Any]) -> bool:
+    """Whether a track, or what belongs to one, is a file of the listener's own."""
+    if "uri" in item and item["uri"] is None:
+        return True  # its artists and its album
+    return item.get("is_local") is True or str(item.get("uri", "")).startswith(LOCAL)

@@ -43,6 +43,7 @@ class Walk:
     first: list[str] = field(default_factory=list)  # those of the first page
     last: list[str] = field(default_factory=list)  # those of the last page
     nameless: int = 0  # items without a key that could be kept
+    odd: str | None = None  # what of its items is not said as it should be
     snapshot: str | None = None  # of a playlist: the version that is read
     newest: str = ""  # of saved items: when the newest was saved
     newest_ids: list[str] = field(default_factory=list)

@@ -121,7 +121,7 @@ for code, words in (
 odd("403 of a web server", bare(403, b"<html>no</html>"))
 odd("404 of a web server", bare(404, b"<html>no</html>"))
 odd("502 of a web server", bare(502, b"<html>bad gateway</html>"))
-odd("404 whose error is a text", lambda answer: (bare(404)(answer), answer.say({"error": "not found"}))[0])
+odd("404 whose error is a text", bare(404, b'{"error": "not found"}', JSON))
 odd("204 no content", bare(204))
 odd("202 accepted", bare(202, b"{}", JSON))
 odd("301 elsewhere", bare(301, b"", {"Location": "https://example.invalid/"}))
@@ -255,8 +255,8 @@ def each_has(name: str, value: Any) -> Change:
     return things(lambda each: each.update({name: value}) if name in each else None)
 
 
-for value in (None, 7, "", "not an id", ["a"]):
-    odd(f"id {value!r}", each_has("id", value))
+for bad_id in (None, 7, "", "not an id", ["a"]):
+    odd(f"id {bad_id!r}", each_has("id", bad_id))
 for name in ("name", "type", "artists", "tracks", "album"):
     odd(f"{name} null", each_has(name, None))
 odd("no id", things(lambda each: each.pop("id", None)))
@@ -274,12 +274,13 @@ odd("floats for integers", each_has("duration_ms", 200000.0), usable=True)
 
 def entries(name: str, value: Any) -> Change:
     def change(answer: Answer) -> None:
-        answer.edit(lambda document: [set_entries(each["items"]) for each in pages_in(document)])
+        answer.edit(set_entries)
 
-    def set_entries(items: list[Any]) -> None:
-        for entry in items:
-            if isinstance(entry, dict) and name in entry:
-                entry[name] = value
+    def set_entries(document: Any) -> None:
+        for each in pages_in(document):
+            for entry in each["items"]:
+                if isinstance(entry, dict) and name in entry:
+                    entry[name] = value
 
     return change
 
