@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from chalicelib.clock import parse_moment, rfc3339
 from chalicelib.extraction.kinds import ALBUM_GROUPS, FIRST, QUERY, RESULT_TYPES, Kind, Source, reads, spotify_ids
 from chalicelib.extraction.listing import PAGE, Rule, Step, conclude, count, offset_of, taken_step, unlikely
+from chalicelib.extraction.oddities import odd_items, odd_part
 from chalicelib.extraction.reading import (
     SHORT_PAGE,
     Again,
@@ -130,7 +131,7 @@ def take_first(state: State, answer: Answer, results: list[Document], listing: s
     total = min(int(answer.context["first"]), max((count(page.get("total")) for page in results), default=0))
     walk = state.walks.setdefault(listing, Walk("", total=total))
     step = results_step(walk, results, ids, offset, total, state.known.get(listing))
-    walk.odd = walk.odd or next(filter(None, map(oddity, results)), None)
+    walk.odd = step.walk.odd = walk.odd or odd_part(answer, {"items": results})
     walk.total, walk.last = total, ids
     walk.offset = offset + count(answer.params.get("limit") or len(items))
     known = state.known.get(listing)
@@ -455,8 +456,9 @@ def take_batch(state: State, answer: Answer, document: Document, *_: str) -> Tak
 def note_details(state: State, answer: Answer, kind: str, ids: Sequence[str], items: Sequence[Any]) -> Taken:
     """Note what was read of things asked for by id, and doubt what cannot be their details."""
     faults = []
-    for item_id, item in zip(ids, items, strict=True):
-        fault = detail_fault(kind, item_id, item)
+    odd = odd_items(answer)
+    for place, (item_id, item) in enumerate(zip(ids, items, strict=True)):
+        fault = detail_fault(kind, item_id, item) or odd.get(place) or odd.get(-1)
         if fault is None:
             state.have(kind, [item_id], answer.received_at)
             continue

@@ -12,8 +12,9 @@ from typing import Any
 from chalicelib.extraction import readers  # noqa: F401 (the takers register themselves)
 from chalicelib.extraction.catalogue_readers import album_listing, is_whole
 from chalicelib.extraction.listing import count, started_at_of
+from chalicelib.extraction.oddities import odd_part
 from chalicelib.extraction.reading import TAKERS, YIELDERS, Document, Taken
-from chalicelib.extraction.shapes import is_id, objects, oddity
+from chalicelib.extraction.shapes import is_id, objects
 from chalicelib.extraction.state import WANTED, State, Walk
 from chalicelib.raw import Answer
 from chalicelib.spotify.guard import Wait
@@ -26,7 +27,7 @@ def take_in(state: State, answer: Answer, document: Document) -> Taken:
         state.mode = seen.mode
     state.want("artists", seen.artists)
     state.want("albums", seen.albums)
-    if oddity(document):  # then nobody knows what else is
+    if odd_part(answer, document):  # then nobody knows what else is
         seen.full_artists, seen.full_albums = [], []
     for album_id, listed, total in seen.full_albums:
         if total > listed and state.details["albums"].get(album_id, WANTED) == WANTED:

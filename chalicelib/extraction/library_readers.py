@@ -24,6 +24,7 @@ from chalicelib.extraction.listing import (
     unlikely,
     whole,
 )
+from chalicelib.extraction.oddities import odd_part
 from chalicelib.extraction.reading import (
     Context,
     Document,
@@ -37,7 +38,7 @@ from chalicelib.extraction.reading import (
     rest_of,
     takes,
 )
-from chalicelib.extraction.shapes import child, dicts, id_of, oddity
+from chalicelib.extraction.shapes import child, dicts, id_of
 from chalicelib.extraction.state import Known, KnownPlaylist, State, Walk
 from chalicelib.raw import Answer
 from chalicelib.spotify.guard import Call, Endpoint
@@ -96,7 +97,7 @@ def take_recently_played(state: State, answer: Answer, document: Document, *_: s
     items = document["items"]
     ends = sorted(end for item in dicts(items) if (end := moment_in(item, "played_at")) is not None)
     newest = known_play(state, user, answer.received_at)
-    faults = doubtful_plays(state, answer, len(items), len(ends), newest, oddity(document))
+    faults = doubtful_plays(state, answer, len(items), len(ends), newest, odd_part(answer, document))
     if not faults:
         state.finished(answer.source, user, answer.received_at)
     if not ends:
@@ -189,7 +190,6 @@ def ranking_step(state: State, listing: str, document: Document) -> Step:
     page = Page.of(document, RANKING)
     known = state.known.get(listing)
     walk = Walk("", offset=len(page.items), total=count(page.total), ids=page.ids, nameless=page.nameless)
-    walk.odd = oddity(document)
     expected = min(PAGE, count(page.total))
     if page.offset:
         return Step(walk, True, f"it begins at place {page.offset}", astray=True)
@@ -206,6 +206,7 @@ def take_top(state: State, answer: Answer, document: Document, *_: str) -> Taken
     """Note that a ranking was read, if it can be believed."""
     listing = library_listing(answer.source, answer.user_id)
     step = ranking_step(state, listing, document)
+    step.walk.odd = odd_part(answer, document)
     faults = conclude(state, listing, answer, step, user=answer.user_id)
     if not faults:
         state.known[listing] = Known(total=step.walk.total)
@@ -630,15 +631,14 @@ def entries_step(state: State, page: Document, playlist_id: str, snapshot: str, 
     walk = state.walks.get(playlist_listing(playlist_id))
     if walk is None or walk.snapshot != snapshot or not offset:
         walk = Walk(started_at, snapshot=snapshot)
-    step = follow(walk, Page.of(page, ENTRIES), offset, ENTRIES)
-    step.walk.odd = step.walk.odd or oddity(page)
-    return step
+    return follow(walk, Page.of(page, ENTRIES), offset, ENTRIES)
 
 
 def read_on(state: State, answer: Answer, page: Document, playlist_id: str, snapshot: str) -> list[str]:
     """Move on behind a page of a playlist's items. One that changes meanwhile has a new version to read anew."""
     listing = playlist_listing(playlist_id)
     step = entries_step(state, page, playlist_id, snapshot, offset_of(answer), started_at_of(answer))
+    step.walk.odd = step.walk.odd or odd_part(answer, page)
     state.walks[listing] = step.walk
     if not step.ended:
         return []

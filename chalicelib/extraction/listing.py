@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.clock import rfc3339
-from chalicelib.extraction.shapes import oddity
+from chalicelib.extraction.oddities import odd_part
 from chalicelib.extraction.state import State, Walk
 from chalicelib.raw import Answer
 
@@ -194,7 +194,7 @@ def step_of(state: State, listing: str, document: Document, asked: int, started_
 def taken_step(state: State, listing: str, answer: Answer, document: Document, rule: Rule) -> Step:
     """As :func:`step_of`, for an answer that has been taken down."""
     step = step_of(state, listing, document, offset_of(answer), started_at_of(answer), rule)
-    step.walk.odd = step.walk.odd or oddity(document)
+    step.walk.odd = step.walk.odd or odd_part(answer, document)
     return step
 
 

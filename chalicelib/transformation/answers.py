@@ -257,6 +257,11 @@ class Endpoint:
     read_whole: Callable[[bytes], Any]
     parts: tuple[Part, ...]
 
+    @property
+    def of_one_thing(self) -> bool:
+        """Whether the answer itself is one item: an album, an artist, a track, a playlist."""
+        return not self.parts[0].path
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

@@ -160,6 +160,8 @@ class Batch:
             return place
         endpoint, place.path_id = found
         place.playlist_id = place.playlist_id or place.path_id
+        if place.astray and endpoint.of_one_thing:
+            return place  # it is about another one
         decoded = decode(endpoint, answer.body)
         self.faults += [(number, fault) for fault in decoded.faults]
         self.odd += decoded.odd

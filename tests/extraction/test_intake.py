@@ -6,15 +6,18 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chalicelib.extraction.intake import look, take_in
+from chalicelib.extraction import intake
+from chalicelib.extraction.intake import look
 from chalicelib.extraction.journal import Entry, Journal, decode, segments
 from chalicelib.extraction.keeping import apply
+from chalicelib.extraction.reading import Taken
 from chalicelib.extraction.state import STATE_FILE, State
 from chalicelib.raw import Answer
 from chalicelib.stores.folder import FolderStore
@@ -63,6 +66,11 @@ def cut_short(document: dict[str, Any]) -> bool:
     return bool(len(document.get("items", [])) < min(50, document.get("total", 0)))
 
 
+def take_in(state: State, answer: Answer, document: Any) -> Taken:
+    """Take in an answer whose body is ``document``."""
+    return intake.take_in(state, replace(answer, body=json.dumps(document).encode()), document)
+
+
 def samples() -> Iterator[Any]:
     if not SAMPLES.is_dir():
         yield pytest.param(None, None, marks=pytest.mark.skip(reason="no recorded answers at ../shared"))
@@ -101,7 +109,7 @@ def album(album_id: str, **more: Any) -> dict[str, Any]:
 
 
 def whole_album(album_id: str, total: int = 1) -> dict[str, Any]:
-    items = [{"type": "track", "id": D, "artists": [artist(B)]}] * min(50, total)
+    items = [{"type": "track", "id": D, "name": "n", "artists": [artist(B)]}] * min(50, total)
     return album(album_id, total_tracks=total, tracks={"items": items, "total": total})
 
 

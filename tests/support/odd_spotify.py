@@ -142,7 +142,7 @@ def body(change_of: Callable[[bytes], bytes]) -> Change:
     return change
 
 
-for name, content in {
+BODIES: dict[str, bytes] = {
     "nothing": b"",
     "null": b"null",
     "a list": b"[]",
@@ -152,8 +152,15 @@ for name, content in {
     "HTML": b"<!doctype html><title>Spotify</title>",
     "an error with 200": b'{"error": {"status": 500, "message": "no"}}',
     "not JSON": b"{'items': []}",
-}.items():
-    odd(f"the body is {name}", body(lambda _, content=content: content))
+}
+
+
+def instead(content: bytes) -> Change:
+    return body(lambda _: content)
+
+
+for name, content in BODIES.items():
+    odd(f"the body is {name}", instead(content))
 odd("half of the body", body(lambda text: text[: len(text) // 2]))
 odd("the body twice", body(lambda text: text + text))
 odd("zeros after the body", body(lambda text: text + b"\0" * 8))
@@ -204,7 +211,8 @@ for name, items in {
     "items in each other": lambda items: [{"item": item} for item in items],
 }.items():
     odd(name, change_items(items))
-for value in (None, "many", "120", 0, 1, -1, 10**15, True, [], 7.5):
+TOTALS: tuple[Any, ...] = (None, "many", "120", 0, 1, -1, 10**15, True, [], 7.5)
+for value in TOTALS:
     odd(f"total {value!r}", set_to("total", value))
 odd("total off by 69", page(lambda each: each.update(total=(each.get("total") or 0) + 69)))
 odd("total one short", page(lambda each: each.update(total=max(0, (each.get("total") or 0) - 1))))
