@@ -75,6 +75,7 @@ class Export:
 
     @property
     def summary(self) -> dict[str, Any]:
+        """What ``truth.json`` says of it."""
         kinds = Counter(listen.kind for listen in self.listens)
         return {
             "path": self.path.name,
@@ -276,6 +277,7 @@ def _encoded(files: dict[str, list[Row] | bytes]) -> Iterator[tuple[str, bytes]]
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """The command; answers its exit status."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.export", description="Write privacy exports.")
     parser.add_argument("out", type=Path, metavar="OUT_DIR")
     parser.add_argument("--variant", action="append", choices=tuple(VARIANTS), help="repeatable; default: all")

@@ -148,6 +148,7 @@ def is_there(lake: Lake, key: str) -> bool:
 
 
 def read_record(lake: Lake, import_id: str) -> AnnouncedImport:
+    """An announced import as it was noted last. Raises NotFound."""
     record = ANNOUNCED_IMPORT.read(lake.store, f"{ANNOUNCED}{import_id}.json")
     if record is None:
         raise NotFound(f"there is no import {import_id}: POST /imports announces one", import_id=import_id)
@@ -155,4 +156,5 @@ def read_record(lake: Lake, import_id: str) -> AnnouncedImport:
 
 
 def write_record(lake: Lake, record: AnnouncedImport) -> None:
+    """Note an announced import."""
     ANNOUNCED_IMPORT.write(lake.store, f"{ANNOUNCED}{record.import_id}.json", record)

@@ -21,7 +21,7 @@ OUTCOMES = STATE + "imports/"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImportOutcome:
     """What became of a dropped file: ``state`` is succeeded or failed, with the import's summary or the error."""
 
     state: str
@@ -31,7 +31,9 @@ class Outcome:
     at: str = ""
 
 
-OUTCOME = RecordKind(Outcome, "the outcome of an import", "delete it: the file is then imported again", derived=True)
+IMPORT_OUTCOME = RecordKind(
+    ImportOutcome, "the outcome of an import", "delete it: the file is then imported again", derived=True
+)
 
 
 def kept_exports(lake: Lake) -> Iterator[str]:
@@ -52,14 +54,14 @@ def unimported(lake: Lake) -> Iterator[str]:
             yield info.key
 
 
-def outcome(lake: Lake, key: str) -> Outcome | None:
+def outcome(lake: Lake, key: str) -> ImportOutcome | None:
     """What became of a dropped file; None while nothing has."""
-    return OUTCOME.read(lake.store, outcome_key(key))
+    return IMPORT_OUTCOME.read(lake.store, outcome_key(key))
 
 
-def note_outcome(lake: Lake, key: str, what: Outcome, clock: Clock = now) -> None:
+def note_outcome(lake: Lake, key: str, what: ImportOutcome, clock: Clock = now) -> None:
     """Note what became of a dropped file."""
-    OUTCOME.write(lake.store, outcome_key(key), replace(what, key=key, at=rfc3339(clock())))
+    IMPORT_OUTCOME.write(lake.store, outcome_key(key), replace(what, key=key, at=rfc3339(clock())))
 
 
 def outcome_key(key: str) -> str:

@@ -99,6 +99,7 @@ def export_files(source: Path, name: str) -> Iterator[ExportFiles]:
 
 
 def open_file(path: Path, name: str, opened: ExitStack) -> BinaryIO:
+    """The file, closed with ``opened``. Raises ImportRefused."""
     try:
         return opened.enter_context(path.open("rb"))
     except OSError as error:
@@ -168,6 +169,7 @@ def is_hidden(name: str) -> bool:
 
 
 def by_number(file: ExportFile) -> list[tuple[int, str]]:
+    """What files are sorted by: the numbers in their names by value."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", file.name)]
 
 
@@ -187,6 +189,8 @@ def add_folder(files: ExportFiles, folder: Path, opened: ExitStack) -> None:
 
 
 def folder_opener(path: Path, name: str) -> Callable[[], BinaryIO]:
+    """What opens a file of a folder."""
+
     def open_path() -> BinaryIO:
         stream = path.open("rb")
         return maybe_packed(stream, path.stat().st_size, name) if name.lower().endswith(".gz") else stream
@@ -247,6 +251,8 @@ def check_member(member: zipfile.ZipInfo, name: str) -> None:
 
 
 def member_opener(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Callable[[], BinaryIO]:
+    """What opens a member of a zip."""
+
     def open_member() -> BinaryIO:
         with damage_is_refused(name):
             stream = cast(BinaryIO, archive.open(member))
@@ -282,6 +288,7 @@ class BoundedGzip(gzip.GzipFile):
         self._name = name
 
     def read(self, size: int | None = -1) -> bytes:
+        """Unpacked bytes. Raises ImportRefused."""
         data = super().read(size)
         self._unpacked += len(data)
         if is_bomb(self._packed, self._unpacked) or self._unpacked > MOST_BYTES:
@@ -289,13 +296,16 @@ class BoundedGzip(gzip.GzipFile):
         return data
 
     def close(self) -> None:
+        """Close the packed file too."""
         super().close()
         self._stream.close()
 
 
 def is_bomb(packed: int, size: int) -> bool:
+    """Whether so many bytes unpack to more than a history's would."""
     return size > SMALL and size > MOST_RATIO * packed
 
 
 def bomb(kind: str, file: str, packed: int, size: int, name: str) -> ImportRefused:
+    """The refusal of a bomb."""
     return ImportRefused(f"{file} would unpack {packed} bytes to {size} or more: a {kind} bomb", file=name)

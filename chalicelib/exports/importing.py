@@ -38,7 +38,7 @@ import pyarrow.parquet as pq
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
-from chalicelib.exports.dropped import KEPT, Outcome, kept_exports, listeners_kept, note_outcome
+from chalicelib.exports.dropped import KEPT, ImportOutcome, kept_exports, listeners_kept, note_outcome
 from chalicelib.exports.files import COPY_BLOCK, export_files
 from chalicelib.exports.observations import Observer
 from chalicelib.exports.staging import STAGED, ImportProgress, RowsByMonth, Staged, StagedFile, stage
@@ -122,6 +122,7 @@ class ImportSummary:
 
 
 def counts_line(name: str, counts: Mapping[str, int]) -> str:
+    """One line of a summary."""
     return (
         f"{name}: {counts['read']:,} rows read: {counts['new']:,} new plays, {counts['known']:,} already known, "
         f"{counts['merged']:,} merged, {counts['rejected']:,} rejected"
@@ -172,10 +173,10 @@ def import_dropped(
             local = fetch(lake, key, Path(folder))
             summary = Import(lake, settings, local, name, user, Path(folder), key, progress, clock, timer).run()
     except (ImportRefused, InvalidRequest) as error:
-        note_outcome(lake, key, Outcome("failed", error=error.as_json()["error"]), clock)
+        note_outcome(lake, key, ImportOutcome("failed", error=error.as_json()["error"]), clock)
         note_reason(lake, key, error)
         raise
-    note_outcome(lake, key, Outcome("succeeded", summary=summary.as_json()), clock)
+    note_outcome(lake, key, ImportOutcome("succeeded", summary=summary.as_json()), clock)
     release(lake, key)  # of a file that lay there under this name before
     if summary.raw_key != key:
         lake.store.delete([key])
@@ -272,6 +273,7 @@ class Import:
 
 
 def summary_of(file: StagedFile) -> FileSummary:
+    """The summary of a file of which nothing has been compared yet."""
     return FileSummary(
         file.name, file.variant, file.read, rejected=file.rejected, reasons=dict(file.reasons), odd=dict(file.odd)
     )
@@ -299,11 +301,13 @@ def count_new(batch: resolutions.MonthBatch, fresh: RowsByMonth, files: int) -> 
 
 
 def month_numbers(moments: pa.ChunkedArray) -> Ints:
+    """The month of each moment, as :func:`month_number` has it."""
     numbers = pc.add(pc.multiply(pc.year(moments), 12), pc.month(moments))
     return np.asarray(numbers.to_numpy(), np.int64)
 
 
 def month_number(month: str) -> int:
+    """Months since the year 0 of ``YYYY-MM``."""
     return int(month[:4]) * 12 + int(month[5:])
 
 
@@ -387,6 +391,7 @@ class ExportTables:
 
     @property
     def newest(self) -> datetime:
+        """The last moment that the export tells of, UTC."""
         return self.staged.newest or resolutions.first_moment("2006-01")
 
     def write(self, fresh: RowsByMonth | None = None) -> list[int]:
@@ -491,6 +496,7 @@ def repeated(ids: pa.ChunkedArray, *, keep: bool = True) -> Bools:
 
 
 def without(rows: pa.Table, these: Bools) -> pa.Table:
+    """The rows but for these."""
     return rows.filter(pa.array(~these)) if these.any() else rows
 
 

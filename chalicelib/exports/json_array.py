@@ -102,6 +102,7 @@ class Continued(io.RawIOBase):
         self._stream = stream
 
     def read(self, size: int = -1) -> bytes:
+        """The first bytes, then what follows them."""
         first, self._first = self._first, b""
         return first or self._stream.read(size)
 
@@ -114,6 +115,7 @@ class Transcoded(io.RawIOBase):
         self._decoder = codecs.getincrementaldecoder(encoding)("replace")
 
     def read(self, size: int = -1) -> bytes:
+        """As UTF-8, as many bytes as about ``size`` of the stream come to."""
         while data := self._stream.read(size):
             if text := self._decoder.decode(data).removeprefix("\ufeff"):
                 return text.encode("utf-8", "replace")
@@ -130,6 +132,7 @@ def whole_elements(rest: bytes, end: int, parse: Callable[[bytes], T], done: int
 
 
 def parse_piece(text: bytes, end: int, parse: Callable[[bytes], T], done: int) -> T:
+    """The parsed elements up to ``end``. Raises NotAnArray."""
     try:
         return parse(array_of(text, end, done))
     except NOT_JSON as error:
@@ -149,6 +152,7 @@ def array_of(text: bytes, end: int, done: int) -> bytes:
 
 
 def after_blanks(text: bytes, start: int) -> int:
+    """Where the blanks at ``start`` end."""
     blanks = BLANKS.match(text, start)
     return blanks.end() if blanks else start
 

@@ -67,6 +67,7 @@ class Observer:
 
 
 def minute_of(moment: datetime | None) -> int:
+    """Minutes since 1970; -1 for no moment."""
     return int(np.datetime64(moment, "m").astype(np.int64)) if moment else -1
 
 
@@ -120,11 +121,13 @@ def names_of(rows: pa.Table) -> tuple[list[str], list[str]]:
 
 
 def parents(rows: pa.Table) -> pa.Array:
+    """What each item belongs to: an artist, a show or a book."""
     chosen = pc.if_else(pc.equal(rows["item_type"], "audiobook"), rows["album_name"], rows["artist_name"])
     return chosen.combine_chunks()
 
 
 def normalised_texts(column: pa.Array) -> list[str]:
+    """Names that can be compared; '' for none."""
     encoded = column.dictionary_encode()
     texts = [*map(normalised, encoded.dictionary.to_pylist()), ""]
     return [texts[index] for index in pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_pylist()]
@@ -139,4 +142,5 @@ def copies(rows: pa.Table, file: Ints) -> Ints:
 
 
 def constant(text: str, count: int) -> pa.Array:
+    """A column of one text."""
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([text])).cast(pa.string())

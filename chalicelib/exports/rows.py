@@ -40,8 +40,8 @@ LONGEST_CONTENT = 4096  # characters of a rejected row's content
 ESCAPE = re.compile(rb"\\(?:[^u]|u(?:[dD][89abAB]..\\u[dD][c-fC-F]..|([dD][89a-fA-F]..)|....))", re.DOTALL)
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_PLAY)]
-Text = str | None
-Flag = bool | None
+MaybeText = str | None
+MaybeFlag = bool | None
 
 
 class ExtendedRow(msgspec.Struct, gc=False):
@@ -49,26 +49,26 @@ class ExtendedRow(msgspec.Struct, gc=False):
 
     ts: str
     ms_played: Milliseconds
-    platform: Text = None
-    conn_country: Text = None
-    master_metadata_track_name: Text = None
-    master_metadata_album_artist_name: Text = None
-    master_metadata_album_album_name: Text = None
-    spotify_track_uri: Text = None
-    episode_name: Text = None
-    episode_show_name: Text = None
-    spotify_episode_uri: Text = None
-    audiobook_title: Text = None
-    audiobook_uri: Text = None
-    audiobook_chapter_uri: Text = None
-    audiobook_chapter_title: Text = None
-    reason_start: Text = None
-    reason_end: Text = None
-    shuffle: Flag = None
-    skipped: Flag = None
-    offline: Flag = None
+    platform: MaybeText = None
+    conn_country: MaybeText = None
+    master_metadata_track_name: MaybeText = None
+    master_metadata_album_artist_name: MaybeText = None
+    master_metadata_album_album_name: MaybeText = None
+    spotify_track_uri: MaybeText = None
+    episode_name: MaybeText = None
+    episode_show_name: MaybeText = None
+    spotify_episode_uri: MaybeText = None
+    audiobook_title: MaybeText = None
+    audiobook_uri: MaybeText = None
+    audiobook_chapter_uri: MaybeText = None
+    audiobook_chapter_title: MaybeText = None
+    reason_start: MaybeText = None
+    reason_end: MaybeText = None
+    shuffle: MaybeFlag = None
+    skipped: MaybeFlag = None
+    offline: MaybeFlag = None
     offline_timestamp: int | float | None = None
-    incognito_mode: Flag = None
+    incognito_mode: MaybeFlag = None
 
 
 class AccountRow(msgspec.Struct, gc=False):
@@ -76,13 +76,13 @@ class AccountRow(msgspec.Struct, gc=False):
 
     endTime: str  # noqa: N815 - Spotify's names
     msPlayed: Milliseconds  # noqa: N815
-    artistName: Text = None  # noqa: N815
-    trackName: Text = None  # noqa: N815
-    podcastName: Text = None  # noqa: N815
-    episodeName: Text = None  # noqa: N815
-    audiobookName: Text = None  # noqa: N815
-    chapterName: Text = None  # noqa: N815
-    authorName: Text = None  # noqa: N815
+    artistName: MaybeText = None  # noqa: N815
+    trackName: MaybeText = None  # noqa: N815
+    podcastName: MaybeText = None  # noqa: N815
+    episodeName: MaybeText = None  # noqa: N815
+    audiobookName: MaybeText = None  # noqa: N815
+    chapterName: MaybeText = None  # noqa: N815
+    authorName: MaybeText = None  # noqa: N815
 
 
 TIMES = pa.timestamp("ms")
@@ -277,6 +277,7 @@ def columns_of(variant: str, found: DecodedRows, before: int) -> Piece:
 
 
 def transposed(type_of_row: type[msgspec.Struct], rows: list[Any]) -> list[Sequence[Any]]:
+    """The values of each field, in the order of the fields."""
     return [list(map(attrgetter(name), rows)) for name in type_of_row.__struct_fields__]
 
 
@@ -356,7 +357,7 @@ def account_columns(values: dict[str, Sequence[Any]], moments: pa.Array) -> pa.T
     return pa.table({name: (table | missing)[name] for name in ROWS.names}, schema=ROWS)
 
 
-def said(values: Sequence[Text]) -> pa.Array:
+def said(values: Sequence[MaybeText]) -> pa.Array:
     """Texts with ``""`` as null."""
     column = pa.array(values, pa.string())
     if column.null_count == len(column) or not pc.any(pc.equal(column, "")).as_py():
@@ -382,6 +383,7 @@ def moments_of(texts: Sequence[str]) -> pa.Array:
 
 
 def moment_of(text: str) -> datetime | None:
+    """A time as UTC without a zone; None for what is none."""
     if not re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", text):
         return None
     try:
@@ -404,6 +406,7 @@ def device_times(values: Sequence[Any], moments: pa.Array) -> pa.Array:
 
 
 def earlier(moments: pa.Array, lengths: pa.Array) -> pa.Array:
+    """The moments so many milliseconds earlier."""
     return pc.subtract(moments.cast(pa.int64()), lengths).cast(TIMES)
 
 

@@ -55,6 +55,7 @@ class StagedFile:
 
     @property
     def rejected(self) -> int:
+        """Rows that are no listens."""
         return self.reasons.total()
 
     def span(self, moments: pa.ChunkedArray) -> None:
@@ -80,6 +81,7 @@ class RowsByMonth:
         self._writer = pa.ipc.new_file(self._sink, schema, options=options)
 
     def add(self, month: str, rows: pa.Table) -> None:
+        """Add rows of a month."""
         self._held[month].append(rows)
         self._rows += rows.num_rows
         if self._rows >= HELD_ROWS:
@@ -95,11 +97,13 @@ class RowsByMonth:
         self._rows = 0
 
     def finish(self) -> None:
+        """Write what is still in memory; then rows can be had again."""
         self._flush()
         self._writer.close()
         self._sink.close()
 
     def months(self) -> list[str]:
+        """Months that have rows, ascending."""
         return sorted(self._batches)
 
     def rows(self, month: str) -> pa.Table:
@@ -163,6 +167,7 @@ def stage(
 
 
 def no_history(export: str, passed_over: Sequence[str]) -> str:
+    """Why an export without history is refused."""
     there = f" It holds {', '.join(passed_over[:SHOWN_NAMES])}." if passed_over else ""
     return (
         f"{export} holds no listening history: an export has files such as Streaming_History_Audio_2023_0.json, "
@@ -216,6 +221,7 @@ class SharedStream(io.RawIOBase):
         self.position = 0
 
     def read(self, size: int = -1) -> bytes:
+        """Bytes of the stream, which the others get meanwhile."""
         data = self._stream.read(size)
         self.settle()
         self.position += len(data)

@@ -65,6 +65,7 @@ class Board:
 
     @classmethod
     def from_rows(cls, rows: pa.Table, other_names: pa.Table) -> Board:
+        """The board of distinct observations; ``other_names`` are their copies that bear other names."""
         named = pa.concat_tables([rows.select(NAMED), decoded(other_names).select(NAMED)])
         is_book = pc.equal(named["item_type"], "audiobook")
         parent = normalised_codes(pc.if_else(is_book, named["album_name"], named["artist_name"]))
@@ -455,6 +456,7 @@ class Window:
 
 
 def around(moment: Ints) -> Window:
+    """The time within ``NEAR`` of each moment."""
     return Window(moment - NEAR, np.where(moment < 0, -1, moment + NEAR), moment)
 
 

@@ -58,6 +58,7 @@ def masked(key: Ints, by: Ints) -> Ints:
 
 
 def one_chunk(column: Any) -> Any:
+    """A column as one array."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 

@@ -44,6 +44,7 @@ class Pairs:
 
     @classmethod
     def none(cls) -> Pairs:
+        """No pairs."""
         nothing = np.zeros(0, np.int64)
         return cls(nothing, nothing, nothing)
 

@@ -88,6 +88,7 @@ class MonthBatch:
     user: str | None = None
 
     def listens_of(self, month: str) -> pa.Table:
+        """The listens of one of the months."""
         return in_month(self.decided.listens, month).cast(LISTENS)
 
 
@@ -231,6 +232,7 @@ def may_hold(metadata: pq.FileMetaData, user: str) -> bool:
 
 
 def of_user(rows: pa.Table, user: str | None) -> pa.Table:
+    """The rows of a listener; all for None."""
     return rows if user is None or rows.num_rows == 0 else rows.filter(pc.equal(rows["user_id"], user))
 
 
@@ -271,6 +273,7 @@ def resolved(lake: Lake, generation: str, month: str, number: int) -> pa.Table:
 
 
 def same(listens: pa.Table, others: pa.Table) -> bool:
+    """Whether two months' listens are equal."""
     return bool(listens.num_rows == others.num_rows and plain(listens).equals(plain(others)))
 
 
@@ -301,11 +304,13 @@ def in_month(listens: pa.Table, month: str) -> pa.Table:
 
 
 def in_order(listens: pa.Table) -> pa.Table:
+    """Listens by time and id."""
     order = [("ended_at", "ascending"), ("play_id", "ascending")]
     return listens.take(pc.sort_indices(listens, sort_keys=order)).combine_chunks()
 
 
 def resolution_key(generation: str, month: str, number: int) -> str:
+    """Where a resolution of a month lies."""
     return f"{partition_prefix(generation, PLAYS_RESOLVED.name, month)}resolution-{number:06d}.parquet"
 
 
@@ -320,6 +325,7 @@ def resolutions(lake: Lake, generation: str, month: str) -> list[tuple[int, Obje
 
 
 def highest_resolution(lake: Lake, generation: str, month: str) -> int:
+    """The number of the resolution in force; 0 for none."""
     return max((number for number, _ in resolutions(lake, generation, month)), default=0)
 
 
@@ -375,6 +381,7 @@ def plays_of_tracks(lake: Lake, key: str) -> pa.Table:
 
 
 def summed(counts: Sequence[pa.Table]) -> pa.Table:
+    """Counts of each track in one table."""
     together = pa.concat_tables([COUNTS.empty_table(), *counts])
     return together.group_by("track", use_threads=False).aggregate([("plays", "sum")]).rename_columns(COUNTS.names)
 
@@ -403,16 +410,20 @@ def known_months(lake: Lake, generation: str) -> set[str]:
 
 
 def with_neighbours(months: Iterable[str]) -> set[str]:
+    """The months and those beside them."""
     return {near for month in months for near in (before(month), month, after(month))}
 
 
 def before(month: str) -> str:
+    """The month before."""
     return f"{first_moment(month) - timedelta(days=1):%Y-%m}"
 
 
 def after(month: str) -> str:
+    """The month after."""
     return f"{first_moment(month) + timedelta(days=32):%Y-%m}"
 
 
 def first_moment(month: str) -> datetime:
+    """When a month begins, UTC without a zone."""
     return datetime.strptime(month, "%Y-%m")  # noqa: DTZ007 - UTC without a zone, as Parquet holds it

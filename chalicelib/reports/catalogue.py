@@ -80,6 +80,7 @@ class Report:
         }
 
     def parameter(self, type: str) -> Parameter | None:
+        """The first parameter of a type; None where there is none."""
         return next((parameter for parameter in self.parameters if parameter.type == type), None)
 
 
@@ -165,6 +166,7 @@ def bind(report: Report, values: Mapping[str, Any], *, clock: Clock = now) -> Bo
 
 
 def read_values(report: Report, values: Mapping[str, Any]) -> dict[str, str | int]:
+    """The values of all parameters in their types. Raises InvalidRequest naming every fault at once."""
     known = {parameter.name: parameter for parameter in report.parameters}
     allowed = [*known, *(("from", "to") if report.parameter("period") else ())]
     faults = [
@@ -202,6 +204,7 @@ def period_bounds(
 
 @cache
 def built_in_reports() -> tuple[Report, ...]:
+    """The reports of this release, by name."""
     return tuple(parse_report(path.stem, path.read_text("utf-8")) for path in sorted(BUILT_IN.glob("*.sql")))
 
 
@@ -249,12 +252,14 @@ def parse_report(name: str, text: str, *, built_in: bool = True) -> Report:
 
 
 def required_text(said: Mapping[str, Any], name: str) -> str:
+    """A text of the header. Raises ValueError where it is missing."""
     if not isinstance(said.get(name), str) or not said[name]:
         raise ValueError(f"its header names no {name}")
     return str(said[name])
 
 
 def read_chart(said: Any) -> dict[str, Any]:
+    """The chart that a header declares. Raises ValueError."""
     if not isinstance(said, dict) or said.get("kind") not in CHARTS:
         raise ValueError(f"chart needs a kind: one of {', '.join(CHARTS)}")
     require_plain("chart", said)
@@ -262,6 +267,7 @@ def read_chart(said: Any) -> dict[str, Any]:
 
 
 def check_names(report: Report, said: Mapping[str, Any]) -> None:
+    """Refuse what a header declares and its SQL does not use, and the other way round. Raises ValueError."""
     unknown = set(said) - {"title", "description", "chart", "parameters"}
     if unknown:
         raise ValueError(f"its header holds {', '.join(sorted(unknown))}, which means nothing")

@@ -42,6 +42,7 @@ class Parameter:
     values: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
+        """As ``GET /reports`` lists it."""
         shown: dict[str, Any] = {"name": self.name, "type": self.type, "default": self.default, "help": self.help}
         if self.type == "integer":
             shown |= {"least": self.least, "most": self.most}
@@ -67,6 +68,7 @@ def read_value(parameter: Parameter, value: Any) -> str | int:
 
 
 def whole_number(parameter: Parameter, text: str) -> int:
+    """A whole number within the parameter's bounds. Raises ValueError."""
     least = -(10**18) if parameter.least is None else parameter.least
     most = 10**18 if parameter.most is None else parameter.most
     if not re.fullmatch(r"-?\d{1,18}", text):
@@ -78,6 +80,7 @@ def whole_number(parameter: Parameter, text: str) -> int:
 
 
 def time_zone(text: str) -> ZoneInfo:
+    """The zone of an IANA name. Raises ValueError."""
     try:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -85,6 +88,7 @@ def time_zone(text: str) -> ZoneInfo:
 
 
 def read_parameter(name: str, said: Any) -> Parameter:
+    """A parameter as a header declares it. Raises ValueError."""
     if not isinstance(said, dict) or said.get("type") not in TYPES:
         raise ValueError(f"parameter {name} needs a type: one of {', '.join(TYPES)}")
     kind = said["type"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,12 @@ from tests.support.life import BORN, Life, Report, account, extended, observatio
 from tests.support.listening import USER, lake_in, listens_in, observe_api, settings_for
 
 DAYS = 40
-QUIET = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-LONG = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LONG = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def reports_of(seed: int) -> tuple[Life, list[Report]]:
     """A life, and some of its reports: two vintages of each export, and polls; each with a hole."""
-    from datetime import timedelta
-
     rng = random.Random(seed)
     life = Life.of(seed, DAYS)
 

@@ -139,8 +139,8 @@ def extended(life: Life, downloaded: datetime, tells: Callable[[int], bool], era
 def extended_row(listen: Listen, downloaded: datetime, era: str) -> Row:
     artist, title = listen.track.names(downloaded)
     episode = listen.track.kind == "episode"
-    began = listen.began.timestamp if listen.landed is None else None
-    device = 0 if began else int((listen.began - datetime(1970, 1, 1)).total_seconds() * 1000)  # noqa: DTZ001
+    since_1970 = listen.began - datetime(1970, 1, 1)  # noqa: DTZ001
+    device = int(since_1970.total_seconds() * 1000) if listen.landed else 0
     return {
         "ts": f"{listen.reported:%Y-%m-%dT%H:%M:%SZ}",
         "platform": "ios",
@@ -222,18 +222,23 @@ NAMES = {
 
 
 def write_files(folder: Path, report: Report, rng: random.Random, most: int = 4) -> list[Path]:
-    """An export's rows in some files, in their order, under some names; a file may repeat the row before its first."""
-    count = rng.randrange(1, most + 1)
-    cuts = sorted(rng.sample(range(1, len(report.rows)), min(count - 1, max(len(report.rows) - 1, 0))))
+    """An export's rows in some files, in their order, under some names; a file may repeat the row before its first.
+
+    No file of account data ends within a minute: of equal rows there nobody can tell two listens from two exports
+    that are cut at one (what is done about them has tests of its own).
+    """
+    rows = report.rows
+    places = [at for at in range(1, len(rows)) if rows[at - 1].get("endTime", at - 1) != rows[at].get("endTime", at)]
+    cuts = sorted(rng.sample(places, min(rng.randrange(most), len(places))))
     name = rng.choice(NAMES[report.kind])
     paths = []
-    for number, (first, last) in enumerate(zip([0, *cuts], [*cuts, len(report.rows)], strict=True)):
+    for number, (first, last) in enumerate(zip([0, *cuts], [*cuts, len(rows)], strict=True)):
         repeated = 1 if first and report.kind == "extended" and rng.random() < 0.5 else 0
-        rows = list(report.rows[first - repeated : last])
+        part = list(rows[first - repeated : last])
         if report.kind == "extended" and rng.random() < 0.3:
-            rng.shuffle(rows)
+            rng.shuffle(part)
         path = folder / name.format(number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(rows), "utf-8")
+        path.write_text(json.dumps(part), "utf-8")
         paths.append(path)
     return paths
