@@ -42,6 +42,7 @@ class Shared:
 
     @cached_property
     def parts(self) -> Parts:
+        """What this lake's commands work with."""
         from chalicelib.wiring import Parts
 
         return Parts({**os.environ, **sandbox_environment()}) if self.sandbox else Parts()
@@ -78,6 +79,7 @@ class Stop:
         return lambda: 0.0 if self.number else remaining()
 
     def listen(self) -> None:
+        """Take both signals."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
 
@@ -93,9 +95,11 @@ class Stop:
         raise KeyboardInterrupt
 
     def exit_status(self) -> int:
+        """As shells say it of a process that a signal ended."""
         return TERMINATED if self.number == signal.SIGTERM else INTERRUPTED
 
     def last_words(self, context: click.Context) -> str:
+        """What is kept, and how to go on."""
         words = GOES_ON.get(context.invoked_subcommand, "nothing was changed")
         if context.invoked_subcommand == "transform" and "--all" in sys.argv:
             words = REBUILD_GOES_ON
@@ -107,6 +111,7 @@ class LakeGroup(click.Group):
     """Turns the lake's errors into one line and an exit status; ``--debug`` shows where they came from."""
 
     def invoke(self, context: click.Context) -> Any:
+        """Run the command; whatever it raises becomes a line and a status."""
         stop = context.meta[STOP] = Stop()
         stop.listen()
         try:
@@ -140,6 +145,7 @@ def message_of(error: BaseException) -> str:
 
 
 def status_of(error: BaseException) -> int:
+    """The exit status that goes with an error."""
     if isinstance(error, LakeError):
         return error.exit_status
     return StorageFailed.exit_status if isinstance(error, OSError) else 1
@@ -303,6 +309,7 @@ def crawl(shared: Shared) -> None:
 
 
 def ended_crawl(engine: Engine) -> Crawl:
+    """Crawl, and answer the crawl when it has ended."""
     crawled = engine.start_crawl()
     while crawled.state == "running":
         time.sleep(CRAWL_POLL)
@@ -361,11 +368,13 @@ def say_if_empty(parts: Parts) -> None:
 
 
 def list_reports(found: Iterable[Any]) -> None:
+    """Print a line for each report."""
     rows = [(each.name, each.title, ", ".join(p.name for p in each.parameters)) for each in found]
     print_table(("report", "title", "parameters"), rows)
 
 
 def assignments(values: Sequence[str]) -> dict[str, str]:
+    """``KEY=VALUE`` options by name. Raises InvalidRequest."""
     pairs = [value.partition("=") for value in values]
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise InvalidRequest(f"--set {wrong[0]}: write --set key=value")

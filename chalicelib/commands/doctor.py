@@ -35,6 +35,7 @@ class Finding:
     remedy: str = ""
 
     def line(self) -> str:
+        """As it is printed."""
         tail = f" -> {self.remedy}" if self.remedy else ""
         return f"{MARKS[self.level]} {self.subject}: {self.message}{tail}"
 
@@ -52,6 +53,7 @@ def examine(parts: Parts, clock: Clock = now) -> Iterator[Finding]:
 
 
 def python(_parts: Parts, _clock: Clock) -> Iterator[Finding]:
+    """Whether this Python is one that is tested."""
     version = ".".join(map(str, sys.version_info[:3]))
     supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
     remedy = "" if supported else "use Python 3.11, 3.12 or 3.13"
@@ -59,6 +61,7 @@ def python(_parts: Parts, _clock: Clock) -> Iterator[Finding]:
 
 
 def settings(parts: Parts, clock: Clock) -> Iterator[Finding]:
+    """Every setting in force, and when the schedule fires next."""
     from chalicelib.schedule import next_time
 
     for name, shown, unit, _ in parts.settings.described():
@@ -68,6 +71,7 @@ def settings(parts: Parts, clock: Clock) -> Iterator[Finding]:
 
 
 def sources(parts: Parts, _clock: Clock) -> Iterator[Finding]:
+    """What is extracted."""
     from chalicelib.extraction.sources import load_sources
 
     found = load_sources(parts.settings)
@@ -75,6 +79,7 @@ def sources(parts: Parts, _clock: Clock) -> Iterator[Finding]:
 
 
 def credentials(parts: Parts, _clock: Clock) -> Iterator[Finding]:
+    """Whether there is a client id and secret."""
     from chalicelib.spotify.auth import credentials as find_credentials
 
     try:
@@ -86,6 +91,7 @@ def credentials(parts: Parts, _clock: Clock) -> Iterator[Finding]:
 
 
 def reachability(parts: Parts, _clock: Clock) -> Iterator[Finding]:
+    """Whether Spotify answers."""
     for name, url in (
         ("SPOTIFY_API_URL", parts.settings.spotify_api_url),
         ("SPOTIFY_ACCOUNTS_URL", parts.settings.spotify_accounts_url),
@@ -109,6 +115,7 @@ def unreachable(url: str) -> str | None:
 
 
 def authorisations(parts: Parts, clock: Clock) -> Iterator[Finding]:
+    """Who is logged in, and for how long."""
     from chalicelib.spotify.auth import authorizations
 
     found = authorizations(parts.secrets)
@@ -128,6 +135,7 @@ LOGIN = ".venv/bin/lake login"
 
 
 def lake(parts: Parts, _clock: Clock) -> Iterator[Finding]:
+    """Whether the lake can be written, and how large it is."""
     store = parts.lake.store
     probe = f"{STATE}doctor-probe"
     store.write(probe, b"")
@@ -143,6 +151,7 @@ def lake(parts: Parts, _clock: Clock) -> Iterator[Finding]:
 
 
 def raw_objects(parts: Parts, _clock: Clock) -> Iterator[Finding]:
+    """What is not transformed, and what lies in quarantine."""
     from chalicelib.transformation.backlog import pending
 
     waiting = list(pending(parts.lake))
@@ -162,10 +171,12 @@ PROGRAM = ".venv/bin/lake"
 
 
 def some(keys: list[str]) -> str:
+    """The first few of many keys."""
     return ", ".join(keys[:NAMED]) + (" …" if len(keys) > NAMED else "")
 
 
 def newest_run(parts: Parts, clock: Clock) -> Iterator[Finding]:
+    """What the newest run has to say."""
     from chalicelib import runs
 
     run = runs.newest_run(parts.lake, clock)

@@ -22,6 +22,7 @@ SHOWN_ROWS = 1_000  # rows of a table on a terminal; files have them all
 
 
 def show(engine: Engine, done: Query, shape: str | None, output: Path | None, title: str | None = None) -> None:
+    """Print a result, or write it to ``output``, in the shape asked for."""
     chosen = shape or ("parquet" if output and output.suffix == ".parquet" else None)
     chosen = chosen or ("csv" if output or not sys.stdout.isatty() else "table")
     if chosen == "parquet":
@@ -42,6 +43,7 @@ def show(engine: Engine, done: Query, shape: str | None, output: Path | None, ti
 
 
 def save_download(engine: Engine, done: Query, output: Path) -> None:
+    """Write a result as Parquet."""
     from urllib.request import urlopen
 
     found = engine.download(done.query_id, "parquet")
@@ -52,6 +54,7 @@ def save_download(engine: Engine, done: Query, output: Path) -> None:
 
 
 def write_csv(pages: Iterable[RowPage], stream: Any, _title: str | None) -> None:
+    """All rows as CSV, the columns' names first."""
     from chalicelib.queries.rendering import csv_lines
 
     for place, page in enumerate(pages):
@@ -75,6 +78,7 @@ def write_json(pages: Iterable[RowPage], stream: Any, _title: str | None) -> Non
 
 
 def write_table(pages: Iterable[RowPage], stream: Any, title: str | None) -> None:
+    """The first rows as a table for a terminal."""
     from chalicelib.queries.rendering import csv_text
 
     names: list[str] = []
@@ -99,6 +103,7 @@ WRITERS: dict[str, Callable[[Iterable[Any], Any, str | None], None]] = {
 def print_table(
     names: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None, stream: Any = None
 ) -> None:
+    """Print texts as a table, numbers to the right."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -120,6 +125,7 @@ def visible(text: str) -> str:
 
 
 def is_number(text: str) -> bool:
+    """Whether a column's text is a number, or nothing."""
     return text == "" or text.replace(".", "", 1).removeprefix("-").isdigit()
 
 
@@ -149,5 +155,6 @@ class Progress:
             self._bar.stop()
 
     def update(self, done: float, total: float | None = None, word: str = "") -> None:
+        """Show how much is done."""
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total, description=word or self._title)

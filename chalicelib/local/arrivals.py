@@ -58,6 +58,7 @@ class Arrivals(threading.Thread):
         self._look_again = float("-inf")
 
     def run(self) -> None:
+        """Send events until it is stopped."""
         for changed in self._changes(self._folder):  # by now the folder is watched: nothing falls between
             try:
                 self._look(changed)
@@ -99,6 +100,7 @@ class Arrivals(threading.Thread):
                 yield path
 
     def stop(self) -> None:
+        """End after the event under way."""
         self._stopped.set()
 
     def _catch_up(self) -> None:

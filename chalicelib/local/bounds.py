@@ -42,7 +42,10 @@ class Bounds:
 
 
 class Closable(Protocol):
-    def close(self) -> None: ...
+    """A connection, as far as it is looked at here."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class Connections:
@@ -81,10 +84,12 @@ class Connections:
             self._idle[connection] = address
 
     def closed(self, connection: Closable) -> None:
+        """It is no more."""
         self._idle.pop(connection, None)
         self._busy.pop(connection, None)
 
     def all(self) -> list[Closable]:
+        """Those that are open."""
         return [*self._idle, *self._busy]
 
     def _longest_idle(self) -> Closable:

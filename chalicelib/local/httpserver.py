@@ -177,6 +177,7 @@ class Stream(IOStream):
     half_closed = False  # nothing more comes
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        """As IOStream's; notes the end of what the client sends."""
         read = super().read_from_fd(buf)
         self.half_closed = self.half_closed or read == 0
         return read
@@ -197,6 +198,7 @@ class Stream(IOStream):
     _ending = False
 
     def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
+        """As IOStream's; see the class."""
         if data == TORNADO_REFUSES:
             data = b"" if self.answered else malformed_request()
         return super().write(data)
@@ -219,9 +221,11 @@ class Connection(httputil.HTTPServerConnectionDelegate):
         self._server, self._stream, self._address = server, stream, address
 
     def start_request(self, _server_conn: object, request_conn: httputil.HTTPConnection) -> Exchange:
+        """The exchange that the next request begins."""
         return Exchange(self._server, self._stream, self._address, request_conn)
 
     def on_close(self, _server_conn: object) -> None:
+        """The connection is no more."""
         self._server.connections.closed(self._stream)
 
 
@@ -254,6 +258,7 @@ class Exchange(httputil.HTTPMessageDelegate):
     async def headers_received(
         self, start_line: httputil.RequestStartLine | httputil.ResponseStartLine, headers: httputil.HTTPHeaders
     ) -> None:
+        """Judge the head; what is refused is answered before its body."""
         assert isinstance(start_line, httputil.RequestStartLine)
         self._stream.answered = False
         self._server.connections.busy(self._stream)
@@ -275,6 +280,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             await self._refuse(error)
 
     async def data_received(self, chunk: bytes) -> None:
+        """Take a piece of the body, or pass it over when the request is refused."""
         if self._refused:
             self._linger_on(len(chunk))
         elif self._spool is not None:
@@ -289,6 +295,7 @@ class Exchange(httputil.HTTPMessageDelegate):
                 await self._refuse(self._too_large())
 
     def finish(self) -> None:
+        """The request has come whole: answer it."""
         self._stop_timer()
         if self._refused:
             self._end(close=True)
@@ -297,6 +304,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             self.answering = asyncio.ensure_future(self._answer())
 
     def on_connection_close(self) -> None:
+        """The client has gone."""
         self._end()
 
     # --- judging the head -----------------------------------------------------------------------------------------
@@ -561,6 +569,7 @@ class UploadSpool:
         return Upload(self._folder / "body")
 
     def close(self) -> None:
+        """Delete what has come."""
         with suppress(OSError):
             self._stream.close()
         shutil.rmtree(self._folder, ignore_errors=True)

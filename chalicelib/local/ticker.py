@@ -41,6 +41,7 @@ class Ticker(threading.Thread):
         }
 
     def run(self) -> None:
+        """Fire what is due until it is stopped."""
         while not self._stopped.is_set():
             soonest = min((moment for _, moment in self._due.values()), default=None)
             if soonest is None:
@@ -53,6 +54,7 @@ class Ticker(threading.Thread):
                 self._fire_due()
 
     def stop(self) -> None:
+        """End after the handler under way."""
         self._stopped.set()
 
     def _notice_a_clock_set_back(self) -> None:
@@ -89,6 +91,7 @@ def following(expression: str, due: datetime, moment: datetime) -> datetime:
 
 
 def expression_of(source: ScheduledEventConfig) -> str:
+    """A schedule as EventBridge writes it."""
     expression = source.schedule_expression
     return expression if isinstance(expression, str) else str(expression.to_string())
 

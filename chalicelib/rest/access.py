@@ -252,4 +252,5 @@ def new_token() -> str:
 
 
 def digest(token: str) -> str:
+    """What is kept of a token or a code: its SHA-256, in hexadecimal digits."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -87,6 +87,8 @@ log = logging.getLogger(__name__)
 
 
 class Api:
+    """One method for each route of routes.py, of the route's name."""
+
     def __init__(
         self,
         settings: Settings,
@@ -145,6 +147,7 @@ class Api:
     # --- the page and the service ---------------------------------------------------------------------------------
 
     def dashboard(self, _: Asked) -> Reply:
+        """The page, with what it may load."""
         reply = self._file("index.html")
         bucket = self._settings.bucket
         policy = assets.page_policy(self._settings.show_images, bucket, os.environ.get("AWS_REGION", ""))
@@ -152,9 +155,11 @@ class Api:
         return reply
 
     def asset(self, asked: Asked) -> Reply:
+        """A file of the page."""
         return self._file(asked.path["name"])
 
     def asset_below(self, asked: Asked) -> Reply:
+        """A file of the page, one folder down."""
         return self._file(f"{asked.path['name']}/{asked.path['below']}")
 
     def _file(self, name: str) -> Reply:
@@ -163,9 +168,11 @@ class Api:
         return Reply(200, found.text, found.content_type, headers)
 
     def health(self, _: Asked) -> Reply:
+        """Alive, and what the owner should know."""
         return Reply(200, self._health.report())
 
     def openapi(self, _: Asked) -> Reply:
+        """The description of this API."""
         from chalicelib.rest.openapi import document
 
         return cached(Reply(200, document()), "public, max-age=300")
@@ -173,6 +180,7 @@ class Api:
     # --- signing in -----------------------------------------------------------------------------------------------
 
     def sign_in(self, asked: Asked) -> Reply:
+        """A browser's token for the code of the printed address."""
         try:
             session, token = self._access().sign_in(asked.body["code"])
         except Unauthorized:
@@ -181,16 +189,19 @@ class Api:
         return Reply(201, Session(session.token_id, session.scope, session.expires_at, token))
 
     def stay_signed_in(self, asked: Asked) -> Reply:
+        """Let this browser's token last."""
         session = self._access().stay(asked.request.token_id)
         return Reply(200, Session(session.token_id, session.scope, session.expires_at))
 
     def sign_out(self, asked: Asked) -> Reply:
+        """End this browser's session."""
         self._access().end_session(asked.request.token_id)
         return Reply(200, Deleted(asked.request.token_id))
 
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def start_run(self, asked: Asked) -> Reply:
+        """Have a run begin, unless one goes on."""
         from chalicelib.extraction.sources import chosen, load_sources
 
         chosen(load_sources(self._settings), asked.body["sources"])  # an unknown one is refused at once
@@ -210,6 +221,7 @@ class Api:
             raise RunInProgress(f"run {going_on} is going on; wait for it to end", run_id=going_on)
 
     def list_runs(self, asked: Asked) -> Reply:
+        """Runs, the one that began last first."""
         names, following = page_of(
             run_ids(self._lake, paging.place("list_runs", asked, NAME), self._clock), asked.query["limit"]
         )
@@ -225,6 +237,7 @@ class Api:
             return None
 
     def get_run(self, asked: Asked) -> Reply:
+        """One run, also one that was asked for and has not begun."""
         run_id = asked.path["run_id"]
         try:
             record = load_run(self._lake, run_id)
@@ -257,23 +270,28 @@ class Api:
     # --- catalogue ------------------------------------------------------------------------------------------------
 
     def start_crawl(self, _: Asked) -> Reply:
+        """Have the catalogue looked through."""
         return Reply(202, self._engine().start_crawl(), headers={"Location": "/crawls/latest"})
 
     def latest_crawl(self, _: Asked) -> Reply:
+        """The newest crawl."""
         crawl = self._engine().latest_crawl()
         if crawl is None:
             raise NotFound("nothing has been crawled yet: POST /crawls")
         return Reply(200, crawl)
 
     def list_tables(self, _: Asked) -> Reply:
+        """The catalogue."""
         return cached(Reply(200, TableList.of(self._engine().tables())))
 
     def get_table(self, asked: Asked) -> Reply:
+        """One table of it."""
         return cached(Reply(200, self._engine().table(asked.path["name"])))
 
     # --- queries --------------------------------------------------------------------------------------------------
 
     def start_query(self, asked: Asked) -> Reply:
+        """Have SQL judged and queued."""
         body = asked.body
         query = self._engine().start_query(
             body["sql"], body["parameters"], client=asked.request.token_id, max_rows=body["max_rows"]
@@ -281,23 +299,28 @@ class Api:
         return Reply(202, query, headers={"Location": f"/queries/{query.query_id}"})
 
     def list_queries(self, asked: Asked) -> Reply:
+        """Queries, newest first."""
         queries, following = self._engine().queries(asked.query["limit"], paging.place("list_queries", asked))
         return Reply(200, QueryList(queries, paging.token("list_queries", following)))
 
     def get_query(self, asked: Asked) -> Reply:
+        """A query, when it has ended or the wait is over."""
         query = self._waited_for(asked)
         return Reply(200, query, headers={} if query.state.ended else {"Retry-After": SOON})
 
     def cancel_query(self, asked: Asked) -> Reply:
+        """End a query."""
         return Reply(200, self._engine().cancel(asked.path["query_id"]))
 
     def query_rows(self, asked: Asked) -> Reply:
+        """A page of a result."""
         wanted = wanted_type(asked.request, JSON, CSV)
         query = require_result(self._waited_for(asked))
         place = paging.place("query_rows", asked)
         return self._rows_reply(query, asked.query["limit"], place, wanted, excel=asked.query["csv"] == "excel")
 
     def download(self, asked: Asked) -> Reply:
+        """A whole result, here or behind a link."""
         query = require_result(self._engine().query(asked.path["query_id"]))
         if asked.query["csv"] == "excel" and asked.query["format"] == "csv":
             return self._download_for_excel(query)
@@ -338,11 +361,13 @@ class Api:
     # --- reports --------------------------------------------------------------------------------------------------
 
     def list_reports(self, _: Asked) -> Reply:
+        """Built-in reports and the owner's."""
         from chalicelib.reports.catalogue import reports
 
         return cached(Reply(200, ReportList([listed(report) for report in reports(self._lake)])))
 
     def run_report(self, asked: Asked) -> Reply:
+        """A report's rows, or where they will be."""
         from chalicelib.reports import catalogue
 
         wanted = wanted_type(asked.request, JSON, CSV)
@@ -365,6 +390,7 @@ class Api:
         return cached(Reply(200, ReportRows(listed(report), done.values, report.sql, done.query.query_id, **page)))
 
     def save_report(self, asked: Asked) -> Reply:
+        """Keep a report of the owner's, after the guard has seen it."""
         from chalicelib.reports.catalogue import parse_report
 
         name, text = asked.path["name"], asked.body["sql"]
@@ -386,6 +412,7 @@ class Api:
         self._engine().check(ready.sql, ready.bound)
 
     def delete_report(self, asked: Asked) -> Reply:
+        """Delete a report of the owner's."""
         name = asked.path["name"]
         key = own_report_key(name)
         if self._lake.store.stat(key) is None:
@@ -396,6 +423,7 @@ class Api:
     # --- imports --------------------------------------------------------------------------------------------------
 
     def start_import(self, asked: Asked) -> Reply:
+        """Announce an export."""
         record, upload = announced.announce(
             self._settings,
             self._lake,
@@ -408,10 +436,12 @@ class Api:
         return Reply(201, imported(record, upload=target), headers={"Location": f"/imports/{record.import_id}"})
 
     def get_import(self, asked: Asked) -> Reply:
+        """How far an import has come."""
         record, summary, error = announced.look_up(self._lake, asked.path["import_id"])
         return Reply(200, imported(record, summary=summary, error=error))
 
     def upload_import(self, asked: Asked) -> Reply:
+        """Take the file of an announced import."""
         if self._settings.on_aws:  # API Gateway would make text of it
             raise InvalidRequest("on AWS the file goes to the link that POST /imports answers")
         record = announced.receive(self._lake, asked.path["import_id"], asked.request.body, clock=self._clock)
@@ -494,6 +524,7 @@ def page_of(names: Iterator[str], limit: int) -> tuple[list[str], str | None]:
 
 
 def own_report_key(name: str) -> str:
+    """Where a report of the owner's lies. Raises InvalidRequest unless the name may be one."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
         raise InvalidRequest("a report's name is a small letter, then small letters, digits and _", name=name)
     return f"{REPORTS}{name}.sql"

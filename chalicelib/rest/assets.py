@@ -26,6 +26,8 @@ IMAGE_HOST = "https://i.scdn.co"  # Spotify's covers
 
 @dataclass(frozen=True, slots=True)
 class Asset:
+    """A file of the page as it is sent."""
+
     text: str
     content_type: str
     etag: str

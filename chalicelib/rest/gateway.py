@@ -30,6 +30,7 @@ def answer(parts: Parts, request: ChaliceRequest | None, path: dict[str, str]) -
 
 
 def from_chalice(request: ChaliceRequest, path: dict[str, str]) -> Request:
+    """Chalice's request as the API reads it."""
     from chalicelib.rest.messages import Request
 
     event = request.to_original_event()
@@ -49,10 +50,12 @@ def from_chalice(request: ChaliceRequest, path: dict[str, str]) -> Request:
 
 
 def as_bytes(body: str | bytes | None) -> bytes:
+    """A body as bytes, whatever Chalice made of it."""
     return body.encode() if isinstance(body, str) else body or b""
 
 
 def to_chalice(reply: Reply) -> Response:
+    """The API's reply as Chalice sends it."""
     headers: dict[str, str | list[str]] = {"Content-Type": reply.content_type, **reply.headers}
     if isinstance(reply.content, Iterator):
         return Response(b"".join(reply.content).decode(), headers, reply.status)
@@ -100,6 +103,7 @@ class FileResponse(Response):
     """A file as a body. `chalice local` sends base64 as the bytes that it is; on AWS files come from S3."""
 
     def to_dict(self, _binary_types: list[str] | None = None) -> dict[str, Any]:
+        """The response as a function answers it."""
         body = base64.b64encode(self.body.read_bytes()).decode()
         return {
             "headers": self.headers,

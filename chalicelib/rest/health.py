@@ -28,6 +28,8 @@ SOON = timedelta(days=30)  # before its end from which an authorisation is warne
 
 
 class Health:
+    """Looks at the newest run and the disk, at most every few seconds."""
+
     def __init__(
         self,
         settings: Settings,

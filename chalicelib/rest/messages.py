@@ -42,6 +42,7 @@ class Upload:
     path: Path
 
     def open(self) -> BinaryIO:
+        """The body, to be read."""
         return self.path.open("rb")
 
     def __len__(self) -> int:
@@ -112,12 +113,14 @@ def read_request(route: Route, request: Request) -> Asked:
 
 
 def require_names(path: Mapping[str, str]) -> None:
+    """Raises NotFound where a path holds what can be no name."""
     for name, value in path.items():
         if not re.fullmatch(NAME, value):
             raise NotFound(f"there is no {name} {value[:100]!r}", **{name: value[:100]})
 
 
 def read_body(route: Route, request: Request) -> tuple[dict[str, Any], list[Fault]]:
+    """The values of a JSON body, and every fault in it."""
     fields = route.body or ()
     if not request.body and not route.body_required:
         return check_body(fields, {})
@@ -137,6 +140,7 @@ def read_body(route: Route, request: Request) -> tuple[dict[str, Any], list[Faul
 
 
 def no_constant(name: str) -> None:
+    """Raises ValueError: NaN and infinities are no JSON."""
     raise ValueError(f"{name} is not JSON")
 
 
@@ -158,6 +162,7 @@ def wanted_type(request: Request, *offered: str) -> str:
 
 
 def parse_accept(text: str) -> list[tuple[str, float]]:
+    """The types of an ``Accept`` header with their qualities."""
     entries = []
     for part in text.split(","):
         kind, *parameters = [piece.strip().lower() for piece in part.split(";")]
@@ -173,6 +178,7 @@ def parse_accept(text: str) -> list[tuple[str, float]]:
 
 
 def error_reply(error: LakeError) -> Reply:
+    """An error in the one shape, with the headers that go with it."""
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="lake"'
@@ -211,6 +217,7 @@ def cached(reply: Reply, policy: str = "private, no-cache") -> Reply:
 
 
 def json_text(content: Any) -> str:
+    """A value as JSON."""
     return json.dumps(as_json(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 

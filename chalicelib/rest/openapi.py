@@ -74,6 +74,7 @@ def document() -> dict[str, Any]:
 
 
 def operation(route: Route) -> dict[str, Any]:
+    """One endpoint."""
     shown: dict[str, Any] = {"operationId": route.name, "summary": route.summary, "responses": responses(route)}
     if route.tag:
         shown["tags"] = [route.tag]
@@ -89,6 +90,7 @@ def operation(route: Route) -> dict[str, Any]:
 
 
 def path_parameters(route: Route) -> list[dict[str, Any]]:
+    """The names in a route's path."""
     return [
         {
             "name": name,
@@ -102,6 +104,7 @@ def path_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def query_parameters(route: Route) -> list[dict[str, Any]]:
+    """What stands behind the ``?``."""
     declared = [
         {"name": each.name, "in": "query", "required": each.required, "schema": each.schema()} for each in route.query
     ]
@@ -120,6 +123,7 @@ def query_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def request_body(route: Route) -> dict[str, Any]:
+    """What a body may hold."""
     if route.body_type != JSON:
         return {"required": True, "content": {route.body_type: {"schema": {}}}}
     declared = route.body or ()
@@ -135,6 +139,7 @@ def request_body(route: Route) -> dict[str, Any]:
 
 
 def responses(route: Route) -> dict[str, Any]:
+    """Every answer of an endpoint, errors too."""
     shown = {
         str(answer.status): response(answer, route if place == 0 else None)
         for place, answer in enumerate(route.answers)
@@ -145,6 +150,7 @@ def responses(route: Route) -> dict[str, Any]:
 
 
 def error_statuses(route: Route) -> set[int]:
+    """The statuses of errors that an endpoint may answer."""
     statuses = {500, *route.errors}
     if not route.open_query or route.scope is not None:
         statuses |= {400}
@@ -158,6 +164,7 @@ def error_statuses(route: Route) -> set[int]:
 
 
 def response(answer: Answer, route: Route | None) -> dict[str, Any]:
+    """One way that an endpoint answers."""
     shown: dict[str, Any] = {"description": answer.description}
     content: dict[str, Any] = {}
     for kind in answer.content_types:
@@ -178,6 +185,7 @@ def answer_schema(answer: Answer) -> Schema:
 
 
 def error_response(status: int) -> dict[str, Any]:
+    """One error."""
     code, description = STATUS_WORDS[status]
     example = {"error": {"code": code, "message": description, "details": {}}}
     shown: dict[str, Any] = {
@@ -220,14 +228,17 @@ def classes_in(kind: type[Any]) -> list[type[Any]]:
 
 
 def reference(name: str) -> Schema:
+    """A schema that stands among the components."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def many(items: Schema) -> Schema:
+    """A list of such."""
     return {"type": "array", "items": items}
 
 
 def closed(**properties: Schema) -> Schema:
+    """An object with these members and no others."""
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 

@@ -59,6 +59,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
+    """An endpoint."""
+
     method: str
     path: str
     name: str  # of the function in app.py and of the method of Api

@@ -17,6 +17,8 @@ Fault = dict[str, str]  # {"in": "query" | "body", "name", "message"}
 
 
 class Kind(Protocol):
+    """What a value must be."""
+
     def read(self, value: Any) -> Any:
         """The value of a JSON field."""
 
@@ -29,12 +31,15 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
+    """A string."""
+
     least: int = 0  # characters
     most: int = 1_000  # characters
     pattern: str | None = None
     choices: tuple[str, ...] = ()
 
     def read(self, value: Any) -> str:
+        """See Kind."""
         if not isinstance(value, str):
             raise ValueError("must be a string")
         if self.choices and value not in self.choices:
@@ -48,6 +53,7 @@ class Text:
     read_text = read
 
     def schema(self) -> dict[str, Any]:
+        """See Kind."""
         if self.choices:
             return {"type": "string", "enum": list(self.choices)}
         shape: dict[str, Any] = {"type": "string", "minLength": self.least, "maxLength": self.most}
@@ -56,37 +62,47 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
+    """A whole number."""
+
     least: int
     most: int
 
     def read(self, value: Any) -> int:
+        """See Kind."""
         whole = int(value) if isinstance(value, float) and value.is_integer() else value
         if not isinstance(whole, int) or isinstance(whole, bool) or not self.least <= whole <= self.most:
             raise ValueError(f"must be a whole number from {self.least} to {self.most}")
         return whole
 
     def read_text(self, text: str) -> int:
+        """See Kind."""
         return self.read(int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else text)
 
     def schema(self) -> dict[str, Any]:
+        """See Kind."""
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
+    """A number."""
+
     least: float
     most: float
 
     def read(self, value: Any) -> float:
+        """See Kind."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or not self.least <= value <= self.most:
             raise ValueError(f"must be a number from {self.least:g} to {self.most:g}")
         return float(value)
 
     def read_text(self, text: str) -> float:
+        """See Kind."""
         return self.read(float(text) if re.fullmatch(r"-?[0-9]{1,20}(\.[0-9]{0,20})?", text) else text)
 
     def schema(self) -> dict[str, Any]:
+        """See Kind."""
         return {"type": "number", "minimum": self.least, "maximum": self.most}
 
 
@@ -95,32 +111,40 @@ class Scalar:
     """A string, number, boolean or null."""
 
     def read(self, value: Any) -> Any:
+        """See Kind."""
         if value is not None and not isinstance(value, str | int | float | bool):
             raise ValueError("must be a string, a number, true, false or null")
         return value
 
     def read_text(self, text: str) -> str:
+        """See Kind."""
         return text
 
     def schema(self) -> dict[str, Any]:
+        """See Kind."""
         return {"type": ["string", "number", "boolean", "null"]}
 
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
+    """A list, of which each item is of one kind."""
+
     item: Kind
     least: int = 0
     most: int = 1_000
 
     def read(self, value: Any) -> list[Any]:
+        """See Kind."""
         if not isinstance(value, list) or not self.least <= len(value) <= self.most:
             raise ValueError(f"must be a list of {self.least} to {self.most}")
         return [self._read_item(place, item) for place, item in enumerate(value)]
 
     def read_text(self, text: str) -> list[Any]:
+        """See Kind."""
         return self.read(text.split(","))
 
     def schema(self) -> dict[str, Any]:
+        """See Kind."""
         return {"type": "array", "items": self.item.schema(), "minItems": self.least, "maxItems": self.most}
 
     def _read_item(self, place: int, item: Any) -> Any:
@@ -142,6 +166,7 @@ class Field:
     example: Any = None
 
     def schema(self) -> dict[str, Any]:
+        """JSON Schema of the field, with its description."""
         shape = self.kind.schema() | {"description": self.description}
         if self.default is not None:
             shape["default"] = self.default
@@ -187,6 +212,7 @@ def check_body(fields: Sequence[Field], body: Any) -> tuple[dict[str, Any], list
 
 
 def fault(where: str, name: str, message: str) -> Fault:
+    """A fault as ``details.faults`` lists it."""
     return {"in": where, "name": name, "message": message}
 
 

@@ -96,11 +96,14 @@ def test_missing_credentials_are_one_line_with_the_remedy_and_nothing_is_written
     assert not (tmp_path / "lake").exists()
 
 
-def test_a_wrong_id_in_the_sources_is_named(tmp_path):
+def test_a_wrong_id_in_the_sources_is_named_and_a_right_one_is_not(tmp_path):
     sources = tmp_path / "sources.toml"
-    sources.write_text('[playlists]\nkind = "playlists"\nids = ["not-an-id"]\nevery = "1d"\n')
+    declared = '[sources.these]\nreads = "playlists"\nevery = "1d"\nids = ["{}"]\n'
+    sources.write_text(declared.format("not-an-id"))
     line = one_line(run(tmp_path, "extract", SOURCES_FILE=str(sources)))
-    assert "not-an-id" in line or "playlists" in line
+    assert "not-an-id" in line and "these" in line
+    sources.write_text(declared.format("37i9dQZF1DXcBWIGoYBM5M"))
+    assert "SPOTIPY_CLIENT_ID" in one_line(run(tmp_path, "extract", SOURCES_FILE=str(sources)))
 
 
 def test_a_lake_that_cannot_be_written_is_one_line_with_the_remedy(tmp_path):
