@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chalicelib import __version__
-from chalicelib.commands.printing import FORMATS, Progress, print_table, show
+from chalicelib.commands.printing import FORMATS, ProgressBar, print_table, show
 from chalicelib.errors import InvalidRequest, LakeError, QueryFailed, StorageFailed
 from chalicelib.log import set_up
 from chalicelib.rest.access import LOCAL_ID, SETTING_ID
@@ -211,7 +211,7 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
     from chalicelib.extraction.extract import deadline, run_extraction
 
     parts = shared.parts
-    with Progress("extract") as progress:
+    with ProgressBar("extract") as progress:
         record = run_extraction(
             parts.settings,
             parts.lake,
@@ -244,7 +244,7 @@ def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None)
 
     parts = shared.parts
     for path in paths:
-        with Progress(path.name) as progress:
+        with ProgressBar(path.name) as progress:
             summary = import_export(parts.lake, parts.settings, path, user_id, progress=progress)
         parts.register(summary.written)
         click.echo(str(summary))
@@ -265,7 +265,7 @@ def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: st
     if since and not everything:
         raise click.UsageError("--since goes with --all")
     parts = shared.parts
-    with Progress("transform") as progress:
+    with ProgressBar("transform") as progress:
         if everything:
             with closing(parts.engine) as engine:
                 remote = remote_transform(parts.settings)
@@ -289,7 +289,7 @@ def compact(shared: Shared, tables: tuple[str, ...]) -> None:
     """Merge small Parquet files."""
     from chalicelib.transformation.compact import compact as merge
 
-    with Progress("compact") as progress:
+    with ProgressBar("compact") as progress:
         merged = merge(shared.parts.lake, list(tables) or None, progress=progress)
     click.echo(str(merged))
 

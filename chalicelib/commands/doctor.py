@@ -40,7 +40,7 @@ class Finding:
         return f"{MARKS[self.level]} {self.subject}: {self.message}{tail}"
 
 
-Check = Callable[["Parts", Clock], Iterator[Finding]]
+Examination = Callable[["Parts", Clock], Iterator[Finding]]
 
 
 def examine(parts: Parts, clock: Clock = now) -> Iterator[Finding]:
@@ -226,7 +226,7 @@ SELECT table_name, check_name, severity, sum(failures) AS failures FROM quality_
 WHERE failures > 0 GROUP BY table_name, check_name, severity ORDER BY failures DESC LIMIT 20
 """
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[Examination, ...] = (
     python,
     settings,
     sources,

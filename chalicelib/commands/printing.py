@@ -132,7 +132,7 @@ def is_number(text: str) -> bool:
 # --- progress -----------------------------------------------------------------------------------------------------
 
 
-class Progress:
+class ProgressBar:
     """A progress bar on a terminal, nothing in a pipe. Called with what is done, of how much, and a word."""
 
     def __init__(self, title: str) -> None:

@@ -55,6 +55,7 @@ from chalicelib.rest.messages import (
     wanted_type,
 )
 from chalicelib.rest.replies import (
+    BrowserSession,
     Deleted,
     Import,
     ListedReport,
@@ -66,7 +67,6 @@ from chalicelib.rest.replies import (
     Rows,
     RunDetail,
     RunList,
-    Session,
     TableList,
     UploadTarget,
     members,
@@ -186,12 +186,12 @@ class Api:
         except Unauthorized:
             asked.request.wrong_code()
             raise
-        return Reply(201, Session(session.token_id, session.scope, session.expires_at, token))
+        return Reply(201, BrowserSession(session.token_id, session.scope, session.expires_at, token))
 
     def stay_signed_in(self, asked: Asked) -> Reply:
         """Let this browser's token last."""
         session = self._access().stay(asked.request.token_id)
-        return Reply(200, Session(session.token_id, session.scope, session.expires_at))
+        return Reply(200, BrowserSession(session.token_id, session.scope, session.expires_at))
 
     def sign_out(self, asked: Asked) -> Reply:
         """End this browser's session."""

@@ -28,7 +28,7 @@ from chalicelib.errors import (
 )
 from chalicelib.rest.access import RUN, remedy
 from chalicelib.rest.routes import JSON, NAME, Route
-from chalicelib.rest.schema import Fault, check_body, check_query, fault, refuse
+from chalicelib.rest.schema import RequestFault, check_body, check_query, fault, refuse
 from chalicelib.settings import Settings
 
 SOON = "1"  # s after which a client may ask again for what goes on
@@ -119,7 +119,7 @@ def require_names(path: Mapping[str, str]) -> None:
             raise NotFound(f"there is no {name} {value[:100]!r}", **{name: value[:100]})
 
 
-def read_body(route: Route, request: Request) -> tuple[dict[str, Any], list[Fault]]:
+def read_body(route: Route, request: Request) -> tuple[dict[str, Any], list[RequestFault]]:
     """The values of a JSON body, and every fault in it."""
     fields = route.body or ()
     if not request.body and not route.body_required:

@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from chalicelib import __version__
-from chalicelib.rest.routes import CSV, JSON, NAME, ROUTES, Answer, Route
+from chalicelib.rest.routes import CSV, JSON, NAME, ROUTES, Route, RouteAnswer
 
 Schema = dict[str, Any]
 
@@ -163,7 +163,7 @@ def error_statuses(route: Route) -> set[int]:
     return statuses
 
 
-def response(answer: Answer, route: Route | None) -> dict[str, Any]:
+def response(answer: RouteAnswer, route: Route | None) -> dict[str, Any]:
     """One way that an endpoint answers."""
     shown: dict[str, Any] = {"description": answer.description}
     content: dict[str, Any] = {}
@@ -179,7 +179,7 @@ def response(answer: Answer, route: Route | None) -> dict[str, Any]:
     return shown
 
 
-def answer_schema(answer: Answer) -> Schema:
+def answer_schema(answer: RouteAnswer) -> Schema:
     """Of an answer in JSON; OpenAPI's own document is any object."""
     return reference(answer.shape.__name__) if answer.shape not in (None, dict) else ANYTHING
 

@@ -30,7 +30,7 @@ class HealthReport:
 
 
 @dataclass
-class Session:
+class BrowserSession:
     """A browser's token. ``token`` itself is only in the answer that makes it."""
 
     token_id: str

@@ -15,6 +15,7 @@ from chalicelib.extraction.starting import AcceptedRun
 from chalicelib.queries.engine import CatalogueTable, Crawl, Query
 from chalicelib.rest.access import READ, RUN
 from chalicelib.rest.replies import (
+    BrowserSession,
     Deleted,
     HealthReport,
     Import,
@@ -26,7 +27,6 @@ from chalicelib.rest.replies import (
     Rows,
     RunDetail,
     RunList,
-    Session,
     TableList,
 )
 from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole
@@ -47,7 +47,7 @@ JSON, CSV, PARQUET, HTML = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RouteAnswer:
     """One way an endpoint answers. ``shape`` is the class of its JSON, or None where there is no JSON."""
 
     status: int
@@ -65,7 +65,7 @@ class Route:
     path: str
     name: str  # of the function in app.py and of the method of Api
     summary: str
-    answers: tuple[Answer, ...]
+    answers: tuple[RouteAnswer, ...]
     scope: str | None = READ
     query: tuple[Field, ...] = ()
     open_query: bool = False  # takes other query parameters too: a report's own
@@ -105,13 +105,15 @@ ROWS_EXAMPLE = {
 }
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/", "dashboard", "The dashboard", (Answer(200, "The page", None, (HTML,)),), None, open_query=True),
+    Route(
+        "GET", "/", "dashboard", "The dashboard", (RouteAnswer(200, "The page", None, (HTML,)),), None, open_query=True
+    ),
     Route(
         "GET",
         "/static/{name}",
         "asset",
         "A file of the dashboard",
-        (Answer(200, "The file", None, ("*/*",)), Answer(304, "As you have it", None, ())),
+        (RouteAnswer(200, "The file", None, ("*/*",)), RouteAnswer(304, "As you have it", None, ())),
         None,
         open_query=True,
         errors=(404,),
@@ -122,7 +124,7 @@ ROUTES: tuple[Route, ...] = (
         "/static/{name}/{below}",
         "asset_below",
         "A file of the dashboard, one folder down",
-        (Answer(200, "The file", None, ("*/*",)), Answer(304, "As you have it", None, ())),
+        (RouteAnswer(200, "The file", None, ("*/*",)), RouteAnswer(304, "As you have it", None, ())),
         None,
         open_query=True,
         errors=(404,),
@@ -133,7 +135,7 @@ ROUTES: tuple[Route, ...] = (
         "/health",
         "health",
         "Liveness, version and engine",
-        (Answer(200, "Alive", HealthReport),),
+        (RouteAnswer(200, "Alive", HealthReport),),
         None,
         tag="service",
         example={
@@ -149,7 +151,7 @@ ROUTES: tuple[Route, ...] = (
         "/openapi.json",
         "openapi",
         "This document",
-        (Answer(200, "OpenAPI 3.1", dict), Answer(304, "As you have it", None, ())),
+        (RouteAnswer(200, "OpenAPI 3.1", dict), RouteAnswer(304, "As you have it", None, ())),
         None,
         tag="service",
     ),
@@ -158,7 +160,7 @@ ROUTES: tuple[Route, ...] = (
         "/session",
         "sign_in",
         "Exchange the code of the address to open, once, for a browser's token",
-        (Answer(201, "Signed in", Session),),
+        (RouteAnswer(201, "Signed in", BrowserSession),),
         None,
         body=(Field("code", Text(1, 200), "The code", True, example="3q2-7wAAAAB"),),
         errors=(401, 429),
@@ -169,7 +171,7 @@ ROUTES: tuple[Route, ...] = (
         "/session",
         "stay_signed_in",
         "Let this browser's token last for 90 days",
-        (Answer(200, "Until when", Session),),
+        (RouteAnswer(200, "Until when", BrowserSession),),
         body=(),
         body_required=False,
         tag="service",
@@ -179,7 +181,7 @@ ROUTES: tuple[Route, ...] = (
         "/session",
         "sign_out",
         "End this browser's session; any other token stays",
-        (Answer(200, "Signed out", Deleted),),
+        (RouteAnswer(200, "Signed out", Deleted),),
         errors=(404,),
         tag="service",
     ),
@@ -188,7 +190,7 @@ ROUTES: tuple[Route, ...] = (
         "/runs",
         "start_run",
         "Start an extraction run",
-        (Answer(202, "Started; `Location` is its record", AcceptedRun, headers=("Location",)),),
+        (RouteAnswer(202, "Started; `Location` is its record", AcceptedRun, headers=("Location",)),),
         RUN,
         body=(
             Field(
@@ -208,7 +210,7 @@ ROUTES: tuple[Route, ...] = (
         "/runs",
         "list_runs",
         "Runs, newest first",
-        (Answer(200, "A page of runs", RunList),),
+        (RouteAnswer(200, "A page of runs", RunList),),
         query=(LIMIT, PAGE_TOKEN),
         tag="runs",
     ),
@@ -217,7 +219,7 @@ ROUTES: tuple[Route, ...] = (
         "/runs/{run_id}",
         "get_run",
         "One run: what each source brought, waited for and left, and what is still to transform",
-        (Answer(200, "The run", RunDetail),),
+        (RouteAnswer(200, "The run", RunDetail),),
         errors=(404,),
         path_examples={"run_id": RUN_ID},
         tag="runs",
@@ -227,7 +229,7 @@ ROUTES: tuple[Route, ...] = (
         "/quarantine",
         "list_quarantine",
         "Raw objects and exports that cannot be published, and why",
-        (Answer(200, "A page of them", QuarantineList),),
+        (RouteAnswer(200, "A page of them", QuarantineList),),
         query=(LIMIT, PAGE_TOKEN),
         tag="runs",
     ),
@@ -236,7 +238,7 @@ ROUTES: tuple[Route, ...] = (
         "/crawls",
         "start_crawl",
         "Start the crawler",
-        (Answer(202, "Started; `Location` is its state", Crawl, headers=("Location",)),),
+        (RouteAnswer(202, "Started; `Location` is its state", Crawl, headers=("Location",)),),
         RUN,
         body=(),
         body_required=False,
@@ -248,7 +250,7 @@ ROUTES: tuple[Route, ...] = (
         "/crawls/latest",
         "latest_crawl",
         "The newest crawl: its state and what it changed",
-        (Answer(200, "The crawl", Crawl),),
+        (RouteAnswer(200, "The crawl", Crawl),),
         errors=(404,),
         tag="catalogue",
     ),
@@ -257,7 +259,7 @@ ROUTES: tuple[Route, ...] = (
         "/tables",
         "list_tables",
         "The catalogue",
-        (Answer(200, "The tables", TableList), Answer(304, "As you have it", None, ())),
+        (RouteAnswer(200, "The tables", TableList), RouteAnswer(304, "As you have it", None, ())),
         tag="catalogue",
     ),
     Route(
@@ -265,7 +267,7 @@ ROUTES: tuple[Route, ...] = (
         "/tables/{name}",
         "get_table",
         "One table: columns, partitions, rows, bytes, freshness",
-        (Answer(200, "The table", CatalogueTable), Answer(304, "As you have it", None, ())),
+        (RouteAnswer(200, "The table", CatalogueTable), RouteAnswer(304, "As you have it", None, ())),
         errors=(404,),
         path_examples={"name": "plays"},
         tag="catalogue",
@@ -275,7 +277,7 @@ ROUTES: tuple[Route, ...] = (
         "/queries",
         "start_query",
         "Start a query",
-        (Answer(202, "Accepted; `Location` is its state", Query, headers=("Location",)),),
+        (RouteAnswer(202, "Accepted; `Location` is its state", Query, headers=("Location",)),),
         body=SQL_FIELDS,
         tag="queries",
     ),
@@ -284,7 +286,7 @@ ROUTES: tuple[Route, ...] = (
         "/queries",
         "list_queries",
         "Queries, newest first",
-        (Answer(200, "A page of queries", QueryList),),
+        (RouteAnswer(200, "A page of queries", QueryList),),
         query=(LIMIT, PAGE_TOKEN),
         tag="queries",
     ),
@@ -293,7 +295,7 @@ ROUTES: tuple[Route, ...] = (
         "/queries/{query_id}",
         "get_query",
         "A query's state, bytes scanned, time, cost, and error with its position",
-        (Answer(200, "The query", Query),),
+        (RouteAnswer(200, "The query", Query),),
         query=(WAIT,),
         errors=(404,),
         path_examples={"query_id": QUERY_ID},
@@ -304,7 +306,7 @@ ROUTES: tuple[Route, ...] = (
         "/queries/{query_id}",
         "cancel_query",
         "Cancel a query",
-        (Answer(200, "The query as it is now", Query),),
+        (RouteAnswer(200, "The query as it is now", Query),),
         errors=(404,),
         path_examples={"query_id": QUERY_ID},
         tag="queries",
@@ -314,7 +316,7 @@ ROUTES: tuple[Route, ...] = (
         "/queries/{query_id}/rows",
         "query_rows",
         "A page of a finished query's rows, as JSON or (`Accept: text/csv`) CSV",
-        (Answer(200, "Rows", Rows, (JSON, CSV)), Answer(304, "As you have it", None, ())),
+        (RouteAnswer(200, "Rows", Rows, (JSON, CSV)), RouteAnswer(304, "As you have it", None, ())),
         query=(ROW_LIMIT, PAGE_TOKEN, WAIT, CSV_FOR),
         errors=(404, 406, 409, 422),
         path_examples={"query_id": QUERY_ID},
@@ -327,8 +329,8 @@ ROUTES: tuple[Route, ...] = (
         "download",
         "The whole result as a file: here from a laptop, behind a short-lived link on AWS",
         (
-            Answer(200, "The file", None, (CSV, PARQUET)),
-            Answer(302, "On AWS: `Location` is a link that works for a while", None, (), ("Location",)),
+            RouteAnswer(200, "The file", None, (CSV, PARQUET)),
+            RouteAnswer(302, "On AWS: `Location` is a link that works for a while", None, (), ("Location",)),
         ),
         query=(
             Field("format", Text(choices=("csv", "parquet")), "File format", default="csv", example="parquet"),
@@ -343,7 +345,7 @@ ROUTES: tuple[Route, ...] = (
         "/reports",
         "list_reports",
         "Saved reports with their parameters",
-        (Answer(200, "The reports", ReportList), Answer(304, "As you have it", None, ())),
+        (RouteAnswer(200, "The reports", ReportList), RouteAnswer(304, "As you have it", None, ())),
         tag="reports",
     ),
     Route(
@@ -352,8 +354,8 @@ ROUTES: tuple[Route, ...] = (
         "run_report",
         "One report's rows; its parameters are query parameters",
         (
-            Answer(200, "Rows", ReportRows, (JSON, CSV)),
-            Answer(202, "Takes longer; `Location` is the query", Query, headers=("Location",)),
+            RouteAnswer(200, "Rows", ReportRows, (JSON, CSV)),
+            RouteAnswer(202, "Takes longer; `Location` is the query", Query, headers=("Location",)),
         ),
         open_query=True,
         errors=(404, 406, 422),
@@ -365,7 +367,7 @@ ROUTES: tuple[Route, ...] = (
         "/reports/{name}",
         "save_report",
         "Save a report of your own in the lake",
-        (Answer(200, "Replaced", ListedReport), Answer(201, "Saved", ListedReport)),
+        (RouteAnswer(200, "Replaced", ListedReport), RouteAnswer(201, "Saved", ListedReport)),
         RUN,
         body=(
             Field(
@@ -384,7 +386,7 @@ ROUTES: tuple[Route, ...] = (
         "/reports/{name}",
         "delete_report",
         "Delete a report of your own",
-        (Answer(200, "Deleted", Deleted),),
+        (RouteAnswer(200, "Deleted", Deleted),),
         RUN,
         errors=(404,),
         path_examples={"name": "my_report"},
@@ -395,7 +397,7 @@ ROUTES: tuple[Route, ...] = (
         "/imports",
         "start_import",
         "Announce a Spotify privacy export: answers where to put the file",
-        (Answer(201, "Put the file to `upload.url`", Import, headers=("Location",)),),
+        (RouteAnswer(201, "Put the file to `upload.url`", Import, headers=("Location",)),),
         RUN,
         body=(
             Field("filename", Text(1, 200), "Name of the zip or JSON file", True, example="my_spotify_data.zip"),
@@ -410,7 +412,7 @@ ROUTES: tuple[Route, ...] = (
         "/imports/{import_id}",
         "get_import",
         "An import's state and, at its end, what became of every row",
-        (Answer(200, "The import", Import),),
+        (RouteAnswer(200, "The import", Import),),
         errors=(404,),
         path_examples={"import_id": IMPORT_ID},
         tag="imports",
@@ -420,7 +422,7 @@ ROUTES: tuple[Route, ...] = (
         "/imports/{import_id}",
         "upload_import",
         "The file itself (on AWS it goes to a link of S3 instead)",
-        (Answer(202, "Received; being imported", Import, headers=("Location",)),),
+        (RouteAnswer(202, "Received; being imported", Import, headers=("Location",)),),
         RUN,
         body=(),
         body_type="application/octet-stream",

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from chalicelib.errors import InvalidRequest
 
-Fault = dict[str, str]  # {"in": "query" | "body", "name", "message"}
+RequestFault = dict[str, str]  # {"in": "query" | "body", "name", "message"}
 
 
-class Kind(Protocol):
+class ValueKind(Protocol):
     """What a value must be."""
 
     def read(self, value: Any) -> Any:
@@ -39,7 +39,7 @@ class Text:
     choices: tuple[str, ...] = ()
 
     def read(self, value: Any) -> str:
-        """See Kind."""
+        """See ValueKind."""
         if not isinstance(value, str):
             raise ValueError("must be a string")
         if self.choices and value not in self.choices:
@@ -53,7 +53,7 @@ class Text:
     read_text = read
 
     def schema(self) -> dict[str, Any]:
-        """See Kind."""
+        """See ValueKind."""
         if self.choices:
             return {"type": "string", "enum": list(self.choices)}
         shape: dict[str, Any] = {"type": "string", "minLength": self.least, "maxLength": self.most}
@@ -68,18 +68,18 @@ class Whole:
     most: int
 
     def read(self, value: Any) -> int:
-        """See Kind."""
+        """See ValueKind."""
         whole = int(value) if isinstance(value, float) and value.is_integer() else value
         if not isinstance(whole, int) or isinstance(whole, bool) or not self.least <= whole <= self.most:
             raise ValueError(f"must be a whole number from {self.least} to {self.most}")
         return whole
 
     def read_text(self, text: str) -> int:
-        """See Kind."""
+        """See ValueKind."""
         return self.read(int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else text)
 
     def schema(self) -> dict[str, Any]:
-        """See Kind."""
+        """See ValueKind."""
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
@@ -91,18 +91,18 @@ class Number:
     most: float
 
     def read(self, value: Any) -> float:
-        """See Kind."""
+        """See ValueKind."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or not self.least <= value <= self.most:
             raise ValueError(f"must be a number from {self.least:g} to {self.most:g}")
         return float(value)
 
     def read_text(self, text: str) -> float:
-        """See Kind."""
+        """See ValueKind."""
         return self.read(float(text) if re.fullmatch(r"-?[0-9]{1,20}(\.[0-9]{0,20})?", text) else text)
 
     def schema(self) -> dict[str, Any]:
-        """See Kind."""
+        """See ValueKind."""
         return {"type": "number", "minimum": self.least, "maximum": self.most}
 
 
@@ -111,17 +111,17 @@ class Scalar:
     """A string, number, boolean or null."""
 
     def read(self, value: Any) -> Any:
-        """See Kind."""
+        """See ValueKind."""
         if value is not None and not isinstance(value, str | int | float | bool):
             raise ValueError("must be a string, a number, true, false or null")
         return value
 
     def read_text(self, text: str) -> str:
-        """See Kind."""
+        """See ValueKind."""
         return text
 
     def schema(self) -> dict[str, Any]:
-        """See Kind."""
+        """See ValueKind."""
         return {"type": ["string", "number", "boolean", "null"]}
 
 
@@ -129,22 +129,22 @@ class Scalar:
 class ListOf:
     """A list, of which each item is of one kind."""
 
-    item: Kind
+    item: ValueKind
     least: int = 0
     most: int = 1_000
 
     def read(self, value: Any) -> list[Any]:
-        """See Kind."""
+        """See ValueKind."""
         if not isinstance(value, list) or not self.least <= len(value) <= self.most:
             raise ValueError(f"must be a list of {self.least} to {self.most}")
         return [self._read_item(place, item) for place, item in enumerate(value)]
 
     def read_text(self, text: str) -> list[Any]:
-        """See Kind."""
+        """See ValueKind."""
         return self.read(text.split(","))
 
     def schema(self) -> dict[str, Any]:
-        """See Kind."""
+        """See ValueKind."""
         return {"type": "array", "items": self.item.schema(), "minItems": self.least, "maxItems": self.most}
 
     def _read_item(self, place: int, item: Any) -> Any:
@@ -159,7 +159,7 @@ class Field:
     """A query parameter or a member of a JSON body. Without ``required`` a missing one has the default."""
 
     name: str
-    kind: Kind
+    kind: ValueKind
     description: str
     required: bool = False
     default: Any = None
@@ -175,7 +175,9 @@ class Field:
         return shape
 
 
-def check_query(fields: Sequence[Field], given: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], list[Fault]]:
+def check_query(
+    fields: Sequence[Field], given: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, Any], list[RequestFault]]:
     """The query parameters' values, and every fault in them."""
     values: dict[str, Any] = {field.name: field.default for field in fields}
     faults = [fault("query", name, "is not a parameter of this endpoint") for name in given if name not in values]
@@ -193,7 +195,7 @@ def check_query(fields: Sequence[Field], given: Mapping[str, Sequence[str]]) -> 
     return values, faults
 
 
-def check_body(fields: Sequence[Field], body: Any) -> tuple[dict[str, Any], list[Fault]]:
+def check_body(fields: Sequence[Field], body: Any) -> tuple[dict[str, Any], list[RequestFault]]:
     """The values of a JSON object, and every fault in it."""
     if not isinstance(body, dict):
         return {}, [fault("body", "", "must be a JSON object")]
@@ -211,12 +213,12 @@ def check_body(fields: Sequence[Field], body: Any) -> tuple[dict[str, Any], list
     return values, faults
 
 
-def fault(where: str, name: str, message: str) -> Fault:
+def fault(where: str, name: str, message: str) -> RequestFault:
     """A fault as ``details.faults`` lists it."""
     return {"in": where, "name": name, "message": message}
 
 
-def refuse(faults: Sequence[Fault]) -> None:
+def refuse(faults: Sequence[RequestFault]) -> None:
     """Raise InvalidRequest naming every fault, if there is any."""
     if faults:
         told = "; ".join(" ".join(filter(None, (each["name"] or each["in"], each["message"]))) for each in faults)
