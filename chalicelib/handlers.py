@@ -130,10 +130,13 @@ def result_file(parts: Parts, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def maintain(parts: Parts) -> dict[str, Any]:
-    """Drive what was left lying, then merge the files of partitions that have too many."""
-    from chalicelib.pipeline import catch_up
+    """Drive what was left lying, then merge the files of partitions that have too many: where something waits, and
+    once a day where nothing does. To see that costs a dozen requests."""
+    from chalicelib.pipeline import catch_up, is_waiting
     from chalicelib.transformation.compact import compact
 
+    if not is_waiting(parts.lake):
+        return {"handled": 0, "merged": 0}
     before = telemetry.in_quarantine(parts.lake)
     handled = catch_up(parts.lake, parts.settings, lately=True).objects
     merged = compact(parts.lake, min_files=parts.settings.compact_files + 1)

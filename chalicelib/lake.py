@@ -2,7 +2,8 @@
 
 ::
 
-    raw/spotify/2026/11/20/<run>/<source>-0001.jsonl.gz   answers (see raw.py); written once, never changed
+    raw/spotify/2026/11/20/<run>/<source>-0001.jsonl.gz   answers (see raw.py); written once, never changed; those
+                                                          of all sources in answers-0001 where there are few
     raw/runs/2026/11/20/<run>.json                        the record of a finished run (see runs.py)
     raw/history/<name>                                    privacy exports
     transformed/<generation>/<table>/month=2026-11/*.parquet

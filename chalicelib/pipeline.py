@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from chalicelib.clock import Clock, now
 from chalicelib.errors import ImportRefused, InvalidRequest, LakeError
 from chalicelib.exports.dropped import unimported
 from chalicelib.lake import Lake
@@ -102,6 +103,19 @@ def unhandled(lake: Lake) -> Iterator[str]:
 
     yield from pending(lake)
     yield from unimported(lake)
+
+
+def is_waiting(lake: Lake, clock: Clock = now) -> bool:
+    """Whether there is something to catch up with or to clear away, or everything was last looked at a day ago."""
+    from chalicelib.transformation.backlog import pending, since_sweep
+    from chalicelib.transformation.compact import GRACE
+    from chalicelib.transformation.compaction_notes import oldest_note
+
+    since = since_sweep(lake, clock())
+    if not since or any(pending(lake, since)) or any(unimported(lake)):
+        return True
+    oldest = oldest_note(lake, lake.generation())
+    return oldest is not None and oldest < clock() - GRACE
 
 
 def lately_unhandled(lake: Lake) -> Iterator[str]:

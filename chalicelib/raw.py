@@ -94,8 +94,10 @@ class Packer:
     def __init__(self) -> None:
         self._gzip = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)  # a gzip header without a time
         self._data = bytearray()
+        self.answered = 0  # bytes of the bodies
 
     def add(self, answer: Answer) -> None:
+        self.answered += len(answer.body)
         """Append one answer."""
         header = json.dumps(answer.header(), separators=(",", ":")).encode()
         self._data += self._gzip.compress(header + b"\n" + answer.body + b"\n")

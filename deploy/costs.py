@@ -35,9 +35,23 @@ NEAR = 0.02  # s that a call of S3, Glue or Secrets Manager takes: assumed
 AT_ONCE = 4  # calls of Spotify side by side: CONCURRENCY
 PROCESSOR = 1.769  # GB of memory that come with one processor
 STARTS = {"extraction": 0.32, "transform": 0.57, "record": 0.28}  # s of processor: python -m bench.coldstart
-RUN_CALLS, OBJECT_CALLS, LOOK_CALLS = 60, 28, 82  # AWS calls of a run, a transform, maintenance: the faults' tests
-RUN_WRITES, OBJECT_WRITES, LOOK_WRITES = 25, 17, 50  # of them at S3's price of writing and listing
-SECRET_CALLS = 13  # of a run that renews its access
+SECRET_CALLS = 5  # of a run: its listeners' names and tokens
+LOOKS_A_DAY = 24  # of maintenance, all but one of which find nothing waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What one call of a function asks of AWS; ``writes`` of it at S3's price of writing and listing."""
+
+    calls: int
+    writes: int
+
+
+#: Counted in the emulation, see tests/test_aws_requests.py. A run's calls are those of four answers.
+RUN, OBJECT, RECORD, LOOK, DAILY = (
+    Requests(34, 18), Requests(51, 20), Requests(31, 19), Requests(11, 7), Requests(196, 72),
+)  # fmt: skip
+ANSWERS = 4  # in RUN
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,7 @@ class Use:
 
     runs: float
     calls: float = 4.4
-    objects: float = 4.4
+    objects: float = 1.0
     items: float = 120
     processor_seconds: float = 0.03
     queries: float = 1_000.0
@@ -55,26 +69,32 @@ class Use:
     gigabytes: float = 0.3
 
     @property
+    def run_requests(self) -> tuple[float, float]:
+        """Calls of AWS of one extraction, and those of them that S3 prices as writing: one more an answer."""
+        more = self.calls - ANSWERS
+        return RUN.calls + more, RUN.writes + more
+
+    @property
     def run_seconds(self) -> float:
         """Of one extraction at 512 MB."""
         busy = (STARTS["extraction"] + self.processor_seconds) * PROCESSOR / 0.5
-        journal = self.calls * NEAR
-        return busy + self.calls * SPOTIFY / AT_ONCE + RUN_CALLS * NEAR + journal
+        return busy + self.calls * SPOTIFY / AT_ONCE + self.run_requests[0] * NEAR
 
     @property
     def transform_seconds(self) -> float:
         """Of one raw object at 1,769 MB: 41 ms for 1,000 items (bench.transform), and a cold start each hour."""
-        return STARTS["transform"] + OBJECT_CALLS * NEAR + 0.041 * self.items / self.objects / 1000
+        return STARTS["transform"] + OBJECT.calls * NEAR + 0.041 * self.items / self.objects / 1000
 
     @property
     def record_seconds(self) -> float:
         """Of a run's record at 512 MB."""
-        return STARTS["record"] * PROCESSOR / 0.5 + OBJECT_CALLS * NEAR
+        return STARTS["record"] * PROCESSOR / 0.5 + RECORD.calls * NEAR
 
     @property
     def look_seconds(self) -> float:
-        """Of maintenance at 1,769 MB."""
-        return STARTS["transform"] + LOOK_CALLS * NEAR + 0.2
+        """Of maintenance at 1,769 MB, on average over a day."""
+        daily = (STARTS["transform"] + DAILY.calls * NEAR + 0.2) / LOOKS_A_DAY
+        return daily + (STARTS["transform"] + LOOK.calls * NEAR) * (LOOKS_A_DAY - 1) / LOOKS_A_DAY
 
 
 ONE_LISTENER = Use(730)
@@ -95,19 +115,24 @@ def estimate(
     """Service and USD a month."""
     seconds = 0.5 * (use.run_seconds + use.record_seconds)
     seconds += PROCESSOR * (use.objects * use.transform_seconds + use.look_seconds)
-    requests = use.runs * (3 + use.objects) + 3 * use.queries
-    objects = use.objects + 1  # the run's record is one
-    writes = use.runs * (RUN_WRITES + use.calls + OBJECT_WRITES * objects + LOOK_WRITES)
-    reads = use.runs * (RUN_CALLS + OBJECT_CALLS * objects + LOOK_CALLS) - writes
+    events = use.runs * (3 + use.objects) + 3 * use.queries
+    calls, writes = use.runs * requests_a_run(use, "calls"), use.runs * requests_a_run(use, "writes")
     return {
-        "Lambda": use.runs * seconds * GB_SECOND + requests * INVOCATION + use.queries * 0.5 * 0.5 * GB_SECOND,
-        "S3": writes * PUT + max(reads, 0) * GET + use.gigabytes * GB_MONTH,
+        "Lambda": use.runs * seconds * GB_SECOND + events * INVOCATION + use.queries * 0.5 * 0.5 * GB_SECOND,
+        "S3": writes * PUT + max(calls - writes, 0) * GET + use.gigabytes * GB_MONTH,
         "Secrets Manager": secrets * SECRET + (use.runs * SECRET_CALLS * SECRET_CALL if secrets else 0.0),
         "Athena": use.queries * ATHENA_QUERY,
         "Glue crawls": use.crawls * CRAWL,
         "CloudWatch alarms and metrics": alarm_metrics * ALARM_METRIC + metrics * CUSTOM_METRIC,
         "CloudWatch logs": use.runs * 0.00005 * LOG_GB,
     }
+
+
+def requests_a_run(use: Use, which: str) -> float:
+    """Calls, or writes, of a run, of all that it sets going, and of the maintenance after it."""
+    of_run = use.run_requests[0 if which == "calls" else 1]
+    object_, record, look, daily = (getattr(each, which) for each in (OBJECT, RECORD, LOOK, DAILY))
+    return float(of_run + object_ * use.objects + record + look + (daily - look) / LOOKS_A_DAY)
 
 
 def told(costs: dict[str, float]) -> list[str]:

@@ -20,6 +20,8 @@ from chalicelib.raw import Packer
 from chalicelib.runs import PARTIAL, RUNNING, RunRecord, SourceRecord, load_run, run_ids, save_run
 from chalicelib.spotify.client import read_json
 
+LITTLE = 1024 * 1024  # bytes of answers up to which all of a run's sources share a raw object
+TOGETHER = "answers"  # what that is called
 MOST_PACKED = 8 * 1024 * 1024  # bytes of compressed answers held back before they are written
 
 LAST_RUNS = 20  # whose records are looked at for one that never ended
@@ -151,17 +153,28 @@ def add_to(packs: Packs, entry: Entry, taken: Taken | None) -> None:
 
 
 def publish(lake: Lake, state: State, run_id: str, packs: Packs) -> Keys:
-    """Write the raw objects; their keys follow from the state, so that doing it twice is doing it once."""
+    """Write the raw objects; answers their keys by source. They follow from the state and the answers, so that doing it
+    twice is doing it once."""
     if state.parts.run != run_id:
         state.parts = Parts(run_id)
     keys: Keys = {}
-    for (source, _), pack in sorted(packs.items(), key=lambda item: item[0]):
-        part = state.parts.sources.get(source, 0) + 1
-        state.parts.sources[source] = part
-        key = answers_key(run_id, source, part)
-        lake.create(key, pack.finish())
-        keys.setdefault(source, []).append(key)
+    for (name, _), together in sorted(objects_of(packs).items()):
+        part = state.parts.sources.get(name, 0) + 1
+        state.parts.sources[name] = part
+        key = answers_key(run_id, name, part)
+        lake.create(key, b"".join(packs[each].finish() for each in together))  # members of gzip follow one another
+        for source, _ in together:
+            keys.setdefault(source, []).append(key)
     return keys
+
+
+def objects_of(packs: Packs) -> dict[tuple[str, bool], list[tuple[str, bool]]]:
+    """The packs of each raw object, by its name and whether what is in it is odd: one object a source, or one of all
+    sources that brought little together. On AWS each object is a transform of its own, most of which is its start."""
+    plain = [each for each in sorted(packs) if not each[1]]
+    little = len(plain) > 1 and sum(packs[each].answered for each in plain) <= LITTLE
+    objects = {each: [each] for each in packs if each[1] or not little}
+    return {**objects, (TOGETHER, False): plain} if little else objects
 
 
 def amend_record(lake: Lake, run_id: str, taken: list[tuple[Entry, Taken | None]], keys: Keys) -> None:

@@ -246,7 +246,7 @@ class Api:
             if accepted is None:
                 raise
             return Reply(200, RunDetail(**members(AcceptedRun, accepted)), headers={"Retry-After": SOON})
-        keys = [key for source in record.sources for key in source.raw_keys]
+        keys = list(dict.fromkeys(key for source in record.sources for key in source.raw_keys))  # some share one
         notes = self._transformed(keys)
         untransformed = [key for key in keys if key not in notes]
         quarantined = [note.quarantined for note in notes.values() if note.quarantined]

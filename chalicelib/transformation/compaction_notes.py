@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from chalicelib.lake import STATE, Lake, ObjectInfo
 from chalicelib.records import RecordKind
@@ -49,6 +50,12 @@ def notes_prefix(generation: str, physical: str) -> str:
 def merges(lake: Lake, generation: str, physical: str) -> list[Merge]:
     """The merges of a physical table whose old files have not been deleted yet."""
     return [Merge(note.merged, note.replaces, info) for info, note in notes(lake, generation, physical) if note]
+
+
+def oldest_note(lake: Lake, generation: str) -> datetime | None:
+    """When the oldest merge was noted whose old files have not been deleted yet."""
+    listed = lake.store.list(f"{STATE}compactions/{generation}/")
+    return min((info.modified for info in listed), default=None)
 
 
 def notes(lake: Lake, generation: str, physical: str) -> Iterator[tuple[ObjectInfo, MergeNote | None]]:

@@ -14,6 +14,7 @@ from chalicelib.clock import parse_rfc3339, rfc3339
 from chalicelib.errors import InvalidSetting, MissingCredentials
 from chalicelib.extraction.state import StateFile
 from chalicelib.lake import STATE
+from chalicelib.raw import unpack
 from chalicelib.runs import RunRecord, SourceRecord, load_run
 from chalicelib.settings import Settings
 from tests.support.extraction import World, contents, world
@@ -404,6 +405,22 @@ def test_every_answer_says_who_asked_when_and_what_and_the_bytes_are_spotifys(tm
         assert album.requested_at <= album.received_at
         keys = [key for one in record.sources for key in one.raw_keys]
         assert sorted(keys) == [info.key for info in made.lake.store.list("raw/spotify/")]
+
+
+def test_an_hour_that_brings_little_is_one_raw_object_of_all_sources(tmp_path: Path) -> None:
+    """Each raw object is a transform of its own on AWS, and most of that is its start."""
+    with world(tmp_path) as made:
+        made.run()
+        before = {info.key for info in made.lake.store.list("raw/spotify/")}
+        assert len(before) > 5
+        made.advance(hours=25)  # so that several sources are due
+        record = made.run()
+        busy = [one for one in record.sources if one.calls]
+        (key,) = {info.key for info in made.lake.store.list("raw/spotify/")} - before
+        assert len(busy) > 2 and all(one.raw_keys == [key] for one in busy)
+        with made.lake.store.open(key) as stream:
+            answers = list(unpack(stream))
+        assert Counter(answer.source for answer in answers) == {one.source: one.calls for one in busy}
 
 
 def test_pages_of_a_listing_follow_one_another_and_the_last_says_it_is_complete(tmp_path: Path) -> None:

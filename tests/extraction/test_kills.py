@@ -89,7 +89,7 @@ def finish_and_compare(made: World, undisturbed: Undisturbed, deaths: list[str])
     assert not list(made.lake.store.list(JOURNAL)), what
     records = [load_run(made.lake, run_id) for run_id in run_ids(made.lake)]
     assert {one.state for one in records} <= {SUCCEEDED, PARTIAL}, what
-    keys = [key for one in records for source in one.sources for key in source.raw_keys]
+    keys = {key for one in records for source in one.sources for key in source.raw_keys}  # sources may share one
     assert sorted(keys) == [info.key for info in made.lake.store.list("raw/spotify/")], what
 
 

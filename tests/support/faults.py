@@ -67,6 +67,7 @@ class Faulty:
     def reset(self) -> None:
         """Nothing in the bucket, the catalogue or the queue; a listener who has logged in."""
         self.aws.faults.clear()
+        self.aws.secret_versions.clear()  # as if a day had passed
         self.aws.functions.held = []
         self.aws.functions.runs.clear()
         self.aws.functions.given_up.clear()
