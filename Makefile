@@ -8,10 +8,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= auto
 
-.PHONY: help run setup test trino judge lint docs soak bench deploy destroy clean
+.PHONY: help run setup test trino localstack judge lint docs soak bench deploy destroy clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 run: .venv/.local  ## extract, transform, crawl, report; then API and dashboard at PORT (default 8000)
 	@$(BIN)/python -m sandbox.demo --port $(PORT)
@@ -23,6 +23,9 @@ test: .venv/.dev  ## the tests; COVERAGE=1 also tells which lines they run
 
 trino: .venv/.trino  ## a real Trino (0.4 GB), by which the tests judge the lake's SQL
 	@$(BIN)/python -m tests.support.trino.build
+
+localstack: .venv/.dev  ## LocalStack (0.5 GB), a second emulation of AWS for the tests
+	@$(BIN)/python -m tests.support.localstack.build
 
 judge: trino  ## every statement, report and view on a real Trino too
 	@TRINO=required $(BIN)/python -m pytest --numprocesses $(WORKERS) -m "judged and not soak"
@@ -41,7 +44,7 @@ soak: .venv/.dev  ## the long trials: kill points, random orders, thousands of r
 bench: .venv/.dev  ## the benchmarks
 	@$(BIN)/python -m bench
 
-deploy: .venv/.local  ## to AWS: make deploy STAGE=dev (Python 3.12 or 3.13)
+deploy: .venv/.local  ## to AWS: make deploy STAGE=dev (Python 3.12 to 3.14)
 	@$(BIN)/python -m deploy up --stage $(STAGE)
 
 destroy: .venv/.local  ## remove a stage from AWS, but for its data

@@ -125,8 +125,10 @@ def reasons(client: Any, stack: str) -> list[str]:
     """What failed first in the stack's last operation, in CloudFormation's words; not what was cancelled for it."""
     failed: list[str] = []
     for event in events(client, stack):  # newest first
-        if event.get("ResourceStatusReason") == BEGINS and event.get("PhysicalResourceId") == event.get("StackId"):
-            break
+        if event.get("PhysicalResourceId") == event.get("StackId"):  # of the stack as a whole
+            if event.get("ResourceStatusReason") == BEGINS:
+                break
+            continue
         told = str(event.get("ResourceStatusReason", "?"))
         if str(event.get("ResourceStatus", "")).endswith("FAILED") and CANCELLED not in told:
             failed.append(f"{event['LogicalResourceId']}: {told}")
