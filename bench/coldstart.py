@@ -99,7 +99,7 @@ def main() -> None:
                     *(site for kind in function.layers for site in layers[kind].sites()),
                 ]
                 called = tuple(services(function.handler, settings))
-                app, rest, clients = measure(sites, runtime, function.modules, called)
+                app, rest, clients = measure(sites, runtime, function.modules, called, clock="process_time")
                 print(f"{function.handler:22}{app:12.0f}{rest:13.0f}{clients:10.0f}   {json.dumps(function.layers)}")
 
 

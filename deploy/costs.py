@@ -36,6 +36,7 @@ AT_ONCE = 4  # calls of Spotify side by side: CONCURRENCY
 PROCESSOR = 1.769  # GB of memory that come with one processor
 STARTS = {"extraction": 0.32, "transform": 0.57, "record": 0.28}  # s of processor: python -m bench.coldstart
 SECRET_CALLS = 5  # of a run: its listeners' names and tokens
+QUERY_LISTS, QUERY_GETS = 2, 6  # that Athena asks of S3 for each month of plays: the view reads its table twice
 LOOKS_A_DAY = 24  # of maintenance, all but one of which find nothing waiting
 
 
@@ -67,6 +68,7 @@ class Use:
     queries: float = 1_000.0
     crawls: float = 1.0
     gigabytes: float = 0.3
+    months: float = 12  # of history, which a query over plays looks through
 
     @property
     def run_requests(self) -> tuple[float, float]:
@@ -120,6 +122,7 @@ def estimate(
     return {
         "Lambda": use.runs * seconds * GB_SECOND + events * INVOCATION + use.queries * 0.5 * 0.5 * GB_SECOND,
         "S3": writes * PUT + max(calls - writes, 0) * GET + use.gigabytes * GB_MONTH,
+        "S3, asked by Athena": use.queries * use.months * (QUERY_LISTS * PUT + QUERY_GETS * GET),
         "Secrets Manager": secrets * SECRET + (use.runs * SECRET_CALLS * SECRET_CALL if secrets else 0.0),
         "Athena": use.queries * ATHENA_QUERY,
         "Glue crawls": use.crawls * CRAWL,
