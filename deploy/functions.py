@@ -19,7 +19,7 @@ class Function:
     layers: tuple[str, ...] = ()
     asynchronous: bool = True  # invoked by events: retried by Lambda, then dead-lettered
     reserved: int = 0  # executions kept for it, and the most it may have, where the account allows a reservation
-    never: tuple[str, ...] = ()  # modules that only other functions get to, though these name them
+    never: tuple[str, ...] = ()  # modules and packages that only other functions get to, though these name them
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -31,7 +31,8 @@ class Function:
         return f"policy-{self.handler}.json"
 
 
-NO_RESULT_FILE = ("chalicelib.queries.athena.conversion",)  # another function makes it, see Settings.result_function
+#: Another function makes it, see Settings.result_function; what has Arrow's types (chalicelib/types.py) is that one's.
+NO_RESULT_FILE = ("chalicelib.queries.athena.conversion", "pyarrow")
 NO_PLAYS = ("chalicelib.plays.matching", "chalicelib.exports.importing")  # a run's record holds no plays
 
 FUNCTIONS = (

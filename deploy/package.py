@@ -357,7 +357,9 @@ def missing_imports(function: Function, task: Path, sites: list[Path]) -> set[st
         reached.add(module)
         for found in named_in(path):
             (waiting.append(found) if found.startswith("chalicelib") else named.add(found))
-    outside = {name for name in named if name not in GUARDED and name.partition(".")[0] != "chalice"}
+    outside = {
+        name for name in named if name not in GUARDED and name.partition(".")[0] not in ("chalice", *function.never)
+    }
     return {name for name in outside if not available(name.partition(".")[0], sites)}
 
 
