@@ -10,6 +10,8 @@ import pytest
 from deploy import costs
 from tests.support.faults import MAINTAIN, SCHEDULED, TRANSFORM, TRANSFORM_RUN, Faulty, faulty
 
+pytestmark = pytest.mark.timeout(600)  # a whole run and all that it sets going, on a busy machine
+
 HOURLY = ["recently_played", "my_playlists", "saved_tracks", "saved_albums"]  # sources that are due each hour
 STARTS = 2  # cold starts of an hour beside extraction and maintenance: one transform, one record of the run
 

@@ -27,6 +27,7 @@ from deploy.template import Options, app_template, data_template
 from tests.support import localstack
 from tests.support.localstack import ACCOUNT, REGION, LocalStack
 
+pytestmark = pytest.mark.timeout(600)  # it takes a while to start
 TAGS = {"app": "spotify-lake", "stage": "dev"}
 OCTETS = {"Content-Type": "application/octet-stream"}  # what the page sends
 
