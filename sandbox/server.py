@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 import threading
+from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -15,7 +16,7 @@ from typing import Any
 from sandbox.accounts import ALL_SCOPES, CLIENT_ID, CLIENT_SECRET, Accounts
 from sandbox.caller import Caller
 from sandbox.calls import Calls
-from sandbox.clock import Clock, instant
+from sandbox.clock import SECOND, Clock, instant
 from sandbox.faults import Faults, Waits
 from sandbox.service import Reply, Service
 from sandbox.world import World
@@ -79,6 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
         lines.append(f"Content-Type: {reply.content_type}")
         lines.append(f"Content-Length: {len(reply.body)}")
         lines += [f"{name}: {value}" for name, value in reply.headers.items()]
+        clock = self.server.service.world.clock
+        if not clock.frozen:  # a server whose clock stands says no time
+            lines.append(f"Date: {formatdate(clock.now_ms() / SECOND, usegmt=True)}")
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
         try:
             self.wfile.write(head + reply.body[:shown])

@@ -503,7 +503,11 @@ def has_its_tracks(album: Document) -> bool:
     """Whether an album shows as many tracks as a first page of its total holds."""
     page = child(album, "tracks")
     items, total = page.get("items"), count(page.get("total"))
-    if not isinstance(items, list) or any(not is_id(track.get("id")) for track in dicts(items)):
+    if (
+        not isinstance(items, list)
+        or any(not is_id(track.get("id")) for track in dicts(items))
+        or count(page.get("offset"))
+    ):
         return False
     said = album.get("total_tracks")
     return len(items) == min(PAGE, total) == len(list(dicts(items))) and (said is None or count(said) == total)

@@ -454,7 +454,7 @@ def entry_key(entry: Any) -> str | None:
     """What tells one entry of a playlist from another, as far as anything does; removed ones are null."""
     if entry is None:
         return "null"
-    if not isinstance(entry, dict):
+    if not isinstance(entry, dict) or (entry.get("added_at") is not None and not moment_in(entry, "added_at")):
         return None
     item = child(entry, "item") or child(entry, "track")
     return f"{item.get('uri')} {entry.get('added_at')}"

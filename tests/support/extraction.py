@@ -104,9 +104,9 @@ class World:
 @contextmanager
 def world(folder: Path, *, mode: str = "development", scale: str = "small", **settings: Any) -> Iterator[World]:
     """A sandbox with one listener logged in and an empty lake."""
-    latency = settings.pop("latency_ms", 0)
+    latency, frozen = settings.pop("latency_ms", 0), settings.pop("frozen", True)
     options = {name: settings.pop(name) for name in ("rate_limit_per_30s", "rotate_refresh_tokens") if name in settings}
-    with Sandbox(mode=mode, scale=scale, now=START, frozen=True, latency_ms=latency, **options) as sandbox:
+    with Sandbox(mode=mode, scale=scale, now=START, frozen=frozen, latency_ms=latency, **options) as sandbox:
         made = World(folder, sandbox, **settings)
         made.log_in()
         made.sandbox.calls.clear()
