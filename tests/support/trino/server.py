@@ -34,12 +34,10 @@ VERSION = os.environ.get("TRINO_VERSION", "476")
 PATIENCE = 180.0  # s that a start may take on a busy machine
 SECONDS_TO_END = 10.0  # between SIGTERM and SIGKILL
 
-HEAP = "1300m"
+HEAP = "2g"
 JAVA_OPTIONS = [
     f"-Xmx{HEAP}",
-    # A collector and a compiler for few cores and short lives: half the start-up time of the usual ones.
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",  # the one for few cores
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:ReservedCodeCacheSize=256M",
     "-Dfile.encoding=UTF-8",
@@ -80,6 +78,8 @@ sql.forced-session-time-zone=UTC
 task.concurrency=2
 task.max-worker-threads=4
 exchange.max-buffer-size=4MB
+optimizer.join-reordering-strategy=NONE
+join-distribution-type=BROADCAST
 """
 
 
