@@ -185,6 +185,14 @@ def generation_number(generation: str) -> int:
     return int(generation.removeprefix("g"))
 
 
+UNFINISHED = (".part", ".tmp", ".crdownload", ".download", "~")  # ends of the names of files that still grow
+
+
+def is_whole(key: str) -> bool:
+    """Whether an object of the raw zone is there to be taken in: neither hidden (``.DS_Store``) nor half copied."""
+    return not key.endswith(UNFINISHED) and not any(part.startswith(".") for part in key.split("/"))
+
+
 def answers_key(run_id: str, source: str, part: int) -> str:
     """Where the ``part``-th object of a run's answers of one source lies; run ids start with their UTC time."""
     return f"{RAW_ANSWERS}{day_of(run_id)}/{run_id}/{source}-{part:04d}.jsonl.gz"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from chalicelib.clock import Clock, now
 from chalicelib.errors import ImportRefused, InvalidRequest, LakeError
 from chalicelib.exports.dropped import unimported
-from chalicelib.lake import Lake
+from chalicelib.lake import TRANSFORMED, Lake
 
 if TYPE_CHECKING:
     from chalicelib.exports.importing import ImportSummary
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """How many raw objects had been left lying, and the keys of the tables' files that were written."""
+    """How many raw objects had been left lying, and of each partition of the tables that was written one key."""
 
     objects: int
     files: list[str]
@@ -43,16 +43,24 @@ def transform_key(lake: Lake, key: str, *, again: bool = False) -> TransformRepo
 
 
 def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *, lately: bool = False) -> CaughtUp:
-    """Do what was left lying.
+    """Do what was left lying, and make again what somebody deleted of the tables.
 
     ``lately``: while it is not long since everything was looked at, look only at what can have come since.
     """
     from chalicelib.plays.resolutions import resolve_keys
-    from chalicelib.transformation.transform import transform_lately_pending, transform_pending
+    from chalicelib.transformation.backlog import forget_lost, last_sweep, since_sweep
+    from chalicelib.transformation.transform import pending_transforms
 
-    reports = transform_lately_pending(lake) if lately else transform_pending(lake, progress)
-    files = [name for report in reports for name in report.files]
-    files += resolve_keys(lake, files)
+    since = since_sweep(lake, now()) if lately else ""
+    lost = set() if since else forget_lost(lake)
+    begins = not since and last_sweep(lake) is None  # with nothing noted, or anew
+    objects, files = 0, {}
+    for report in pending_transforms(lake, since, progress):
+        objects += 1
+        files.update({name.rpartition("/")[0]: name for name in report.files})
+    files.update({name.rpartition("/")[0]: name for name in resolve_keys(lake, files.values())})
+    if lost or begins:
+        files.update({name.rpartition("/")[0]: name for name in mend_listens(lake, lost)})
     dropped = list(unimported(lake))
     for key in dropped:
         try:
@@ -62,8 +70,29 @@ def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *
         except LakeError as error:  # the others, and what follows, do not wait for it; its next look tries again
             log.error("%s could not be imported: %s", key, error.message)
         else:
-            files += summary.written if summary else []
-    return CaughtUp(len(reports) + len(dropped), files)
+            files.update({name.rpartition("/")[0]: name for name in (summary.written if summary else [])})
+    return CaughtUp(objects + len(dropped), sorted(files.values()))
+
+
+def mend_listens(lake: Lake, lost: set[str]) -> list[str]:
+    """Bring back what kept exports say, and decide anew which listens there were, where ``lost`` partitions held that
+    or nothing is known of the tables; answers keys that were written."""
+    from chalicelib.exports import importing
+    from chalicelib.exports.dropped import kept_exports
+    from chalicelib.plays.resolutions import resolve
+    from chalicelib.tables import PLAYS, PLAYS_RESOLVED
+    from chalicelib.transformation.backlog import stored_partitions
+
+    tables = (f"{PLAYS.history}/", f"{PLAYS_RESOLVED.name}/")
+    months = {each.rpartition("=")[2] for each in lost if each.startswith(tables)}
+    nothing = not lost and not any(each.startswith(tables) for each in stored_partitions(lake))
+    if not months and not nothing:
+        return []
+    if next(kept_exports(lake), None) is None:
+        return resolve(lake, months=months) if months else []
+    importing.rebuild_plays(lake)
+    prefix = f"{TRANSFORMED}{lake.generation()}/"
+    return [f"{prefix}{each}/" for each in stored_partitions(lake) if each.startswith(tables)]
 
 
 def rebuild(

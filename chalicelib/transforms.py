@@ -15,6 +15,8 @@ from chalicelib.lake import RAW, STATE, Lake
 from chalicelib.quarantine import Reason
 from chalicelib.records import RecordKind
 
+TRANSFORM_VERSION = 2  # raised when the same raw object gives other rows than before
+
 
 @dataclass(slots=True)
 class Built:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from chalicelib.clock import Clock, now, rfc3339
-from chalicelib.lake import RAW_HISTORY, STATE, Lake
+from chalicelib.lake import RAW_HISTORY, STATE, Lake, is_whole
 from chalicelib.records import RecordKind
 
 KEPT = re.compile(rf"{RAW_HISTORY}([^/]+)/([0-9a-f]{{32}})-([^/]+)")
@@ -49,8 +49,7 @@ def listeners_kept(lake: Lake) -> set[str]:
 def unimported(lake: Lake) -> Iterator[str]:
     """Keys of files that were dropped and that no import has dealt with."""
     for info in lake.store.list(RAW_HISTORY):
-        hidden = info.key.rpartition("/")[2].startswith(".")  # left there by a system, or half copied
-        if not hidden and not KEPT.fullmatch(info.key) and outcome(lake, info.key) is None:
+        if is_whole(info.key) and not KEPT.fullmatch(info.key) and outcome(lake, info.key) is None:
             yield info.key
 
 

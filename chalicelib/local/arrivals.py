@@ -20,7 +20,7 @@ from chalice.local import LambdaContext
 from chalicelib.clock import now, rfc3339
 from chalicelib.errors import LakeError, StorageFailed
 from chalicelib.handlers import LOCAL_BUCKET
-from chalicelib.lake import RAW, Lake, ObjectInfo
+from chalicelib.lake import RAW, Lake, ObjectInfo, is_whole
 from chalicelib.pipeline import lately_unhandled, unhandled
 from chalicelib.wiring import Parts
 
@@ -29,7 +29,6 @@ LOOK_AT_ALL = 60.0  # s between two looks at everything that was never handled
 LOOK_AFTER_FAILURE = 10.0  # s
 YOUNG = 600.0  # s a new folder is looked into without being told to
 STILL = 1.5  # s without a change after which a file is taken to be whole
-UNFINISHED = (".part", ".tmp", ".crdownload", ".download", "~")
 log = logging.getLogger(__name__)
 
 
@@ -175,7 +174,7 @@ def files_in(path: Path) -> Iterator[Path]:
     """The file, or the files of a folder that was moved in as a whole."""
     found = path.rglob("*") if path.is_dir() else [path]
     for file in found:
-        if file.is_file() and not file.name.startswith(".") and not file.name.endswith(UNFINISHED):
+        if file.is_file() and is_whole(file.name):
             yield file
 
 

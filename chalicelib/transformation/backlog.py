@@ -9,14 +9,17 @@ for the next sweep, for at most :data:`SWEEP_EVERY`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from chalicelib.clock import Clock, now
-from chalicelib.lake import RAW, RAW_ANSWERS, RAW_RUNS, Lake, sweep_key
+from chalicelib.lake import RAW, RAW_ANSWERS, RAW_RUNS, TRANSFORMED, Lake, is_whole, sweep_key
 from chalicelib.records import RecordKind
-from chalicelib.transforms import done_key, open_key
+from chalicelib.transforms import TRANSFORM_VERSION, done_key, done_note, open_key
+
+log = logging.getLogger(__name__)
 
 SWEEP_EVERY = timedelta(days=1)
 LONGEST_RUN = timedelta(days=1)  # RUN_SECONDS allows no more; its objects lie under the day on which it began
@@ -24,9 +27,12 @@ LONGEST_RUN = timedelta(days=1)  # RUN_SECONDS allows no more; its objects lie u
 
 @dataclass(slots=True)
 class Sweep:
-    """The last time that every raw object was looked at."""
+    """The last time that every raw object was looked at: what the tables' partitions (``<table>/month=…``) were when
+    it had ended, and which version of the transform the oldest of their rows may be of."""
 
     begun_at: datetime
+    partitions: list[str] = field(default_factory=list)
+    version: int = 1
 
 
 SWEEP = RecordKind(Sweep, "the note of a sweep", "nothing is lost; the next sweep looks at everything", derived=True)
@@ -65,7 +71,51 @@ def last_sweep(lake: Lake) -> datetime | None:
 
 def note_sweep(lake: Lake, begun_at: datetime) -> None:
     """Note that everything that was there at ``begun_at`` is done, in quarantine or noted as begun."""
-    SWEEP.write(lake.store, sweep_key(lake.generation()), Sweep(begun_at))
+    key = sweep_key(lake.generation())
+    last = SWEEP.read(lake.store, key)
+    note = Sweep(begun_at, sorted(stored_partitions(lake)), last.version if last else TRANSFORM_VERSION)
+    SWEEP.write(lake.store, key, note)
+
+
+def is_of_an_earlier_version(lake: Lake) -> bool:
+    """Whether some rows may have been made by a release that made others of the same raw objects."""
+    last = SWEEP.read(lake.store, sweep_key(lake.generation()))
+    return last is not None and last.version < TRANSFORM_VERSION
+
+
+# --- what was lost ------------------------------------------------------------------------------------------------
+
+
+def stored_partitions(lake: Lake) -> set[str]:
+    """The partitions of the generation in force that have files, as ``<table>/month=YYYY-MM``."""
+    prefix = f"{TRANSFORMED}{lake.generation()}/"
+    return {info.key.removeprefix(prefix).rpartition("/")[0] for info in lake.store.list(prefix)}
+
+
+def lost_partitions(lake: Lake) -> set[str]:
+    """Partitions that had files at the last sweep and have none: somebody deleted them."""
+    last = SWEEP.read(lake.store, sweep_key(lake.generation()))
+    return set(last.partitions) - stored_partitions(lake) if last else set()
+
+
+def forget_lost(lake: Lake) -> set[str]:
+    """Take back that the raw objects of lost partitions are done, so that they are left to transform; answers those
+    partitions."""
+    lost = lost_partitions(lake)
+    if lost:
+        log.warning("%d partitions of the tables are gone (%s, …): they are made again", len(lost), min(lost))
+        generation = lake.generation()
+        for prefix in (RAW_ANSWERS, RAW_RUNS):
+            for key in done_keys(lake, generation, prefix, ""):
+                note = done_note(lake, generation, key)
+                if note and any(partition_of(name) in lost for name in note.files):
+                    lake.store.delete([done_key(generation, key)])
+    return lost
+
+
+def partition_of(key: str) -> str:
+    """``tracks_history/month=2026-11`` of the key of a file of that partition."""
+    return key.removeprefix(TRANSFORMED).partition("/")[2].rpartition("/")[0]
 
 
 def begun_keys(lake: Lake, generation: str) -> set[str]:
@@ -89,7 +139,8 @@ def raw_keys(lake: Lake, since: str = "") -> Iterator[str]:
 
 
 def raw_keys_of(lake: Lake, prefix: str, since: str) -> Iterator[str]:
-    return (info.key for info in lake.store.list(prefix, start_after=prefix + path_of(since) if since else ""))
+    found = lake.store.list(prefix, start_after=prefix + path_of(since) if since else "")
+    return (info.key for info in found if is_whole(info.key))
 
 
 def first_key(key: str, since: str) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,12 +28,14 @@ import pyarrow.parquet as pq
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import InvalidRequest, NotFound, WriteConflict
-from chalicelib.lake import Lake, ObjectInfo, table_prefix
+from chalicelib.lake import TRANSFORMED, Lake, ObjectInfo, table_prefix
 from chalicelib.parquet import arrow_schema, parquet_of_sorted, sort_rows
 from chalicelib.tables import BY_NAME, PHYSICAL, PLAYS_RESOLVED, TABLES, Table
 from chalicelib.transformation.compaction_notes import MERGE_NOTE, Merge, MergeNote, note_key, notes, replaced
 
+log = logging.getLogger(__name__)
 GRACE = timedelta(hours=1)  # twice the longest time limit of a query
+HEALS = "`lake transform --all` builds the tables anew"
 LARGEST_MERGE = 64 * 1024 * 1024  # bytes of files read together: bounds memory; larger files are left as they are
 
 Progress = Callable[[int, int, str], None]  # partitions done, of how many, the one at hand
@@ -51,9 +54,11 @@ class Compaction:
     bytes_written: int = 0
     files_deleted: int = 0
     left: list[str] = field(default_factory=list)  # partitions whose files do not fit together, and why
+    damaged: list[str] = field(default_factory=list)  # keys of files that cannot be read
 
     def __str__(self) -> str:
-        return "; ".join([self._merged(), f"{self.files_deleted} replaced files deleted", *self.left])
+        damaged = [f"{key} is damaged and left as it is: {HEALS}" for key in self.damaged]
+        return "; ".join([self._merged(), f"{self.files_deleted} replaced files deleted", *self.left, *damaged])
 
     def _merged(self) -> str:
         if not self.files_merged:
@@ -159,9 +164,12 @@ def merge(lake: Lake, partition: Partition, files: list[ObjectInfo], done: Compa
     """One file out of several."""
     table = partition.table
     try:
-        parts = [read(lake, info) for info in files]
+        read = {info: rows for info in files if (rows := read_whole(lake, info, done)) is not None}
     except NotFound:
         return  # somebody else has merged them
+    files, parts = list(read), list(read.values())
+    if len(files) < 2:
+        return
     try:
         rows = pa.concat_tables(as_declared(table, parts))
     except pa.ArrowException as error:
@@ -182,8 +190,35 @@ def merge(lake: Lake, partition: Partition, files: list[ObjectInfo], done: Compa
     done.bytes_written += len(content)
 
 
-def read(lake: Lake, info: ObjectInfo) -> pa.Table:
-    return pq.ParquetFile(io.BytesIO(lake.store.read(info.key))).read()
+def read_whole(lake: Lake, info: ObjectInfo, done: Compaction) -> pa.Table | None:
+    """The rows of a file; None where it is damaged, which ``done`` says then."""
+    content = lake.store.read(info.key)
+    try:
+        return pq.ParquetFile(io.BytesIO(content)).read()
+    except UNREADABLE as error:
+        log.warning("%s is damaged (%s): %s", info.key, first_line(error), HEALS)
+        done.damaged.append(info.key)
+        return None
+
+
+UNREADABLE = (pa.ArrowException, OSError, ValueError)  # what pyarrow raises for what is no whole Parquet file
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
+
+
+def damaged_files(lake: Lake) -> Iterator[str]:
+    """Keys of the files of the tables in force whose footers cannot be read."""
+    for info in lake.store.list(f"{TRANSFORMED}{lake.generation()}/"):
+        if info.key.endswith(".parquet"):
+            try:
+                with lake.store.open(info.key) as stream:
+                    pq.ParquetFile(stream)
+            except NotFound:  # merged into another file meanwhile
+                continue
+            except UNREADABLE:
+                yield info.key
 
 
 def as_declared(table: Table, parts: Sequence[pa.Table]) -> list[pa.Table]:

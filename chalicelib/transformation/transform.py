@@ -20,7 +20,7 @@ from chalicelib.lake import RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake, gen
 from chalicelib.parquet import TableFiles
 from chalicelib.raw import unpack
 from chalicelib.tables import QUALITY_RESULTS
-from chalicelib.transformation.backlog import note_sweep, pending, raw_keys, since_sweep
+from chalicelib.transformation.backlog import note_sweep, pending, raw_keys
 from chalicelib.transformation.build import build_answers, build_run
 from chalicelib.transformation.run_checks import earlier_runs
 from chalicelib.transformation.work import RawWork, release_mended
@@ -95,28 +95,25 @@ def build(work: RawWork, files: TableFiles) -> Built:
 
 def transform_pending(lake: Lake, progress: Progress | None = None, clock: Clock = now) -> list[TransformReport]:
     """Transform what was never transformed or was interrupted; what failed too often goes to quarantine."""
+    return list(pending_transforms(lake, progress=progress, clock=clock))
+
+
+def pending_transforms(
+    lake: Lake, since: str = "", progress: Progress | None = None, clock: Clock = now
+) -> Iterator[TransformReport]:
+    """As :func:`transform_pending`, one report after another; with ``since`` (see backlog.since_sweep) only of what can
+    have come since then."""
     begun_at = clock()
     lake.name_generation()
-    reports = transform_keys(lake, list(pending(lake)), progress)
-    note_sweep(lake, begun_at)
-    return reports
-
-
-def transform_lately_pending(lake: Lake, clock: Clock = now) -> list[TransformReport]:
-    """As :func:`transform_pending`, but while the last sweep is young only what can have come since is looked at."""
-    since = since_sweep(lake, clock())
-    return transform_keys(lake, list(pending(lake, since))) if since else transform_pending(lake, clock=clock)
-
-
-def transform_keys(lake: Lake, keys: list[str], progress: Progress | None = None) -> list[TransformReport]:
-    reports = []
+    keys = list(pending(lake, since))
     for number, key in enumerate(keys):
         if progress:
             progress(number, len(keys), key)
-        report = drive(lake, key)
-        if report:
-            reports.append(report)
-    return reports
+        if report := drive(lake, key):
+            yield report
+    if not since:
+        release_mended(lake)
+        note_sweep(lake, begun_at)
 
 
 def drive(lake: Lake, key: str) -> TransformReport | None:
@@ -167,7 +164,6 @@ def rebuild(
             progress(done, len(keys), key)
     publish(target.generation())
     transform_pending(target)  # what arrived meanwhile
-    release_mended(target)
     remove_generations_before(lake, target.generation())
     return target.generation()
 

@@ -20,11 +20,20 @@ from pathlib import Path
 from chalicelib.errors import LakeError, NotFound
 from chalicelib.lake import QUARANTINE, RAW, RAW_ANSWERS, RAW_RUNS, Lake
 from chalicelib.quarantine import REASON, Reason, copy_key, note_reason, release
-from chalicelib.transforms import DONE, OPEN, Built, DoneNote, OpenNote, done_key, done_note, open_key
+from chalicelib.transforms import (
+    DONE,
+    OPEN,
+    TRANSFORM_VERSION,
+    Built,
+    DoneNote,
+    OpenNote,
+    done_key,
+    done_note,
+    open_key,
+)
 
 PARQUET = "application/vnd.apache.parquet"
 WRITES_AT_ONCE = 8
-TRANSFORM_VERSION = 1  # raised when the same raw object gives other rows than before
 Files = Mapping[str, bytes | Path]  # by key: the content, or the file that holds it and may be moved
 
 

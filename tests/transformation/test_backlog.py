@@ -8,11 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.clock import now
+from chalicelib.clock import Clock, now
 from chalicelib.errors import StorageUnavailable
 from chalicelib.lake import Lake, answers_key, run_key
-from chalicelib.transformation.backlog import SWEEP_EVERY, note_sweep, pending, pending_lately
-from chalicelib.transformation.transform import transform_lately_pending, transform_object, transform_pending
+from chalicelib.transformation.backlog import SWEEP_EVERY, note_sweep, pending, pending_lately, since_sweep
+from chalicelib.transformation.transform import (
+    TransformReport,
+    pending_transforms,
+    transform_object,
+    transform_pending,
+)
 from chalicelib.transforms import done_key
 from tests.support.memory import MemoryStore
 from tests.support.raw_objects import answer, artist, files, put
@@ -38,6 +43,11 @@ def arrive(lake: Lake, moment: datetime, number: int) -> str:
     """The raw object of a run that began at ``moment``."""
     body = {"artists": {"items": [artist("abcdefgh"[number % 8])]}}
     return put(lake, [answer("me/following", body, second=number)], run_id=run_id_of(moment, number))
+
+
+def transform_lately_pending(lake: Lake, clock: Clock = now) -> list[TransformReport]:
+    """What the schedule does."""
+    return list(pending_transforms(lake, since_sweep(lake, clock()), clock=clock))
 
 
 @pytest.fixture
