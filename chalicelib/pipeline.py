@@ -77,7 +77,6 @@ def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *
 def mend_listens(lake: Lake, lost: set[str]) -> list[str]:
     """Bring back what kept exports say, and decide anew which listens there were, where ``lost`` partitions held that
     or nothing is known of the tables; answers keys that were written."""
-    from chalicelib.exports import importing
     from chalicelib.exports.dropped import kept_exports
     from chalicelib.plays.resolutions import resolve
     from chalicelib.tables import PLAYS, PLAYS_RESOLVED
@@ -90,6 +89,8 @@ def mend_listens(lake: Lake, lost: set[str]) -> list[str]:
         return []
     if next(kept_exports(lake), None) is None:
         return resolve(lake, months=months) if months else []
+    from chalicelib.exports import importing
+
     importing.rebuild_plays(lake)
     prefix = f"{TRANSFORMED}{lake.generation()}/"
     return [f"{prefix}{each}/" for each in stored_partitions(lake) if each.startswith(tables)]
