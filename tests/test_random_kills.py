@@ -211,7 +211,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, exports: li
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(4, marks=pytest.mark.timeout(600)),
+        pytest.param(3, marks=[pytest.mark.first, pytest.mark.timeout(900)]),
         pytest.param(1_000, marks=[pytest.mark.soak, pytest.mark.timeout(6 * 3600)]),
     ],
 )

@@ -45,7 +45,9 @@ class Shared:
         """What this lake's commands work with."""
         from chalicelib.wiring import Parts
 
-        return Parts({**os.environ, **sandbox_environment()}) if self.sandbox else Parts()
+        if self.sandbox:  # also for the app that is served, and for the processes that it starts
+            os.environ.update(sandbox_environment())
+        return Parts()
 
 
 # --- being stopped ------------------------------------------------------------------------------------------------

@@ -1,0 +1,92 @@
+"""`make run` and the shell beside it: what is printed can be typed, and every command is at one lake."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support import PROJECT
+from tests.support.server import eventually, free_port
+
+pytestmark = pytest.mark.timeout(300)
+COPIED = ("app.py", "pyproject.toml", "chalicelib", "sandbox")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project in a folder of its own, so that no lake of a person's is touched."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in COPIED:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def shell(checkout: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """A line as it stands on the screen, typed in another shell of the folder."""
+    program, *arguments = shlex.split(line)
+    assert program == ".venv/bin/lake"
+    command = [sys.executable, "-m", "chalicelib", *arguments]
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def running(checkout: Path) -> Iterator[tuple[int, Path]]:
+    """`make run`, whole, on a free port; what it prints goes to a file."""
+    port, screen = free_port(), checkout / "screen"
+    with screen.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox.demo", "--port", str(port)],
+            cwd=checkout, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        assert eventually(lambda: "?code=" in screen.read_text(), 110), screen.read_text()
+        yield port, screen
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def test_without_a_sandbox_it_says_how_to_make_one(checkout: Path) -> None:
+    done = shell(checkout, ".venv/bin/lake --sandbox query 'SELECT 1'")
+    assert done.returncode == 2 and "make run" in done.stderr
+
+
+def test_the_shell_beside_make_run_is_at_its_lake_and_its_service(checkout: Path, running: tuple[int, Path]) -> None:
+    port, screen = running
+    printed = screen.read_text()
+    token = shell(checkout, ".venv/bin/lake --sandbox token show").stdout.strip()
+    asked_with = {"Authorization": f"Bearer {token}"}
+    assert requests.get(f"http://127.0.0.1:{port}/reports", headers=asked_with, timeout=30).status_code == 200
+    (query,) = re.findall(r"`(\.venv/bin/lake --sandbox query .*?)`", printed)
+    assert shell(checkout, query).stdout.split()[-1] == "50"
+    assert "this computer" in shell(checkout, ".venv/bin/lake --sandbox token list").stdout
+    assert f"127.0.0.1:{port}/?code=" in shell(checkout, ".venv/bin/lake --sandbox open --print").stdout
+    commands = re.findall(r"^\$ (\.venv/bin/lake --sandbox .*)$", printed, re.MULTILINE)
+    assert len(commands) == 7
+    for command in commands[:-1]:
+        assert shell(checkout, command).returncode == 0, command
+
+
+def test_a_port_in_use_is_said_before_anything_is_done(checkout: Path, running: tuple[int, Path]) -> None:
+    command = [sys.executable, "-m", "sandbox.demo", "--port", str(running[0])]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and done.stdout == "" and "PORT=" in done.stderr
+
+
+def test_an_answer_from_an_empty_lake_says_so(checkout: Path, running: tuple[int, Path]) -> None:
+    done = shell(checkout, ".venv/bin/lake query 'SELECT count(*) FROM plays'")
+    assert done.returncode == 0 and "is empty" in done.stderr and "--sandbox" in done.stderr
