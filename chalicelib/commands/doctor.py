@@ -218,6 +218,22 @@ def newest_run(parts: Parts, clock: Clock) -> Iterator[Finding]:
         yield Finding("warning", "hole", message, "run more often (EXTRACT_SCHEDULE), or import the privacy export")
 
 
+def files(parts: Parts, _clock: Clock) -> Iterator[Finding]:
+    """Damaged files of the tables, each read whole."""
+    from chalicelib.queries.engine import Examining
+
+    engine = parts.engine
+    if not isinstance(engine, Examining):
+        return
+    found = engine.damaged_files(thorough=True)
+    for key, reason in list(found.items())[:NAMED]:
+        yield Finding("fault", "files", f"{key}: {reason}", f"{PROGRAM} transform --all")
+    if len(found) > NAMED:
+        yield Finding("fault", "files", f"{len(found) - NAMED} more are damaged", f"{PROGRAM} transform --all")
+    if not found:
+        yield Finding("ok", "files", "every file of the tables can be read")
+
+
 def quality(parts: Parts, _clock: Clock) -> Iterator[Finding]:
     """Failures of each check over the whole lake."""
     engine = parts.engine
@@ -256,5 +272,6 @@ CHECKS: tuple[Examination, ...] = (
     raw_objects,
     table_files,
     newest_run,
+    files,
     quality,
 )

@@ -172,6 +172,14 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class Examining(Protocol):
+    """An engine whose tables' files may be damaged by who has the disk."""
+
+    def damaged_files(self, *, thorough: bool = False) -> dict[str, str]:
+        """Key and fault of each damaged file of the tables in force; ``thorough`` reads all that they hold."""
+
+
+@runtime_checkable
 class Warming(Protocol):
     """An engine whose first query takes longer than the next, unless it is told what will be asked for."""
 

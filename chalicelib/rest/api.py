@@ -35,7 +35,7 @@ from chalicelib.extraction.lock import holder_of
 from chalicelib.extraction.starting import AcceptedRun, Worker
 from chalicelib.lake import QUARANTINE, REPORTS, Lake
 from chalicelib.quarantine import quarantined, reasons
-from chalicelib.queries.engine import Engine, Query, QueryState, RowPage
+from chalicelib.queries.engine import Engine, Examining, Query, QueryState, RowPage
 from chalicelib.rest import assets, paging
 from chalicelib.rest.access import Access
 from chalicelib.rest.health import Health
@@ -106,7 +106,7 @@ class Api:
         self._lake_seen = False
         self._clock = clock
         self._limit = RateLimit(settings.requests_per_minute)
-        self._health = Health(settings, lake, clock)
+        self._health = Health(settings, lake, clock, damaged=self._damaged)
 
     def handle(self, request: Request) -> Reply:
         """The reply to a request, whatever happens."""
@@ -166,6 +166,10 @@ class Api:
         found = assets.asset(name)
         headers = {"ETag": f'W/"{found.etag}"', "Cache-Control": "no-cache"}
         return Reply(200, found.text, found.content_type, headers)
+
+    def _damaged(self) -> dict[str, str]:
+        engine = self._engine()
+        return engine.damaged_files() if isinstance(engine, Examining) else {}
 
     def health(self, _: Asked) -> Reply:
         """Alive, and what the owner should know."""

@@ -36,7 +36,9 @@ class Health:
         lake: Lake,
         clock: Clock = now,
         monotonic: Callable[[], float] = time.monotonic,
+        damaged: Callable[[], dict[str, str]] = dict,
     ) -> None:
+        self._damaged = damaged
         self._settings = settings
         self._lake = lake
         self._clock = clock
@@ -57,7 +59,7 @@ class Health:
     def _look(self) -> HealthReport:
         engine: Literal["athena", "embedded"] = "athena" if self._settings.on_aws else "embedded"
         try:
-            warnings = [*self._of_the_folder(), *self._warnings()]
+            warnings = [*self._of_the_folder(), *self._of_the_files(), *self._warnings()]
         except LakeError as error:
             warnings = [error.message]
         return HealthReport("ok", __version__, engine, self._settings.command, warnings)
@@ -76,6 +78,13 @@ class Health:
         self._lake_seen = True
         if free < LEAST_FREE:
             yield f"the disk of the lake is nearly full: {free / 1e6:,.0f} MB are left"
+
+    def _of_the_files(self) -> Iterator[str]:
+        """Files of the tables that queries cannot read."""
+        found = self._damaged()
+        for key, reason in list(found.items())[:1]:
+            more = f" and {len(found) - 1} more files" if len(found) > 1 else ""
+            yield f"{key}: {reason}{more}; run .venv/bin/lake transform --all"
 
     def _warnings(self) -> Iterator[str]:
         """What the newest run's record says that cannot wait; the API itself may not read the listeners' secrets."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +13,8 @@ from chalicelib.lake import TRANSFORMED
 from chalicelib.queries.embedded.listing import File
 
 MAGIC = b"PAR1"
-HEAL = "python -m chalicelib transform --all builds the tables again from the raw answers"
+LEAST = 12  # bytes of a Parquet file: the mark twice, and the length of a footer
+HEAL = "`.venv/bin/lake transform --all` builds the tables again from the raw answers"
 NAMED = 3  # files named in one message
 
 
@@ -43,24 +45,19 @@ def damaged(found: list[Damage]) -> QueryFailed:
 
 @lru_cache(65_536)
 def reason_of(file: File) -> str | None:
-    """What is wrong with a file's footer; None where it can be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    """What is wrong with a file as its ends tell; None where they are a Parquet file's."""
     try:
         with open(file.path, "rb") as stream:
-            if file.size < 12 or stream.read(4) != MAGIC:
+            if file.size < LEAST or stream.read(len(MAGIC)) != MAGIC:
                 return "it is no Parquet file"
-            stream.seek(-4, 2)
-            if stream.read(4) != MAGIC:
+            stream.seek(-8, os.SEEK_END)
+            length, magic = int.from_bytes(stream.read(4), "little"), stream.read(4)
+            if magic != MAGIC or length > file.size - LEAST:
                 return "its end is missing"
-        pq.read_metadata(file.path)
     except FileNotFoundError:
         return None  # a compaction took it away meanwhile
     except OSError as error:
-        return f"it cannot be read ({error.strerror or 'damaged footer'})"
-    except (pa.ArrowException, ValueError):
-        return "its footer is damaged"
+        return f"it cannot be read ({error.strerror})"
     return None
 
 
@@ -76,7 +73,7 @@ def unreadable(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, pa.ArrowException, ValueError):
-        return "its pages are damaged"
+        return "what it holds is damaged"
     return None
 
 

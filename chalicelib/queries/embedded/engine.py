@@ -36,6 +36,7 @@ from chalicelib.errors import (
 from chalicelib.lake import RESULTS, Lake
 from chalicelib.queries.embedded.book import Entry, QueryBook
 from chalicelib.queries.embedded.catalogue import Catalogue, Found
+from chalicelib.queries.embedded.damage import found_damaged
 from chalicelib.queries.embedded.downloads import CsvFiles
 from chalicelib.queries.embedded.ledger import Ledger
 from chalicelib.queries.embedded.limits import OUT_OF_MEMORY
@@ -99,6 +100,10 @@ class EmbeddedEngine:
     def table(self, name: str) -> CatalogueTable:
         return self._catalogue.table(name)
 
+    def damaged_files(self, *, thorough: bool = False) -> dict[str, str]:
+        files = [file for name in self._listing.names() for file in self._listing.files(name).files]
+        return {each.key: each.reason for each in found_damaged(files, thorough=thorough)}
+
     def publish(self, generation: str) -> None:
         self._lake.publish_generation(generation)
 
@@ -114,6 +119,7 @@ class EmbeddedEngine:
 
         Raises QueryRefused, and EngineBusy when the queue is full.
         """
+        self._lake.generation()  # a lake that went away is no empty one: nothing is made in its place
         self._slots.begin(1)
         verdict = self._judge(sql, parameters, client)
         most_rows = min(max_rows or self._settings.query_rows, self._settings.query_rows)

@@ -39,17 +39,22 @@ def failure(error: Exception, files: Sequence[File] = ()) -> LakeError:
     for pattern, reworded in REWORDED:
         if re.search(pattern, message):
             return QueryFailed(reworded)
-    if broken := found_damaged(files):
+    if broken := found_damaged(files, thorough=not is_of_values(error)):
         return damaged(broken)
     return in_words(error, message)
 
 
 def in_words(error: Exception, message: str) -> LakeError:
     """Faults of values are DuckDB's to describe; all others speak of the translation or of this computer."""
-    if not any(kind.__name__ in VALUES for kind in type(error).__mro__):
+    if not is_of_values(error):
         return Inside(f"{type(error).__name__}: {message}")
     message = re.sub(r"^\w[\w ]* Error: ", "", message)
     return QueryFailed(re.sub(r"(?<![\w.])/(?:[^\s'\":,]+/)+[^\s'\":,]*", "…", message)[:LONGEST])
+
+
+def is_of_values(error: Exception) -> bool:
+    """Whether the values of the statement are at fault, not a file or the translation."""
+    return any(kind.__name__ in VALUES for kind in type(error).__mro__)
 
 
 def is_full(error: Exception) -> bool:

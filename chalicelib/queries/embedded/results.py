@@ -26,6 +26,7 @@ GROUP_BYTES = 8_000_000  # bytes of a row group
 FETCH_ROWS = 16_384
 GRANT = 16_000_000  # bytes that are asked for at a time
 OVERHEAD = 1.25  # bytes of a file, at most, for one of Arrow's
+LEAST_ROWS = 100  # of a part of a row group that is cut where a file may get no longer
 FOOTER, FOOTER_COLUMN = 16_384, 256  # bytes of a file besides its pages: in all, and for each column of a group
 LARGEST_PAGE = 100_000  # rows
 PAGE_BYTES = 16_000_000  # bytes of decoded rows above which a page ends
@@ -106,14 +107,16 @@ def write_result(batches: Iterable[pa.RecordBatch], columns: Sequence[ResultColu
     with MeteredFile(path, caps) as sink:
         with ResultFile(sink, named(columns)) as file:
             for group in regrouped(file.batch_of_arrays(batch.columns) for batch in batches):
-                fit = rows_that_fit(group, caps.bytes - sink.tell(), len(sizes))
-                fitting = group.slice(0, min(caps.rows - rows, fit))
-                truncated = fitting.num_rows < group.num_rows
-                if fitting.num_rows:
-                    file.write(fitting)
-                    rows += fitting.num_rows
-                    sizes.append(fitting.nbytes)
-                if truncated or caps.stopped():
+                left = group.slice(0, caps.rows - rows)
+                truncated = left.num_rows < group.num_rows
+                while left.num_rows and (fit := rows_that_fit(left, caps.bytes - sink.tell(), len(sizes))):
+                    part, left = left.slice(0, fit), left.slice(fit)
+                    file.write(part)
+                    rows += part.num_rows
+                    sizes.append(part.nbytes)
+                if truncated := truncated or left.num_rows > 0:
+                    break
+                if caps.stopped():
                     break
             file.note(LONG_GROUPS, ",".join(str(at) for at, size in enumerate(sizes) if size > LARGEST_READ))
         return Written(rows, sink.tell(), truncated)
@@ -124,7 +127,8 @@ def rows_that_fit(group: pa.Table, left: int, groups: int) -> int:
     room = left - FOOTER - FOOTER_COLUMN * group.num_columns * (groups + 1)
     if group.nbytes * OVERHEAD <= room:
         return int(group.num_rows)
-    return max(0, int(room / OVERHEAD * group.num_rows / group.nbytes))
+    rows = int(room / OVERHEAD * group.num_rows / group.nbytes)
+    return rows if rows >= min(LEAST_ROWS, group.num_rows) else 0
 
 
 def named(columns: Sequence[ResultColumn]) -> list[tuple[str, str]]:

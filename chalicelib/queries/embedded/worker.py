@@ -98,7 +98,7 @@ class Worker:
         try:
             value = TASKS[type(task)](self, task)
         except LakeError as error:
-            return Failed(error, getattr(error, "inside", ""), worn=self._worn())
+            return Failed(error, getattr(error, "inside", ""), self._worn() or error.message == OUT_OF_MEMORY)
         except MemoryError:
             return Failed(QueryFailed(OUT_OF_MEMORY), worn=True)
         except Exception:
@@ -109,7 +109,7 @@ class Worker:
 
     def _worn(self) -> bool:
         """Whether what earlier tasks left behind takes more than half of what may be held."""
-        return data_bytes() > self._base + self.start.memory * 2 // 3
+        return data_bytes() > self._base + self.start.memory // 2
 
     def _listen(self) -> None:
         """What the engine says while a task goes on; its end is this process's end."""

@@ -1,0 +1,352 @@
+"""No statement and no file takes more time, memory or disk than it may, and nobody but who sent it notices."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chalicelib.errors import QueryFailed, QueryRefused
+from chalicelib.lake import Lake
+from chalicelib.queries.embedded.engine import EmbeddedEngine
+from chalicelib.queries.embedded.process import Process, ProcessEnded, held_bytes
+from chalicelib.queries.embedded.space import Space, results
+from chalicelib.queries.embedded.tasks import Judge, Start
+from chalicelib.queries.engine import QueryState
+from chalicelib.settings import Settings
+from chalicelib.stores import open_lake
+from tests.support.engines import Opened, embedded, fill
+from tests.support.killers import KILLERS
+
+ENDLESS = KILLERS["a product of three"]
+SAMPLE = ("flatten of repeat", "concat in a lambda", "long rows without end", "arrays within arrays")
+TOO_WIDE = "SELECT rpad('', 10000, 'a') AS a FROM UNNEST(sequence(1, 10000)) AS s(x), UNNEST(sequence(1, 2)) AS t(y)"
+AROUND = 1_000_000_000  # bytes that all processes together may hold beside QUERY_MEMORY for each slot
+
+
+def processes_of(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in path.read_text().split():
+            found += processes_of(int(child))
+    return found
+
+
+def held_below(pid: int) -> int:
+    return sum(held_bytes(each) for each in processes_of(pid)[1:])
+
+
+class Watched:
+    """The most memory and the most disk that an engine takes while it is watched."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._results = Path(opened.lake.store.location("results/"))
+        self._stop = threading.Event()
+        self.memory = self.disk = 0
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Watched:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.02):
+            self.memory = max(self.memory, held_below(os.getpid()))
+            self.disk = max(self.disk, disk(self._results))
+
+
+def disk(folder: Path) -> int:
+    total = 0
+    for path in folder.glob("2*/*"):
+        try:
+            total += path.stat().st_size if path.suffix in (".parquet", ".csv") else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    with embedded(tmp_path, query_memory=200_000_000, query_seconds=3.0) as made:
+        fill(made)
+        yield made
+
+
+def kill(opened: Opened, name: str) -> None:
+    """Let a killer run to its end; it must have one, whatever it is, and somebody else is answered meanwhile."""
+    try:
+        query = opened.engine.start_query(KILLERS[name], client="killer")
+    except QueryRefused:
+        return
+    other = opened.engine.wait(opened.engine.start_query("SELECT 1", client="other").query_id, 60)
+    assert other.state == QueryState.SUCCEEDED, name
+    ended = opened.engine.wait(query.query_id, 60)
+    assert ended.state.ended, name
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_killer_ends_and_nobody_else_notices(tmp_path: Path, name: str) -> None:
+    bounds = {"query_memory": 200_000_000, "query_bytes": 20_000_000, "results_bytes": 30_000_000}
+    with embedded(tmp_path, query_seconds=2.0, **bounds) as opened:
+        fill(opened)
+        with Watched(opened) as watched:
+            kill(opened, name)
+            assert opened.ask("SELECT count(*) FROM plays") == [(3,)]
+    assert watched.memory < AROUND + 3 * 200_000_000
+    assert watched.disk <= 30_000_000
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3000)
+def test_forty_killers_one_after_another(tmp_path: Path) -> None:
+    bounds = {"query_memory": 300_000_000, "query_bytes": 20_000_000, "results_bytes": 50_000_000}
+    assert len(KILLERS) >= 40
+    with embedded(tmp_path, query_seconds=2.0, **bounds) as opened:
+        fill(opened)
+        opened.engine.warm_up(["plays"])  # type: ignore[attr-defined]
+        opened.ask("SELECT count(*) FROM plays")
+        with Watched(opened) as watched:
+            for name in KILLERS:
+                kill(opened, name)
+        print(f"most memory {watched.memory:,} bytes, most disk {watched.disk:,} bytes")
+    assert watched.memory < AROUND + 3 * 300_000_000
+    assert watched.disk <= 50_000_000
+
+
+def stopped(opened: Opened) -> str:
+    """A query whose process heeds nothing but the one signal that cannot be caught."""
+    query = opened.engine.start_query(ENDLESS)
+    while opened.engine.query(query.query_id).state == QueryState.QUEUED:
+        time.sleep(0.01)
+    for pid in processes_of(os.getpid())[1:]:
+        if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGSTOP)
+    return query.query_id
+
+
+def test_a_query_that_heeds_no_interrupt_is_ended_when_it_is_cancelled(tmp_path: Path) -> None:
+    with embedded(tmp_path, query_slots=1, query_seconds=60.0) as opened:
+        query_id = stopped(opened)
+        assert opened.engine.cancel(query_id).state == QueryState.CANCELLED
+
+
+def test_a_query_that_heeds_no_interrupt_is_ended_when_its_time_is_over(tmp_path: Path) -> None:
+    with embedded(tmp_path, query_slots=1, query_seconds=2.0) as opened:
+        query = opened.engine.wait(stopped(opened), 30)
+        assert query.error is not None and "QUERY_SECONDS allows (2 s)" in query.error["message"]
+
+
+def test_what_does_not_fit_in_memory_fails_alone(opened: Opened) -> None:
+    query = opened.done("SELECT flatten(repeat(sequence(1, 10000), 10000)), repeat(rpad('', 10000, 'a'), 10000)")
+    assert query.error is not None
+    assert any(word in query.error["message"] for word in ("QUERY_MEMORY", "QUERY_SECONDS"))
+    assert opened.ask("SELECT 1") == [(1,)]
+
+
+def test_a_process_ends_with_its_engine_and_when_it_is_killed() -> None:
+    process = Process(Start(Settings(), ("chalicelib.queries.sql",), 100_000_000)).ready()
+    (pid,) = processes_of(os.getpid())[1:]
+    os.kill(pid, 9)
+    with pytest.raises(ProcessEnded):
+        process.call(Judge("SELECT 1", ()))
+    assert process.worn
+    process.close()
+    assert processes_of(os.getpid()) == [os.getpid()]
+
+
+def test_closing_leaves_no_process(tmp_path: Path) -> None:
+    with embedded(tmp_path) as opened:
+        opened.engine.start_query(ENDLESS)
+    assert processes_of(os.getpid()) == [os.getpid()]
+    assert not list((tmp_path / "lake" / "results").glob(".spill/*/*"))
+
+
+def test_what_is_refused_is_refused_at_once_though_every_slot_is_taken(tmp_path: Path) -> None:
+    with embedded(tmp_path, query_slots=1, query_seconds=30.0) as opened:
+        stuck = opened.engine.start_query(ENDLESS)
+        with pytest.raises(QueryRefused, match="nonsense"):
+            opened.engine.start_query("SELECT nonsense(1)")
+        with pytest.raises(QueryRefused):
+            opened.engine.check("SELECT nonsense(1)")
+        opened.engine.cancel(stuck.query_id)
+
+
+# What lies in the lake
+
+
+def test_pipes_and_odd_names_among_the_tables_stop_nothing(opened: Opened) -> None:
+    folder = Path(opened.lake.store.location("transformed/g1/tracks_history/month=2026-11"))
+    os.mkfifo(folder / "pipe.parquet")
+    (folder / "loop").symlink_to(folder)
+    (folder / ".hidden.parquet").write_bytes(b"x")
+    Path(os.fsdecode(os.fsencode(folder) + b"/odd\xff.parquet")).write_bytes(b"x")
+    (folder / "a*b?[c].parquet").write_bytes(b"x")
+    assert opened.ask("SELECT count(*) FROM tracks") == [(2,)]
+    assert opened.crawl().state == "succeeded"
+
+
+def test_a_pipe_that_takes_a_files_place_is_left_when_time_is_over(tmp_path: Path) -> None:
+    with embedded(tmp_path, query_seconds=1.5) as opened:
+        fill(opened)
+        (file,) = Path(opened.lake.store.location("transformed/g1/tracks_history")).rglob("*.parquet")
+        target = file.with_name("target")
+        os.mkfifo(target)
+        file.unlink()
+        file.symlink_to(target)
+        assert opened.engine.wait(opened.engine.start_query("SELECT count(*) FROM tracks").query_id, 30).state.ended
+        assert opened.ask("SELECT count(*) FROM plays") == [(3,)]
+
+
+@pytest.mark.parametrize("harm", ["cut", "zeros", "empty", "noise"])
+def test_a_damaged_file_is_named_with_what_heals_it(opened: Opened, harm: str) -> None:
+    (file,) = Path(opened.lake.store.location("transformed/g1/tracks_history")).rglob("*.parquet")
+    content = file.read_bytes()
+    harmed = {"cut": content[: len(content) // 2], "zeros": bytes(len(content)), "empty": b"", "noise": os.urandom(900)}
+    file.write_bytes(harmed[harm])
+    query = opened.done("SELECT count(*) FROM tracks")
+    key = f"transformed/g1/tracks_history/month=2026-11/{file.name}"
+    assert query.error is not None and key in query.error["message"] and "transform --all" in query.error["message"]
+    assert opened.settings.lake_url not in query.error["message"]
+    crawl = opened.crawl()
+    assert crawl.state == "failed" and key in (crawl.error or "")
+    assert opened.engine.table("artists").rows == 2  # the others were looked at
+    assert key in opened.engine.damaged_files(thorough=True)  # type: ignore[attr-defined]
+
+
+# What is written
+
+
+def test_a_result_never_gets_longer_than_it_may(tmp_path: Path) -> None:
+    with embedded(tmp_path, query_bytes=300_000) as opened, Watched(opened) as watched:
+        query = opened.done(
+            "SELECT random() AS y FROM UNNEST(sequence(1, 10000)) AS t(x), UNNEST(sequence(1, 50)) AS u(y)"
+        )
+        assert query.truncated and query.rows
+        assert len(opened.engine.rows(query.query_id, 10).rows) == 10
+    assert 100_000 < watched.disk <= 300_000
+
+
+def test_a_csv_file_that_would_be_too_long_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with embedded(tmp_path, query_bytes=5_000_000) as opened, Watched(opened) as watched:
+        query = opened.done(TOO_WIDE)
+        for _ in range(2):  # the second time it is known
+            with pytest.raises(QueryFailed, match="QUERY_BYTES"):
+                chunks = opened.engine.download(query.query_id, "csv").chunks
+                assert chunks is not None
+                list(chunks)
+        assert not list((tmp_path / "lake" / "results").rglob("*.csv*"))
+    assert watched.disk <= 2 * 5_000_000
+
+
+def test_one_csv_file_serves_all_who_ask_at_the_same_time(tmp_path: Path) -> None:
+    with embedded(tmp_path) as opened, Watched(opened) as watched:
+        query = opened.done(TOO_WIDE)
+        lengths: list[int] = []
+
+        def read() -> None:
+            found = opened.engine.download(query.query_id, "csv")
+            lengths.append(found.path.stat().st_size if found.path else sum(map(len, found.chunks or ())))
+
+        readers = [threading.Thread(target=read) for _ in range(12)]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        (file,) = (tmp_path / "lake" / "results").rglob("*.csv")
+        size = file.stat().st_size
+        assert lengths == [size] * 12 and size > 200_000_000
+    assert watched.disk < 1.2 * size
+
+
+def test_a_csv_file_is_given_up_with_its_last_reader(tmp_path: Path) -> None:
+    with embedded(tmp_path) as opened:
+        query = opened.done(TOO_WIDE)
+        found = [opened.engine.download(query.query_id, "csv").chunks for _ in range(2)]
+        for chunks in found:
+            assert chunks is not None
+            while not next(chunks):
+                pass
+            chunks.close()
+        results_folder = tmp_path / "lake" / "results"
+        deadline = time.monotonic() + 30
+        while list(results_folder.rglob("*.csv*")) + list(results_folder.rglob(".*.csv*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert opened.engine.download(query.query_id, "parquet").path
+
+
+def test_all_results_together_stay_within_their_share(tmp_path: Path) -> None:
+    with embedded(tmp_path, results_bytes=1_000_000) as opened, Watched(opened) as watched:
+        sql = "SELECT random() AS y FROM UNNEST(sequence(1, 10000)) AS t(x), UNNEST(sequence(1, 4)) AS u(y)"
+        queries = [opened.done(sql) for _ in range(8)]
+        assert all(query.state == QueryState.SUCCEEDED for query in queries)
+        assert opened.engine.rows(queries[-1].query_id, 1).rows
+    assert watched.disk <= 1_000_000
+
+
+def test_room_is_made_from_the_oldest_and_is_never_promised_twice(tmp_path: Path) -> None:
+    hour = tmp_path / "20261120T10"
+    hour.mkdir()
+    for number in range(5):
+        (hour / f"{number}.parquet").write_bytes(bytes(100))
+    space = Space(tmp_path, 600)
+    assert (space.take(50, 100), space.take(50, 100)) == (100, 50)
+    assert [name for name, _, _ in sorted(results(tmp_path))] == [f"{number}.parquet" for number in range(1, 5)]
+    assert space.take(500, 500) == 0
+    space.give(150)
+    assert space.take(600, 600) == 600
+
+
+def test_a_row_too_long_for_a_page_is_downloaded(tmp_path: Path) -> None:
+    with embedded(tmp_path) as opened:
+        long = "SELECT array_join(repeat(array_join(repeat(rpad('', 10000, 'a'), 90), ''), 40), '') AS v"
+        query = opened.done(long)
+        if query.error is None:
+            with pytest.raises(QueryFailed, match="download"):
+                opened.engine.rows(query.query_id)
+            assert opened.engine.download(query.query_id, "parquet").path
+
+
+def test_messages_name_no_place_of_this_computer(opened: Opened) -> None:
+    for sql in (
+        "SELECT CAST('/etc/passwd/x' AS integer)",
+        "SELECT regexp_like('a', '(')",
+        "SELECT date_parse('x', '%Y')",
+    ):
+        try:
+            query = opened.done(sql)
+        except QueryRefused as refused:
+            message = refused.message
+        else:
+            message = (query.error or {}).get("message", "")
+        assert opened.settings.lake_url not in message and "/home/" not in message
+
+
+def test_the_service_holds_no_database() -> None:
+    """Neither DuckDB nor the translator is imported where pages are read and work is handed out."""
+    import subprocess
+    import sys
+
+    script = "import sys, chalicelib.queries.embedded.engine; print({'duckdb', 'sqlglot'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_an_engine_that_nobody_uses_has_no_process(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(Settings(lake_url=str(tmp_path)), embedded_lake(tmp_path))
+    assert processes_of(os.getpid()) == [os.getpid()]
+    engine.close()
+
+
+def embedded_lake(folder: Path) -> Lake:
+    return open_lake(Settings(lake_url=str(folder)))
