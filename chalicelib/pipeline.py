@@ -48,7 +48,7 @@ def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *
     ``lately``: while it is not long since everything was looked at, look only at what can have come since.
     """
     from chalicelib.plays.resolutions import resolve_keys
-    from chalicelib.transformation.backlog import forget_lost, last_sweep, since_sweep
+    from chalicelib.transformation.backlog import forget_lost, last_sweep, note_partitions, since_sweep
     from chalicelib.transformation.transform import pending_transforms
 
     since = since_sweep(lake, now()) if lately else ""
@@ -61,6 +61,8 @@ def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *
     files.update({name.rpartition("/")[0]: name for name in resolve_keys(lake, files.values())})
     if lost or begins:
         files.update({name.rpartition("/")[0]: name for name in mend_listens(lake, lost)})
+    if not since:
+        note_partitions(lake)
     dropped = list(unimported(lake))
     for key in dropped:
         try:

@@ -77,6 +77,14 @@ def note_sweep(lake: Lake, begun_at: datetime) -> None:
     SWEEP.write(lake.store, key, note)
 
 
+def note_partitions(lake: Lake) -> None:
+    """Note what the tables' partitions are, once the listens of a sweep have been decided too."""
+    key = sweep_key(lake.generation())
+    if note := SWEEP.read(lake.store, key):
+        note.partitions = sorted(stored_partitions(lake))
+        SWEEP.write(lake.store, key, note)
+
+
 def is_of_an_earlier_version(lake: Lake) -> bool:
     """Whether some rows may have been made by a release that made others of the same raw objects."""
     last = SWEEP.read(lake.store, sweep_key(lake.generation()))
