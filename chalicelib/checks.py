@@ -13,13 +13,13 @@ from typing import Any
 
 from chalicelib.clock import parse_duration
 
-Check = Callable[[Any], Any]
+Validator = Callable[[Any], Any]
 
 SIZES = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-def one_of(*choices: str) -> Check:
+def one_of(*choices: str) -> Validator:
     """One of a few words."""
 
     def check(value: Any) -> str:
@@ -30,7 +30,7 @@ def one_of(*choices: str) -> Check:
     return check
 
 
-def some_of(*choices: str) -> Check:
+def some_of(*choices: str) -> Validator:
     """A list of at least one of a few words."""
 
     def check(value: Any) -> list[str]:
@@ -41,7 +41,7 @@ def some_of(*choices: str) -> Check:
     return check
 
 
-def number(least: float, most: float) -> Check:
+def number(least: float, most: float) -> Validator:
     """A number, or a text that is one."""
 
     def check(value: Any) -> float:
@@ -53,7 +53,7 @@ def number(least: float, most: float) -> Check:
     return check
 
 
-def whole(least: int, most: int) -> Check:
+def whole(least: int, most: int) -> Validator:
     """A whole number, or a text that is one."""
 
     def check(value: Any) -> int:

@@ -18,7 +18,7 @@ from chalicelib.extraction.reading import (
     Again,
     Document,
     KeepsNothing,
-    Request,
+    SpotifyRequest,
     Taken,
     View,
     gives_up,
@@ -70,7 +70,7 @@ class First(KeepsNothing):
     def _listing(self) -> str:
         return first_listing(self.source.reads, self.source.name)
 
-    def next(self, view: View) -> Request | None:
+    def next(self, view: View) -> SpotifyRequest | None:
         """The next page of results, when they are due."""
         walk = view.state.walks.get(self._listing)
         if not self._offered(view) or not view.free(self._listing):
@@ -79,7 +79,7 @@ class First(KeepsNothing):
             return None
         offset, first = (walk.offset if walk else 0), self.source.params["first"]
         paging = {"offset": offset, "limit": max(1, min(self._size(view), first - offset))}
-        return Request(self.source.name, self._listing, None, self._call(paging), about={"first": first})
+        return SpotifyRequest(self.source.name, self._listing, None, self._call(paging), about={"first": first})
 
     def _call(self, paging: dict[str, int]) -> Call:
         if self.source.reads == "new_releases":
@@ -182,7 +182,7 @@ class Discographies(KeepsNothing):
     user: str | None = None
     endpoint: ClassVar[Endpoint] = ARTIST_ALBUMS
 
-    def next(self, view: View) -> Request | None:
+    def next(self, view: View) -> SpotifyRequest | None:
         """The next page of the artist who waits longest; those whose pages did not agree come last."""
         waiting = [artist for artist in self._due(view) if view.free(discography_listing(artist))]
         if not waiting:
@@ -194,7 +194,7 @@ class Discographies(KeepsNothing):
         known = view.state.known.get(discography_listing(artist))
         return (doubt.last if doubt else ""), (known.at or "" if known else "")
 
-    def _page(self, view: View, artist: str) -> Request:
+    def _page(self, view: View, artist: str) -> SpotifyRequest:
         listing = discography_listing(artist)
         walk = view.state.walks.get(listing)
         arguments = {
@@ -204,7 +204,7 @@ class Discographies(KeepsNothing):
             "offset": walk.offset if walk else 0,
         }
         call = Call("artist_albums", arguments, self.endpoint)
-        return Request(self.source.name, listing, None, call, about={"artist_id": artist})
+        return SpotifyRequest(self.source.name, listing, None, call, about={"artist_id": artist})
 
     def _due(self, view: View) -> list[str]:
         artists = dict.fromkeys(self.source.params["ids"])
@@ -298,7 +298,7 @@ class Details:
         """That of one thing: it serves both modes."""
         return SINGLE[self.kind]
 
-    def next(self, view: View) -> Request | None:
+    def next(self, view: View) -> SpotifyRequest | None:
         """The next thing, or batch of things, to read."""
         if self.kind == "albums":
             page = self._album_page(view)
@@ -317,27 +317,29 @@ class Details:
     def _batched(self, view: View) -> bool:
         return view.extended and not view.removed(BATCH[self.kind])
 
-    def _single(self, item_id: str) -> Request:
+    def _single(self, item_id: str) -> SpotifyRequest:
         one = self.kind.removesuffix("s")
         call = Call(one, {f"{one}_id": item_id}, self.endpoint)
 
         def context(document: Document) -> dict[str, Any]:
             return {} if is_the_same(item_id, document) else {"astray": ANOTHER}
 
-        return Request(self.source.name, detail_key(self.kind, item_id), None, call, context=context, ids=(item_id,))
+        return SpotifyRequest(
+            self.source.name, detail_key(self.kind, item_id), None, call, context=context, ids=(item_id,)
+        )
 
-    def _batch(self, ids: list[str]) -> Request:
+    def _batch(self, ids: list[str]) -> SpotifyRequest:
         call = Call(self.kind, {self.kind: ids}, BATCH[self.kind])
-        return Request(self.source.name, f"{self.kind}:{ids[0]}", None, call, ids=tuple(ids))
+        return SpotifyRequest(self.source.name, f"{self.kind}:{ids[0]}", None, call, ids=tuple(ids))
 
-    def _album_page(self, view: View) -> Request | None:
+    def _album_page(self, view: View) -> SpotifyRequest | None:
         """The tracks of an album that its details had no room for."""
         for listing, walk in view.state.walks.items():
             if listing.startswith(ALBUM_PAGES) and view.free(listing):
                 album_id = listing.removeprefix(ALBUM_PAGES)
                 arguments = {"album_id": album_id, "limit": PAGE, "offset": walk.offset}
                 call = Call("album_tracks", arguments, ALBUM_TRACKS)
-                return Request(self.source.name, listing, None, call, about={"album_id": album_id})
+                return SpotifyRequest(self.source.name, listing, None, call, about={"album_id": album_id})
         return None
 
     def _take(self, view: View, most: int) -> list[str]:
@@ -381,7 +383,7 @@ class Details:
     def _oldest(self, view: View) -> float:
         return (view.now - view.refresh_after).timestamp()
 
-    def put_back(self, request: Request, when: Again) -> None:
+    def put_back(self, request: SpotifyRequest, when: Again) -> None:
         """Ask for a request's ids again: now, after all others, or in the next run."""
         self.again.update(request.ids)
         if when is Again.NOW:

@@ -19,7 +19,7 @@ from chalicelib.extraction.kinds import Source
 from chalicelib.extraction.lock import RunLock
 from chalicelib.extraction.readers import reader_of
 from chalicelib.extraction.reading import View
-from chalicelib.extraction.running import Place, Run
+from chalicelib.extraction.running import Run, SourceTurn
 from chalicelib.extraction.sources import chosen, load_sources
 from chalicelib.extraction.state import STATE_NAME
 from chalicelib.lake import STATE, Lake
@@ -28,7 +28,7 @@ from chalicelib.runs import FAILED, UNAVAILABLE, RunRecord, SourceRecord, new_ru
 from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
-from chalicelib.spotify.client import Session, Spotify
+from chalicelib.spotify.client import Spotify, SpotifySession
 from chalicelib.spotify.clock import SpotifyClock
 from chalicelib.spotify.guard import RESERVE, Caller, Guard
 from chalicelib.spotify.tokens import LOGIN, Credentials
@@ -155,9 +155,9 @@ def view_of(settings: Settings, keeper: Keeper, clients: Clients, guard: Guard, 
     )
 
 
-def places_of(declared: list[Source], view: View, record: RunRecord) -> list[Place]:
+def places_of(declared: list[Source], view: View, record: RunRecord) -> list[SourceTurn]:
     """A reader for each source that this app may use and, where it is about a listener, for each of them."""
-    places: list[Place] = []
+    places: list[SourceTurn] = []
     for source in declared:
         users: list[str | None] = list(view.listeners) if source.user else [None]
         if view.forced_mode and view.forced_mode not in source.modes:
@@ -168,7 +168,7 @@ def places_of(declared: list[Source], view: View, record: RunRecord) -> list[Pla
         else:
             for user in users:
                 record.sources.append(SourceRecord(source.name, user_id=user))
-                places.append(Place(len(places), reader_of(source, user), record.sources[-1]))
+                places.append(SourceTurn(len(places), reader_of(source, user), record.sources[-1]))
     return places
 
 
@@ -176,7 +176,7 @@ class Clients:
     """Spotify as the app and as each listener sees it, over one pool of connections."""
 
     def __init__(self, settings: Settings, app: Credentials, secrets: SecretStore, clock: SpotifyClock) -> None:
-        self._session = Session(settings.concurrency)
+        self._session = SpotifySession(settings.concurrency)
         api_url = settings.spotify_api_url
         self._app: Caller = Spotify(api_url, auth.AppTokens(settings, app, clock=clock), self._session, clock)
         listeners = auth.listeners(secrets)

@@ -8,11 +8,11 @@ from typing import Any
 
 from chalicelib.clock import rfc3339
 from chalicelib.errors import EndpointRemoved, LakeError, WaitUntil
-from chalicelib.extraction.journal import Entry
-from chalicelib.extraction.reading import SHORT_PAGE, Request
+from chalicelib.extraction.journal import JournalEntry
+from chalicelib.extraction.reading import SHORT_PAGE, SpotifyRequest
 from chalicelib.raw import Answer
-from chalicelib.spotify.client import Reply
-from chalicelib.spotify.guard import Caller, Guard, Refused, Stopped, Tally, message_of
+from chalicelib.spotify.client import SpotifyReply
+from chalicelib.spotify.guard import Caller, CallRefused, Guard, Stopped, Tally, message_of
 
 ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)  # what odd answers raise
 
@@ -25,7 +25,7 @@ class Outcome:
     """
 
     tally: Tally
-    entry: Entry | None = None
+    entry: JournalEntry | None = None
     document: dict[str, Any] | None = None
     error: LakeError | None = None
     stopped: str | None = None
@@ -36,7 +36,7 @@ class Outcome:
         return self.entry is not None and self.entry.answer is not None
 
 
-def lasting(request: Request, reply: Reply) -> bool:
+def lasting(request: SpotifyRequest, reply: SpotifyReply) -> bool:
     """Whether a refusal is an answer in itself: one thing is gone or not ours. Any other is about the app, the
     listener or our asking, and says nothing of what was asked for."""
     if reply.status == 403 and message_of(reply) != "Forbidden":
@@ -51,36 +51,36 @@ class Fetcher:
     run_id: str
     guard: Guard
     caller_of: Callable[[str | None], Caller]
-    write: Callable[[Entry], None]
+    write: Callable[[JournalEntry], None]
 
-    def fetch(self, request: Request) -> Outcome:
+    def fetch(self, request: SpotifyRequest) -> Outcome:
         """The outcome of a request; errors of Spotify's are part of it, errors of the lake are raised."""
         tally = Tally()
         try:
             reply = self.guard.ask(self.caller_of(request.user), request.call, tally)
-        except Refused as refused:
+        except CallRefused as refused:
             return self._refused(request, refused, tally)
         except WaitUntil as error:
             group = request.call.endpoint.group
             note = {"waits": {group: asdict(self.guard.waits[group])}}
-            return self._taken_down(Outcome(tally, Entry(note=note), error=error))
+            return self._taken_down(Outcome(tally, JournalEntry(note=note), error=error))
         except LakeError as error:
             return Outcome(tally, error=error)
         except Stopped as stop:
             return Outcome(tally, stopped=stop.reason)
-        entry = Entry(self._answer(request, reply), {"of": request.listing})
+        entry = JournalEntry(self._answer(request, reply), {"of": request.listing})
         return self._taken_down(Outcome(tally, entry, reply.document))
 
-    def _refused(self, request: Request, refused: Refused, tally: Tally) -> Outcome:
+    def _refused(self, request: SpotifyRequest, refused: CallRefused, tally: Tally) -> Outcome:
         reply, error, call = refused.reply, refused.error, request.call
         if isinstance(error, EndpointRemoved):
             note = {"removed": {call.template: rfc3339(reply.received_at)}}
-            return self._taken_down(Outcome(tally, Entry(note=note), error=error))
+            return self._taken_down(Outcome(tally, JournalEntry(note=note), error=error))
         if message_of(reply) == "Invalid limit" and call.arguments.get("limit", 0) > SHORT_PAGE:
-            return self._taken_down(Outcome(tally, Entry(note={"limits": {call.template: SHORT_PAGE}})))
+            return self._taken_down(Outcome(tally, JournalEntry(note={"limits": {call.template: SHORT_PAGE}})))
         if not lasting(request, reply):
             return Outcome(tally, error=error)
-        entry = Entry(self._answer(request, reply), {"of": request.listing})
+        entry = JournalEntry(self._answer(request, reply), {"of": request.listing})
         return self._taken_down(Outcome(tally, entry, error=error))
 
     def _taken_down(self, outcome: Outcome) -> Outcome:
@@ -88,7 +88,7 @@ class Fetcher:
         self.write(outcome.entry)
         return outcome
 
-    def _answer(self, request: Request, reply: Reply) -> Answer:
+    def _answer(self, request: SpotifyRequest, reply: SpotifyReply) -> Answer:
         return Answer(
             run_id=self.run_id,
             source=request.source,
@@ -103,7 +103,7 @@ class Fetcher:
         )
 
 
-def context_of(request: Request, reply: Reply) -> dict[str, Any]:
+def context_of(request: SpotifyRequest, reply: SpotifyReply) -> dict[str, Any]:
     """What a good answer's header says of it; nothing where the answer is too odd to say anything of."""
     if reply.status != 200 or reply.document is None:
         return {}

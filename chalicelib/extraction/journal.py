@@ -31,7 +31,7 @@ JOURNAL = f"{STATE}journal/"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """An answer, or a note (what changed without an answer worth keeping), or an answer that says nothing lasting."""
 
     answer: Answer | None = None
@@ -43,7 +43,7 @@ class Entry:
         return json.dumps(line, separators=(",", ":")).encode() + b"\n" + body + b"\n"
 
 
-def decode(data: bytes) -> Iterator[Entry]:
+def decode(data: bytes) -> Iterator[JournalEntry]:
     """The whole entries at the start of ``data``; a torn last one is a call whose answer was never taken in."""
     stream = io.BytesIO(data)
     while line := stream.readline():
@@ -52,14 +52,14 @@ def decode(data: bytes) -> Iterator[Entry]:
             header = document["answer"]
             if header is None:
                 stream.readline()
-                yield Entry(None, document["note"])
+                yield JournalEntry(None, document["note"])
                 continue
             answer = read_answer(json.dumps(header).encode(), stream)
             if zlib.crc32(answer.body) != document["crc"]:
                 return
         except (ValueError, KeyError, TypeError, RawObjectInvalid):
             return
-        yield Entry(answer, document["note"])
+        yield JournalEntry(answer, document["note"])
 
 
 class Journal:
@@ -74,7 +74,7 @@ class Journal:
         self.segment = 1
         self.entries = 0  # in this segment
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalEntry) -> None:
         """Make ``entry`` durable; after this it is never lost."""
         data = entry.encode()
         if self._growing is not None:
@@ -111,7 +111,7 @@ class Segment:
 
     run_id: str
     number: int
-    entries: list[Entry]
+    entries: list[JournalEntry]
 
 
 def segments(store: ObjectStore) -> list[Segment]:

@@ -12,7 +12,7 @@ from chalicelib.clock import Clock, rfc3339
 from chalicelib.errors import NotFound
 from chalicelib.extraction.fetching import ODD
 from chalicelib.extraction.intake import take_in, take_note, take_refusal
-from chalicelib.extraction.journal import Entry, Journal, Segment, drop_segment, segments
+from chalicelib.extraction.journal import Journal, JournalEntry, Segment, drop_segment, segments
 from chalicelib.extraction.reading import Taken
 from chalicelib.extraction.state import Absorbed, Parts, State, StateFile
 from chalicelib.lake import Lake, answers_key
@@ -57,11 +57,11 @@ class Keeper:
         packed = sum(pack.size for pack in self.packs.values())
         return packed >= MOST_PACKED or self.journal.entries >= self.most_entries
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: JournalEntry) -> None:
         """Make an entry durable, before anything is done with it."""
         self.journal.append(entry)
 
-    def take(self, entry: Entry, document: dict[str, Any] | None) -> Taken | None:
+    def take(self, entry: JournalEntry, document: dict[str, Any] | None) -> Taken | None:
         """Change the state by an entry that has been written, and make its answer part of a raw object to come; None
         when the answer is not understood."""
         taken = apply(self.state, entry, document)
@@ -85,7 +85,7 @@ class Keeper:
         """Take in what dead runs left in the journal, and close their records. The lock is held: none of them lives."""
         for segment in segments(self.lake.store):
             if self._absorbed(segment.run_id, segment.number):
-                before: list[tuple[Entry, Taken | None]] = [(entry, None) for entry in segment.entries]
+                before: list[tuple[JournalEntry, Taken | None]] = [(entry, None) for entry in segment.entries]
                 amend_record(self.lake, segment.run_id, before, self.state.absorbed.keys)
             else:
                 self._take_over(segment)
@@ -119,7 +119,7 @@ class Keeper:
         return absorbed.run == run_id and number <= absorbed.segment
 
 
-def apply(state: State, entry: Entry, document: dict[str, Any] | None = None) -> Taken | None:
+def apply(state: State, entry: JournalEntry, document: dict[str, Any] | None = None) -> Taken | None:
     """Change the state by one entry; ``document`` is the answer's body where that has been read already.
 
     An answer that is not understood (None) is kept in the raw zone, and the listing it is a step of begins anew.
@@ -145,7 +145,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     return document
 
 
-def add_to(packs: Packs, entry: Entry, taken: Taken | None) -> None:
+def add_to(packs: Packs, entry: JournalEntry, taken: Taken | None) -> None:
     """Make the answer of an entry part of a raw object to come."""
     if entry.answer is not None:
         odd = taken is None or bool(taken.faults)
@@ -177,7 +177,7 @@ def objects_of(packs: Packs) -> dict[tuple[str, bool], list[tuple[str, bool]]]:
     return {**objects, (TOGETHER, False): plain} if little else objects
 
 
-def amend_record(lake: Lake, run_id: str, taken: list[tuple[Entry, Taken | None]], keys: Keys) -> None:
+def amend_record(lake: Lake, run_id: str, taken: list[tuple[JournalEntry, Taken | None]], keys: Keys) -> None:
     """Add to a dead run's record what its journal shows it to have done since it was last saved."""
     record = record_of(lake, run_id)
     written = {key for of_source in keys.values() for key in of_source}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from chalicelib.checks import Check, one_of, some_of, whole, words
+from chalicelib.checks import Validator, one_of, some_of, whole, words
 from chalicelib.tables import ID_PATTERN
 
 MODES = ("development", "extended")
@@ -36,7 +36,7 @@ class Kind:
 
     user: bool = False
     cadence: bool = True
-    params: Mapping[str, Check] = field(default_factory=dict)
+    params: Mapping[str, Validator] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 

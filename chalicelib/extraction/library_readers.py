@@ -26,10 +26,10 @@ from chalicelib.extraction.listing import (
 )
 from chalicelib.extraction.oddities import odd_part
 from chalicelib.extraction.reading import (
-    Context,
     Document,
+    HeaderContext,
     KeepsNothing,
-    Request,
+    SpotifyRequest,
     Taken,
     View,
     astray,
@@ -78,12 +78,12 @@ class RecentlyPlayed(KeepsNothing):
     def _listing(self) -> str:
         return library_listing("recently_played", self.user)
 
-    def next(self, view: View) -> Request | None:
+    def next(self, view: View) -> SpotifyRequest | None:
         """The one page, when it is due."""
         if not view.free(self._listing) or not view.source_due(self.source, self._listing, self.user):
             return None
         call = Call("current_user_recently_played", {"limit": PAGE}, self.endpoint)
-        return Request(self.source.name, self._listing, self.user, call)
+        return SpotifyRequest(self.source.name, self._listing, self.user, call)
 
     def calls_left(self, view: View) -> int:
         """One when it is due."""
@@ -163,15 +163,15 @@ class Top(KeepsNothing):
     def _listing(self) -> str:
         return library_listing(self.source.name, self.user)
 
-    def next(self, view: View) -> Request | None:
+    def next(self, view: View) -> SpotifyRequest | None:
         """The one page, when it is due."""
         if not view.free(self._listing) or not view.source_due(self.source, self._listing, self.user):
             return None
         arguments = {"limit": PAGE, "offset": 0, "time_range": self.source.params["time_range"]}
         call = Call(f"current_user_{self.source.reads}", arguments, self.endpoint)
-        return Request(self.source.name, self._listing, self.user, call, context=self._context(view))
+        return SpotifyRequest(self.source.name, self._listing, self.user, call, context=self._context(view))
 
-    def _context(self, view: View) -> Context:
+    def _context(self, view: View) -> HeaderContext:
         def context(document: Document) -> dict[str, Any]:
             return astray(ranking_step(view.state, self._listing, document))
 
@@ -240,7 +240,7 @@ LISTED: dict[str, tuple[str, Endpoint, Rule]] = {  # what is read: spotipy's met
 
 @reads(saved_tracks=Kind(user=True), saved_albums=Kind(user=True), my_playlists=Kind(user=True))
 @dataclass(slots=True)
-class Listing(KeepsNothing):
+class LibraryListing(KeepsNothing):
     """A listing read by offset: saved tracks, saved albums, my playlists.
 
     Whether a saved listing may stop at items already known is decided when its pages are taken in.
@@ -258,7 +258,7 @@ class Listing(KeepsNothing):
     def _listing(self) -> str:
         return library_listing(self.source.reads, self.user)
 
-    def next(self, view: View) -> Request | None:
+    def next(self, view: View) -> SpotifyRequest | None:
         """The next page of a reading that is due or was begun."""
         walk = view.state.walks.get(self._listing)
         if not view.free(self._listing) or not (walk or view.source_due(self.source, self._listing, self.user)):
@@ -267,7 +267,7 @@ class Listing(KeepsNothing):
         method, endpoint, rule = LISTED[self.source.reads]
         call = Call(method, {"limit": PAGE, "offset": offset}, endpoint)
         context = view.listing_context(self._listing, offset, rule)
-        return Request(self.source.name, self._listing, self.user, call, context=context)
+        return SpotifyRequest(self.source.name, self._listing, self.user, call, context=context)
 
     def calls_left(self, view: View) -> int:
         """The pages that are left; one of a reading that is due, for how many follow is not known."""
@@ -388,7 +388,7 @@ class FollowedArtists(KeepsNothing):
     def _listing(self) -> str:
         return library_listing("followed_artists", self.user)
 
-    def next(self, view: View) -> Request | None:
+    def next(self, view: View) -> SpotifyRequest | None:
         """The next page of a reading that is due or was begun."""
         walk = view.state.walks.get(self._listing)
         if not view.free(self._listing) or not (walk or view.source_due(self.source, self._listing, self.user)):
@@ -396,7 +396,7 @@ class FollowedArtists(KeepsNothing):
         arguments: dict[str, Any] = {"limit": PAGE, "after": walk.after if walk else None}
         call = Call("current_user_followed_artists", arguments, self.endpoint)
         context = view.listing_context(self._listing, 0, FOLLOWED)
-        return Request(self.source.name, self._listing, self.user, call, context=context)
+        return SpotifyRequest(self.source.name, self._listing, self.user, call, context=context)
 
     def calls_left(self, view: View) -> int:
         """The pages that are left; one of a reading that is due, for how many follow is not known."""
@@ -472,7 +472,7 @@ class PlaylistItems(KeepsNothing):
     user: str | None = None
     endpoint: ClassVar[Endpoint] = PLAYLIST_ITEMS
 
-    def next(self, view: View) -> Request | None:
+    def next(self, view: View) -> SpotifyRequest | None:
         """The next page of the first playlist that needs one; those that were refused before come last."""
         doubts = view.state.doubts
         waiting = [id_ for id_, playlist in self._waiting(view) if view.free(playlist_listing(id_))]
@@ -489,7 +489,7 @@ class PlaylistItems(KeepsNothing):
             if playlist.outdated and who_may_read(view, playlist):
                 yield playlist_id, playlist
 
-    def _page(self, view: View, playlist_id: str, playlist: KnownPlaylist, user: str) -> Request:
+    def _page(self, view: View, playlist_id: str, playlist: KnownPlaylist, user: str) -> SpotifyRequest:
         """The next page; a playlist too long for one page is opened by itself, which brings its first 100 items."""
         listing = playlist_listing(playlist_id)
         walk = view.state.walks.get(listing)
@@ -497,11 +497,11 @@ class PlaylistItems(KeepsNothing):
         about = {"playlist_id": playlist_id, "snapshot_id": playlist.snapshot}
         if offset == 0 and playlist.total > PAGE and not playlist.apart and view.may_ask(PLAYLIST):
             context = opened(view, playlist_id, str(playlist.snapshot))
-            return Request(self.source.name, listing, user, whole_playlist(playlist_id), about, context)
+            return SpotifyRequest(self.source.name, listing, user, whole_playlist(playlist_id), about, context)
         arguments = {"playlist_id": playlist_id, "limit": PAGE, "offset": offset}
         call = Call("playlist_items", arguments, self.endpoint)
         context = entries_context(view, playlist_id, str(playlist.snapshot), offset)
-        return Request(self.source.name, listing, user, call, about, context)
+        return SpotifyRequest(self.source.name, listing, user, call, about, context)
 
     def calls_left(self, view: View) -> int:
         """The pages of all playlists with a new version."""
@@ -519,7 +519,7 @@ def whole_playlist(playlist_id: str) -> Call:
     return Call("playlist", arguments, PLAYLIST)
 
 
-def entries_context(view: View, playlist_id: str, snapshot: str, offset: int) -> Context:
+def entries_context(view: View, playlist_id: str, snapshot: str, offset: int) -> HeaderContext:
     """The context of a page of a playlist's items."""
 
     def context(document: Document) -> dict[str, Any]:
@@ -529,7 +529,7 @@ def entries_context(view: View, playlist_id: str, snapshot: str, offset: int) ->
     return context
 
 
-def opened(view: View, playlist_id: str, listed: str) -> Context:
+def opened(view: View, playlist_id: str, listed: str) -> HeaderContext:
     """The context of a playlist opened for its items: its own version, which may be newer than the listed one."""
 
     def context(document: Document) -> dict[str, Any]:
@@ -561,14 +561,14 @@ class Playlists(KeepsNothing):
     user: str | None = None
     endpoint: ClassVar[Endpoint] = PLAYLIST
 
-    def next(self, view: View) -> Request | None:
+    def next(self, view: View) -> SpotifyRequest | None:
         """The first playlist that is due."""
         for playlist_id in self._due(view):
             listing = itself_listing(playlist_id)
             if view.free(listing):
                 reader = next(iter(view.listeners), None)
                 context = itself(playlist_id)
-                return Request(self.source.name, listing, reader, whole_playlist(playlist_id), context=context)
+                return SpotifyRequest(self.source.name, listing, reader, whole_playlist(playlist_id), context=context)
         return None
 
     def _due(self, view: View) -> list[str]:
@@ -583,7 +583,7 @@ class Playlists(KeepsNothing):
         return len(self._due(view))
 
 
-def itself(playlist_id: str) -> Context:
+def itself(playlist_id: str) -> HeaderContext:
     """The context of a playlist read for what it is."""
     return lambda document: {} if document.get("id") == playlist_id else {"astray": ANOTHER_PLAYLIST}
 

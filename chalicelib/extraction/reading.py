@@ -25,7 +25,7 @@ OFTEN = timedelta(hours=1)  # sources read at least this often are always due wh
 REMOVED_FOR = timedelta(days=30)  # then a removed endpoint is tried once again: apps are granted more, too
 
 Document = dict[str, Any]
-Context = Callable[[Document], dict[str, Any]]
+HeaderContext = Callable[[Document], dict[str, Any]]
 
 
 class Again(Enum):
@@ -37,7 +37,7 @@ class Again(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SpotifyRequest:
     """One call to make. ``listing`` is what it is a step of: a listing has one call under way at a time.
 
     ``user`` is the listener whose token is used, None for the app's own. ``about`` is what the raw header's context
@@ -49,7 +49,7 @@ class Request:
     user: str | None
     call: Call
     about: Mapping[str, Any] = field(default_factory=dict)
-    context: Context = lambda _: {}
+    context: HeaderContext = lambda _: {}
     ids: tuple[str, ...] = ()
 
 
@@ -114,7 +114,7 @@ class View:
         """Items a page of this endpoint may have."""
         return self.state.limits.get(endpoint.template, extended if self.extended else development)
 
-    def listing_context(self, listing: str, asked: int, rule: Rule) -> Context:
+    def listing_context(self, listing: str, asked: int, rule: Rule) -> HeaderContext:
         """The context of a page of ``listing``, asked for from item ``asked`` on: whether it ends a reading that
         counts, and whether it is another page than was asked for."""
         walk = self.state.walks.get(listing)
@@ -155,10 +155,10 @@ class Reader(Protocol):
     def endpoint(self) -> Endpoint:
         """What it cannot do without; its group's waits are the reader's."""
 
-    def next(self, view: View) -> Request | None:
+    def next(self, view: View) -> SpotifyRequest | None:
         """The next call that may leave now; None when there is none, or none before an answer under way arrives."""
 
-    def put_back(self, request: Request, when: Again) -> None:
+    def put_back(self, request: SpotifyRequest, when: Again) -> None:
         """A request brought nothing: ask for it anew."""
 
     def calls_left(self, view: View) -> int:
@@ -170,7 +170,7 @@ class KeepsNothing:
 
     __slots__ = ()
 
-    def put_back(self, request: Request, when: Again) -> None:
+    def put_back(self, request: SpotifyRequest, when: Again) -> None:
         """The state names it again."""
 
 

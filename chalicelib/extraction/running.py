@@ -26,7 +26,7 @@ from chalicelib.errors import (
 from chalicelib.extraction.fetching import Fetcher, Outcome
 from chalicelib.extraction.keeping import Keeper, source_record
 from chalicelib.extraction.lock import RunLock
-from chalicelib.extraction.reading import Again, Reader, Request, Taken, View
+from chalicelib.extraction.reading import Again, Reader, SpotifyRequest, Taken, View
 from chalicelib.lake import Lake
 from chalicelib.log import Progress, ProgressEvent
 from chalicelib.runs import (
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Place:
+class SourceTurn:
     """A reader and its part of the run's record."""
 
     index: int
@@ -71,11 +71,11 @@ class Run:
     fetcher: Fetcher
     view: View
     record: RunRecord
-    places: list[Place]
+    places: list[SourceTurn]
     threads: int
     clock: SpotifyClock
     progress: Progress | None = None
-    under_way: dict[Future[Outcome], tuple[Place, Request]] = field(default_factory=dict)
+    under_way: dict[Future[Outcome], tuple[SourceTurn, SpotifyRequest]] = field(default_factory=dict)
     begun: bool = False  # whether anything has come back yet
     tried: set[str] = field(default_factory=set)  # listings asked for in vain
     deviations: Counter[str] = field(default_factory=Counter)  # what was not as it should be, and how often
@@ -137,7 +137,7 @@ class Run:
             self.view.busy.add(chosen[1].listing)
             self.under_way[pool.submit(self.fetcher.fetch, chosen[1])] = chosen
 
-    def _next(self) -> tuple[Place, Request] | None:
+    def _next(self) -> tuple[SourceTurn, SpotifyRequest] | None:
         """The next request in order, with the place of its reader."""
         self.view.now = self.clock()
         left = self.guard.budget - self.guard.spent - len(self.under_way)
@@ -158,7 +158,7 @@ class Run:
                 reserved += place.reader.calls_left(self.view)
         return None
 
-    def _shut(self, place: Place) -> bool:
+    def _shut(self, place: SourceTurn) -> bool:
         """Whether nothing can be asked for this source in this run."""
         return place.closed or self.view.removed(place.reader.endpoint)
 
@@ -171,7 +171,7 @@ class Run:
             return False
         return sum(other.template == endpoint.template for other in flying) < self.guard.at_once(endpoint)
 
-    def _settle(self, place: Place, request: Request, future: Future[Outcome]) -> None:
+    def _settle(self, place: SourceTurn, request: SpotifyRequest, future: Future[Outcome]) -> None:
         """Take in what a thread brought."""
         self.view.busy.discard(request.listing)
         self._begin()
@@ -199,7 +199,7 @@ class Run:
             self.begun = True
             self.record.started_at = rfc3339(parse_rfc3339(self.record.started_at) + self.clock.offset)
 
-    def _take(self, place: Place, request: Request, outcome: Outcome) -> None:
+    def _take(self, place: SourceTurn, request: SpotifyRequest, outcome: Outcome) -> None:
         assert outcome.entry is not None
         taken = self.keeper.take(outcome.entry, outcome.document)
         if outcome.entry.answer is None or outcome.entry.answer.status != 200:
@@ -219,7 +219,7 @@ class Run:
         if taken is not None:
             self._count(place, taken, len(outcome.entry.answer.body))
 
-    def _count(self, place: Place, taken: Taken, size: int) -> None:
+    def _count(self, place: SourceTurn, taken: Taken, size: int) -> None:
         place.record.items += taken.items
         place.record.new_items += taken.new_items
         place.record.bytes += size
@@ -227,13 +227,13 @@ class Run:
             self.record.holes.append(taken.hole)
             logger.warning("plays between %(after)s and %(before)s may be lost", taken.hole)
 
-    def _note(self, place: Place, error: LakeError) -> None:
+    def _note(self, place: SourceTurn, error: LakeError) -> None:
         """Say in the run's record that something was not as it should be, for the source and for the run."""
         place.record.error = error.as_json()["error"]
         self.deviations[f"{place.record.source}: {error.message}"] += 1
         logger.warning("%s: %s", place.record.source, error.message)
 
-    def _trouble(self, place: Place, request: Request, error: LakeError, *, answered: bool) -> None:
+    def _trouble(self, place: SourceTurn, request: SpotifyRequest, error: LakeError, *, answered: bool) -> None:
         """What an error means for the rest of the run; ``answered``: it is Spotify's word on one thing."""
         if isinstance(error, EndpointRemoved):
             logger.warning("%s", error.message)
@@ -253,7 +253,7 @@ class Run:
         else:
             self._give_up(place, request, error)
 
-    def _no(self, place: Place, request: Request, error: LakeError) -> None:
+    def _no(self, place: SourceTurn, request: SpotifyRequest, error: LakeError) -> None:
         """Spotify's word on one thing, which the next runs doubt: a 403 is an error, what is gone only a remark."""
         self.view.given_up.add(request.listing)
         status = error.details.get("status")
@@ -265,7 +265,7 @@ class Run:
         else:
             self.deviations[f"{place.record.source}: {refusal.message}"] += 1
 
-    def _give_up(self, place: Place, request: Request, error: LakeError) -> None:
+    def _give_up(self, place: SourceTurn, request: SpotifyRequest, error: LakeError) -> None:
         """A call was in vain. While its endpoint may be asked, it is made once more when all others are done."""
         if self.guard.closed(request.call.endpoint) or request.listing not in self.tried:
             place.reader.put_back(request, Again.LATER)
@@ -336,7 +336,7 @@ class Run:
                 self.fatal = self.fatal or error
         self._tell("end")
 
-    def _end_source(self, place: Place) -> None:
+    def _end_source(self, place: SourceTurn) -> None:
         record, left = place.record, place.reader.calls_left(self.view)
         if self.view.removed(place.reader.endpoint):
             record.state = UNAVAILABLE

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chalicelib.checks import Check, duration, some_of, whole
+from chalicelib.checks import Validator, duration, some_of, whole
 from chalicelib.errors import InvalidSetting
 from chalicelib.extraction import readers  # noqa: F401 (they register what they read)
 from chalicelib.extraction.kinds import KINDS, MODES, Source
@@ -111,7 +111,7 @@ def read_source(name: str, declared: Any) -> Source:
     )
 
 
-def checked(name: str, check: Check, value: Any) -> Any:
+def checked(name: str, check: Validator, value: Any) -> Any:
     try:
         return check(value)
     except (ValueError, TypeError) as error:

@@ -295,9 +295,9 @@ def remember(settings: Settings, secrets: SecretStore, reply: Mapping[str, Any],
 
 def who(settings: Settings, token: str, clock: Clock, sleep: Sleep = time.sleep) -> dict[str, Any]:
     """Spotify's ``/me`` for a token. Only the ids in it are kept: the rest is personal and nobody's business here."""
-    from chalicelib.spotify.client import Session, Spotify
+    from chalicelib.spotify.client import Spotify, SpotifySession
 
-    session, said = Session(1), "did not answer"
+    session, said = SpotifySession(1), "did not answer"
     try:
         spotify = Spotify(settings.spotify_api_url, FixedToken(token), session, clock)
         for attempt in range(WHO_ATTEMPTS):  # a valid token now and then gets a 401 or 403

@@ -43,7 +43,7 @@ class TokenProvider(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SpotifyReply:
     """One HTTP answer: ``endpoint`` and ``params`` as sent, ``body`` as received, ``document`` the JSON object in it.
 
     ``document`` is None where the body is not a JSON object. Header names are lower case.
@@ -67,7 +67,7 @@ class Spotify:
     answer what time it is. ``call`` may be used by several threads at once.
     """
 
-    def __init__(self, api_url: str, tokens: TokenProvider, session: Session, clock: Clock) -> None:
+    def __init__(self, api_url: str, tokens: TokenProvider, session: SpotifySession, clock: Clock) -> None:
         silence_spotipy()
         self._session = session
         self._tokens = tokens
@@ -76,8 +76,8 @@ class Spotify:
         self._spotipy = spotipy.Spotify(auth_manager=tokens, requests_session=session, retries=0, status_retries=0)
         self._spotipy.prefix = self._prefix
 
-    def call(self, method: str, arguments: Mapping[str, Any], *, seconds: float) -> Reply:
-        """Ask once through spotipy's ``method``; any HTTP status is a Reply.
+    def call(self, method: str, arguments: Mapping[str, Any], *, seconds: float) -> SpotifyReply:
+        """Ask once through spotipy's ``method``; any HTTP status is a SpotifyReply.
 
         ``seconds`` bounds the whole call. Raises SpotifyUnavailable when no whole answer arrived.
         """
@@ -97,7 +97,7 @@ class Spotify:
         """This bearer token was refused: use another from now on."""
         self._tokens.reject(token)
 
-    def _reply(self, document: object, requested_at: datetime, seconds: float) -> Reply:
+    def _reply(self, document: object, requested_at: datetime, seconds: float) -> SpotifyReply:
         response = self._session.last
         assert response is not None
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -108,7 +108,7 @@ class Spotify:
             with contextlib.suppress(ValueError):
                 document = read_json(response.content)
         sent = urlsplit(str(response.request.url))
-        return Reply(
+        return SpotifyReply(
             endpoint=sent.path.removeprefix(urlsplit(self._prefix).path).strip("/"),
             params={name: number_or_text(value) for name, value in parse_qsl(sent.query)},
             status=response.status_code,
@@ -121,7 +121,7 @@ class Spotify:
         )
 
 
-class Session(requests.Session):
+class SpotifySession(requests.Session):
     """The network as spotipy sees it: no retries, no redirects, a time limit on the whole answer.
 
     Each thread finds the answer to its last request in ``last``.
@@ -172,7 +172,7 @@ def read_whole(response: requests.Response, ends: float, monotonic: Callable[[],
     response._content = bytes(body)
 
 
-class Document(dict[str, Any]):
+class JsonObject(dict[str, Any]):
     """A JSON object that is not spelled out in a log line: spotipy writes one of every answer, wanted or not."""
 
     def __repr__(self) -> str:
@@ -182,7 +182,7 @@ class Document(dict[str, Any]):
 def read_json(body: bytes) -> object:
     """The value of a JSON text, as those who make tables of it read it. ValueError where it is none."""
     value = jsontext.read_json(body)
-    return Document(value) if isinstance(value, dict) else value
+    return JsonObject(value) if isinstance(value, dict) else value
 
 
 def silence_spotipy() -> None:

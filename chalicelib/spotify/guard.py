@@ -32,7 +32,7 @@ from chalicelib.errors import (
     SpotifyUnavailable,
     WaitUntil,
 )
-from chalicelib.spotify.client import Reply
+from chalicelib.spotify.client import SpotifyReply
 from chalicelib.spotify.tokens import retry_after
 
 PATIENCE = 3  # calls in vain in a row after which an endpoint is left alone for the run
@@ -61,7 +61,7 @@ class Stopped(Exception):
 class Caller(Protocol):
     """One identity's client (see client.Spotify)."""
 
-    def call(self, method: str, arguments: dict[str, Any], *, seconds: float) -> Reply:
+    def call(self, method: str, arguments: dict[str, Any], *, seconds: float) -> SpotifyReply:
         """Ask once. Raises SpotifyUnavailable when no whole answer arrived."""
 
     def reject(self, token: str) -> None:
@@ -130,10 +130,10 @@ class Tally:
     waited_seconds: float = 0.0
 
 
-class Refused(Exception):
+class CallRefused(Exception):
     """Spotify's last word on a call, with the answer that holds it: ``error`` says what it means."""
 
-    def __init__(self, error: LakeError, reply: Reply) -> None:
+    def __init__(self, error: LakeError, reply: SpotifyReply) -> None:
         super().__init__(error.message)
         self.error = error
         self.reply = reply
@@ -231,10 +231,10 @@ class Guard:
             return "budget"
         return "time" if self.remaining() < self.reserve + SHORTEST_CALL else None
 
-    def ask(self, caller: Caller, call: Call, tally: Tally) -> Reply:
+    def ask(self, caller: Caller, call: Call, tally: Tally) -> SpotifyReply:
         """Spotify's good answer to ``call``.
 
-        Raises Refused (a no, with the answer), WaitUntil (the group is closed until then), SpotifyUnavailable
+        Raises CallRefused (a no, with the answer), WaitUntil (the group is closed until then), SpotifyUnavailable
         (the call was in vain), Stopped, and what the tokens raise.
         """
         attempt = faults = denials = 0
@@ -291,7 +291,7 @@ class Guard:
     def _seconds(self) -> float:
         return max(SHORTEST_CALL, min(self.call_timeout, self.remaining() - self.reserve))
 
-    def _fault(self, call: Call, reply: Reply) -> LakeError | None:
+    def _fault(self, call: Call, reply: SpotifyReply) -> LakeError | None:
         """What is wrong with an answer, as a type that says whether asking again may help."""
         said = message_of(reply)
         if reply.status == 200:
@@ -311,7 +311,7 @@ class Guard:
             )
         return SpotifyRefused(f"Spotify answered {reply.status} to {reply.endpoint}: {said}", status=reply.status)
 
-    def _too_many(self, call: Call, reply: Reply) -> WaitUntil:
+    def _too_many(self, call: Call, reply: SpotifyReply) -> WaitUntil:
         """How long a 429 asks to wait. Where it does not say so, the time grows from one 429 to the next."""
         moment, group = self.clock(), call.endpoint.group
         reason = str(error_of(reply.document or {}).get("reason", ""))
@@ -327,7 +327,7 @@ class Guard:
             return QuotaExceeded(f"{words} (quota of the development-mode app)", not_before=until)
         return RateLimited(words, not_before=until)
 
-    def _wait_or_close(self, call: Call, fault: WaitUntil, reply: Reply | None, asked_at: datetime) -> None:
+    def _wait_or_close(self, call: Call, fault: WaitUntil, reply: SpotifyReply | None, asked_at: datetime) -> None:
         """A short wait holds everybody back a moment; a long one, or one that is not named, closes the group and
         raises. Short waits that come in a row without an answer are not believed for ever."""
         moment = self.clock()
@@ -352,10 +352,10 @@ class Guard:
         closures = 0 if named else (wait.closures if wait else 0) + 1
         self.waits[group] = Wait(rfc3339(until), rfc3339(moment), closures)
 
-    def _doubt(self, caller: Caller, call: Call, reply: Reply, fault: LakeError, denials: int) -> None:
+    def _doubt(self, caller: Caller, call: Call, reply: SpotifyReply, fault: LakeError, denials: int) -> None:
         """A good token gets the odd 401 or 403: ask again before believing it, with another token after a 401."""
         if isinstance(fault, EndpointRemoved):
-            raise Refused(fault, reply)
+            raise CallRefused(fault, reply)
         if reply.status not in (401, 403):
             self._refuse(call, reply, fault)
         if reply.status == 403 and message_of(reply) == "Forbidden" and call.endpoint.of_one_thing:
@@ -365,12 +365,12 @@ class Guard:
         if reply.status == 401 and (denials > 1 or message_of(reply) != "Access token missing"):
             caller.reject(reply.token)
 
-    def _refuse(self, call: Call, reply: Reply, fault: LakeError) -> None:
+    def _refuse(self, call: Call, reply: SpotifyReply, fault: LakeError) -> None:
         if call.endpoint.of_one_thing:
             self.refused_one(call.endpoint, fault.message)
         else:
             self.disappointed(call.endpoint, fault.message)
-        raise Refused(fault, reply)
+        raise CallRefused(fault, reply)
 
     def _rest(self, attempt: int, tally: Tally) -> None:
         """The pause before the next attempt: half of it sure, half of it chance."""
@@ -383,14 +383,14 @@ class Guard:
         self.sleep(seconds)
 
 
-def given_up(reply: Reply | None, fault: LakeError) -> Exception:
+def given_up(reply: SpotifyReply | None, fault: LakeError) -> Exception:
     """What a call ends as that is not made again."""
     if reply is not None and not isinstance(fault, SpotifyUnavailable):
-        return Refused(fault, reply)
+        return CallRefused(fault, reply)
     return SpotifyUnavailable(f"{fault.message}; the next run asks again")
 
 
-def message_of(reply: Reply) -> str:
+def message_of(reply: SpotifyReply) -> str:
     """What Spotify says is wrong."""
     return str(error_of(reply.document or {}).get("message", ""))[:200]
 

@@ -15,7 +15,7 @@ import pytest
 
 from chalicelib.extraction import intake
 from chalicelib.extraction.intake import look
-from chalicelib.extraction.journal import Entry, Journal, decode, segments
+from chalicelib.extraction.journal import Journal, JournalEntry, decode, segments
 from chalicelib.extraction.keeping import apply
 from chalicelib.extraction.reading import Taken
 from chalicelib.extraction.state import STATE_FILE, State
@@ -87,7 +87,7 @@ def test_every_recorded_answer_is_understood(endpoint: str, path: Path) -> None:
     page = document.get("artists", document) if endpoint == "me/following" else document
     path_id = document["id"] if endpoint in ONE_THING else A
     params = {"offset": page["offset"]} if isinstance(page.get("offset"), int) else {}
-    taken = apply(state, Entry(answer(endpoint.replace("{id}", path_id), document, params=params)))
+    taken = apply(state, JournalEntry(answer(endpoint.replace("{id}", path_id), document, params=params)))
     assert taken is not None
     assert taken.items > 0
     if endpoint in ONE_THING or params == {"offset": 0}:
@@ -270,12 +270,12 @@ def test_a_no_is_doubted_for_some_runs_and_days_and_then_believed(endpoint: str,
     state = State()
     state.want(kind, [C])
     for number, run in enumerate(runs(3)):
-        apply(state, Entry(answer(endpoint, {"error": {}}, status=status, **run), entries))
+        apply(state, JournalEntry(answer(endpoint, {"error": {}}, status=status, **run), entries))
         assert (state.details[kind][C] > 0) == (number == 2)
     soon = State()
     soon.want(kind, [C])
     for run in runs(6, days=0.25):
-        apply(soon, Entry(answer(endpoint, {"error": {}}, status=status, **run), entries))
+        apply(soon, JournalEntry(answer(endpoint, {"error": {}}, status=status, **run), entries))
     assert soon.details[kind][C] == 0, "six runs of one day are not enough"
 
 
@@ -285,7 +285,10 @@ def test_a_refused_playlist_version_is_not_asked_for_again_and_the_next_one_is()
     take_in(state, answer("me/playlists", None), {"items": [listed], "total": 1, "next": None})
     for run in runs(3):
         assert state.playlists[A].outdated
-        apply(state, Entry(answer(f"playlists/{A}/items", {"error": {}}, status=403, **run), {"of": f"playlist:{A}"}))
+        apply(
+            state,
+            JournalEntry(answer(f"playlists/{A}/items", {"error": {}}, status=403, **run), {"of": f"playlist:{A}"}),
+        )
     assert not state.playlists[A].outdated
     newer = {**listed, "snapshot_id": "s2"}
     take_in(state, answer("me/playlists", None), {"items": [newer], "total": 1, "next": None})
@@ -296,9 +299,9 @@ def test_an_answer_that_is_not_understood_lets_its_listing_begin_anew() -> None:
     state = State()
     items = {"items": [{"track": track(D)}] * 50, "total": 120, "next": "more"}
     listing = {"of": f"playlist:{A}"}
-    assert apply(state, Entry(answer(f"playlists/{A}/items", items), listing))
+    assert apply(state, JournalEntry(answer(f"playlists/{A}/items", items), listing))
     assert state.walks[f"playlist:{A}"].offset == 50
-    assert apply(state, Entry(answer(f"playlists/{A}/items", items, context={}), listing)) is None
+    assert apply(state, JournalEntry(answer(f"playlists/{A}/items", items, context={}), listing)) is None
     assert state.walks == {}
 
 
@@ -306,9 +309,11 @@ def test_taking_the_same_entries_in_gives_the_same_state_after_a_journey_through
     store = FolderStore(tmp_path)
     journal = Journal(store, "20261120T120000Z-aaaaaa")
     entries = [
-        Entry(answer("me/tracks", saved(*month(5, 4), total=3, more=True))),
-        Entry(note={"waits": {"albums": {"until": "2026-11-21T00:00:00.000Z", "since": "2026-11-20T00:00:00.000Z"}}}),
-        Entry(answer("me/tracks", saved(*month(3), total=3), params={"offset": 2})),
+        JournalEntry(answer("me/tracks", saved(*month(5, 4), total=3, more=True))),
+        JournalEntry(
+            note={"waits": {"albums": {"until": "2026-11-21T00:00:00.000Z", "since": "2026-11-20T00:00:00.000Z"}}}
+        ),
+        JournalEntry(answer("me/tracks", saved(*month(3), total=3), params={"offset": 2})),
     ]
     direct, replayed = State(), State()
     for entry in entries:
@@ -324,7 +329,7 @@ def test_taking_the_same_entries_in_gives_the_same_state_after_a_journey_through
 
 
 def test_a_torn_journal_gives_its_whole_entries() -> None:
-    whole = [Entry(answer("me/tracks", saved(*month(number), total=1))) for number in range(1, 5)]
+    whole = [JournalEntry(answer("me/tracks", saved(*month(number), total=1))) for number in range(1, 5)]
     data = b"".join(entry.encode() for entry in whole)
     lengths = [len(entry.encode()) for entry in whole]
     for cut in range(0, len(data), 97):

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.extraction.fetching import ODD as ODD_FAULTS
-from chalicelib.extraction.journal import Entry
+from chalicelib.extraction.journal import JournalEntry
 from chalicelib.extraction.keeping import apply
 from chalicelib.extraction.readers import reader_of
-from chalicelib.extraction.reading import Reader, Request, View
+from chalicelib.extraction.reading import Reader, SpotifyRequest, View
 from chalicelib.extraction.sources import load_sources
 from chalicelib.extraction.state import STATE_FILE, State
 from chalicelib.raw import Answer
@@ -72,7 +72,7 @@ PAGES = obj(
 WHOLE = {"items": PAGES, "tracks": TRACKS, "type": st.sampled_from(["album", "artist"]), "owner": OWNER}
 
 
-def documents(request: Request) -> st.SearchStrategy[dict[str, Any]]:
+def documents(request: SpotifyRequest) -> st.SearchStrategy[dict[str, Any]]:
     """Answers that hold what the request expects, and odd things around and in it."""
     *outer, last = request.call.endpoint.expect.split(".")
     if last == "items":
@@ -127,7 +127,7 @@ def answer_and_come_to_an_end(data: st.DataObject) -> None:
     come_to_an_end(View(state, MOMENT, timedelta(days=30), {"u1": "spotify-u1"}))
 
 
-def next_request(view: View, asking: list[Reader]) -> Request | None:
+def next_request(view: View, asking: list[Reader]) -> SpotifyRequest | None:
     for reader in asking:
         assert reader.calls_left(view) >= 0
         request = reader.next(view)
@@ -147,7 +147,7 @@ def come_to_an_end(view: View) -> None:
     raise AssertionError(f"still asking after {MOST_CALLS} calls: {request}")
 
 
-def good(request: Request) -> dict[str, Any]:
+def good(request: SpotifyRequest) -> dict[str, Any]:
     document: dict[str, Any] = {"items": [], "total": 0, "next": None, "id": "A" * 22, "snapshot_id": "s9"}
     for name in ("artists", "albums", "tracks"):
         document[name] = (
@@ -156,7 +156,7 @@ def good(request: Request) -> dict[str, Any]:
     return document
 
 
-def settle(view: View, request: Request, document: dict[str, Any]) -> None:
+def settle(view: View, request: SpotifyRequest, document: dict[str, Any]) -> None:
     """As a run does: an answer that lacks what it must hold, or is not understood, ends its listing for the run."""
     if not holds(document, request.call.endpoint.expect):
         view.given_up.add(request.listing)
@@ -174,14 +174,14 @@ def settle(view: View, request: Request, document: dict[str, Any]) -> None:
         body=json.dumps(document).encode(),
         context={**request.about, **context_of(request, document)},
     )
-    taken = apply(view.state, Entry(answer, {"of": request.listing}), document)
+    taken = apply(view.state, JournalEntry(answer, {"of": request.listing}), document)
     if taken is None or taken.faults:
         view.given_up.add(request.listing)
     elif request.listing not in view.state.walks:
         view.read.add(request.listing)
 
 
-def context_of(request: Request, document: dict[str, Any]) -> dict[str, Any]:
+def context_of(request: SpotifyRequest, document: dict[str, Any]) -> dict[str, Any]:
     """What the header says of an answer; of one too odd it says nothing."""
     try:
         return request.context(document)

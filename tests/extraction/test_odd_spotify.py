@@ -227,7 +227,7 @@ def test_there_are_at_least_sixty_ways_of_answering_oddly() -> None:
     assert len(ODDITIES) >= 60
 
 
-@many(6)
+@many(4)
 @given(st.sampled_from(templates("development")), st.sampled_from(sorted(ODDITIES)))
 def test_whatever_one_endpoint_answers_nothing_is_lost_and_all_comes_right(
     development: Trials, template: str, oddity: str

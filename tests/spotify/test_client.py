@@ -19,7 +19,7 @@ from chalicelib import log
 from chalicelib.clock import now
 from chalicelib.errors import SpotifyUnavailable
 from chalicelib.spotify.auth import FixedToken
-from chalicelib.spotify.client import Session, Spotify
+from chalicelib.spotify.client import Spotify, SpotifySession
 
 TOKEN = "BQC-a-very-secret-bearer-token"
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -50,7 +50,7 @@ def server(answer: Answer) -> Iterator[tuple[str, list[str]]]:
 
 @contextmanager
 def client(url: str) -> Iterator[Spotify]:
-    session = Session(4)
+    session = SpotifySession(4)
     try:
         yield Spotify(url, FixedToken(TOKEN), session, now)
     finally:

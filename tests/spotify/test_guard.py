@@ -18,14 +18,14 @@ from chalicelib.errors import (
     SpotifyUnavailable,
     WaitUntil,
 )
-from chalicelib.spotify.client import Reply
+from chalicelib.spotify.client import SpotifyReply
 from chalicelib.spotify.guard import (
     LONGEST_NAMED,
     PATIENCE,
     Call,
+    CallRefused,
     Endpoint,
     Guard,
-    Refused,
     Stopped,
     Tally,
     Wait,
@@ -64,7 +64,7 @@ class Spotify:
         self.calls = 0
         self.rejected: list[str] = []
 
-    def call(self, method: str, arguments: dict[str, Any], *, seconds: float) -> Reply:
+    def call(self, method: str, arguments: dict[str, Any], *, seconds: float) -> SpotifyReply:
         assert seconds > 0
         self.calls += 1
         answer = next(self._answers)
@@ -73,7 +73,7 @@ class Spotify:
         status, document, *headers = answer
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         known = document if isinstance(document, dict) else None
-        return Reply(method, {}, status, dict(*headers), body, known, f"token-{self.calls}", START, START)
+        return SpotifyReply(method, {}, status, dict(*headers), body, known, f"token-{self.calls}", START, START)
 
     def reject(self, token: str) -> None:
         self.rejected.append(token)
@@ -201,7 +201,7 @@ def test_an_expired_token_is_rejected_and_one_that_is_only_missed_is_not() -> No
 )
 def test_a_no_is_believed_for_this_call(refusal: Any, attempts: int) -> None:
     spotify = Spotify([refusal] * 10)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(CallRefused) as refused:
         gate(Time()).ask(spotify, TOP_ARTISTS, Tally())
     assert isinstance(refused.value.error, SpotifyRefused)
     assert refused.value.reply.status == refusal[0]
@@ -210,14 +210,14 @@ def test_a_no_is_believed_for_this_call(refusal: Any, attempts: int) -> None:
 
 def test_a_listener_whom_the_app_does_not_have_is_told_from_a_refused_thing() -> None:
     said = "Check settings on developer.spotify.com/dashboard, the user may not be registered."
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(CallRefused) as refused:
         gate(Time()).ask(Spotify([error(403, said)] * 10), ALBUM, Tally())
     assert isinstance(refused.value.error, AuthorizationEnded)
 
 
 def test_an_endpoint_that_development_mode_lacks_is_believed_at_once() -> None:
     spotify = Spotify([error(403, "Forbidden")] * 2)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(CallRefused) as refused:
         gate(Time()).ask(spotify, BATCH, Tally())
     assert isinstance(refused.value.error, EndpointRemoved)
     assert spotify.calls == 1
@@ -229,7 +229,7 @@ def test_one_forbidden_thing_is_asked_for_once_and_says_nothing_of_the_others() 
     guard.ask(spotify, ALBUM, Tally())
     guard.served(ALBUM.endpoint)
     for _ in range(2):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(CallRefused) as refused:
             guard.ask(spotify, ALBUM, Tally())
         assert isinstance(refused.value.error, SpotifyRefused)
         guard.ask(spotify, ALBUM, Tally())
@@ -239,7 +239,7 @@ def test_one_forbidden_thing_is_asked_for_once_and_says_nothing_of_the_others() 
 def test_an_endpoint_that_forbids_everything_is_asked_no_more_than_there_is_patience() -> None:
     guard, spotify = gate(Time()), Spotify([error(403, "Forbidden")] * 9)
     for _ in range(PATIENCE):
-        with pytest.raises(Refused):
+        with pytest.raises(CallRefused):
             guard.ask(spotify, ALBUM, Tally())
     with pytest.raises(SpotifyUnavailable):
         guard.ask(spotify, ALBUM, Tally())
