@@ -30,7 +30,8 @@ SKIPPED, UNAVAILABLE = "skipped", "unavailable"  # of a source: not due; not off
 
 @dataclass(slots=True)
 class SourceRecord:
-    """One source in one run. ``left`` says in words what is still to fetch; ``not_before`` when it may go on."""
+    """One source in one run. ``left`` says in words what is still to fetch; ``not_before`` when it may go on;
+    ``whole_readings`` how many of its listings were read from their first item to their last."""
 
     source: str
     user_id: str | None = None
@@ -38,6 +39,7 @@ class SourceRecord:
     calls: int = 0
     items: int = 0
     new_items: int = 0
+    whole_readings: int = 0
     retries: int = 0
     bytes: int = 0
     waited_seconds: float = 0.0

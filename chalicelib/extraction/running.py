@@ -25,6 +25,7 @@ from chalicelib.errors import (
 )
 from chalicelib.extraction.fetching import Fetcher, Outcome
 from chalicelib.extraction.keeping import Keeper, source_record
+from chalicelib.extraction.listing import is_complete
 from chalicelib.extraction.lock import RunLock
 from chalicelib.extraction.reading import Again, Reader, SpotifyRequest, Taken, View
 from chalicelib.lake import Lake
@@ -218,6 +219,7 @@ class Run:
             self.guard.served(endpoint)
         if taken is not None:
             self._count(place, taken, len(outcome.entry.answer.body))
+            place.record.whole_readings += is_complete(outcome.entry.answer)
 
     def _count(self, place: SourceTurn, taken: Taken, size: int) -> None:
         place.record.items += taken.items

@@ -227,7 +227,10 @@ class Board:
         covered = self.covered_by(EXTENDED)
         wider = (
             ([Window(started - PAUSED, self.ended + NEAR, self.ended)], None),
-            ([Window(self.ended - AWAY, self.ended + NEAR, self.ended)], self.together & self.heard),
+            (
+                [Window(self.ended - AWAY, self.ended + NEAR, self.ended)],
+                self.together & self.heard & (self.device < 0),
+            ),
         )
         for among in (self.heard, None):
             for labels in (self.by_item, self.by_title):

@@ -65,15 +65,24 @@ def of_source(record: RunRecord, source: str) -> list[SourceRecord]:
 
 
 def volume(source: str, parts: list[SourceRecord], before: list[list[SourceRecord]]) -> Result:
-    """Whether a source that succeeded suddenly brought far fewer items than it usually does."""
+    """Whether a source that succeeded suddenly brought far fewer items than it usually does.
+
+    A run that read as many listings to their end is compared with: where nothing has changed the first page is enough.
+    """
     result = Result("runs", f"volume:{source}", "warn", rows_checked=1)
-    whole = [sum(one.items for one in run) for run in before if all(one.state == SUCCEEDED for one in run)]
-    usual = statistics.median(whole) if whole else 0
+    alike = [run for run in before if whole_readings(run) == whole_readings(parts)]
+    brought = [sum(one.items for one in run) for run in alike if all(one.state == SUCCEEDED for one in run)]
+    usual = statistics.median(brought) if brought else 0
     items = sum(one.items for one in parts)
     if usual >= FEWEST_COMPARED and items * SUDDEN_DROP < usual and all(one.state == SUCCEEDED for one in parts):
         result.failures = 1
-        result.detail = f"{source} brought {items} items; {usual:g} is the median of {len(whole)} runs before"
+        result.detail = f"{source} brought {items} items; {usual:g} is the median of {len(brought)} runs before"
     return result
+
+
+def whole_readings(parts: list[SourceRecord]) -> int:
+    """How many listings of a source a run read from their first item to their last."""
+    return sum(one.whole_readings for one in parts)
 
 
 def freshness(source: str, record: RunRecord, earlier: Sequence[RunRecord]) -> Result:

@@ -172,6 +172,18 @@ def test_a_source_that_suddenly_brings_far_less_is_noticed(items: int, state: st
     assert (volume.check_name, volume.failures) == ("volume:saved_tracks", failures)
 
 
+def test_a_run_that_reads_a_first_page_is_not_compared_with_runs_that_read_all() -> None:
+    def read(day: int, items: int, whole: int) -> RunRecord:
+        record = run(day, items)
+        record.sources[0].whole_readings = whole
+        return record
+
+    pages = [read(17, 300, 1), read(16, 50, 0), read(15, 290, 1)]
+    assert [each.failures for each in trends(read(18, 50, 0), pages)] == [0, 0]
+    assert [each.failures for each in trends(read(18, 50, 1), pages)] == [1, 0]
+    assert [each.failures for each in trends(read(18, 5, 0), pages)] == [1, 0]
+
+
 def test_sources_that_bring_little_may_bring_nothing() -> None:
     volume, _ = trends(run(19, 0), [run(day, 7) for day in range(18, 12, -1)])
     assert volume.failures == 0
