@@ -245,7 +245,7 @@ def test_an_export_over_the_api_becomes_plays_and_every_row_is_accounted_for(tmp
         with written.path.open("rb") as stream:
             assert server.put(f"/{record['upload']['url']}", data=stream).status_code == 202
         address = f"/imports/{record['import_id']}"
-        done = eventually(lambda: (r := server.get(address).json())["state"] in ("succeeded", "failed") and r)
+        done = eventually(lambda: (r := server.get(address).json())["state"] in ("succeeded", "failed") and r, 90)
         assert done["state"] == "succeeded", done
         told = done["summary"]
         assert told["read"] == told["new"] + told["known"] + told["merged"] + told["rejected"] > 0
@@ -257,7 +257,7 @@ def test_a_file_that_is_no_export_is_a_failed_import_that_says_why(tmp_path):
         record = server.post("/imports", json={"filename": "letter.zip", "user_id": "somebody"}).json()
         assert server.put(f"/{record['upload']['url']}", data=b"Dear reader").status_code == 202
         address = f"/imports/{record['import_id']}"
-        done = eventually(lambda: (r := server.get(address).json())["state"] in ("succeeded", "failed") and r)
+        done = eventually(lambda: (r := server.get(address).json())["state"] in ("succeeded", "failed") and r, 90)
         assert done["state"] == "failed" and "letter.zip" in done["error"]["message"]
 
 
