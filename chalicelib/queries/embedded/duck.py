@@ -50,6 +50,7 @@ class Duck:
         self.listing = listing
         self._folder = str(tables)
         self._versions: dict[str, str] = {}
+        self._reader: pa.RecordBatchReader | None = None
         self._connection = connect(tables, bounds)
 
     def refresh(self, names: Sequence[str]) -> int:
@@ -83,9 +84,16 @@ class Duck:
         """The rows of a checked statement, ``rows`` at a time, as DuckDB makes them."""
         relation = self.run(checked.duckdb, checked.values)
         if checked.kind != "explain":
-            return cast(Iterable[pa.RecordBatch], relation.to_arrow_reader(rows))
+            self._reader = relation.to_arrow_reader(rows)
+            return cast(Iterable[pa.RecordBatch], self._reader)
         plan = "\n".join(str(row[-1]) for row in relation.fetchall()).replace(self._folder, "")
         return cast(Iterable[pa.RecordBatch], pa.table({"Query Plan": plan.splitlines()}).to_batches())
+
+    def finish(self) -> None:
+        """Let go of a statement whose rows were not read to their end: the connection runs no other meanwhile."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def columns_of(self, files: TableFiles) -> list[tuple[str, str]]:
         """Name and DuckDB type of the columns of all files together."""

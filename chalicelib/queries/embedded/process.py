@@ -92,7 +92,7 @@ class Process:
             raise ProcessEnded(self._ended()) from None
         finally:
             self._number = 0
-        self.worn = self.worn or reply.worn
+        self.worn = self.worn or reply.worn or self._interrupted is not None  # what was broken off may hold memory
         if isinstance(reply, Done):
             return reply.value
         if reply.trace:

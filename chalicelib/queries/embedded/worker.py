@@ -98,7 +98,8 @@ class Worker:
         try:
             value = TASKS[type(task)](self, task)
         except LakeError as error:
-            return Failed(error, getattr(error, "inside", ""), self._worn() or error.message == OUT_OF_MEMORY)
+            inside = getattr(error, "inside", "")
+            return Failed(error, inside, bool(inside) or error.message == OUT_OF_MEMORY or self._worn())
         except MemoryError:
             return Failed(QueryFailed(OUT_OF_MEMORY), worn=True)
         except Exception:
@@ -203,9 +204,12 @@ def run_query(worker: Worker, task: RunQuery, again: int = LOST_FILES) -> Outcom
         written = write_result(duck.batches(checked, FETCH_ROWS), checked.columns, Path(task.path), caps)
         return Outcome(scanned, written.rows, written.bytes, written.truncated)
     except Exception as error:
+        duck.finish()
         if again and not worker.stopped and duck.has_other_files(checked.tables):
             return run_query(worker, task, again - 1)
         raise failure(error, duck.files(checked.tables)) from error
+    finally:
+        duck.finish()
 
 
 def write_csv(worker: Worker, task: WriteCsv) -> int:

@@ -181,6 +181,19 @@ def test_what_is_refused_is_refused_at_once_though_every_slot_is_taken(tmp_path:
         opened.engine.cancel(stuck.query_id)
 
 
+def test_a_statement_that_is_not_read_to_its_end_stands_in_nobodys_way(tmp_path: Path) -> None:
+    with embedded(tmp_path, query_slots=1, results_bytes=1_000_000, query_bytes=900_000) as opened:
+        for _ in range(3):
+            assert opened.done(KILLERS["random rows without end"]).truncated
+            assert opened.ask("SELECT 1") == [(1,)]
+        assert opened.done(KILLERS["rows without end"], max_rows=10).rows == 10
+        assert opened.ask("SELECT 2") == [(2,)]
+    with embedded(tmp_path / "small", query_slots=1, results_bytes=1_000_000, query_bytes=2_000_000) as opened:
+        query = opened.done(KILLERS["random rows without end"])
+        assert query.error is not None and "RESULTS_BYTES" in query.error["message"]
+        assert opened.ask("SELECT 3") == [(3,)]
+
+
 # What lies in the lake
 
 
