@@ -18,6 +18,7 @@ from chalicelib.errors import (
     RawObjectInvalid,
     RunInProgress,
 )
+from chalicelib.lake import STATE
 from chalicelib.runs import FAILED, RUNNING, load_run, new_run_id, save_run, start_record
 from chalicelib.settings import Settings
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.lake import Lake
     from chalicelib.wiring import Parts
 
+MAINTENANCE = f"{STATE}maintenance.json"  # there while it works: one that broke off is taken up whatever waits
 LOCAL_BUCKET = "lake"  # what a lake in a folder is called in events
 log = logging.getLogger(__name__)
 
@@ -135,14 +137,16 @@ def maintain(parts: Parts) -> dict[str, Any]:
     from chalicelib.pipeline import catch_up, is_waiting
     from chalicelib.transformation.compact import compact
 
-    if not is_waiting(parts.lake):
+    if not (is_waiting(parts.lake) or parts.lake.store.stat(MAINTENANCE)):
         return {"handled": 0, "merged": 0}
+    parts.lake.store.write(MAINTENANCE, b"{}", content_type="application/json")
     before = telemetry.in_quarantine(parts.lake)
     handled = catch_up(parts.lake, parts.settings, lately=True).objects
     merged = compact(parts.lake, min_files=parts.settings.compact_files + 1)
     parts.register(None)
     telemetry.looked_over(parts.settings, parts.lake, handled)
     telemetry.quarantined(parts.settings, len(telemetry.in_quarantine(parts.lake) - before))
+    parts.lake.store.delete([MAINTENANCE])
     return {"handled": handled, "merged": merged.files_merged}
 
 
