@@ -22,6 +22,8 @@ def by_key(entries: str, value: str) -> str:
 
 OF_EACH = f"list_transform(list_filter({ENTRIES}, lambda o: o.key = f.key), lambda o: o.value)"
 ALL_ENTRIES = "flatten(list_filter({0}, lambda e: e IS NOT NULL))"
+NAN_LAST = "CASE WHEN {1} IS NOT NULL THEN {{'n': NOT isnan({1}), 'v': {1}}} END"  # of the greatest
+NAN_FIRST = "CASE WHEN {1} IS NOT NULL THEN {{'n': isnan({1}), 'v': {1}}} END"
 DEFINED = "CASE WHEN NOT isnan({0}) THEN {0} END"
 
 
@@ -37,7 +39,7 @@ AGGREGATES: dict[str, Aggregate] = {
     "sum(bigint) -> bigint": A("sum", "{0}", "CAST({0} AS BIGINT)"),
     "sum(interval_day) -> interval_day": A("sum", "CAST(round(epoch({0}) * 1000) AS BIGINT)", "to_milliseconds(CAST({0} AS BIGINT))"),
     "avg(double) -> double": A("avg", "{0}"),
-    "avg(bigint) -> double": A("avg", "{0}"),
+    "avg(bigint) -> double": A("avg", "CAST({0} AS DOUBLE)"),
     "avg(real) -> real": A("avg", "{0}", "CAST({0} AS FLOAT)"),
     "avg(interval_day) -> interval_day": A("avg", "CAST(round(epoch({0}) * 1000) AS BIGINT)", "to_milliseconds(CAST({0} AS BIGINT))"),
     "min(double) -> double": without_nan("min"),
@@ -48,6 +50,10 @@ AGGREGATES: dict[str, Aggregate] = {
     "max(real) -> real": without_nan("max"),
     "max(timestamptz) -> timestamptz": A("arg_max", "{0}, {0.compared}"),
     "max(O) -> O": A("max", "{0}"),
+    "max(double, bigint) -> array(double)": A("max", NUMBER + ", {1}"),
+    "max(real, bigint) -> array(real)": A("max", NUMBER + ", {1}"),
+    "min(double, bigint) -> array(double)": A("min", NUMBER + ", {1}"),
+    "min(real, bigint) -> array(real)": A("min", NUMBER + ", {1}"),
     "min(O, bigint) -> array(O)": A("min", "{0}, {1}"),
     "max(O, bigint) -> array(O)": A("max", "{0}, {1}"),
     "arbitrary(T) -> T": A("any_value", "{0}"),
@@ -56,6 +62,10 @@ AGGREGATES: dict[str, Aggregate] = {
     "bool_and(boolean) -> boolean": A("bool_and", "{0}"),
     "every(boolean) -> boolean": A("bool_and", "{0}"),
     "bool_or(boolean) -> boolean": A("bool_or", "{0}"),
+    "max_by(T, double) -> T": A("arg_max_null", f"{{0}}, {NAN_LAST}"),
+    "min_by(T, double) -> T": A("arg_min_null", f"{{0}}, {NAN_FIRST}"),
+    "max_by(T, real) -> T": A("arg_max_null", f"{{0}}, {NAN_LAST}"),
+    "min_by(T, real) -> T": A("arg_min_null", f"{{0}}, {NAN_FIRST}"),
     "max_by(T, O) -> T": A("arg_max_null", "{0}, {1.compared}"),
     "min_by(T, O) -> T": A("arg_min_null", "{0}, {1.compared}"),
     "max_by(T, O, bigint) -> array(T)": A("arg_max", "{{'v': {0}}}, {1.compared}, {2}", "list_transform({0}, lambda e: e.v)"),

@@ -21,7 +21,6 @@ from chalicelib.queries.sql.types import (
     array,
     common,
     map_of,
-    row_of,
     text,
 )
 from chalicelib.queries.sql.values import Refused, Value, coerce, fail_when, once
@@ -81,7 +80,7 @@ SCALARS = {
     ),
     "sequence(bigint, bigint, bigint) -> array(bigint)": (
         f"CASE {STEP_ZERO} {fail_when('({2} > 0) <> ({1} >= {0}) AND {1} <> {0}', WRONG_WAY)} "
-        f"{fail_when('abs((CAST({1} AS HUGEINT) - {0}) // {2}) >= 10000', TOO_MANY)} ELSE list_transform(range(least(abs((CAST({{1}} AS HUGEINT) - {{0}}) // {{2}}), 10000)::BIGINT + 1), lambda i: {{0}} + i * {{2}}) END"
+        f"{fail_when('abs((CAST({1} AS HUGEINT) - {0}) // {2}) >= 10000', TOO_MANY)} ELSE list_transform(range(least(abs((CAST({{1}} AS HUGEINT) - {{0}}) // {{2}}), 10000)::BIGINT + 1), lambda i: CAST({{0}} + CAST(i AS HUGEINT) * {{2}} AS BIGINT)) END"
     ),
     "sequence(date, date) -> array(date)": (
         f"CASE {fail_when('abs({1} - {0}) >= 10000', TOO_MANY)} ELSE "
@@ -90,6 +89,7 @@ SCALARS = {
     "repeat(T, bigint) -> array(T)": (
         f"CASE {fail_when('{1} > 10000', text('count argument of repeat function must be less than or equal to 10000'))} "
         f"{fail_when('{1} < 0', text('count argument of repeat function must be greater than or equal to 0'))} "
+        f"{fail_when('strlen(CAST({0} AS VARCHAR)) * {1} > 1000000', text('repeat makes too long an array'))} "
         "WHEN {1} IS NOT NULL THEN list_transform(range(least({1}, 10000)), lambda element: {0}) END"
     ),
     "filter(array(T), T=>boolean) -> array(T)": "list_filter({0}, {1})",
@@ -158,7 +158,10 @@ def union(one: str, other: str) -> str:
 
 
 def intersection(one: str, other: str) -> str:
-    return f"CASE WHEN {other} IS NULL THEN NULL ELSE list_filter({distinct(one)}, lambda e: {has(other, 'e')}) END"
+    """In the order of the longer, as Trino builds it."""
+    left = f"list_filter({distinct(one)}, lambda e: {has(other, 'e')})"
+    right = f"list_filter({distinct(other)}, lambda e: {has(one, 'e')})"
+    return f"CASE WHEN {one} IS NULL OR {other} IS NULL THEN NULL WHEN len({one}) >= len({other}) THEN {left} ELSE {right} END"
 
 
 def difference(one: str, other: str) -> str:
@@ -188,6 +191,8 @@ def array_and_element(arguments: Sequence[Value]) -> tuple[list[Value], Type]:
     kind = common(values.type.args[0], element.type)
     if kind is None or not (kind.comparable or kind == UNKNOWN):
         raise Refused(f"{values.type} has no {element.type}", 1)
+    if kind.args:
+        raise Refused(f"of {values.type} is not supported", 0)
     if kind == UNKNOWN:
         kind = Type("integer")
     return [coerce(values, array(kind)), coerce(element, kind)], kind
@@ -251,19 +256,6 @@ def array_extreme(function: str) -> Callable[[list[Value]], Value]:
         return Value(once(arguments, make), element)
 
     return made
-
-
-def zip_arrays(arguments: list[Value]) -> Value:
-    want(arguments, 2, 5)
-    for at, argument in enumerate(arguments):
-        if argument.type.name != "array":
-            raise Refused(f"must be an array, not {argument.type}", at)
-    cells = ", ".join(f"'f{at}': p[{at}]" for at in range(1, len(arguments) + 1))
-    listed = ", ".join(map(str, arguments))
-    kind = array(row_of([argument.type.args[0] for argument in arguments]))
-    made = f"list_transform(list_zip({listed}), lambda p: {{{cells}}})"
-    missing = " OR ".join(f"{argument} IS NULL" for argument in arguments)
-    return Value(f"CASE WHEN {missing} THEN NULL ELSE {made} END", kind)
 
 
 def map_from(arguments: list[Value]) -> Value:
@@ -376,7 +368,6 @@ BY_VALUE: dict[str, Callable[[list[Value]], Value]] = {
     "array_remove": array_remove,
     "array_max": array_extreme("list_max"),
     "array_min": array_extreme("list_min"),
-    "zip": zip_arrays,
     "map": map_from,
     "map_concat": map_concat,
 }

@@ -189,7 +189,10 @@ def aggregate(translator: Translator, node: s.Call, name: str, scope: Scope) -> 
         translator.refuse(node, "FILTER belongs to an aggregate function")
     over = None
     if windowed:
+        outer = level.outer_columns
         over = window_text(translator, node.over, scope)
+        if level.outer_columns > outer:
+            translator.refuse(node, "Given correlated subquery is not supported")
     else:
         level.aggregated = True
         del level.ungrouped[met:]
@@ -376,7 +379,7 @@ def window_text(translator: Translator, over: s.Window | str | None, scope: Scop
         named = scope.level.windows.get(over.lower())
         if named is None or depth > 20:
             raise Refused(f"there is no window {over}{did_you_mean(over, list(scope.level.windows))}")
-        return window_text(translator, named, scope, depth + 1)
+        return window_text(translator, named, replace(scope, outputs={}), depth + 1)
     if over is None:
         return ""
     inner = scope.within(no_windows="a window function")
@@ -385,7 +388,7 @@ def window_text(translator: Translator, over: s.Window | str | None, scope: Scop
         base = scope.level.windows.get(over.base.lower())
         if base is not None and (over.partition or (base.order and over.order) or base.frame):
             translator.refuse(over, f"the window {over.base} cannot be changed so")
-        parts.append(window_text(translator, over.base, scope, depth + 1))
+        parts.append(window_text(translator, over.base, replace(scope, outputs={}), depth + 1))
     if over.partition:
         keys = []
         for part in over.partition:
@@ -436,6 +439,6 @@ def edge_text(translator: Translator, frame: s.Frame, edge: tuple[str, s.Node | 
         from chalicelib.queries.sql.values import fail_when
 
         refused = fail_when("{0} IS NULL OR {0} < 0", text("Window frame offset must not be negative or null"))
-        if not value.type.interval and frame.unit != "RANGE":
+        if not value.type.interval:
             return f"{once([value], lambda one: f'CASE {refused.format(one)} ELSE {one} END')} {words}"
     return f"{value} {words}"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from chalicelib.queries.sql.types import JSON, VARCHAR, Type, text
 from chalicelib.queries.sql.values import Refused, Value, coerce, fail_when, once, zoned
 
 BLANKS = r"[ \t\n\r\f\v]*"
-SIGNED = r"[+-]?\d+"
+SIGNED = r"\s*[+-]?\d+\s*"
 NUMBER_TEXT = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[dDfF]?|NaN|Infinity)"
 DECIMAL_TEXT = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 BOOLEAN_TEXT = r"(?i)(t|true|1|f|false|0)"
 DATE_TEXT = rf"{BLANKS}[+-]?\d{{4,}}-\d{{1,2}}-\d{{1,2}}{BLANKS}"
 CLOCK = r"\d{1,2}:\d{1,2}(:\d{1,2}(\.\d{1,12})?)?"
-ZONE = r"( ?[+-]\d{1,2}(:?\d{2})?| ?[A-Za-z][A-Za-z0-9_/+-]*)"
+ZONE = r"( ?[+-]\d{1,2}(:?\d{2})?| ?(UTC|GMT|Z|[A-Z][A-Za-z_]+(/[A-Za-z0-9_+-]+)+))"
 TIMESTAMP_TEXT = rf"\s*\d{{4,}}-\d{{1,2}}-\d{{1,2}}( {CLOCK})?{ZONE}?\s*"
 TEXT_FORMS = {
     **dict.fromkeys(("tinyint", "smallint", "integer", "bigint"), SIGNED),
@@ -23,6 +25,7 @@ TEXT_FORMS = {
     "timestamp": TIMESTAMP_TEXT,
 }
 TIMES = ("date", "timestamp", "timestamptz")
+BEYOND = re.compile(r"\s*([+-]|\d{5,}-)")
 
 
 def cast(value: Value, to: Type, trying: bool = False, length: int | None = None) -> Value:
@@ -99,6 +102,8 @@ def cast_row(value: Value, to: Type, trying: bool) -> str:
 
 
 def cast_from_text(value: Value, to: Type, trying: bool) -> str | Value:
+    if to.name in TIMES and isinstance(value.constant, str) and BEYOND.match(value.constant):
+        raise Refused("years before 0 and beyond 9999 are not supported")
     if to.zoned:
         return zoned_from_text(value, to, trying)
 
@@ -117,7 +122,9 @@ def from_text(sql: str, to: Type) -> str:
     if to.approximate:
         return f"CAST(regexp_replace(trim({sql}), '(?i)^([^n]*[0-9.])[dDfF]$', '\\1') AS {to.duckdb})"
     if to.name == "timestamp":
-        return at_precision(f"CAST({timestamp_of_text(sql)} AS TIMESTAMP)", 6, to.precision)
+        made = at_precision(f"CAST({timestamp_of_text(sql)} AS TIMESTAMP)", 6, to.precision)
+        up = f"to_microseconds(CAST(regexp_matches({sql}, '\\.\\d{{6}}[5-9]') AS BIGINT))"
+        return f"({made} + {up})" if to.precision == 6 else made
     if to.name == "date":
         return f"CAST(trim({sql}, E' \\t\\n\\x0b\\x0c\\r') AS DATE)"
     return f"CAST({sql} AS {to.duckdb})"
@@ -150,8 +157,12 @@ def cast_number(value: Value, to: Type) -> str:
             if value.type.name == "real"
             else f"CAST(round({value}) AS {to.duckdb})"
         )
-    if to.name == "decimal" and value.type.approximate:
-        return f"CAST(CAST({value} AS VARCHAR) AS {to.duckdb})"  # by its shortest digits, as Trino does
+    if to.name == "decimal" and value.type.name == "real":
+        raise Refused(f"cannot cast real to {to}; cast it to double first")
+    if to.name == "decimal" and value.type.approximate:  # by its shortest digits, as Trino does
+        exact = f"CAST(CAST({value} AS HUGEINT) AS {to.duckdb})"
+        shortest = f"CAST(CAST({value} AS VARCHAR) AS {to.duckdb})"
+        return f"CASE WHEN abs({value}) >= 9007199254740992 AND abs({value}) < 1e18 THEN {exact} ELSE {shortest} END"
     if to.name == "decimal" and value.type.name == "boolean":
         return f"CAST(CAST({value} AS INTEGER) AS {to.duckdb})"
     return f"CAST({value} AS {to.duckdb})"
@@ -187,7 +198,8 @@ def text_of(value: Value) -> str:
     if kind.zoned:
         return f"({timestamp_text(value.local, kind.precision)} || ' ' || {value.zone})"
     if kind.approximate:
-        return once([value], lambda one: double_text(one.sql))
+        seven = f"CAST(printf('%.6e', {value}) AS DOUBLE)"  # digits that Trino writes of a real
+        return once([value if kind.name == "double" else Value(seven, kind)], lambda one: double_text(one.sql))
     if kind.name == "interval_day":
         return once([value], lambda one: interval_day_text(one.sql))
     if kind.name == "interval_month":
@@ -227,7 +239,8 @@ def double_text(sql: str) -> str:
     written = f"left({digits}, 1) || '.' || {tail} || 'E' || ({exponent})"
     made = f"list_extract(list_transform([{parts}], lambda m: {written}), 1)"
     return (
-        f"CASE WHEN isnan({sql}) THEN 'NaN' WHEN {sql} = 0 THEN '0E0' "
+        f"CASE WHEN isnan({sql}) THEN 'NaN' WHEN {sql} = 0 THEN "
+        f"CASE WHEN left(CAST({sql} AS VARCHAR), 1) = '-' THEN '-0E0' ELSE '0E0' END "
         f"WHEN isinf({sql}) THEN CASE WHEN {sql} > 0 THEN 'Infinity' ELSE '-Infinity' END "
         f"ELSE CASE WHEN {sql} < 0 THEN '-' ELSE '' END || {made} END"
     )
@@ -258,7 +271,7 @@ def shown(value: Value) -> Value:
     if kind == JSON:
         return Value(f"CAST({value} AS VARCHAR)", kind)
     if kind.name == "unknown":
-        return Value("CAST(NULL AS VARCHAR)", kind)
+        return Value(f"CAST({value} AS VARCHAR)", kind)
     if not kind.holds(*INTERVALS):
         return value
     return Value(once([value], lambda one: shown_within(one.sql, kind)), kind)

@@ -38,7 +38,8 @@ def concatenated(left: Value, right: Value) -> Value:
     """``left || right``, one of which may be an array and the other an element of it."""
     if left.type.name == right.type.name == "array":
         kind = common(left.type, right.type)
-        if kind is None:
+        parts = {left.type.args[0].name, right.type.args[0].name}
+        if kind is None or parts == {"array", "unknown"}:  # an array of arrays and an array, or an element of it
             raise Refused(f"cannot apply {left.type} || {right.type}")
         return joined([coerce(left, kind), coerce(right, kind)], kind)
     for values, element, function in ((left, right, "list_append"), (right, left, "list_prepend")):
@@ -51,7 +52,7 @@ def concatenated(left: Value, right: Value) -> Value:
             kind = array(inner)
             pair = (coerce(values, kind), coerce(element, inner))
             one, other = pair if function == "list_append" else reversed(pair)
-            missing = f"WHEN {pair[0]} IS NULL THEN NULL"
+            missing = f"WHEN {pair[0]} IS NULL OR {pair[1]} IS NULL THEN NULL"
             return Value(f"CASE {missing} ELSE {function}({one}, {other}) END", kind)
     return joined([coerce(value, alike_texts([left, right])) for value in (left, right)], alike_texts([left, right]))
 

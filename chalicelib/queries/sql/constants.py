@@ -199,6 +199,8 @@ def timestamp_literal(translator: Translator, node: s.Node, written: str) -> Val
         translator.refuse(node, "a timestamp has at most 6 digits of a second here")
     year, month, day = (part.zfill(2) for part in match[1].rsplit("-", 2))
     clock = ":".join(part.zfill(2) if at < 2 else part for at, part in enumerate((match[3] or "00:00:00").split(":")))
+    if len(year) > 4 or year.startswith(("-", "+")):
+        translator.refuse(node, "years before 0 and beyond 9999 are not supported")
     local = f"{year}-{month}-{day} {clock if clock.count(':') == 2 else clock + ':00'}"
     if len(year) == 4 and year != "0000":
         read(translator, node, written, lambda: datetime.fromisoformat(to_micros(local)))

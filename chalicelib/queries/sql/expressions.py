@@ -46,6 +46,8 @@ def name(translator: Translator, node: s.Name, scope: Scope) -> Value:
         except Ambiguous as error:
             translator.refuse(node, f"column '{error}' is ambiguous")
         if value is not None:
+            if around.no_subqueries and around.level is not scope.level:
+                translator.refuse(node, f"a subquery of {around.no_subqueries} does not name its columns")
             note_column(around, between, node, parts, value)
             return fields(translator, node, value, rest)
         if around.level is not scope.level or around.outer is not None:
@@ -66,8 +68,8 @@ def note_column(scope: Scope, between: list[Scope], node: s.Name, parts: tuple[s
     if not (scope.outputs and value in [one for listed in scope.outputs.values() for one in listed]):
         scope.level.ungrouped.append((node.at, ".".join(parts)))
     for inner in between:
-        if inner.level is not scope.level and inner.level.correlated is None:
-            inner.level.correlated = node.at
+        if inner.level is not scope.level:
+            inner.level.outer_columns += 1
 
 
 def nearest_column(scope: Scope, parts: tuple[str, ...]) -> str:
@@ -138,7 +140,7 @@ def negative(translator: Translator, node: s.Negative, scope: Scope) -> Value:
         return value
     known = isinstance(value.constant, (int, float, Decimal)) and not isinstance(value.constant, bool)
     made = f"(-{value})" if value.type.numeric else f"({value} * -1)"
-    if value.type.name in ("tinyint", "smallint"):
+    if value.type.name in ("tinyint", "smallint") or (value.type == BIGINT and known):
         made = f"CAST({made} AS {value.type.duckdb})"
     return replace(value, sql=made, constant=-value.constant if known else value.constant)
 
@@ -165,7 +167,11 @@ def at_time_zone(translator: Translator, node: s.AtTimeZone, scope: Scope) -> Va
 
 @expression(s.Comparison)
 def comparison(translator: Translator, node: s.Comparison, scope: Scope) -> Value:
-    left, right = paired(node.sign, translator.value(node.left, scope), translator.value(node.right, scope))
+    met = scope.level.outer_columns
+    one, other = translator.value(node.left, scope), translator.value(node.right, scope)
+    if scope.level.outer_columns > met and node.sign == "=" and one.type == other.type:
+        scope.level.equalities += 0 if one.is_constant or other.is_constant else scope.level.outer_columns - met
+    left, right = paired(node.sign, one, other)
     return Value(compare(node.sign, left, right), BOOLEAN)
 
 
@@ -321,7 +327,11 @@ def extract(translator: Translator, node: s.Extract, scope: Scope) -> Value:
         translator.refuse(
             node, f"EXTRACT({node.field.upper()} …) is not supported{did_you_mean(node.field, EXTRACTED)}"
         )
-    return called(node.field, [translator.value(node.value, scope)])
+    value = translator.value(node.value, scope)
+    clock = node.field in ("hour", "minute", "second", "timezone_hour", "timezone_minute")
+    if (value.type.name == "date" and clock) or (node.field.startswith("timezone") and not value.type.zoned):
+        translator.refuse(node, f"cannot extract {node.field} from {value.type}")
+    return called(node.field, [value])
 
 
 # Arrays and rows
@@ -330,12 +340,13 @@ def extract(translator: Translator, node: s.Extract, scope: Scope) -> Value:
 @expression(s.ArrayOf)
 def array_literal(translator: Translator, node: s.ArrayOf, scope: Scope) -> Value:
     if not node.items:
-        return Value("[]", array(UNKNOWN))
+        return Value("CAST([] AS INTEGER[])", array(UNKNOWN))
     if len(node.items) > 254:
         translator.refuse(node, "an array literal has at most 254 entries on Athena; join arrays with ||")
     items = [translator.value(part, scope) for part in node.items]
     kind = alike(items)
-    return Value(f"[{', '.join(str(coerce(item, kind)) for item in items)}]", array(kind))
+    made = f"[{', '.join(str(coerce(item, kind)) for item in items)}]"
+    return Value(f"CAST({made} AS INTEGER[])" if kind == UNKNOWN else made, array(kind))
 
 
 @expression(s.RowOf)
@@ -400,7 +411,10 @@ def row_subquery(relation: Relation) -> Value:
     cells = ", ".join(f"'f{at}': {quote(column.held_as)}" for at, column in enumerate(relation.columns, 1))
     kinds = [column.type for column in relation.columns]
     names = [column.name or "" for column in relation.columns]
-    return Value(f"(SELECT {{{cells}}} FROM ({relation.sql}) AS one)", row_of(kinds, names))
+    kind = row_of(kinds, names)
+    nothing = ", ".join(f"'f{at}': NULL" for at in range(1, len(kinds) + 1))  # of no row, a row of nulls
+    found = f"(SELECT {{{cells}}} FROM ({relation.sql}) AS one)"
+    return Value(f"coalesce({found}, CAST({{{nothing}}} AS {kind.duckdb}))", kind)
 
 
 def within_expression(translator: Translator, node: s.Node, query: s.Query, scope: Scope) -> Relation:

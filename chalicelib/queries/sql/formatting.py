@@ -112,4 +112,5 @@ def padded(made: str, flags: str, width: str | None) -> str:
 def java_double(sql: str) -> str:
     """As Java's Double.toString: with an exponent below a thousandth and from ten million on."""
     plainly = f"abs({sql}) >= 1e-3 AND abs({sql}) < 1e7 OR {sql} = 0"
-    return f"CASE WHEN {plainly} THEN CAST({sql} AS VARCHAR) ELSE {double_text(sql)} END"
+    least = f"WHEN {sql} = 1e-323 THEN '9.9E-324' WHEN {sql} = 5e-324 THEN '4.9E-324'"  # not its shortest digits
+    return f"CASE {least} WHEN {plainly} THEN CAST({sql} AS VARCHAR) ELSE {double_text(sql)} END"

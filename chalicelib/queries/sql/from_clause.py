@@ -94,6 +94,7 @@ def joined(translator: Translator, node: s.Join, left: Source, scope: Scope) -> 
     fields = [*left.fields, *right.fields]
     place = "a JOIN's ON"
     inside = Scope(scope.outer, [*scope.fields, *fields], scope.level, no_aggregates=place, no_windows=place)
+    inside.no_subqueries = "" if node.kind == "INNER" else f"a {node.kind} JOIN's ON"
     test = translator.boolean(node.on or s.Truth(node.at, True), inside, "ON").sql
     return Source(f"{left.sql} {word}JOIN {sql} ON {test}", fields)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from chalicelib.queries.sql import syntax as s
 from chalicelib.queries.sql.casts import cast, double_text, text_of
+from chalicelib.queries.sql.formatting import java_double
 from chalicelib.queries.sql.forms import constant, require, want
 from chalicelib.queries.sql.scope import Scope
 from chalicelib.queries.sql.translator import Translator, expression
@@ -45,7 +46,13 @@ def json_text(value: Value) -> Value:
     if value.type not in (VARCHAR, UNKNOWN):
         raise Refused(f"must be json or varchar, not {value.type}", 0)
     value = coerce(value, VARCHAR)
-    return Value(once([value], lambda one: f"CASE WHEN json_valid({one}) THEN CAST({one} AS JSON) END"), JSON)
+    return Value(once([value], lambda one: f"CASE WHEN {valid(one.sql)} THEN CAST({one} AS JSON) END"), JSON)
+
+
+def valid(sql: str) -> str:
+    """Whether a text is JSON: DuckDB lets a comma stand before a closing bracket, comments, and numbers that are none."""
+    bare = f"regexp_replace({sql}, '\"(\\\\.|[^\"\\\\])*\"', '0', 'g')"
+    return f"(json_valid({sql}) AND NOT regexp_matches({bare}, '(?i),\\s*[\\]}}]|nan|inf|//|/\\*'))"
 
 
 def json_extract(arguments: list[Value]) -> Value:
@@ -69,8 +76,12 @@ def json_parse(arguments: list[Value]) -> Value:
     value = require(arguments, 0, VARCHAR)
     if isinstance(value.constant, str):
         return Value(f"CAST({text(canonical(value.constant))} AS JSON)", JSON)
-    bad = fail_when("NOT json_valid({0})", "'Cannot convert value to JSON: ''' || left({0}, 100) || ''''")
-    return Value(once([value], lambda one: f"CASE {bad.format(one)} ELSE json({one}) END"), JSON)
+
+    def make(one: Value) -> str:
+        bad = fail_when(f"NOT {valid(one.sql)}", f"'Cannot convert value to JSON: ''' || left({one}, 100) || ''''")
+        return f"CASE {bad} ELSE json({one}) END"
+
+    return Value(once([value], make), JSON)
 
 
 def canonical(written_json: str) -> str:
@@ -142,7 +153,11 @@ def json_array_get(arguments: list[Value]) -> Value:
 
     def make(value: Value, index: Value) -> str:
         found = f"list_extract(CAST({value} AS JSON[]), CASE WHEN {index} < 0 THEN {index} ELSE {index} + 1 END)"
-        return f"CASE WHEN json_type({value}) = 'ARRAY' THEN {found} END"
+        shown = "CASE WHEN json_type(e) = 'VARCHAR' THEN json_extract_string(e, '$') ELSE CAST(e AS VARCHAR) END"
+        element = (
+            f"list_extract(list_transform([{found}], lambda e: {shown}), 1)"  # a text without its quotes, as Trino
+        )
+        return f"CASE WHEN json_type({value}) = 'ARRAY' THEN {element} END"
 
     return Value(once([json_text(arguments[0]), place], make), JSON)
 
@@ -155,11 +170,11 @@ def json_array_contains(arguments: list[Value]) -> Value:
     if sought.type == VARCHAR:
         kinds, read = "('VARCHAR')", "json_extract_string(e, '$')"
     elif sought.type == BOOLEAN:
-        kinds, read = "('BOOLEAN')", "CAST(e AS BOOLEAN)"
+        kinds, read = "('BOOLEAN')", "TRY_CAST(e AS BOOLEAN)"
     elif sought.type.integral:
         kinds, read = "('UBIGINT', 'BIGINT')", "TRY_CAST(e AS BIGINT)"
     elif sought.type.numeric:
-        kinds, read, sought = NUMBERS, "TRY_CAST(e AS DOUBLE)", coerce(sought, Type("double"))
+        kinds, read, sought = "('DOUBLE')", "TRY_CAST(e AS DOUBLE)", coerce(sought, Type("double"))
     else:
         raise Refused(f"looks for a text, a number or a boolean, not {sought.type}", 1)
 
@@ -181,12 +196,6 @@ def json_size(arguments: list[Value]) -> Value:
         return f"CAST(CASE {kind} WHEN 'OBJECT' THEN {keys} WHEN 'ARRAY' THEN json_array_length({value}, {path}) ELSE CASE WHEN {kind} IS NOT NULL THEN 0 END END AS BIGINT)"
 
     return Value(once([json_text(arguments[0])], make), BIGINT)
-
-
-def is_json_scalar(arguments: list[Value]) -> Value:
-    want(arguments, 1)
-    value = json_text(arguments[0])
-    return Value(f"(json_type({value}) NOT IN ('OBJECT', 'ARRAY'))", BOOLEAN)
 
 
 # CAST
@@ -218,7 +227,8 @@ def as_json(sql: str, kind: Type, depth: int = 0) -> str:
     if kind.name == "decimal":
         return text_of(Value(sql, kind))
     if kind.approximate:
-        return f"CASE WHEN isfinite({sql}) THEN CAST(to_json({sql}) AS VARCHAR) WHEN isnan({sql}) THEN '\"NaN\"' WHEN {sql} > 0 THEN '\"Infinity\"' ELSE '\"-Infinity\"' END"
+        infinite = f"CASE WHEN {sql} > 0 THEN '\"Infinity\"' ELSE '\"-Infinity\"' END"
+        return f"CASE WHEN isfinite({sql}) THEN {java_double(sql)} WHEN isnan({sql}) THEN '\"NaN\"' ELSE {infinite} END"
     if kind.name == "array":
         e = f"j{depth}"
         return f"'[' || array_to_string(list_transform({sql}, lambda {e}: {or_null(e, kind.args[0], depth + 1)}), ',') || ']'"
@@ -226,9 +236,9 @@ def as_json(sql: str, kind: Type, depth: int = 0) -> str:
         e = f"j{depth}"
         key = e + ".key" if kind.args[0] == VARCHAR else text_of(Value(e + ".key", kind.args[0]))
         pair = f"CAST(to_json({key}) AS VARCHAR) || ':' || {or_null(e + '.value', kind.args[1], depth + 1)}"
-        return (
-            f"'{{' || array_to_string(list_transform(list_sort(map_entries({sql})), lambda {e}: {pair}), ',') || '}}'"
-        )
+        cell = f"{{'k': {key}, 'p': {pair}}}"
+        pairs = f"list_sort(list_transform(map_entries({sql}), lambda {e}: {cell}))"
+        return f"'{{' || array_to_string(list_transform({pairs}, lambda {e}: {e}.p), ',') || '}}'"
     if kind.name == "row":
         cells = [
             f"{text(json.dumps(name, ensure_ascii=False) + ':')} || {or_null(f'({sql}).f{at}', part, depth + 1)}"
@@ -254,6 +264,8 @@ def cast_from_json(value: Value, to: Type) -> Value:
 def readable(kind: Type) -> bool:
     if kind.name == "map" and not (kind.args[0].numeric or kind.args[0].name in ("varchar", "boolean")):
         return False
+    if kind.name == "decimal" and kind.precision > 15:  # numbers of JSON are doubles to DuckDB
+        return False
     known = kind.numeric or kind.name in ("varchar", "boolean", "json", "array", "map", "row", "date", "timestamp")
     return known and all(map(readable, kind.args))
 
@@ -262,7 +274,7 @@ def from_json(sql: str, to: Type, depth: int = 0) -> str:
     """A short JSON text as ``to``."""
     kind = f"json_type({sql})"
     if to == JSON:
-        return sql
+        return f"coalesce({sql}, CAST('null' AS JSON))" if depth else sql
     wrong = fail(text(f"Cannot cast to {to}: the JSON is of another kind"))
     missing = f"{kind} IS NULL OR {kind} = 'NULL'"
     if to.name == "array":
@@ -302,20 +314,22 @@ def scalar_from_json(sql: str, kind: str, missing: str, to: Type, wrong: str) ->
     shown = f"json_extract_string({sql}, '$')"
     string = Value(shown, VARCHAR)
     if to == VARCHAR:
-        number = f"CASE WHEN {kind} = 'DOUBLE' THEN {double_text(f'CAST({sql} AS DOUBLE)')} ELSE {shown} END"
+        number = f"CASE WHEN {kind} = 'DOUBLE' THEN {double_text(f'TRY_CAST({sql} AS DOUBLE)')} ELSE {shown} END"
         return f"CASE WHEN {missing} THEN NULL WHEN {kind} IN ('OBJECT', 'ARRAY') THEN {wrong} ELSE {number} END"
     if to.name in ("date", "timestamp"):
         return f"CASE WHEN {missing} THEN NULL WHEN {kind} = 'VARCHAR' THEN {cast(string, to)} ELSE {wrong} END"
-    number = f"CAST({sql} AS DOUBLE)"
+    number = f"TRY_CAST({sql} AS DOUBLE)"
     exact = f"CAST({shown} AS {to.duckdb})"
     if to.name == "boolean":
-        from_number, from_text, from_truth = f"({number} <> 0)", cast(string, to).sql, f"CAST({sql} AS BOOLEAN)"
+        too_large = f"{kind} = 'UBIGINT' AND TRY_CAST({shown} AS BIGINT) IS NULL"
+        from_number = f"CASE WHEN {too_large} THEN {wrong} ELSE {number} <> 0 END"
+        from_text, from_truth = cast(string, to).sql, f"TRY_CAST({sql} AS BOOLEAN)"
     elif to.integral:
         from_number = f"CASE WHEN {kind} = 'DOUBLE' THEN CAST(round({number}) AS {to.duckdb}) ELSE {exact} END"
-        from_text, from_truth = cast(string, to).sql, f"CAST(CAST({sql} AS BOOLEAN) AS {to.duckdb})"
+        from_text, from_truth = cast(string, to).sql, f"CAST(TRY_CAST({sql} AS BOOLEAN) AS {to.duckdb})"
     else:
         from_number, from_text = exact, cast(string, to).sql
-        from_truth = f"CAST(CAST(CAST({sql} AS BOOLEAN) AS INTEGER) AS {to.duckdb})"
+        from_truth = f"CAST(CAST(TRY_CAST({sql} AS BOOLEAN) AS INTEGER) AS {to.duckdb})"
     return (
         f"CASE WHEN {missing} THEN NULL WHEN {kind} IN {NUMBERS} THEN {from_number} WHEN {kind} = 'VARCHAR' "
         f"THEN {from_text} WHEN {kind} = 'BOOLEAN' THEN {from_truth} ELSE {wrong} END"
@@ -333,7 +347,7 @@ def json_call(translator: Translator, node: s.JsonCall, scope: Scope) -> Value:
         translator.refuse(node, f"{node.name} takes varchar, not {value.type}")
     strict, path, prefixes = sql_path(translator, node)
     read = Value(
-        once([coerce(value, VARCHAR)], lambda one: f"CASE WHEN json_valid({one}) THEN CAST({one} AS JSON) END"), JSON
+        once([coerce(value, VARCHAR)], lambda one: f"CASE WHEN {valid(one.sql)} THEN CAST({one} AS JSON) END"), JSON
     )
     if node.on_empty or (node.on_error and node.on_error[0] not in ("NULL", "FALSE")) or strict:
         translator.refuse(node, f"the clauses of {node.name} beyond NULL ON ERROR, and strict paths, are not supported")
@@ -345,6 +359,11 @@ def json_call(translator: Translator, node: s.JsonCall, scope: Scope) -> Value:
 
     kind = BOOLEAN if node.name == "JSON_EXISTS" else VARCHAR
     made = Value(once([read], make), kind)
+    if kind == BOOLEAN:  # of what is no JSON false
+        made = Value(
+            once([value, made], lambda one, found: f"CASE WHEN {one} IS NOT NULL THEN coalesce({found}, false) END"),
+            kind,
+        )
     if node.returning is not None:
         from chalicelib.queries.sql.constants import type_of
 
@@ -382,7 +401,7 @@ def query_call(translator: Translator, node: s.JsonCall, sql: str, path: str) ->
 
 
 def exists_call(_translator: Translator, _node: s.JsonCall, sql: str, path: str) -> str:
-    return f"CASE WHEN {sql} IS NULL THEN NULL ELSE json_exists({sql}, {path}) END"
+    return f"json_exists({sql}, {path})"
 
 
 JSON_CALLS: dict[str, Callable[[Translator, s.JsonCall, str, str], str]] = {
@@ -392,6 +411,11 @@ JSON_CALLS: dict[str, Callable[[Translator, s.JsonCall, str, str], str]] = {
 }
 
 
+def is_json_text(node: s.Node) -> bool:
+    """Whether a value is JSON already: what JSON_OBJECT, JSON_ARRAY or JSON_QUERY made."""
+    return isinstance(node, s.JsonMake) or (isinstance(node, s.JsonCall) and node.name == "JSON_QUERY")
+
+
 @expression(s.JsonMake)
 def json_make(translator: Translator, node: s.JsonMake, scope: Scope) -> Value:
     """JSON_OBJECT and JSON_ARRAY."""
@@ -399,20 +423,27 @@ def json_make(translator: Translator, node: s.JsonMake, scope: Scope) -> Value:
     for part, value in zip(node.values, values, strict=True):
         if not (value.type.numeric or value.type in (VARCHAR, BOOLEAN, UNKNOWN)):
             translator.refuse(part, f"{value.type} is not supported here; CAST it to varchar")
-    shown = [once([value], lambda one: or_null(one.sql, one.type, 0)) for value in values]
+    shown = [
+        f"coalesce({value}, 'null')" if is_json_text(part) else once([value], lambda one: or_null(one.sql, one.type, 0))
+        for part, value in zip(node.values, values, strict=True)
+    ]
     if node.name == "JSON_ARRAY":
         listed = [
             f"CASE WHEN {value} IS NOT NULL THEN {one} END" if not node.keep_nulls else one
             for value, one in zip(values, shown, strict=True)
         ]
-        return Value(f"('[' || array_to_string(CAST([{', '.join(listed)}] AS VARCHAR[]), ',') || ']')", VARCHAR)
+        return Value(
+            f"('[' || coalesce(array_to_string(CAST([{', '.join(listed)}] AS VARCHAR[]), ','), '') || ']')", VARCHAR
+        )
     keys = [require([translator.value(part, scope)], 0, VARCHAR) for part in node.keys]
     pairs = [f"CAST(to_json({key}) AS VARCHAR) || ':' || {one}" for key, one in zip(keys, shown, strict=True)]
     listed = [
         pair if node.keep_nulls else f"CASE WHEN {value} IS NOT NULL THEN {pair} END"
         for pair, value in zip(pairs, values, strict=True)
     ]
-    return Value(f"('{{' || array_to_string(CAST([{', '.join(listed)}] AS VARCHAR[]), ',') || '}}')", VARCHAR)
+    return Value(
+        f"('{{' || coalesce(array_to_string(CAST([{', '.join(listed)}] AS VARCHAR[]), ','), '') || '}}')", VARCHAR
+    )
 
 
 BY_VALUE: dict[str, Callable[[list[Value]], Value]] = {
@@ -424,5 +455,4 @@ BY_VALUE: dict[str, Callable[[list[Value]], Value]] = {
     "json_array_get": json_array_get,
     "json_array_contains": json_array_contains,
     "json_size": json_size,
-    "is_json_scalar": is_json_scalar,
 }

@@ -145,7 +145,8 @@ def array_sort(translator: Translator, node: s.Call, scope: Scope) -> Value:
 
     def make(array_value: Value) -> str:
         numbered = f"list_transform({array_value}, lambda e, i: {{'e': e, 'i': i}})"
-        before = f"({test}) > 0 OR (({test}) = 0 AND {other}.i < {one}.i)"
+        wrong = fail_when(f"({test}) IS NULL OR ({test}) NOT IN (-1, 0, 1)", text("the lambda must answer -1, 0 or 1"))
+        before = f"CASE {wrong} ELSE ({test}) > 0 OR (({test}) = 0 AND {other}.i < {one}.i) END"
         place = f"len(list_filter({numbered}, lambda {other}: {before}))"
         placed = f"list_transform({numbered}, lambda {one}: {{'p': {place}, 'i': {one}.i, 'e': {one}.e}})"
         long = fail_when(f"len({array_value}) > 1000", text("array_sort with a lambda takes at most 1000 elements"))
@@ -163,7 +164,7 @@ def regexp_replace(translator: Translator, node: s.Call, scope: Scope) -> Value:
     regex = pattern_of([value, pattern])
     if may_be_empty([value, pattern]):
         raise Refused("a regular expression that matches the empty text replaces nothing here", 1)
-    groups = compiled(str(pattern.constant), 1).groups
+    groups = compiled(str(pattern.constant or ""), 1).groups
     name = variable(scope)
     made = body_of(translator, node.arguments[2], [(f"{name}.g", array(VARCHAR))], scope)
     if made.type not in (VARCHAR, UNKNOWN):
@@ -178,8 +179,11 @@ def regexp_replace(translator: Translator, node: s.Call, scope: Scope) -> Value:
         groups_of = f"CAST([{listed}] AS VARCHAR[])"
         matches = f"list_transform(range(1, len({found}) + 1), lambda i: {{'g': {groups_of}}})"
         replaced = f"list_transform({matches}, lambda {name}: {made})"
-        paired = f"list_zip({pieces}, {replaced})"
-        return f"array_to_string(list_transform({paired}, lambda p: p[1] || coalesce(p[2], '')), '')"
+        made_all = f"array_to_string(list_transform(list_zip({pieces}, r), lambda p: p[1] || coalesce(p[2], '')), '')"
+        whole = f"CASE WHEN list_count(r) < len(r) THEN NULL ELSE {made_all} END"  # a null makes all null
+        return (
+            f"CASE WHEN {regex} IS NOT NULL THEN list_extract(list_transform([{replaced}], lambda r: {whole}), 1) END"
+        )
 
     return Value(once([value], make), VARCHAR)
 

@@ -22,6 +22,7 @@ DIGITS = "'0123456789abcdefghijklmnopqrstuvwxyz'"
 SCALARS = {
     "abs(N) -> N": "abs({0})",
     "sign(double) -> double": "CASE WHEN isnan({0}) THEN {0} ELSE CAST(sign({0}) AS DOUBLE) END",
+    "sign(real) -> real": "CASE WHEN isnan({0}) THEN {0} ELSE CAST(sign({0}) AS FLOAT) END",
     "sign(N) -> N": "CAST(sign({0}) AS {type})",
     "mod(I, I) -> I": "({0} % {1})",
     "mod(double, double) -> double": "({0} % {1})",
@@ -33,7 +34,7 @@ SCALARS = {
     "log10(double) -> double": logarithm("log10"),
     "log(double, double) -> double": (
         f"CASE WHEN {{0}} < 0 OR {{1}} < 0 OR isnan({{0}}) OR isnan({{1}}) THEN {NAN} "
-        f"WHEN {{1}} = 0 THEN CASE WHEN {{0}} = 0 THEN {NAN} WHEN {{0}} < 1 THEN 'inf'::DOUBLE WHEN {{0}} IS NOT NULL THEN {LESS} END "
+        f"WHEN {{1}} = 0 THEN CASE WHEN {{0}} = 0 OR isinf({{0}}) THEN {NAN} WHEN {{0}} < 1 THEN 'inf'::DOUBLE WHEN {{0}} IS NOT NULL THEN {LESS} END "
         "WHEN {0} = 0 THEN CASE WHEN {1} = 'inf'::DOUBLE THEN 'nan'::DOUBLE WHEN {1} < 1 THEN 0e0 WHEN {1} IS NOT NULL THEN -0e0 END "
         "WHEN {0} > 0 AND {1} > 0 THEN ln({1}) / ln({0}) END"
     ),
@@ -64,6 +65,7 @@ SCALARS = {
     "width_bucket(double, double, double, bigint) -> bigint": (
         f"CASE {fail_when('{3} < 1', text('bucketCount must be greater than 0'))} "
         f"{fail_when('isnan({0})', text('operand must not be NaN'))} "
+        f"{fail_when('isinf({0}) AND {3} = 9223372036854775807', text('Bucket for value Infinity is out of range'))} "
         f"{fail_when('NOT isfinite({1}) OR NOT isfinite({2})', text('bounds must be finite'))} "
         "WHEN {1} < {2} AND {0} < {1} THEN 0 WHEN {1} < {2} AND {0} >= {2} THEN {3} + 1 "
         "WHEN {1} < {2} THEN CAST(floor({3} * ({0} - {1}) / ({2} - {1})) AS BIGINT) + 1 "
@@ -95,18 +97,13 @@ SCALARS = {
         "ELSE {0} + CAST(floor(random() * ({1} - {0})) AS BIGINT) END"
     ),
     "from_base(varchar, bigint) -> bigint": (
-        f"CASE {BASE} {fail_when('NOT regexp_full_match({0}, ' + repr('[+-]?[0-9a-zA-Z]+') + ')', text('Not a valid number'))} "
+        f"CASE WHEN {{0}} IS NULL OR {{1}} IS NULL THEN NULL {BASE} {fail_when('NOT regexp_full_match({0}, ' + repr('[+-]?[0-9a-zA-Z]+') + ')', text('Not a valid number'))} "
         f"{fail_when('list_max(list_transform(string_split(ltrim(lower({0}), ' + repr('+-') + '), ' + repr('') + '), lambda d: instr(' + DIGITS + ', d))) > {1}', text('Not a valid number of this base'))} "
         f"ELSE CAST(list_reduce(list_prepend(CAST(0 AS HUGEINT), list_transform(string_split(ltrim(lower({{0}}), '+-'), ''), lambda d: CAST(instr({DIGITS}, d) - 1 AS HUGEINT))), lambda s, d: s * {{1}} + d)"
         " * CASE WHEN left({0}, 1) = '-' THEN -1 ELSE 1 END AS BIGINT) END"
     ),
     "to_base(bigint, bigint) -> varchar": (
         f"CASE {BASE} WHEN {{0}} = 0 THEN '0' ELSE CASE WHEN {{0}} < 0 THEN '-' ELSE '' END || lower(to_base(CASE WHEN {{0}} < 0 THEN -{{0}} ELSE {{0}} END, CAST({{1}} AS INTEGER))) END"
-    ),
-    "cosine_similarity(array(double), array(double)) -> double": (
-        f"CASE {fail_when('len({0}) <> len({1})', text('The arguments must have the same length'))} ELSE "
-        "list_sum(list_transform(list_zip({0}, {1}), lambda p: p[1] * p[2])) / "
-        "(sqrt(list_sum(list_transform({0}, lambda x: x * x))) * sqrt(list_sum(list_transform({1}, lambda x: x * x)))) END"
     ),
 }  # fmt: skip
 
@@ -200,6 +197,9 @@ def round_to(value: Value, digits: Value) -> Value:
     if value.type.integral and isinstance(digits.constant, int):
         return round_whole(value, digits.constant)
 
+    if digits.constant == 0:
+        return Value(f"round({value})", value.type)
+
     def make(number: Value, places: Value) -> str:
         factor = f"power(10e0, {places})"  # Trino rounds the product, and so 1.005 to 1.0
         up = f"floor(abs({number}) * {factor} + 0.5e0) / {factor}"
@@ -282,8 +282,6 @@ def added(sign: str, left: Value, right: Value, kind: Type) -> Value:
             else f"CAST({coerce(left, one)} {sign} {coerce(right, other)} AS {kind.duckdb})",
             kind,
         )
-    if max(one.precision - one.scale, other.precision - other.scale) + kind.scale > 38:
-        return Value(f"CAST({coerce(left, one)} {sign} {coerce(right, other)} AS {kind.duckdb})", kind)
     first, second = scaled(left, one, kind.scale), scaled(right, other, kind.scale)
     return Value(from_digits(f"({first} {sign} {second})", kind), kind)
 
@@ -300,7 +298,9 @@ def remainder(left: Value, right: Value, kind: Type) -> Value:
     scale = max(one.scale, other.scale)
     if max(one.precision - one.scale, other.precision - other.scale) + scale <= 18:
         return Value(f"CAST({coerce(left, one)} % {coerce(right, other)} AS {kind.duckdb})", kind)
-    return Value(from_digits(f"({scaled(left, one, scale)} % {scaled(right, other, scale)})", kind), kind)
+    below = scaled(right, other, scale)
+    first = f"({digits_of(left, one)} % {below})"  # before it is scaled, which keeps it within 38 digits
+    return Value(from_digits(f"({first} * {10 ** (scale - one.scale)}::HUGEINT % {below})", kind), kind)
 
 
 def scaled(value: Value, kind: Type, scale: int) -> str:
@@ -312,15 +312,19 @@ def scaled(value: Value, kind: Type, scale: int) -> str:
 def divide(left: Value, right: Value, kind: Type) -> Value:
     """Decimals divide exactly, rounded half up to the scale of the result: whole numbers of its last digit."""
     one, other = as_decimal(left.type), as_decimal(right.type)
-    above = f"({digits_of(left, one)} * {10 ** (kind.scale - one.scale + other.scale)}::HUGEINT)"
-    below = digits_of(right, other)
+    power = f"{10 ** (kind.scale - one.scale + other.scale)}::HUGEINT"
     huge = Type("decimal", precision=38)
 
     def make(up: Value, down: Value) -> str:
-        size = f"((2 * abs({up}) + abs({down})) // (2 * abs({down})))"
+        """The whole part and the rest apart, which keeps both within 38 digits."""
+        rest = f"((abs({up}) % abs({down})) * {power})"
+        nearest = f"CASE WHEN {rest} % abs({down}) >= abs({down}) - {rest} % abs({down}) THEN 1 ELSE 0 END"
+        size = f"((abs({up}) // abs({down})) * {power} + {rest} // abs({down}) + {nearest})"
         return f"CAST({size} * sign({up}) * sign({down}) AS HUGEINT)"
 
-    return Value(from_digits(once([Value(above, huge), Value(below, huge)], make), kind), kind)
+    return Value(
+        from_digits(once([Value(digits_of(left, one), huge), Value(digits_of(right, other), huge)], make), kind), kind
+    )
 
 
 def from_digits(sql: str, kind: Type) -> str:

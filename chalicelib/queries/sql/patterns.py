@@ -210,7 +210,7 @@ def regexp_replace(arguments: list[Value]) -> Value:
 def replacement_of(replacement: str, arguments: Sequence[Value]) -> str:
     """Java's replacement as RE2's."""
     groups = compiled(constant(arguments, 1, "the regular expression"), 1).groups if replacement else 0
-    if re.search(r"\$\{", replacement):
+    if re.search(r"\$\{|\$\d\d", replacement):
         raise Refused("only $0 to $9 are supported in a replacement", 2)
 
     def one(found: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ Trino would, and every ORDER BY says where its nulls go.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from chalicelib.queries.sql import syntax as s
 from chalicelib.queries.sql.calls import direction, order_text
@@ -183,8 +183,8 @@ def star_of(translator: Translator, node: s.Star, base: s.Node, scope: Scope) ->
         for around in scope.around():
             if around.has(base.parts[0]):
                 alias = base.parts[0].lower()
-                if around is not scope and scope.level.correlated is None:
-                    scope.level.correlated = node.at
+                if around is not scope:
+                    translator.refuse(node, f"{alias}.* of a query around this one is not supported; name the columns")
                 return star_fields(translator, node, [one for one in around.fields if one.alias == alias], around)
     if isinstance(base, s.Name) and scope.named(base.parts[0].lower()) == [] and len(base.parts) == 1:
         aliases = [one.alias for around in scope.around() for one in around.fields if one.alias]
@@ -210,6 +210,7 @@ def grouped(translator: Translator, node: s.Select, scope: Scope, positions: dic
         at = position_of(translator, part, node) if isinstance(part, s.Number) and part.kind == "integer" else None
         item = node.items[at - 1] if at is not None else None
         target = item.value if isinstance(item, s.Item) else part
+        outer = scope.level.outer_columns
         value = translator.value(target, inside)
         if not value.type.comparable and value.type != UNKNOWN:
             translator.refuse(part, f"cannot group by {value.type}")
@@ -220,7 +221,8 @@ def grouped(translator: Translator, node: s.Select, scope: Scope, positions: dic
         groups[value.sql] = result
         if at is not None:
             positions[at] = result
-        scope.level.grouping.append(text)
+        if scope.level.outer_columns > outer:
+            translator.refuse(part, "GROUP BY of a subquery does not name columns of the query around it")
         return text
 
     texts = [group_text(translator, part, key) for part in node.group]
@@ -320,7 +322,8 @@ def order_keys(
     keys = []
     for key in ending.order:
         keys.append((key, *order_key(translator, key, relation, inside, items)))
-        if node is not None and node.distinct and keys[-1][1] is None:
+        named = isinstance(key.value, (s.Name, s.Number)) or not names_within(key.value) & names.keys()
+        if node is not None and node.distinct and (keys[-1][1] is None or not named):
             translator.refuse(key, "For SELECT DISTINCT, ORDER BY expressions must appear in select list")
     return keys
 
@@ -346,6 +349,17 @@ def order_key(
     if place is not None and not value.type.holds("timestamptz"):
         text = str(place)
     return place, text
+
+
+def names_within(node: object) -> set[str]:
+    """The single names that an expression has in it, in small letters."""
+    if isinstance(node, s.Name):
+        return {node.parts[0].lower()} if len(node.parts) == 1 else set()
+    if isinstance(node, (list, tuple)):
+        return set().union(*map(names_within, node)) if node else set()
+    if not isinstance(node, s.Node) or isinstance(node, s.Query):
+        return set()
+    return set().union(*(names_within(getattr(node, field.name)) for field in fields(node)))
 
 
 def ended_alone(translator: Translator, node: s.Query, found: Relation, outer: Scope | None) -> Relation:

@@ -52,8 +52,8 @@ class Level:
     ungrouped: list[tuple[int, str]] = field(default_factory=list)
     aggregated: bool = False
     windows: dict[str, s.Window] = field(default_factory=dict)
-    correlated: int | None = None  # where a column of a query around it stands
-    grouping: list[str] = field(default_factory=list)
+    outer_columns: int = 0  # how often columns of the queries around it are named,
+    equalities: int = 0  # and how many of these in ``inner = outer`` of one type
 
 
 class Ambiguous(ValueError):
@@ -75,6 +75,7 @@ class Scope:
     lambdas: int = 0
     no_aggregates: str = ""
     no_windows: str = ""
+    no_subqueries: str = ""  # whose subqueries may not name this scope's columns
     index: dict[str, list[Field]] | None = None
 
     def column(self, name: str) -> Value | None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chalicelib.queries.sql.forms import constant, require, want
-from chalicelib.queries.sql.types import VARCHAR, text
-from chalicelib.queries.sql.values import OPAQUE, Refused, Value, fail_when, once
+from chalicelib.queries.sql.types import BIGINT, VARCHAR, text
+from chalicelib.queries.sql.values import OPAQUE, Refused, Value, fail_when, filled, once
 
 # Java's Character.isWhitespace beyond ASCII, of which the no-break spaces are not
 BLANKS = "E' \\t\\n\\x0b\\x0c\\r\\x1c\\x1d\\x1e\\x1f' || chr(5760) || chr(8192) || chr(8193) || chr(8194) || chr(8195) || chr(8196) || chr(8197) || chr(8198) || chr(8200) || chr(8201) || chr(8202) || chr(8232) || chr(8233) || chr(8287) || chr(12288)"
@@ -51,10 +51,11 @@ URL = {
 
 def url_part(name: str) -> str:
     """A part of an address; of what is no address null, of an address without the part an empty text."""
-    valid = "regexp_full_match({0}, '[A-Za-z][A-Za-z0-9+.-]*:[^ <>\"\\\\^`{{|}}]*')"
+    valid = "regexp_full_match({0}, '([^ <>\"\\\\^`{{|}}%]|%[0-9A-Fa-f]{{2}})*')"
     return f"CASE WHEN {valid} THEN regexp_extract({{0}}, {text(URL[name])}, 1) END"
 
 
+LEVENSHTEIN = f"CASE {fail_when('strlen({0}) > 2000 OR strlen({1}) > 2000', text('levenshtein_distance takes at most 2000 characters'))} {ascii_only('levenshtein_distance')} ELSE CAST(levenshtein({{0}}, {{1}}) AS BIGINT) END"
 SCALARS = {
     "length(varchar) -> bigint": "length({0})",
     "length(varbinary) -> bigint": "octet_length({0})",
@@ -102,7 +103,7 @@ SCALARS = {
     "ends_with(varchar, varchar) -> boolean": "suffix({0}, {1})",
     "split(varchar, varchar) -> array(varchar)": f"CASE {fail_when('{1} = ' + repr(''), EMPTY_DELIMITER)} ELSE string_split({{0}}, {{1}}) END",
     "split(varchar, varchar, bigint) -> array(varchar)": (
-        f"CASE {fail_when('{1} = ' + repr(''), EMPTY_DELIMITER)} {fail_when('{2} <= 0', text('Limit must be positive'))} "
+        f"CASE {fail_when('{1} = ' + repr(''), EMPTY_DELIMITER)} {fail_when('{2} <= 0', text('Limit must be positive'))} {fail_when('{2} > 2147483647', text('Limit is too large'))} "
         "WHEN len(string_split({0}, {1})) <= {2} THEN string_split({0}, {1}) "
         "ELSE list_append(string_split({0}, {1})[1:{2} - 1], array_to_string(string_split({0}, {1})[{2}:], {1})) END"
     ),
@@ -123,9 +124,6 @@ SCALARS = {
     "concat_ws(varchar, array(varchar)) -> varchar": "array_to_string({1}, {0})",
     "chr(bigint) -> varchar": "chr(CAST({0} AS INTEGER))",
     "codepoint(varchar) -> integer": f"CASE {fail_when('length({0}) <> 1', text('codepoint takes one character'))} ELSE unicode({{0}}) END",
-    "levenshtein_distance(varchar, varchar) -> bigint": (
-        f"CASE {fail_when('strlen({0}) > 2000 OR strlen({1}) > 2000', text('levenshtein_distance takes at most 2000 characters'))} {ascii_only('levenshtein_distance')} ELSE CAST(levenshtein({{0}}, {{1}}) AS BIGINT) END"
-    ),
     "hamming_distance(varchar, varchar) -> bigint": (
         f"CASE {fail_when('length({0}) <> length({1})', text('The input strings to hamming_distance function must have the same length'))} "
         "WHEN {0} IS NULL OR {1} IS NULL THEN NULL ELSE "
@@ -187,10 +185,13 @@ def format_number(arguments: list[Value]) -> Value:
 
     def make(number: Value) -> str:
         size = f"abs(CAST({number} AS DOUBLE))"
-        power = f"CASE WHEN {size} < 1000 THEN 0 ELSE least(CAST(floor(log10({size}) / 3 + 1e-12) AS INTEGER), 5) END"
+        steps = " ".join(f"WHEN {size} < 1e{3 * at + 3} THEN {at}" for at in range(5))
+        power = f"CASE {steps} ELSE 5 END"
         scaled = f"({size} / power(1000e0, p))"
         digits = f"CASE WHEN {scaled} < 10 THEN 2 WHEN {scaled} < 100 THEN 1 ELSE 0 END"
-        shown = f"CASE WHEN p = 0 AND {size} = floor({size}) THEN printf('%.0f', {size}) ELSE rtrim(rtrim(printf('%.' || ({digits}) || 'f', {scaled}), '0'), '.') END"
+        fixed = f"printf('%.' || ({digits}) || 'f', {scaled})"
+        short = f"CASE WHEN instr({fixed}, '.') > 0 THEN rtrim(rtrim({fixed}, '0'), '.') ELSE {fixed} END"
+        shown = f"CASE WHEN p = 0 AND {size} = floor({size}) THEN printf('%.0f', {size}) ELSE {short} END"
         return (
             f"CASE WHEN {number} IS NULL THEN NULL WHEN {number} = 0 THEN '0' ELSE CASE WHEN {number} < 0 THEN '-' ELSE '' END || "
             f"list_extract(list_transform([{power}], lambda p: {shown} || CASE p WHEN 0 THEN '' WHEN 1 THEN 'K' WHEN 2 THEN 'M' WHEN 3 THEN 'B' WHEN 4 THEN 'T' ELSE 'Q' END), 1) END"
@@ -199,7 +200,17 @@ def format_number(arguments: list[Value]) -> Value:
     return Value(once([value], make), VARCHAR)
 
 
+def levenshtein_distance(arguments: list[Value]) -> Value:
+    want(arguments, 2)
+    for at, argument in enumerate(arguments):
+        if isinstance(argument.constant, str) and not argument.constant.isascii():
+            raise Refused("of text beyond ASCII is not supported", at)
+    pair = [require(arguments, at, VARCHAR) for at in (0, 1)]
+    return Value(filled(LEVENSHTEIN, pair), BIGINT)
+
+
 BY_VALUE: dict[str, Callable[[list[Value]], Value]] = {
+    "levenshtein_distance": levenshtein_distance,
     "normalize": normalize,
     "format": format_text,
     "format_number": format_number,

@@ -96,7 +96,6 @@ SCALARS = {
         + " ELSE CAST({0} AS DATE) END"
     ),
     "current_timezone() -> varchar": "'UTC'",
-    "from_unixtime_nanos(bigint) -> timestamptz": "{{'u': make_timestamp({0} // 1000), 'z': 'UTC'}}",
 }  # fmt: skip
 
 
@@ -148,7 +147,10 @@ def date_add(arguments: list[Value]) -> Value:
         made = f"({value} + {step})"
         return Value(at_precision(made, 3, value.type.precision) if unit == UNITS[0] else made, value.type)
     if finer_than_day(unit):
-        return zoned(f"({value.utc} + {step})", value.zone, value.type.precision)
+        later = f"({value.utc} + {step})"
+        if unit == UNITS[0]:
+            later = at_precision(later, 3, value.type.precision)
+        return zoned(later, value.zone, value.type.precision)
     return zoned(utc_time(f"({value.local} + {step})", value.zone), value.zone, value.type.precision)
 
 
@@ -415,7 +417,7 @@ def difference(left: Value, right: Value) -> Value:
     one, other = coerce(left, kind), coerce(right, kind)
     micros = f"epoch_us(CAST({one.compared} AS TIMESTAMP)) - epoch_us(CAST({other.compared} AS TIMESTAMP))"
     if kind.precision > 3:
-        micros = f"CAST(trunc(({micros}) / 1000) AS BIGINT) * 1000"
+        micros = f"CAST(round(({micros}) / 1000) AS BIGINT) * 1000"
     return Value(f"to_microseconds({micros})", INTERVAL_DAY)
 
 

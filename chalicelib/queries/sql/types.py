@@ -182,7 +182,9 @@ def as_decimal(kind: Type) -> Type:
 
 def common(one: Type, other: Type) -> Type | None:
     """The type to which both coerce without being asked, as Trino finds it; None when there is none."""
-    if one == other or other.name == "unknown":
+    if one == other:
+        return one if one.fields == other.fields and not one.args else common_structure(one, other) if one.args else one
+    if other.name == "unknown":
         return one
     if one.name == "unknown":
         return other
@@ -213,7 +215,8 @@ def common_structure(one: Type, other: Type) -> Type | None:
     args = [common(first, second) for first, second in zip(one.args, other.args, strict=True)]
     if any(kind is None for kind in args):
         return None
-    return Type(one.name, tuple(kind for kind in args if kind), one.fields)
+    names = tuple(a if a == b else "" for a, b in zip(one.fields, other.fields, strict=True))
+    return Type(one.name, tuple(kind for kind in args if kind), names)
 
 
 def coerces(one: Type, to: Type) -> bool:
