@@ -150,7 +150,8 @@ def main() -> None:
     parser.add_argument("--statements", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    fuzzer, slowest, crashes = Fuzzer(options.seed), [], 0
+    fuzzer, crashes = Fuzzer(options.seed), 0
+    slowest: list[tuple[float, str]] = []
     for _ in range(options.statements):
         statement = fuzzer.statement()
         seconds, wrong = judged(statement)
