@@ -363,7 +363,10 @@ def zone_literal(name: str, at: int | None = None) -> str:
         return text("UTC")
     known = zone_names().get(name.lower())
     if known is None:
-        raise Refused(f"there is no time zone {name[:60]}{did_you_mean(name, list(zone_names()))}", at)
+        raise Refused(
+            f"there is no time zone {name[:60]}{did_you_mean(name, [one for one in zone_names() if one[:1] == name[:1].lower()])}",
+            at,
+        )
     return text(known)
 
 

@@ -108,6 +108,29 @@ def test_a_moment_with_a_zone_is_bound_as_that_moment(opened: Opened) -> None:
     assert opened.ask("SELECT ?", moment)[0][0].astimezone(UTC) == moment
 
 
+def test_a_text_that_looks_like_a_parameter_is_none(opened: Opened) -> None:
+    sql = "SELECT '$lake_0', hour(at_timezone(TIMESTAMP '2026-07-01 22:30:00 UTC', ?)), '$lake_1'"
+    assert opened.ask(sql, "Europe/Berlin") == [("$lake_0", 0, "$lake_1")]
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("SELECT artist_nam FROM plays", "did you mean artist_name?"),
+        ("SELECT p.artist_nam FROM plays AS p", "did you mean artist_name?"),
+        ("SELECT 1 FROM play", "did you mean plays?"),
+        ("SELECT substrin('a', 1)", "did you mean substring?"),
+        ("SELECT CAST(1 AS bigin)", "did you mean bigint?"),
+        ("SELECT 1 FROM plays WHERE ended_at > '2026-01-01'", "write TIMESTAMP '2026-01-01'"),
+        ("SELECT localtimestamp AT TIME ZONE 'Europe/Berln'", "did you mean europe/berlin?"),
+    ],
+)
+def test_a_refusal_says_what_may_have_been_meant(sql: str, words: str) -> None:
+    with pytest.raises(QueryRefused) as refused:
+        check(sql, user_tables())
+    assert words in refused.value.message
+
+
 def test_what_cannot_be_bound_is_named() -> None:
     with pytest.raises(QueryRefused, match="parameter 1: list cannot be bound"):
         check("SELECT ?", user_tables(), [[1]])
