@@ -321,6 +321,8 @@ class Board:
         api, extended = api.where(self.absorbed_by < 0), extended.where(~self.taken)
         if among is not None:
             extended = extended.where(among)
+        if not len(api.row) or not len(extended.row):
+            return
         key, other_key = self._keys(api, extended)
         pairs = within(Points(api.row, key, api.moment), windowed(extended.row, other_key, windows))
         self._absorb(*assign(pairs))
@@ -330,6 +332,8 @@ class Board:
         account, api = account.where(self.absorbed_by < 0), api.where(~self.taken)
         if among is not None:
             account = account.where(among)
+        if not len(account.row) or not len(api.row):
+            return
         key, other_key = self._keys(account, api)
         rich, poor = assign(within(Points(api.row, other_key, api.moment), windowed(account.row, key, windows)))
         self._absorb(poor, rich)
@@ -348,6 +352,8 @@ class Board:
         One to one for each name that account data gives: two exports may tell of one play under two names.
         """
         account = account.where(self.absorbed_by < 0)
+        if not len(account.row) or not len(extended.row):
+            return
         key, other_key = self._keys(account, extended, same_length=same_length)
         labels = pd.DataFrame({"row": extended.row, "key": other_key}).drop_duplicates()
         points = labels[np.isin(labels["key"], key)].merge(moments, on="row")

@@ -2,28 +2,35 @@
 
 **Observations.** Every report of a listen is a row of ``plays_history`` and stays there. Its ``play_id`` is a digest
 of what identifies it, so that the same report read twice, from another file or another year's export, is the same
-row: for the extended streaming history (user, ts, URI or, where there is none, its names, ms_played); for account
-data (user, endTime, title or else artist, msPlayed, and which of several equal rows of one export it is: those are
-all true); for the API (user, played_at, URI).
+row: for the extended streaming history (user, ts, URI or, where there is none, its names, ms_played, and of what may
+have been offline the second at which its device played it); for account data (user, endTime, title or else artist,
+msPlayed, and which of several equal rows of its file it is: those are all true); for the API (user, played_at, URI).
 
-Equal rows of account data are as many listens as the export that has most of them tells, in whichever of its files
-they stand. Files that are brought one by one are exports of their own: an equal row in two of them is one listen,
-because exports of one account overlap far more often than two equal plays stand at the border of two files, and
-nothing in the rows tells one from the other. Bringing the files together, before or after, gives both.
+Equal rows of account data are as many listens as the file that has most of them tells, and one more where one file
+ends with such a row and the next goes on with another (see copies.py). Neither names nor numbers of files matter, nor
+whether they are brought together.
 
 **Which observations are one listen.** From the richest to the poorest: extended history with a URI, with names only,
 with neither; the API; account data, with and without names. The richer absorbs the poorer, and takes from it what it
-does not say itself. Names are compared without regard to case, spacing and Unicode form.
+does not say itself; names only all together. Names are compared without regard to case, spacing and Unicode form, and
+every name that any report of a listen bears can match.
 
-1. *Extended and extended*: same user, second and ms_played, and the poorer has the same names or none.
+1. *Extended and extended*: same user, second and ms_played, and the same id, the same names, or none on one side,
+   unless their devices played them at different times: offline plays share the second of reconnection. A stream that
+   stands under another id in a newer export is so the same play; of what was offline only if the device says so.
 2. *Account into account*: a row of the years when podcasts stood among the music, without its title, is the episode
-   of the same show, minute and msPlayed. *Account into extended*, one to one: same minute and msPlayed, and the same
-   names, or the same title, or no names on one side; then the same names within a minute.
-3. *API into extended*, one to one, as many as go together: same id or else same title, and ``played_at`` within 30 s
-   of the play's end, its start, or the time its device gives (Spotify has meant each of them); plays of 30 s and
+   of the same show, minute and msPlayed; two titles of one artist, minute and msPlayed are one that was renamed.
+3. *API into API*: a play of one track told again within 30 s is the same; the API reports nothing shorter.
+4. *API into extended*, one to one, as many as go together: same id or else same title, and ``played_at`` within 30 s
+   of the play's end, its start, or either by its device's clock (Spotify has meant each of them); plays of 30 s and
    more first, which are all that the API reports. Then plays that may have been paused (started up to 15 minutes
-   earlier than their length says) and plays of a device that was offline (up to 14 days). Last, rows without names.
-4. *Account into API*, one to one, likewise, for what is left on both sides.
+   earlier than their length says) and plays of a device that was offline and does not say when (up to 14 days). Last,
+   rows without names.
+5. *Account into extended*, one to one: same msPlayed in the minute of the end, or of the end by the device's clock,
+   and the same names, or the same title, or the same artist (it was renamed), or no names on one side; then the same
+   names within a minute; then, of what was offline and does not say when, within 14 days.
+6. *Account into API*, one to one, likewise, for what is left on both sides. The end of the play then lies in the
+   minute that account data says, whatever ``played_at`` means.
 
 Two listens of one song back to back stay two, because pairing is one to one. Podcasts, audiobooks and videos are
 plays like others; a row of old account data that does not say what it is becomes what a richer report says it is.

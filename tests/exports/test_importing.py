@@ -166,7 +166,8 @@ def test_equal_rows_that_two_files_of_one_export_share_out_are_two_listens(tmp_p
     twice = account_row("2023-05-02 10:04", 4_000)
     write_export(tmp_path / "MyData" / "StreamingHistory0.json", [account_row("2023-05-01 10:04", 4_000), twice])
     write_export(tmp_path / "MyData" / "StreamingHistory1.json", [twice, account_row("2023-05-03 10:04", 4_000)])
-    assert bring(tmp_path, tmp_path / "MyData").total("new") == 4
+    assert bring(tmp_path, tmp_path / "MyData").total("read") == 4
+    assert listens_in(lake_in(tmp_path)).num_rows == 4
 
 
 def test_an_import_reports_plays_of_the_api_as_merged(tmp_path: Path, exports: dict[str, sandbox.Export]) -> None:
