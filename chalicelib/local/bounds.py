@@ -166,6 +166,12 @@ class Doorkeeper:
         self._right[key] = None
         return token
 
+    def at_hand(self, authorization: str) -> Token | None:
+        """The token, if it was right lately and that can be said at once."""
+        presented = presented_token(authorization)
+        lately = digest(presented) in self._right and authorization.strip().lower().startswith("bearer ")
+        return self._access.at_hand(presented) if lately else None
+
     def wrong(self, address: str) -> None:
         """Count a wrong token or code. Raises TooManyRequests when it is one too many."""
         self._wrong.take(address)

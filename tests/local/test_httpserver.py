@@ -275,6 +275,15 @@ def test_wrong_codes_count_as_wrong_tokens(tmp_path):
     assert statuses[0] == 401 and statuses[-1] == 429
 
 
+def test_a_token_that_was_right_lately_is_right_as_a_bearer_token_only(running):
+    server, parts = running
+    token = parts.access.local_token()
+    for scheme, status in (("Bearer", 400), ("bearer", 400), ("Basic", 401), ("Token", 401)):
+        headers = {"Authorization": f"{scheme} {token}"}
+        answer = requests.post(url(server, "/queries"), data="{}", headers=headers, timeout=20)
+        assert answer.status_code == status, scheme
+
+
 @pytest.mark.parametrize("token", ["1", "hunter2", "a" * 40, "correct horse"])
 def test_a_weak_token_is_refused_where_others_reach_the_service(token):
     with pytest.raises(InvalidSetting, match="easy to guess"):
