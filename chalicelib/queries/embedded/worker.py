@@ -205,7 +205,9 @@ def run_query(worker: Worker, task: RunQuery, again: int = LOST_FILES) -> Outcom
         return Outcome(scanned, written.rows, written.bytes, written.truncated)
     except Exception as error:
         duck.finish()
-        if again and not worker.stopped and duck.has_other_files(checked.tables):
+        if worker.stopped:
+            raise QueryFailed("interrupted") from None
+        if again and duck.has_other_files(checked.tables):
             return run_query(worker, task, again - 1)
         raise failure(error, duck.files(checked.tables)) from error
     finally:
