@@ -64,7 +64,12 @@ def test_maintenance_where_nothing_waits_is_a_look(counted: dict[str, list[tuple
 def test_the_cost_model_counts_what_the_functions_ask(counted: dict[str, list[tuple[int, int]]]) -> None:
     declared = {SCHEDULED: costs.RUN, TRANSFORM: costs.OBJECT, TRANSFORM_RUN: costs.RECORD, MAINTAIN: costs.DAILY,
                 "idle": costs.LOOK}  # fmt: skip
-    for function, ((calls, writes),) in counted.items():
-        assert (calls, writes) == pytest.approx((declared[function].calls, declared[function].writes), abs=3), function
+    found = {function: counts for function, (counts,) in counted.items()}
+    wrong = {
+        function: counts
+        for function, counts in found.items()
+        if counts != pytest.approx((declared[function].calls, declared[function].writes), rel=0.1, abs=3)
+    }
+    assert not wrong, found
     one = costs.estimate(costs.ONE_LISTENER)
     assert sum(one.values()) <= 3.50
