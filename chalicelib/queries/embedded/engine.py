@@ -43,7 +43,7 @@ from chalicelib.queries.embedded.limits import OUT_OF_MEMORY
 from chalicelib.queries.embedded.listing import Listing
 from chalicelib.queries.embedded.process import Process, ProcessEnded
 from chalicelib.queries.embedded.results import LARGEST_PAGE, page, page_token, pages, token_start
-from chalicelib.queries.embedded.slots import Job, Session, Slots
+from chalicelib.queries.embedded.slots import WARM_UP, Job, Session, Slots
 from chalicelib.queries.embedded.space import Space
 from chalicelib.queries.embedded.tasks import DescribeTables, Judge, LookAt, Outcome, RunQuery, Start, Verdict
 from chalicelib.queries.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
@@ -219,7 +219,9 @@ class EmbeddedEngine:
         """Start the processes and let them read the footers of the tables' files; the first query would wait."""
         self._judges.begin(JUDGES)
         for number in range(self._settings.query_slots):
-            job = Job(f"warm-up {number}", f"warm-up {number}", partial(self._look_at, tables=tables), not_warm, 60.0)
+            job = Job(
+                f"{WARM_UP} {number}", f"{WARM_UP} {number}", partial(self._look_at, tables=tables), not_warm, 60.0
+            )
             self._slots.submit(job)
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ from typing import Protocol
 
 from chalicelib.errors import EngineBusy
 
+WARM_UP = "warm-up"  # begins the names of clients that are none: they take nobody's share of the queue
+
 TICK = 0.1  # s between two looks at what runs
 log = logging.getLogger(__name__)
 
@@ -126,7 +128,7 @@ class Slots:
 
     def _full(self, client: str, waiting: int) -> bool:
         """One client may fill the queue; the next still gets half of as many places, the third a third."""
-        clients = len(self._queues.keys() | {client})
+        clients = len({name for name in self._queues if not name.startswith(WARM_UP)} | {client})
         mine = len(self._queues.get(client, ()))
         return mine >= self._most_waiting // clients or waiting >= 2 * self._most_waiting
 
