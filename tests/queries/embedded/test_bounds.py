@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,18 @@ def processes_of(pid: int) -> list[int]:
     return found
 
 
-def held_below(pid: int) -> int:
-    return sum(held_bytes(each) for each in processes_of(pid)[1:])
+def workers() -> list[int]:
+    """The processes of engines that this process began and that still live."""
+    found = []
+    for pid in processes_of(os.getpid())[1:]:
+        with suppress(OSError):
+            if b"embedded.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+def held() -> int:
+    return sum(held_bytes(each) for each in workers())
 
 
 class Watched:
@@ -61,7 +72,7 @@ class Watched:
 
     def _look(self) -> None:
         while not self._stop.wait(0.02):
-            self.memory = max(self.memory, held_below(os.getpid()))
+            self.memory = max(self.memory, held())
             self.disk = max(self.disk, disk(self._results))
 
 
@@ -128,9 +139,8 @@ def stopped(opened: Opened) -> str:
     query = opened.engine.start_query(ENDLESS)
     while opened.engine.query(query.query_id).state == QueryState.QUEUED:
         time.sleep(0.01)
-    for pid in processes_of(os.getpid())[1:]:
-        if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGSTOP)
+    for pid in workers():
+        os.kill(pid, signal.SIGSTOP)
     return query.query_id
 
 
@@ -155,19 +165,19 @@ def test_what_does_not_fit_in_memory_fails_alone(opened: Opened) -> None:
 
 def test_a_process_ends_with_its_engine_and_when_it_is_killed() -> None:
     process = Process(Start(Settings(), ("chalicelib.queries.sql",), 100_000_000)).ready()
-    (pid,) = processes_of(os.getpid())[1:]
+    (pid,) = workers()
     os.kill(pid, 9)
     with pytest.raises(ProcessEnded):
         process.call(Judge("SELECT 1", ()))
     assert process.worn
     process.close()
-    assert processes_of(os.getpid()) == [os.getpid()]
+    assert workers() == []
 
 
 def test_closing_leaves_no_process(tmp_path: Path) -> None:
     with embedded(tmp_path) as opened:
         opened.engine.start_query(ENDLESS)
-    assert processes_of(os.getpid()) == [os.getpid()]
+    assert workers() == []
     assert not list((tmp_path / "lake" / "results").glob(".spill/*/*"))
 
 
@@ -357,7 +367,7 @@ def test_the_service_holds_no_database() -> None:
 
 def test_an_engine_that_nobody_uses_has_no_process(tmp_path: Path) -> None:
     engine = EmbeddedEngine(Settings(lake_url=str(tmp_path)), embedded_lake(tmp_path))
-    assert processes_of(os.getpid()) == [os.getpid()]
+    assert workers() == []
     engine.close()
 
 
