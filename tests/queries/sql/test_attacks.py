@@ -122,6 +122,6 @@ def test_the_database_itself_refuses_what_slips_through_the_guard(opened: Opened
 def test_the_engine_offers_no_other_way_in() -> None:
     public = {name for name in vars(EmbeddedEngine) if not name.startswith("_")}
     assert public == {
-        "all_rows", "cancel", "check", "close", "download", "latest_crawl", "publish", "queries", "query", "rows",
-        "start_crawl", "start_query", "table", "tables", "wait", "warm_up",
+        "all_rows", "cancel", "check", "close", "damaged_files", "download", "latest_crawl", "publish", "queries",
+        "query", "rows", "start_crawl", "start_query", "table", "tables", "wait", "warm_up",
     }  # fmt: skip
