@@ -57,12 +57,13 @@ class Observer:
 
     def edges(self, rows: pa.Table, file: Ints, account: Bools) -> pa.Array:
         """``start`` or ``end`` for rows in the first or last minute of a file of account data, else null."""
+        if not account.any():
+            return pa.nulls(rows.num_rows, pa.string())
         edges = np.full(rows.num_rows, None, object)
-        if account.any():
-            minute = numbers(rows["ended_at"], 0) // MINUTE
-            longer = account & (self._first != self._last)[file]
-            edges[longer & (minute == self._first[file])] = START
-            edges[longer & (minute == self._last[file])] = END
+        minute = numbers(rows["ended_at"], 0) // MINUTE
+        longer = account & (self._first != self._last)[file]
+        edges[longer & (minute == self._first[file])] = START
+        edges[longer & (minute == self._last[file])] = END
         return pa.array(edges, pa.string())
 
 
