@@ -32,6 +32,7 @@ def repaired(body: bytes) -> bytes:
 
 
 def read_leniently(body: bytes) -> Any:
+    """JSON as Python's own reader takes it, bytes that are no text replaced. Raises ValueError."""
     try:
         return cleaned(json.loads(body.decode(json.detect_encoding(body), "replace")))
     except RecursionError:

@@ -97,8 +97,8 @@ class Packer:
         self.answered = 0  # bytes of the bodies
 
     def add(self, answer: Answer) -> None:
-        self.answered += len(answer.body)
         """Append one answer."""
+        self.answered += len(answer.body)
         header = json.dumps(answer.header(), separators=(",", ":")).encode()
         self._data += self._gzip.compress(header + b"\n" + answer.body + b"\n")
 

@@ -124,9 +124,11 @@ def segments(store: ObjectStore) -> list[Segment]:
 
 
 def drop_segment(store: ObjectStore, run_id: str, number: int) -> None:
+    """Delete a segment of the journal, in whichever form it lies there."""
     prefix = segment_key(run_id, number)
     store.delete([info.key for info in store.list(prefix) if info.key == prefix or info.key.startswith(f"{prefix}/")])
 
 
 def segment_key(run_id: str, number: int) -> str:
+    """Key of a run's segment of the journal."""
     return f"{JOURNAL}{run_id}/{number:06d}"

@@ -213,6 +213,7 @@ def close_record(lake: Lake, run_id: str, clock: Clock) -> None:
 
 
 def record_of(lake: Lake, run_id: str) -> RunRecord | None:
+    """A run's record; None where there is none."""
     try:
         return load_run(lake, run_id)
     except NotFound:

@@ -46,6 +46,7 @@ def load_sources(settings: Settings) -> list[Source]:
 
 
 def read_sources(document: Mapping[str, Any], file: str = "sources.toml") -> list[Source]:
+    """The sources that a document of sources.toml declares. Raises InvalidSetting, which names every fault at once."""
     faults: list[str] = [
         f"{file}: {name!r} is unknown, only [sources.NAME] is" for name in document.keys() - {"sources"}
     ]
@@ -75,6 +76,7 @@ def chosen(sources: list[Source], names: list[str] | None) -> list[Source]:
 
 
 def matches(source: Source, name: str) -> bool:
+    """Whether a name that a person gives means a source: its own, or the one that it was split from."""
     return source.name == name or source.name.startswith(f"{name}_")
 
 
@@ -112,6 +114,7 @@ def read_source(name: str, declared: Any) -> Source:
 
 
 def checked(name: str, check: Validator, value: Any) -> Any:
+    """The value as ``check`` reads it. Raises ValueError, which names it."""
     try:
         return check(value)
     except (ValueError, TypeError) as error:

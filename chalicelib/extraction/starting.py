@@ -48,6 +48,8 @@ ACCEPTED_RUN = RecordKind(AcceptedRun, "a run that was asked for", "start anothe
 
 
 class Worker(Protocol):
+    """What starts runs in the background."""
+
     def start(self, run_id: str, sources: Sequence[str] | None) -> None:
         """Start a run and return at once. Raises RunInProgress."""
 
@@ -132,6 +134,7 @@ class LambdaWorker:
 
 
 def open_worker(settings: Settings, lake: Lake) -> Worker:
+    """The worker that goes with the lake: Lambda, or a process of this computer."""
     return LambdaWorker(settings) if settings.on_aws else LocalWorker(settings, lake)
 
 
@@ -182,6 +185,7 @@ def has_record(lake: Lake, run_id: str) -> bool:
 
 
 def accepted_key(run_id: str) -> str:
+    """Key of the record of a run that was accepted and has not begun."""
     return f"{ACCEPTED}{run_id}.json"
 
 

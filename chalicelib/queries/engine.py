@@ -15,6 +15,8 @@ from typing import Any, Protocol, runtime_checkable
 
 
 class QueryState(StrEnum):
+    """Where a query stands; those that have ended stay as they are."""
+
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -28,6 +30,8 @@ class QueryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResultColumn:
+    """A column of a result, with Athena's name of its type."""
+
     name: str
     type: str  # Athena's name: varchar, bigint, timestamp(3), array(varchar)…
 
@@ -91,6 +95,8 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
+    """A column of a table, as the catalogue tells it."""
+
     name: str
     type: str
     description: str = ""
@@ -111,6 +117,8 @@ class CatalogueTable:
 
 
 class CrawlState(StrEnum):
+    """Where a crawl stands."""
+
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"

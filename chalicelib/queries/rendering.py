@@ -31,10 +31,12 @@ def plain(value: Any) -> Any:
 
 
 def plain_int(value: int) -> int | str:
+    """A whole number as JSON: text beyond what a double holds exactly."""
     return value if -EXACT <= value <= EXACT else str(value)
 
 
 def plain_float(value: float) -> float | str:
+    """A double as JSON: text for what JSON has no number for."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
@@ -47,6 +49,7 @@ def plain_datetime(value: datetime) -> str:
 
 
 def plain_mapping(value: dict[Any, Any]) -> dict[str, Any]:
+    """A map or a row as JSON, with text for its keys."""
     return {key if isinstance(key, str) else csv_text(key): plain(item) for key, item in value.items()}
 
 
@@ -65,6 +68,7 @@ CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 
 def plain_rows(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows as JSON."""
     return [[plain(value) for value in row] for row in rows]
 
 
@@ -92,6 +96,7 @@ def csv_field(value: Any) -> str:
 
 
 def csv_text(value: Any) -> str:
+    """A value as a cell of CSV; nested ones as JSON."""
     shown = plain(value)
     if isinstance(shown, str):
         return shown

@@ -159,6 +159,7 @@ def fitted(value: Any, shape: Shape) -> Any:
 
 
 def fitted_moment(value: Any, _shape: Shape) -> Any:
+    """A moment with a zone as Arrow takes it."""
     if isinstance(value, str):
         return zoned_moment(value)
     if isinstance(value, dict):  # as DuckDB holds it inside a map or a row: the instant and the zone
@@ -167,11 +168,13 @@ def fitted_moment(value: Any, _shape: Shape) -> Any:
 
 
 def fitted_map(value: Any, shape: Shape) -> list[tuple[Any, Any]]:
+    """A map as Arrow takes it: pairs of key and value."""
     pairs = value.items() if isinstance(value, dict) else value
     return [(fitted(key, shape.parts[0]), fitted(held, shape.parts[1])) for key, held in pairs]
 
 
 def fitted_row(value: Any, shape: Shape) -> dict[str, Any]:
+    """A row as Arrow takes it: its fields by name."""
     values = list(value.values()) if isinstance(value, dict) else list(value)
     names = [field.name for field in result_arrow(shape)]
     return {name: fitted(held, part) for name, held, part in zip(names, values, shape.parts, strict=True)}
@@ -192,6 +195,7 @@ def python_rows(table: pa.Table, columns: Sequence[Column]) -> list[tuple[Any, .
 
 
 def values(column: pa.ChunkedArray | pa.Array, shape: Shape) -> list[Any]:
+    """A column's values, nested ones as they are shown."""
     found: list[Any] = column.to_pylist()
     if shape.parts:
         return [shown(value, shape) for value in found]

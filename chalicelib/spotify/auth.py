@@ -133,6 +133,7 @@ def authorizations(secrets: SecretStore) -> list[Authorization]:
 
 
 def months_later(moment: datetime, months: int) -> datetime:
+    """The same day so many months later, or that month's last one."""
     years, month = divmod(moment.month - 1 + months, 12)
     for day in range(moment.day, 27, -1):
         try:
@@ -317,6 +318,8 @@ def who(settings: Settings, token: str, clock: Clock, sleep: Sleep = time.sleep)
 
 @dataclass(frozen=True, slots=True)
 class FixedToken:
+    """An access token that cannot be renewed, as spotipy's auth managers are asked for it."""
+
     token: str
 
     def get_access_token(self, **_: bool) -> str:

@@ -193,4 +193,5 @@ def silence_spotipy() -> None:
 
 
 def number_or_text(value: str) -> int | str:
+    """A parameter as spotipy's callers write it: a whole number where the text is one."""
     return int(value) if value.isdecimal() and len(value) < 16 and str(int(value)) == value else value

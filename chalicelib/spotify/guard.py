@@ -396,6 +396,7 @@ def message_of(reply: SpotifyReply) -> str:
 
 
 def error_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The error in an answer, in either of Spotify's two shapes."""
     error = document.get("error")
     return error if isinstance(error, dict) else {"message": str(error or "")}
 

@@ -37,6 +37,8 @@ class TokenReply:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
+    """A Spotify app's id and secret; the secret is never printed."""
+
     client_id: str
     client_secret: str
 

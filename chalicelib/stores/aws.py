@@ -118,6 +118,7 @@ def code_of(error: Exception) -> str:
 
 
 def message_of(error: Exception) -> str:
+    """AWS's message in an error, or the error's own words."""
     response: dict[str, Any] = getattr(error, "response", None) or {}  # None: the connection broke
     return str(response.get("Error", {}).get("Message", "") or error)
 
@@ -140,6 +141,7 @@ def lake_errors(doing: str, *, missing: frozenset[str] = frozenset(), **details:
 
 
 def translated(error: Any, doing: str, missing: frozenset[str], details: dict[str, Any]) -> LakeError:
+    """AWS's error as one of the lake's: absent, passing, denied or lasting."""
     code = code_of(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in missing:

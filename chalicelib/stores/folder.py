@@ -286,5 +286,6 @@ def is_text(name: str) -> bool:
 
 
 def describe(key: str, status: os.stat_result) -> ObjectInfo:
+    """What a file's status says of the object; the etag changes with every write."""
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
     return ObjectInfo(key, status.st_size, modified, f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}")

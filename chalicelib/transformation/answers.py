@@ -46,24 +46,34 @@ class Described(Struct, frozen=True, gc=False):
 
 
 class Image(Described, frozen=True):
+    """A cover or picture in one size."""
+
     url: str | None = None
     width: Whole = None
 
 
 class ExternalUrls(Described, frozen=True):
+    """Where a thing stands on the web."""
+
     spotify: str | None = None
 
 
 class ExternalIds(Described, frozen=True):
+    """Identifiers that others gave a recording or a release."""
+
     isrc: str | None = None
     upc: str | None = None
 
 
 class Reference(Described, frozen=True):
+    """A thing of which only the id matters."""
+
     id: str | None = None
 
 
 class Context(Record):
+    """What something was played from."""
+
     uri: str | None = None
 
 
@@ -80,6 +90,8 @@ class Artist(Described, frozen=True):
 
 
 class Followers(Described, frozen=True):
+    """How many follow an artist."""
+
     total: Whole = None
 
 
@@ -100,6 +112,8 @@ class InnerPage(Described, Generic[T], frozen=True):
 
 
 class Album(Described, frozen=True):
+    """An album, in full or in short."""
+
     id: str | None = None
     name: str | None = None
     album_type: str | None = None
@@ -116,6 +130,8 @@ class Album(Described, frozen=True):
 
 
 class Show(Described, frozen=True):
+    """A podcast, with or without its episodes."""
+
     id: str | None = None
     name: str | None = None
     episodes: InnerPage[Item] | None = None
@@ -164,6 +180,8 @@ class SavedTrack(Record):
 
 
 class SavedAlbum(Record):
+    """An album in a listener's library."""
+
     subject: ClassVar[str] = "album"
     album: Album | None
     added_at: str | None = None
@@ -194,30 +212,44 @@ class Playlist(Record):
 
 
 class ArtistList(Record):
+    """The answer of several artists at once."""
+
     artists: list[Artist | None]
 
 
 class AlbumList(Record):
+    """The answer of several albums at once."""
+
     albums: list[Album | None]
 
 
 class TrackList(Record):
+    """The answer of several tracks at once."""
+
     tracks: list[Item | None]
 
 
 class EpisodeList(Record):
+    """The answer of several episodes at once."""
+
     episodes: list[Item | None]
 
 
 class Following(Record):
+    """The answer of followed artists."""
+
     artists: Page[Artist]
 
 
 class NewReleases(Record):
+    """The answer of new releases."""
+
     albums: Page[Album]
 
 
 class SearchResult(Record):
+    """The answer of a search, by kind of thing."""
+
     tracks: Page[Item] | None = None
     artists: Page[Artist] | None = None
     albums: Page[Album] | None = None
@@ -302,6 +334,7 @@ read_list = msgspec.json.Decoder(list[Raw]).decode
 
 
 def endpoint(pattern: str, whole: Any, *parts: Part) -> Endpoint:
+    """Declare an endpoint: its path, how its answer is read whole, and the parts that are read one by one else."""
     return Endpoint(re.compile(pattern.replace("{id}", "([^/]+)")), msgspec.json.Decoder(whole).decode, parts)
 
 
@@ -436,6 +469,7 @@ def pieces_of(part: Part, body: bytes, pages: list[str]) -> list[Raw]:
 
 
 def without_items(page: Raw) -> Any:
+    """What a page says beside its items; None where it cannot be read."""
     try:
         return {name: value for name, value in read_object(page).items() if name != "items"}
     except UNREADABLE:
@@ -503,6 +537,7 @@ def read_by_field(piece: Raw, kind: Any, path: str, odd: list[tuple[str, str]]) 
 
 
 def read_members(members: dict[str, Raw], kind: Any, path: str, odd: list[tuple[str, str]]) -> Any:
+    """A record from an object's members, each read by itself; None where one that is required is missing."""
     values = {}
     for member in msgspec.structs.fields(kind):
         if member.encode_name in members:
@@ -532,13 +567,16 @@ def without_none(kind: Any) -> Any:
 
 
 def accepts_none(kind: Any) -> bool:
+    """Whether a member may be null."""
     return type(None) in alternatives(kind)
 
 
 def alternatives(kind: Any) -> tuple[Any, ...]:
+    """The types that a member may have."""
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
 @lru_cache(maxsize=256)
 def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """msgspec's decoder for a type, made once."""
     return msgspec.json.Decoder(kind)

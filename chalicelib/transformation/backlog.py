@@ -65,6 +65,7 @@ def since_sweep(lake: Lake, moment: datetime) -> str:
 
 
 def last_sweep(lake: Lake) -> datetime | None:
+    """When the last sweep over all raw objects began; None where there was none."""
     note = SWEEP.read(lake.store, sweep_key(lake.generation()))
     return note.begun_at if note else None
 
@@ -147,6 +148,7 @@ def raw_keys(lake: Lake, since: str = "") -> Iterator[str]:
 
 
 def raw_keys_of(lake: Lake, prefix: str, since: str) -> Iterator[str]:
+    """Keys of whole raw objects below a prefix, from ``since`` on."""
     found = lake.store.list(prefix, start_after=prefix + path_of(since) if since else "")
     return (info.key for info in found if is_whole(info.key))
 

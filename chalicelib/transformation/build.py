@@ -131,6 +131,7 @@ def report_faults(window: Window, findings: Findings) -> None:
 
 
 def rejected_rows(key: str, window: Window, rejections: list[Rejection]) -> pa.Table:
+    """The rows of ``rejected_rows`` that an object's rejections make."""
     occurrences: dict[tuple[Any, ...], int] = {}
     rows = []
     for each in rejections:
@@ -142,6 +143,7 @@ def rejected_rows(key: str, window: Window, rejections: list[Rejection]) -> pa.T
 
 
 def result_rows(key: str, findings: Findings, place: Place) -> pa.Table:
+    """The rows of ``quality_results`` that an object's checks make."""
     shared = {"raw_key": key, "run_id": place.run_id, "source": place.source, "observed_at": place.observed_ms}
     return sorted_table(declared.QUALITY_RESULTS, [{**each.as_row(), **shared} for each in findings.results.values()])
 
@@ -154,6 +156,7 @@ def sorted_table(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def finished(built: Built, findings: Findings, files: TableFiles) -> Built:
+    """The counts of a build that has ended."""
     built.rejected = findings.rejected
     built.rows = dict(files.rows)
     built.failures = findings.failures()
@@ -193,6 +196,7 @@ def build_run(key: str, content: bytes, earlier: Sequence[RunRecord], files: Tab
 
 
 def run_row(record: RunRecord) -> dict[str, Any]:
+    """A run's record as a row of ``runs``. Raises ValueError for one that has not ended."""
     if record.ended_at is None:
         raise ValueError("it has no ended_at")
     return {
@@ -213,6 +217,7 @@ def run_row(record: RunRecord) -> dict[str, Any]:
 
 
 def hole_row(key: str, record: RunRecord, hole: dict[str, Any]) -> dict[str, Any]:
+    """A hole in the listening history as a row of ``quality_results``."""
     return {
         "raw_key": key,
         "table_name": "plays",
@@ -230,6 +235,7 @@ def hole_row(key: str, record: RunRecord, hole: dict[str, Any]) -> dict[str, Any
 
 
 def trend_row(key: str, record: RunRecord, result: Result) -> dict[str, Any]:
+    """What a check over several runs found as a row of ``quality_results``."""
     source = result.check_name.partition(":")[2]
     told = {
         "raw_key": key,
@@ -241,4 +247,5 @@ def trend_row(key: str, record: RunRecord, result: Result) -> dict[str, Any]:
 
 
 def milliseconds(text: str) -> int:
+    """Milliseconds since 1970 of an RFC 3339 text."""
     return epoch_ms(parse_rfc3339(text))

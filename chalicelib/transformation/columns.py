@@ -66,6 +66,7 @@ def cells(batch: Batch) -> Iterator[tuple[Table, Sequence[int], Columns]]:
 
 
 def artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``artists``."""
     artists = rows.records
     return rows.origins, {
         "artist_id": [artist.id for artist in artists],
@@ -79,6 +80,7 @@ def artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
 
 
 def album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``albums``."""
     albums = rows.records
     released = [first_day(album.release_date) for album in albums]
     return rows.origins, {
@@ -99,10 +101,12 @@ def album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
 
 
 def album_artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``album_artists``."""
     return artist_places("album_id", rows)
 
 
 def track_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``tracks``."""
     tracks = rows.records
     return rows.origins, {
         "track_id": [track.id for track in tracks],
@@ -127,6 +131,7 @@ def track_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
 
 
 def track_artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``track_artists``."""
     return artist_places("track_id", rows)
 
 
@@ -142,6 +147,7 @@ def artist_places(id_column: str, rows: Rows) -> tuple[Sequence[int], Columns]:
 
 
 def playlist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``playlists``."""
     playlists = rows.records
     return rows.origins, {
         "playlist_id": [playlist.id for playlist in playlists],
@@ -156,6 +162,7 @@ def playlist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]
 
 
 def playlist_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``playlist_items``."""
     entries = rows.records
     items: list[Item] = [entry.item for entry in entries]
     return rows.origins, {
@@ -172,6 +179,7 @@ def playlist_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Col
 
 
 def saved_track_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``saved_items`` for tracks."""
     return rows.origins, {
         "item_type": ["track"] * len(rows),
         "item_id": [item_id(saved.item) for saved in rows.records],
@@ -180,6 +188,7 @@ def saved_track_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Colum
 
 
 def saved_album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``saved_items`` for albums."""
     return rows.origins, {
         "item_type": ["album"] * len(rows),
         "item_id": [saved.album.id for saved in rows.records],
@@ -188,10 +197,12 @@ def saved_album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Colum
 
 
 def followed_artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``followed_artists``."""
     return rows.origins, {"artist_id": rows.records}
 
 
 def top_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``top_items``."""
     return rows.origins, {
         "item_type": [item_type for item_type, _ in rows.records],
         "item_id": [item_id for _, item_id in rows.records],
@@ -199,6 +210,7 @@ def top_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]
 
 
 def episode_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``episodes``."""
     episodes = rows.records
     return rows.origins, {
         "episode_id": [episode.id for episode, _ in episodes],
@@ -211,6 +223,7 @@ def episode_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
 
 
 def play_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``plays_history``."""
     plays = rows.records
     items: list[Item] = [play.item for play in plays]
     users = batch.users(rows.origins)
@@ -230,6 +243,7 @@ def play_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
 
 
 def listing_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``listings``."""
     listings: list[Listing] = rows.records
     users = batch.users(rows.origins)
     return rows.origins, {
@@ -254,6 +268,7 @@ def largest(images: tuple[Image, ...] | None) -> str | None:
 
 
 def width(image: Image) -> float:
+    """A picture's width in pixels, 0 where it is not said."""
     return image.width or 0
 
 
@@ -400,6 +415,7 @@ def has_fractions(values: Sequence[Any]) -> bool:
 
 
 def fits(value: Any, kind: pa.DataType) -> bool:
+    """Whether a value can stand in a column of this type."""
     if value is None:
         return True
     if kind in WHOLE:
@@ -429,6 +445,7 @@ def fit_times(values: Sequence[str | None], kind: pa.DataType) -> tuple[pa.Array
 
 
 def moment_ms(text: str | None) -> int | None:
+    """Milliseconds since 1970 of an RFC 3339 text; None for any other."""
     try:
         moment = epoch_ms(parse_rfc3339(text or ""))
     except (ValueError, OverflowError):

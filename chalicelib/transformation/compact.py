@@ -114,6 +114,7 @@ class Partition:
 
 
 def partitions(lake: Lake, generation: str, tables: Sequence[Table]) -> Iterator[Partition]:
+    """The partitions of the tables, with their files and the merges noted for them."""
     for table in tables:
         prefix = table_prefix(generation, table.history)
         infos = [info for info in lake.store.list(prefix) if info.key.endswith(".parquet")]
@@ -137,6 +138,7 @@ def readable_merges(lake: Lake, generation: str, physical: str) -> Iterator[Merg
 def compact_partition(
     lake: Lake, partition: Partition, min_files: int, replaced_before: datetime, done: Compaction
 ) -> None:
+    """Delete what has been replaced long enough, and merge what there is enough of."""
     done.files_deleted += delete_replaced(lake, partition.merges, partition.files, replaced_before)
     gone = replaced(partition.merges, {info.key: info.size for info in partition.files})
     live = [info for info in partition.files if info.key not in gone and info.size <= LARGEST_MERGE]
@@ -205,6 +207,7 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError)  # what pyarrow raises for
 
 
 def first_line(error: Exception) -> str:
+    """The first line of an error's message."""
     return (str(error).splitlines() or [""])[0]
 
 

@@ -40,10 +40,12 @@ MERGE_NOTE = RecordKind(
 
 
 def note_key(generation: str, physical: str, month: str, digest: str) -> str:
+    """Key of the note of one merge."""
     return f"{notes_prefix(generation, physical)}{month}-{digest}.json"
 
 
 def notes_prefix(generation: str, physical: str) -> str:
+    """What the keys of a table's notes begin with."""
     return f"{STATE}compactions/{generation}/{physical}/"
 
 

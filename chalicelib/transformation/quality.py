@@ -91,6 +91,7 @@ def check_whole(findings: Findings) -> None:
 
 
 def judge_share(table: Table, check: Check, findings: Findings) -> None:
+    """Judge how large a share of an object's rows was lost."""
     readable = findings.results.get((table.name, "readable"))
     unreadable = readable.failures if readable else 0
     rows, lost = findings.rows.get(table.name, 0) + unreadable, findings.lost.get(table.name, 0) + unreadable
@@ -146,15 +147,18 @@ def implied(table: Table) -> Iterator[Any]:
 
 
 def nulls(check: NotNull, rows: pa.Table) -> pa.ChunkedArray | None:
+    """Which rows lack the value; None where none does."""
     column = rows.column(check.column)
     return column.is_null() if column.null_count else None
 
 
 def out_of_pattern(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:
+    """Which rows hold a text that does not match."""
     return failing(pc.match_substring_regex(rows.column(check.column), check.pattern))
 
 
 def out_of_range(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:
+    """Which rows hold a number out of the range; None where none does."""
     column = rows.column(check.column)
     bounds = pc.min_max(column)
     least, most = bounds["min"].as_py(), bounds["max"].as_py()
@@ -175,6 +179,7 @@ def limit(column: pa.ChunkedArray, value: float) -> pa.Scalar:
 
 
 def foreign_values(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:
+    """Which rows hold a value that is none of those declared; None where none does."""
     column = rows.column(check.column)
     if set(pc.unique(column).to_pylist()) <= {None, *check.values}:
         return None
@@ -182,6 +187,7 @@ def foreign_values(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:
 
 
 def after_observed(check: Check, rows: pa.Table) -> pa.ChunkedArray | None:
+    """Which rows bear a time after their observation."""
     return pc.fill_null(pc.greater(rows.column(check.column), rows.column("observed_at")), False)
 
 
@@ -202,6 +208,7 @@ BAD: dict[str, Callable[[Any, pa.Table], Any]] = {
 
 
 def sort_rows(table: Table, rows: pa.Table) -> pa.Table:
+    """The rows in the table's order, and those alike in the order in which they were said."""
     order = [(name, "ascending") for name in (*sort_columns(table), ORIGIN)]
     return rows.take(pc.sort_indices(rows, sort_keys=order))
 
@@ -232,11 +239,13 @@ def repeats_previous(table: Table, rows: pa.Table) -> pa.Array | None:
 
 
 def identity(table: Table) -> tuple[str, ...]:
+    """The columns that tell a table's observations apart."""
     timed = any(column.name == "observed_at" for column in table.physical_columns)
     return (*table.key, "observed_at") if timed else table.key
 
 
 def settle_repeats(table: Table, rows: pa.Table, same: pa.Array, findings: Findings) -> tuple[pa.Table, int]:
+    """Keep the first of rows that say the same, and reject those that contradict it."""
     flags = pa.concat_arrays([pa.array([False]), *pa.chunked_array(same).chunks])
     following = pa.concat_arrays([*pa.chunked_array(same).chunks, pa.array([False])])
     involved = pc.or_(flags, following)
@@ -281,11 +290,13 @@ def report_misfits(table: Table, kept: int, misfits: Iterable[Misfit], findings:
 
 
 def rejection(table: Table, check: str, why: str, row: dict[str, Any]) -> Rejection:
+    """A row's rejection, with its content as JSON."""
     content = json.dumps({name: value for name, value in row.items() if name != ORIGIN}, default=str)
     return Rejection(*Origin.unpack(row[ORIGIN]), table.name, check, why, shortened(content.encode()))
 
 
 def reason(check: Any, value: Any) -> str:
+    """Why a value fails a check, in words."""
     shown = f"{check.column} {value!r:.200}"
     match check.kind:
         case "not_null":
@@ -301,6 +312,7 @@ def reason(check: Any, value: Any) -> str:
 
 
 def bound(value: float | None) -> str:
+    """An end of a range as people read it."""
     return "any" if value is None else f"{value:g}"
 
 

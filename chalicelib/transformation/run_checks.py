@@ -96,6 +96,7 @@ def freshness(source: str, record: RunRecord, earlier: Sequence[RunRecord]) -> R
 
 
 def judged(result: Result, source: str, record: RunRecord, since: str) -> Result:
+    """The result of how long ago a source last succeeded."""
     age = parse_rfc3339(record.started_at) - parse_rfc3339(since)
     if age > STALE:
         result.failures = 1

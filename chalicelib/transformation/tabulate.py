@@ -408,6 +408,7 @@ TAKERS: dict[str, Callable[[Batch, Sequence[Any], int, Place], None]] = {
 
 
 def place_of(answer: Answer) -> Place:
+    """What an answer's header says of the rows that come from it."""
     context, params = answer.context, answer.params
     return Place(
         observed_ms=epoch_ms(answer.received_at),
@@ -433,10 +434,12 @@ def offset_of(value: Any) -> int:
 
 
 def text_or_none(value: Any) -> str | None:
+    """The value if it is a text."""
     return value if isinstance(value, str) else None
 
 
 def is_local(uri: str | None) -> bool:
+    """Whether a URI is that of a file of the listener's own."""
     return uri is not None and uri.startswith("spotify:local:")
 
 
@@ -480,4 +483,5 @@ def play_id(user_id: str | None, uri: str | None, played_at: str | None) -> str 
 
 
 def digest(*parts: str) -> str:
+    """A key made from several texts: 32 hexadecimal digits."""
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()

@@ -56,6 +56,7 @@ def transform_object(lake: Lake, key: str, *, again: bool = False) -> TransformR
 
 
 def transform(work: RawWork, *, again: bool) -> TransformReport:
+    """Turn one raw object into rows, unless its notes say that this is done."""
     done = None if again else work.done()
     if done:
         return TransformReport(work.key, "unchanged", done.files, done.built)
@@ -81,6 +82,7 @@ def results_of(work: RawWork, error: CheckFailed) -> TableFiles:
 
 
 def build(work: RawWork, files: TableFiles) -> Built:
+    """Build the rows of a raw object by what it is: answers, a run's record."""
     lake, key = work.lake, work.key
     if key.startswith(RAW_ANSWERS):
         with lake.store.open(key) as stream:

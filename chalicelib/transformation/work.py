@@ -123,6 +123,7 @@ class RawWork:
 
 
 def files_of(*notes: DoneNote | OpenNote | None) -> set[str]:
+    """The files that the notes name."""
     return {name for note in notes if note for name in note.files}
 
 

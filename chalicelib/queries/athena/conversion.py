@@ -40,6 +40,7 @@ def convert(lake: Lake, key: str, target: str, columns: Sequence[tuple[str, str]
 
 
 def write_csv(path: Path, rows: Iterator[list[str | None]], columns: Sequence[tuple[str, str]]) -> None:
+    """Write the rows as CSV, in the shape that the API's own CSV has."""
     readers = [reader(kind) for _, kind in columns]
     with path.open("w", encoding="utf-8", newline="") as stream:
         stream.write(csv_lines([[name for name, _ in columns]]))
@@ -49,6 +50,7 @@ def write_csv(path: Path, rows: Iterator[list[str | None]], columns: Sequence[tu
 
 
 def write_parquet(path: Path, rows: Iterator[list[str | None]], columns: Sequence[tuple[str, str]]) -> None:
+    """Write the rows as Parquet, with the types of their columns."""
     readers = [str if kind == "json" else reader(kind) for _, kind in columns]  # JSON is text in a file
     with ResultFile(path, columns) as file:
         while chunk := list(islice(rows, BATCH)):
@@ -59,4 +61,5 @@ def write_parquet(path: Path, rows: Iterator[list[str | None]], columns: Sequenc
 
 
 def typed(column: Sequence[str | None], read: Callable[[str], Any]) -> list[Any]:
+    """A column's texts as values."""
     return [None if text is None else read(text) for text in column]

@@ -383,6 +383,7 @@ def repeated(error: Exception) -> bool:
 
 
 def required(value: str, name: str) -> str:
+    """A setting that a lake in a bucket needs. Raises InvalidSetting."""
     if not value:
         raise InvalidSetting(f"{name} must be set for a lake in a bucket; deploying sets it")
     return value
@@ -455,6 +456,7 @@ def failure(status: dict[str, Any], note: Note, sent: str) -> dict[str, Any]:
 
 
 def out_of_time(query: Query, seconds: float) -> Query:
+    """The query as failed, because its time was over."""
     error = {"code": QueryFailed.code, "message": f"the query took longer than {seconds:g} s", "details": {}}
     return replace(query, state=QueryState.FAILED, error=error)
 
@@ -475,6 +477,7 @@ def is_header(texts: list[list[str | None]], known: Known) -> bool:
 
 
 def typed(query: Query, texts: list[list[str | None]]) -> list[tuple[Any, ...]]:
+    """Rows of texts as values, by the types of the query's columns."""
     readers = [reader(column.type) for column in query.columns]
     return [
         tuple(None if text is None else read(text) for read, text in zip(readers, row, strict=True)) for row in texts
@@ -482,6 +485,7 @@ def typed(query: Query, texts: list[list[str | None]]) -> list[tuple[Any, ...]]:
 
 
 def make_token(query_id: str, token: str, seen: int) -> str:
+    """The page token of a result: whose it is, Athena's own token, and the rows before it."""
     return base64.urlsafe_b64encode(json.dumps([query_id, token, seen]).encode()).decode()
 
 

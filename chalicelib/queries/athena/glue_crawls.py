@@ -22,6 +22,7 @@ DONE = {"ADD": "added", "UPDATE": "changed", "DELETE": "removed"}
 
 
 def read_crawl(crawl: dict[str, Any]) -> Crawl:
+    """A crawl as Glue tells it."""
     state = CrawlState(STATES.get(crawl["State"], "running"))
     return Crawl(
         crawl_id=crawl["CrawlId"],

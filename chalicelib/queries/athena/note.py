@@ -96,6 +96,7 @@ def read_note(text: str) -> tuple[str, Note] | None:
 
 
 def nested_types(columns: Iterable[ResultColumn]) -> dict[str, str]:
+    """The types of nested columns by place, which Athena's answer does not tell whole."""
     return {str(place): column.type for place, column in enumerate(columns) if column.type.startswith(NESTED)}
 
 

@@ -35,6 +35,7 @@ def reader(kind: str | Shape) -> Callable[[str], Any]:
 
 
 def map_entry(key: Callable[[str], Any], value: Callable[[str], Any], text: str) -> tuple[Any, Any]:
+    """One entry of a map, as Athena prints it."""
     name, _, held = text.partition("=")
     return key(name), none_or(value, held)
 
@@ -51,15 +52,18 @@ def row_reader(fields: Sequence[str], parts: Sequence[Callable[[str], Any]]) -> 
 
 
 def none_or(read: Callable[[str], Any], text: str) -> Any:
+    """A nested value, or None for the word null."""
     return None if text == "null" else read(text)
 
 
 def parts_of(text: str, brackets: str) -> list[str]:
+    """The parts of an array, a map or a row, as Athena prints them."""
     inner = text.removeprefix(brackets[0]).removesuffix(brackets[1])
     return list(split_at_depth(inner, quote="")) if inner else []
 
 
 def read_timestamp(text: str) -> datetime:
+    """A timestamp as Athena prints it."""
     return datetime.fromisoformat(whole_microseconds(text))
 
 
@@ -70,6 +74,7 @@ def read_timestamp_zoned(text: str) -> datetime:
 
 
 def read_zone(text: str) -> Any:
+    """A time zone as Athena prints it: UTC, an offset or a name."""
     if text in ("UTC", "Z"):
         return UTC
     match = re.fullmatch(r"([+-])(\d\d):(\d\d)", text)

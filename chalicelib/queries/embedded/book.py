@@ -160,6 +160,7 @@ class QueryBook:
 
 
 def list_names(folder: Path) -> list[str]:
+    """Names in a folder; none where there is no folder."""
     try:
         return os.listdir(folder)
     except FileNotFoundError:
@@ -167,11 +168,13 @@ def list_names(folder: Path) -> list[str]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a new file that its owner alone can read."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
         stream.write(text)
 
 
 def read_entry(document: dict[str, Any]) -> Entry:
+    """A query's record as it lies in the book."""
     fields = document["query"]
     for name in ("submitted_at", "started_at", "ended_at"):
         fields[name] = parse_moment(fields[name])
@@ -181,6 +184,7 @@ def read_entry(document: dict[str, Any]) -> Entry:
 
 
 def unknown(query_id: str) -> NotFound:
+    """The error for a query that the book does not hold."""
     return NotFound(
         f"there is no query {query_id}, or its result has expired; GET /queries lists them", query_id=query_id
     )

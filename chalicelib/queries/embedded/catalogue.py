@@ -221,10 +221,12 @@ def catalogued(name: str, found: Found | None) -> CatalogueTable:
 
 
 def described(column: Column) -> TableColumn:
+    """A column as the catalogue tells it."""
     return TableColumn(column.name, declared_name(column.type), column.description)
 
 
 def count(duck: Duck, name: str) -> int:
+    """Rows of a table as queries see it."""
     from chalicelib.queries.sql.types import quote
 
     duck.refresh([name])
@@ -239,10 +241,12 @@ def rows_in(file: File) -> int:
 
 
 def key_of(file: File) -> str:
+    """What tells a file apart from itself after a change."""
     return f"{file.path}:{file.size}:{file.modified}"
 
 
 def partitions(files: TableFiles, footers: Mapping[str, int]) -> list[Document]:
+    """The months of a table: rows, bytes and files of each."""
     found: dict[str, Document] = {}
     for file in files.files:
         month = file.partition.get("month", "")
@@ -268,6 +272,7 @@ def differences(before: Mapping[str, Document], after: Mapping[str, Document]) -
 def column_changes(
     table: str, before: Sequence[tuple[str, str]], after: Sequence[tuple[str, str]]
 ) -> Iterator[Document]:
+    """What changed between two lists of columns, as a crawl tells it."""
     old, new = dict(before), dict(after)
     for name, kind in new.items():
         if name not in old:
@@ -280,6 +285,7 @@ def column_changes(
 
 
 def partition_changes(table: str, before: Sequence[Document], after: Sequence[Document]) -> Iterator[Document]:
+    """What changed between two lists of partitions, as a crawl tells it."""
     old, new = {part["month"]: part for part in before}, {part["month"]: part for part in after}
     for month, part in new.items():
         if month not in old:

@@ -62,6 +62,7 @@ def csv_column(column: pa.ChunkedArray, type_name: str) -> pa.Array:
 
 
 def quoted(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts with quotes where RFC 4180 wants them."""
     text = pc.cast(column, pa.string())
     padded = pc.not_equal(pc.utf8_trim_whitespace(text), text)
     needed = pc.or_(pc.match_substring_regex(text, NEEDS_QUOTES), padded)
@@ -72,6 +73,7 @@ def quoted(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def whole_milliseconds(column: pa.ChunkedArray) -> bool:
+    """Whether a column's times have nothing below the millisecond."""
     if column.type.unit in ("s", "ms"):
         return True
     micros = pc.cast(pc.cast(column, pa.timestamp("us")), pa.int64())
@@ -80,4 +82,5 @@ def whole_milliseconds(column: pa.ChunkedArray) -> bool:
 
 
 def as_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """The column as one array."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

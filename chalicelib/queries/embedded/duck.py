@@ -127,6 +127,7 @@ class Duck:
 
 
 def connect(tables: Path, bounds: Bounds) -> duckdb.DuckDBPyConnection:
+    """A connection to DuckDB, locked down to the tables' folder and within the bounds."""
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -169,6 +170,7 @@ def stored_cell(column: Column, found: Mapping[str, str]) -> str:
 
 
 def reading(files: TableFiles) -> str:
+    """DuckDB's call that reads a table's files."""
     paths = ", ".join(text(file.path) for file in files.files)
     return f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false, filename = true)"
 

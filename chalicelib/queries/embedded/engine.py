@@ -404,10 +404,12 @@ class EmbeddedEngine:
 
 
 def next_token(query_id: str, end: int, total: int) -> str | None:
+    """The token of the page that begins at ``end``; None behind the last row."""
     return page_token(query_id, end) if end < total else None
 
 
 def not_warm(error: Exception) -> None:
+    """Say why the engine could not be warmed up."""
     if not isinstance(error, ProcessEnded):  # closing the engine is no failure
         log.warning("the engine could not be warmed up: %s", error)
 

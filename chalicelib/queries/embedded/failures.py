@@ -58,6 +58,7 @@ def is_of_values(error: Exception) -> bool:
 
 
 def is_full(error: Exception) -> bool:
+    """Whether an error says that the disk is full."""
     number = getattr(error, "errno", None)
     return number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 

@@ -152,6 +152,7 @@ def in_force(files: list[File]) -> tuple[File, ...]:
 
 
 def resolution(file: File) -> tuple[str, int | None]:
+    """A file's folder and, if it is a resolution of plays, its number."""
     folder, name = os.path.split(file.path)
     match = re.fullmatch(r"resolution-(\d+)\.parquet", name)
     return folder, int(match[1]) if match else None

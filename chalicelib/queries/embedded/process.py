@@ -38,6 +38,7 @@ class ProcessEnded(Exception):
 
 
 def no_more(_least: int, _liked: int) -> int:
+    """A grant of disk that gives nothing."""
     return 0
 
 

@@ -132,6 +132,7 @@ def rows_that_fit(group: pa.Table, left: int, groups: int) -> int:
 
 
 def named(columns: Sequence[ResultColumn]) -> list[tuple[str, str]]:
+    """Names and types of a result's columns."""
     return [(column.name, column.type) for column in columns]
 
 
@@ -199,6 +200,7 @@ def row_group(path: Path, group: int) -> pa.Table:
 
 
 def page_token(query_id: str, start: int) -> str:
+    """The page token of a result: whose it is, and the row at which the page begins."""
     return base64.urlsafe_b64encode(json.dumps([query_id, start]).encode()).decode().rstrip("=")
 
 

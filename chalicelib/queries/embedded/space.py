@@ -85,6 +85,7 @@ def results(folder: Path) -> Iterator[tuple[str, Path, int]]:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder; nothing where there is no folder."""
     try:
         with os.scandir(folder) as found:
             return list(found)

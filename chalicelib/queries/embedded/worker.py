@@ -156,6 +156,7 @@ def data_bytes() -> int:
 
 
 def open_database(start: Start) -> Duck:
+    """DuckDB over the lake, as the engine asks for it."""
     from chalicelib.queries.embedded.duck import open_duck
 
     return open_duck(start)
@@ -165,6 +166,7 @@ def open_database(start: Start) -> Duck:
 
 
 def judge(_worker: Worker, task: Judge) -> Verdict:
+    """Judge a statement within its bound of processor time."""
     from chalicelib.queries.sql import check
     from chalicelib.views import user_tables
 
@@ -181,6 +183,8 @@ def judge(_worker: Worker, task: Judge) -> Verdict:
 
 
 def verdict(checked: Checked, parameters: tuple[Any, ...]) -> Verdict:
+    """What the engine needs to know of a statement that may run. Raises QueryRefused for a translation that is too
+    long."""
     if len(checked.duckdb) > LARGEST_TRANSLATION:
         raise QueryRefused("the statement is too complex")
     digest = hashlib.sha256(repr((checked.sql, checked.duckdb, parameters)).encode()).hexdigest()
@@ -188,6 +192,7 @@ def verdict(checked: Checked, parameters: tuple[Any, ...]) -> Verdict:
 
 
 def out_of_time(_number: int, _frame: FrameType | None) -> None:
+    """The signal's handler: the statement's processor time is over."""
     raise OutOfTime
 
 
@@ -215,6 +220,7 @@ def run_query(worker: Worker, task: RunQuery, again: int = LOST_FILES) -> Outcom
 
 
 def write_csv(worker: Worker, task: WriteCsv) -> int:
+    """Write a result's CSV file, within what is granted of the disk."""
     from chalicelib.queries.embedded.csv_file import write_csv
     from chalicelib.queries.embedded.results import Caps
 
@@ -223,6 +229,7 @@ def write_csv(worker: Worker, task: WriteCsv) -> int:
 
 
 def look_at(worker: Worker, task: LookAt) -> None:
+    """Open the tables, so that the first query finds them open."""
     from chalicelib.queries.embedded.failures import failure
 
     try:
@@ -232,6 +239,7 @@ def look_at(worker: Worker, task: LookAt) -> None:
 
 
 def describe_tables(worker: Worker, task: DescribeTables) -> Found:
+    """What a crawl tells of the tables."""
     from chalicelib.queries.embedded.catalogue import describe_all
     from chalicelib.queries.embedded.failures import failure
 
@@ -252,6 +260,7 @@ TASKS: dict[type[Any], Callable[[Worker, Any], Any]] = {
 
 
 def main() -> None:
+    """The process: read tasks from the engine's pipe until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # CTRL-C is the engine's to hear; it ends this process
     Worker(Connection(int(sys.argv[1]))).run()
 
