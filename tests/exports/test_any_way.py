@@ -18,7 +18,9 @@ from tests.support.life import BORN, Life, Report, account, extended, observatio
 from tests.support.listening import USER, lake_in, listens_in, observe_api, settings_for
 
 DAYS = 40
-QUIET = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(
+    max_examples=4, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 LONG = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
