@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from chalicelib.lake import STATE, Appendable, Appender, ObjectStore
 from chalicelib.raw import Answer, read_answer
 
 JOURNAL = f"{STATE}journal/"
+SEGMENT = re.compile(r"([^/]+)/(\d{6})(?:/\d{6})?$")  # below it: the run, the segment, in a bucket the entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,8 @@ def segments(store: ObjectStore) -> list[Segment]:
     """The segments in the lake, in the order in which they were written."""
     found: dict[tuple[str, int], bytearray] = {}
     for info in store.list(JOURNAL):
-        run_id, number = info.key.removeprefix(JOURNAL).split("/")[:2]
-        found.setdefault((run_id, int(number)), bytearray()).extend(store.read(info.key))
+        if match := SEGMENT.match(info.key.removeprefix(JOURNAL)):  # else somebody's file, a folder's .DS_Store say
+            found.setdefault((match[1], int(match[2])), bytearray()).extend(store.read(info.key))
     return [Segment(run_id, number, list(decode(bytes(data)))) for (run_id, number), data in sorted(found.items())]
 
 
