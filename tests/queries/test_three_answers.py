@@ -44,6 +44,13 @@ TEXTS = {
     "search": ("", "a", "%", "Ö"),
     "playlist": ("", "p000000000000000000003"),
 }
+#: Written answers that are the embedded engine's alone; docs/sql.md says why.
+OF_THE_LAKE = (
+    "concat('a', NULL)",
+    "'a' || NULL",
+    "levenshtein_distance(chr(233), 'e')",
+    "SELECT count(*) FROM (SELECT x, lag(x) OVER (ORDER BY place) AS before",
+)
 LARGE = ("plays", "play_details", "heard")  # views whose rows are counted, and compared by month
 
 
@@ -108,8 +115,8 @@ def lakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakes]:
 # --- statements ---------------------------------------------------------------------------------------------------
 
 
-def statements() -> Iterator[str]:
-    for line in (FIXTURES / "statements.sql").read_text().splitlines():
+def statements(name: str = "statements.sql") -> Iterator[str]:
+    for line in (FIXTURES / name).read_text().splitlines():
         if line and not line.startswith("--"):
             yield line.removesuffix(";")
 
@@ -137,10 +144,16 @@ def test_an_expression_over_the_lakes_columns_means_what_trino_says(lakes: Lakes
     lakes.compare(sql)
 
 
+@pytest.mark.parametrize("sql", list(statements("not_answered.sql")))
+def test_what_the_lake_does_not_answer_it_refuses(lakes: Lakes, sql: str) -> None:
+    trino.ask(lakes.trino, sql)
+    assert lakes.fails(sql, ())
+
+
 def conformance() -> Iterator[Any]:
     for topic, cases in CASES.items():
         for written, expected in cases:
-            if not isinstance(expected, Refused):
+            if not isinstance(expected, Refused) and not written.startswith(OF_THE_LAKE):
                 first = written.split(None, 1)[0].upper()
                 sql = written if first in ("SELECT", "VALUES", "WITH") else f"SELECT {written}"
                 yield pytest.param(sql, expected, id=f"{topic.split(':')[0]}: {written[:80]}")

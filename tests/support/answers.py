@@ -24,6 +24,7 @@ from tests.support import trino
 WITHOUT_LENGTH = re.compile(r"\bvarchar\(\d+\)")
 PRECISION = re.compile(r"\b(timestamp|time)\(\d+\)")
 WHOLE = ("tinyint", "smallint", "integer", "bigint")
+NESTED = ("array", "row", "map")
 FRACTIONS = ("double", "real")
 
 
@@ -67,6 +68,8 @@ def from_trino(cell: Any, signature: Mapping[str, Any]) -> Any:
         return [from_trino(each, inner[0]["value"]) for each in cell]
     if kind == "map":
         key, value = inner[0]["value"], inner[1]["value"]
+        if key["rawType"] in NESTED:  # keys are text in the protocol
+            return in_order((name, from_trino(each, value)) for name, each in cell.items())
         return in_order((from_trino(name, key), from_trino(each, value)) for name, each in cell.items())
     if kind == "row":
         return tuple(from_trino(each, part["value"]["typeSignature"]) for each, part in zip(cell, inner, strict=True))
@@ -94,6 +97,8 @@ def from_lake(value: Any, signature: Mapping[str, Any]) -> Any:
     if kind == "map" and isinstance(value, dict | list):
         key, item = inner[0]["value"], inner[1]["value"]
         pairs = value.items() if isinstance(value, dict) else value
+        if key["rawType"] in NESTED:
+            return in_order((f"[{', '.join(map(str, name))}]", from_lake(each, item)) for name, each in pairs)
         return in_order((from_lake(name, key), from_lake(each, item)) for name, each in pairs)
     if kind == "row":
         cells = list(value.values()) if isinstance(value, dict) else list(value)
@@ -137,7 +142,7 @@ def moment(value: datetime) -> str:
     if value.tzinfo is None:
         return text
     zone = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else str(value.tzinfo)
-    return f"{text} {zone}"
+    return f"{text} {re.sub('^UTC(?=[+-])', '', zone)}"
 
 
 def in_milliseconds(text: str) -> str:

@@ -82,6 +82,11 @@ AGGREGATES: dict[str, Aggregate] = {
         "skewness", "{0}", "CASE WHEN {1} >= 3 THEN {0} * ({1} - 2) / sqrt({1} * ({1} - 1)) END", (("count", "{0}"),)
     ),
     "kurtosis(double) -> double": A("kurtosis", "{0}"),
+    "corr(real, real) -> real": A("corr", "{0}, {1}", f"CAST({DEFINED} AS FLOAT)"),
+    "covar_samp(real, real) -> real": A("covar_samp", "{0}, {1}", "CAST({0} AS FLOAT)"),
+    "covar_pop(real, real) -> real": A("covar_pop", "{0}, {1}", "CAST({0} AS FLOAT)"),
+    "regr_slope(real, real) -> real": A("regr_slope", "{0}, {1}", f"CAST({DEFINED} AS FLOAT)"),
+    "regr_intercept(real, real) -> real": A("regr_intercept", "{0}, {1}", f"CAST({DEFINED} AS FLOAT)"),
     "corr(double, double) -> double": A("corr", "{0}, {1}", DEFINED),
     "covar_samp(double, double) -> double": A("covar_samp", "{0}, {1}"),
     "covar_pop(double, double) -> double": A("covar_pop", "{0}, {1}"),

@@ -75,15 +75,15 @@ SCALARS = {
         "ELSE {0}[1:len({0}) - {1}] END"
     ),
     "sequence(bigint, bigint) -> array(bigint)": (
-        f"CASE {fail_when('abs(CAST({1} AS HUGEINT) - {0}) >= 10000', TOO_MANY)} ELSE "
+        f"CASE WHEN {{0}} IS NULL OR {{1}} IS NULL THEN NULL {fail_when('abs(CAST({1} AS HUGEINT) - {0}) >= 10000', TOO_MANY)} ELSE "
         "generate_series({0}, greatest(least(CAST({1} AS HUGEINT), CAST({0} AS HUGEINT) + 10000), CAST({0} AS HUGEINT) - 10000)::BIGINT, CASE WHEN {1} >= {0} THEN 1 ELSE -1 END) END"
     ),
     "sequence(bigint, bigint, bigint) -> array(bigint)": (
-        f"CASE {STEP_ZERO} {fail_when('({2} > 0) <> ({1} >= {0}) AND {1} <> {0}', WRONG_WAY)} "
+        f"CASE WHEN {{0}} IS NULL OR {{1}} IS NULL OR {{2}} IS NULL THEN NULL {STEP_ZERO} {fail_when('({2} > 0) <> ({1} >= {0}) AND {1} <> {0}', WRONG_WAY)} "
         f"{fail_when('abs((CAST({1} AS HUGEINT) - {0}) // {2}) >= 10000', TOO_MANY)} ELSE list_transform(range(least(abs((CAST({{1}} AS HUGEINT) - {{0}}) // {{2}}), 10000)::BIGINT + 1), lambda i: CAST({{0}} + CAST(i AS HUGEINT) * {{2}} AS BIGINT)) END"
     ),
     "sequence(date, date) -> array(date)": (
-        f"CASE {fail_when('abs({1} - {0}) >= 10000', TOO_MANY)} ELSE "
+        f"CASE WHEN {{0}} IS NULL OR {{1}} IS NULL THEN NULL {fail_when('abs({1} - {0}) >= 10000', TOO_MANY)} ELSE "
         "list_transform(range(least(abs({1} - {0}), 10000) + 1), lambda i: {0} + CAST(CASE WHEN {1} >= {0} THEN i ELSE -i END AS INTEGER)) END"
     ),
     "repeat(T, bigint) -> array(T)": (

@@ -187,6 +187,8 @@ def aggregate(translator: Translator, node: s.Call, name: str, scope: Scope) -> 
     test = translator.boolean(node.filter, inner, "FILTER's condition").sql if node.filter is not None else ""
     if test and kind != "aggregate":
         translator.refuse(node, "FILTER belongs to an aggregate function")
+    if test and windowed:
+        translator.refuse(node, "FILTER is not yet supported for window functions")
     over = None
     if windowed:
         outer = level.outer_columns
@@ -317,6 +319,8 @@ def approx_percentile(_node: s.Call, arguments: list[Value]) -> Core:
         if value.type.name != "decimal":
             raise Refused(f"takes a number, not {value.type}", 0)
         value = coerce(value, DOUBLE)
+    elif value.type.integral:
+        value = coerce(value, BIGINT)
     if share.type.name == "array":
         if not share.type.args[0].numeric or "$" in share.sql or '"' in share.sql:
             raise Refused("the percentages of approx_percentile are literals", 1)
@@ -413,8 +417,7 @@ def frame_text(translator: Translator, frame: s.Frame, has_order: object, scope:
         translator.refuse(frame, f"a frame of {frame.unit} needs ORDER BY in its window")
     check_edges(translator, frame)
     start, end = edge_text(translator, frame, frame.start, scope), edge_text(translator, frame, frame.end, scope)
-    exclude = f" EXCLUDE {frame.exclude}" if frame.exclude else ""
-    return f"{frame.unit} BETWEEN {start} AND {end}{exclude}"
+    return f"{frame.unit} BETWEEN {start} AND {end}"
 
 
 EDGES = ("UNBOUNDED PRECEDING", "PRECEDING", "CURRENT ROW", "FOLLOWING", "UNBOUNDED FOLLOWING")

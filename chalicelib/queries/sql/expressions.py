@@ -230,12 +230,7 @@ def negated(translator: Translator, node: s.Not, scope: Scope) -> Value:
 @expression(s.Between)
 def between(translator: Translator, node: s.Between, scope: Scope) -> Value:
     values = [translator.value(part, scope) for part in (node.value, node.low, node.high)]
-
-    def make(value: Value, low: Value, high: Value) -> str:
-        made = inside(value, low, high)
-        return f"({made} OR {inside(value, high, low)})" if node.symmetric else made
-
-    return Value(once(values, make), BOOLEAN)
+    return Value(once(values, inside), BOOLEAN)
 
 
 def inside(value: Value, low: Value, high: Value) -> str:

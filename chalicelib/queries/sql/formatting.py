@@ -43,7 +43,7 @@ def specified(value: Value, at: int, flags: str, precision: str | None, letter: 
     """One value as its specifier shows it, before its width."""
     kind, upper = value.type, letter.isupper()
     if letter in "sS" and precision is None and not flags.strip("-"):
-        made = f"coalesce({plain(value, at)}, 'null')"
+        made = plain(value, at)
     elif letter in "bB" and kind.name == "boolean":
         made = f"CASE WHEN {value} THEN 'true' ELSE 'false' END"
     elif letter == "d" and kind.integral:
@@ -56,6 +56,7 @@ def specified(value: Value, at: int, flags: str, precision: str | None, letter: 
         made = f"printf('%.{precision or 6}e', CAST({value} AS DOUBLE))"
     else:
         raise Refused(f"%{flags}{letter} of {kind} is not supported", at)
+    made = f"coalesce({made}, '{'false' if letter in 'bB' else 'null'}')"
     return f"upper({made})" if upper else made
 
 

@@ -577,12 +577,9 @@ class Parser:
     def positive_predicate(self, left: s.Node) -> s.Node:
         at = self.token.at
         if self.take("BETWEEN"):
-            symmetric = self.take("SYMMETRIC")
-            if not symmetric:
-                self.take("ASYMMETRIC")
             low = self.value(0)
             self.expect("AND")
-            return s.Between(left.at, left, low, self.value(0), symmetric)
+            return s.Between(left.at, left, low, self.value(0))
         if self.take("LIKE"):
             pattern = self.value(0)
             return s.Like(left.at, left, pattern, self.value(0) if self.take("ESCAPE") else None)
@@ -814,18 +811,7 @@ class Parser:
             end = self.frame_edge()
         else:
             start, end = self.frame_edge(), ("CURRENT ROW", None)
-        exclude = None
-        if self.take("EXCLUDE"):
-            exclude = self.advance().word
-            if exclude == "CURRENT":
-                self.expect("ROW")
-                exclude = "CURRENT ROW"
-            elif exclude == "NO":
-                self.expect("OTHERS")
-                exclude = None
-            elif exclude not in ("GROUP", "TIES"):
-                self.unexpected("CURRENT ROW, GROUP, TIES or NO OTHERS")
-        return s.Frame(token.at, token.word, start, end, exclude)
+        return s.Frame(token.at, token.word, start, end)
 
     def frame_edge(self) -> tuple[str, s.Node | None]:
         if self.take("UNBOUNDED"):

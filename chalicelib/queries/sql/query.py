@@ -150,7 +150,9 @@ def implied_name(node: s.Node) -> str | None:
     """The name of an output column without AS: that of the column or field it is."""
     if isinstance(node, s.Name):
         return node.parts[-1]
-    return node.name if isinstance(node, s.FieldOf) else None
+    if isinstance(node, s.FieldOf) and implied_name(node.base) is not None:
+        return node.name
+    return None
 
 
 def star(translator: Translator, node: s.Star, scope: Scope) -> list[Output]:

@@ -142,7 +142,6 @@ class Between(Node):
     value: Node
     low: Node
     high: Node
-    symmetric: bool
 
 
 @dataclass(slots=True)
@@ -215,7 +214,6 @@ class Frame(Node):
     unit: str
     start: tuple[str, Node | None]
     end: tuple[str, Node | None]
-    exclude: str | None
 
 
 @dataclass(slots=True)

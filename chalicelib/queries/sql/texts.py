@@ -100,7 +100,6 @@ SCALARS = {
     "strpos(varchar, varchar) -> bigint": "CASE WHEN {0} IS NULL THEN NULL WHEN {1} = '' THEN 1 ELSE instr({0}, {1}) END",
     "strpos(varchar, varchar, bigint) -> bigint": STRPOS_OF,
     "starts_with(varchar, varchar) -> boolean": "starts_with({0}, {1})",
-    "ends_with(varchar, varchar) -> boolean": "suffix({0}, {1})",
     "split(varchar, varchar) -> array(varchar)": f"CASE {fail_when('{1} = ' + repr(''), EMPTY_DELIMITER)} ELSE string_split({{0}}, {{1}}) END",
     "split(varchar, varchar, bigint) -> array(varchar)": (
         f"CASE {fail_when('{1} = ' + repr(''), EMPTY_DELIMITER)} {fail_when('{2} <= 0', text('Limit must be positive'))} {fail_when('{2} > 2147483647', text('Limit is too large'))} "

@@ -92,8 +92,8 @@ SCALARS = {
     "to_unixtime(timestamptz) -> double": "(epoch_us({0.utc}) / 1e6)",
     "to_milliseconds(interval_day) -> bigint": "CAST(round(epoch({0}) * 1000) AS BIGINT)",
     "from_iso8601_date(varchar) -> date": (
-        "CASE " + fail_when("NOT regexp_full_match({0}, '\\d{{4}}-\\d{{2}}-\\d{{2}}')", "'not an ISO 8601 date: ' || {0}")
-        + " ELSE CAST({0} AS DATE) END"
+        "CASE " + fail_when("NOT regexp_full_match({0}, '\\d{{4}}(-\\d{{2}}){{0,2}}')", "'not an ISO 8601 date: ' || {0}")
+        + " ELSE CAST({0} || substr('-01-01', length({0}) - 3) AS DATE) END"
     ),
     "current_timezone() -> varchar": "'UTC'",
 }  # fmt: skip
