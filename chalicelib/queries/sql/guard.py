@@ -22,7 +22,7 @@ from chalicelib.queries.sql.suggestions import did_you_mean
 from chalicelib.queries.sql.tokens import Token, one_statement, refused_at
 from chalicelib.queries.sql.translator import TableColumns, Translator
 from chalicelib.queries.sql.types import VARCHAR, Type, declared, text
-from chalicelib.queries.sql.values import OPAQUE
+from chalicelib.queries.sql.values import OPAQUE, Refused
 from chalicelib.tables import Column
 
 QUERY_WORDS = ("SELECT", "WITH", "VALUES", "(")
@@ -124,6 +124,8 @@ def query(sql: str, tokens: list[Token], tables: Tables, parameters: Parameters)
         relation = top(translator, tree)
     except RecursionError:
         raise QueryRefused("the statement is nested too deeply") from None
+    except Refused as error:  # of a clause rather than of one expression, whose place would be told
+        raise QueryRefused(str(error)) from None
     return Checked(
         sql=sql,
         kind="select",

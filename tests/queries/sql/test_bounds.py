@@ -35,6 +35,11 @@ def test_200_000_statements_are_judged_within_their_time() -> None:
         assert seconds < 0.2 or min(judged(statement)[0] for _ in range(3)) < 0.2, statement[:300]
 
 
+def test_what_a_clause_cannot_take_is_refused_too() -> None:
+    with pytest.raises(QueryRefused, match="cannot be compared here"):
+        check("SELECT 1 GROUP BY MAP(ARRAY[1], ARRAY[TIMESTAMP '2026-11-20 10:00:00 Europe/Berlin'])", user_tables())
+
+
 @pytest.mark.parametrize("nest", NESTS, ids=lambda nest: nest[0].strip())
 def test_the_translation_grows_no_faster_than_the_nesting(nest: tuple[str, str]) -> None:
     """Counted, not timed: twice the levels make at most some three times the text."""
