@@ -27,8 +27,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chalicelib.lake import TRANSFORMED
-from chalicelib.queries.embedded.duck import Bounds, Duck
-from chalicelib.queries.embedded.listing import Listing
+from chalicelib.queries.embedded.duck import Duck, DuckBounds
+from chalicelib.queries.embedded.listing import FileListing
 from chalicelib.queries.sql import check
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
@@ -114,8 +114,8 @@ def empty_route(server: str) -> Iterator[str]:
 def bare_duckdb(lake_folder: Path) -> Callable[[int], int]:
     """The same statement over the same views and files, by DuckDB alone: no guard, queue, record or kept result."""
     lake = open_lake(Settings(lake_url=str(lake_folder)))
-    bounds = Bounds(500_000_000, os.cpu_count() or 1, lake_folder / "results" / ".bench")
-    session = Duck(Path(lake.store.location(TRANSFORMED)), bounds, Listing(lake))
+    bounds = DuckBounds(500_000_000, os.cpu_count() or 1, lake_folder / "results" / ".bench")
+    session = Duck(Path(lake.store.location(TRANSFORMED)), bounds, FileListing(lake))
     session.refresh(["track_artists"])
 
     def ask(position: int) -> int:

@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 from chalicelib.errors import StorageFailed
 
 
-class Access(NamedTuple):
+class FileAccess(NamedTuple):
     """Who may read files and folders, as their modes say."""
 
     file: int
@@ -25,15 +25,15 @@ class Access(NamedTuple):
 
 
 READERS = {
-    "owner": Access(0o600, 0o700),
-    "group": Access(0o640, 0o750),
-    "everyone": Access(0o644, 0o755),
+    "owner": FileAccess(0o600, 0o700),
+    "group": FileAccess(0o640, 0o750),
+    "everyone": FileAccess(0o644, 0o755),
 }
 OWNER = READERS["owner"]
 
 
 @contextmanager
-def replacing(target: Path, access: Access = OWNER, scratch: Path | None = None) -> Iterator[BinaryIO]:
+def replacing(target: Path, access: FileAccess = OWNER, scratch: Path | None = None) -> Iterator[BinaryIO]:
     """A file to write that takes the place of ``target`` when the block has ended well, and not before it is on the
     disk. It grows in the folder ``scratch`` (that of ``target`` by default), whose file system must be the same."""
     folder = scratch or target.parent
@@ -49,7 +49,7 @@ def replacing(target: Path, access: Access = OWNER, scratch: Path | None = None)
         raise
 
 
-def make_folder(folder: Path, access: Access = OWNER) -> None:
+def make_folder(folder: Path, access: FileAccess = OWNER) -> None:
     """Make a folder and those above it that are missing, each with the rights of ``access``."""
     if folder.is_dir():
         return

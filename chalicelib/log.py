@@ -46,7 +46,8 @@ class ProgressEvent:
     left: int = 0
 
 
-Progress = Callable[[ProgressEvent], None]
+RunProgress = Callable[[ProgressEvent], None]
+StepProgress = Callable[[int, int, str], None]  # steps done, of how many, the one at hand
 
 
 def redact(text: str, known: tuple[str, ...] = ()) -> str:

@@ -14,13 +14,13 @@ from chalicelib.clock import Clock, now
 from chalicelib.errors import ImportRefused, InvalidRequest, LakeError
 from chalicelib.exports.dropped import unimported
 from chalicelib.lake import TRANSFORMED, Lake
+from chalicelib.log import StepProgress
 
 if TYPE_CHECKING:
     from chalicelib.exports.importing import ImportSummary
     from chalicelib.settings import Settings
     from chalicelib.transformation.transform import TransformReport
 
-Progress = Callable[[int, int, str], None]  # done, of how many, the one at hand
 log = logging.getLogger(__name__)
 
 
@@ -42,7 +42,7 @@ def transform_key(lake: Lake, key: str, *, again: bool = False) -> TransformRepo
     return replace(report, files=[*report.files, *resolve_keys(lake, report.files)])
 
 
-def catch_up(lake: Lake, settings: Settings, progress: Progress | None = None, *, lately: bool = False) -> CaughtUp:
+def catch_up(lake: Lake, settings: Settings, progress: StepProgress | None = None, *, lately: bool = False) -> CaughtUp:
     """Do what was left lying, and make again what somebody deleted of the tables.
 
     ``lately``: while it is not long since everything was looked at, look only at what can have come since.
@@ -102,7 +102,7 @@ def rebuild(
     lake: Lake,
     publish: Callable[[str], None],
     since: str | None = None,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
     remote: Callable[[str, str], None] | None = None,
 ) -> str:
     """Build every table anew from raw, beside those in force, and ``publish`` them; answers the generation.

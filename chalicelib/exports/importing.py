@@ -41,9 +41,10 @@ from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
 from chalicelib.exports.dropped import KEPT, ImportOutcome, kept_exports, listeners_kept, note_outcome
 from chalicelib.exports.files import COPY_BLOCK, export_files
 from chalicelib.exports.observations import Observer
-from chalicelib.exports.staging import STAGED, ImportProgress, RowsByMonth, Staged, StagedFile, stage
+from chalicelib.exports.staging import STAGED, RowsByMonth, Staged, StagedFile, stage
 from chalicelib.lake import RAW_HISTORY, Lake, partition_prefix
 from chalicelib.listeners import known_listeners
+from chalicelib.log import StepProgress
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
 from chalicelib.plays import resolutions
 from chalicelib.plays.columns import Bools, Ints, flags
@@ -134,7 +135,7 @@ def import_export(
     settings: Settings,
     path: Path,
     user_id: str | None = None,
-    progress: ImportProgress | None = None,
+    progress: StepProgress | None = None,
     *,
     clock: Clock = now,
     timer: Callable[[], float] = time.monotonic,
@@ -153,7 +154,7 @@ def import_dropped(
     settings: Settings,
     key: str,
     user_id: str | None = None,
-    progress: ImportProgress | None = None,
+    progress: StepProgress | None = None,
     *,
     clock: Clock = now,
     timer: Callable[[], float] = time.monotonic,
@@ -202,7 +203,7 @@ class Import:
     user_id: str
     folder: Path
     dropped: str = ""  # the key of the file itself, where it lies in the raw zone
-    progress: ImportProgress | None = None
+    progress: StepProgress | None = None
     clock: Clock = now
     timer: Callable[[], float] = time.monotonic
 
@@ -503,7 +504,7 @@ def without(rows: pa.Table, these: Bools) -> pa.Table:
 # --- again from raw -----------------------------------------------------------------------------------------------
 
 
-def transform_export(lake: Lake, key: str, progress: ImportProgress | None = None) -> set[str]:
+def transform_export(lake: Lake, key: str, progress: StepProgress | None = None) -> set[str]:
     """Write the observations of a kept export into the generation that ``lake`` works on; answers their months.
 
     Who calls it works the months out afterwards (:func:`chalicelib.plays.resolutions.resolve`). Raises ImportRefused,

@@ -26,13 +26,12 @@ from chalicelib.errors import ImportRefused
 from chalicelib.exports.files import ExportFile, ExportFiles, damage_is_refused
 from chalicelib.exports.json_array import NotAnArray
 from chalicelib.exports.rows import ROWS, SHOWN_REJECTS, NotAnExport, Reject, read_export
+from chalicelib.log import StepProgress
 from chalicelib.parquet import by_month
 
 SHOWN_NAMES = 20  # of files that are no history
 HELD_ROWS = 65_536  # rows held in memory before they go to disk
 STAGED = ROWS.append(pa.field("file", pa.int32()))
-
-ImportProgress = Callable[[int, int, str], None]  # bytes (then months) done, of how many, the file at hand
 
 
 @dataclass(slots=True)
@@ -135,7 +134,7 @@ def stage(
     files: ExportFiles,
     export: str,
     folder: Path,
-    progress: ImportProgress | None = None,
+    progress: StepProgress | None = None,
     copy: zipfile.ZipFile | None = None,
 ) -> Staged:
     """Read every row of an export to disk below ``folder``. Raises ImportRefused naming the file at fault.

@@ -23,7 +23,7 @@ from chalicelib.extraction.running import Run, SourceTurn
 from chalicelib.extraction.sources import chosen, load_sources
 from chalicelib.extraction.state import STATE_NAME
 from chalicelib.lake import STATE, Lake
-from chalicelib.log import Progress, run_id_in_force
+from chalicelib.log import RunProgress, run_id_in_force
 from chalicelib.runs import FAILED, UNAVAILABLE, RunRecord, SourceRecord, new_run_id, save_run, start_record
 from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
@@ -47,7 +47,7 @@ def run_extraction(
     clock: Clock = now,
     sleep: Sleep = time.sleep,
     rng: Callable[[], float] = random.random,
-    progress: Progress | None = None,
+    progress: RunProgress | None = None,
     secrets: SecretStore | None = None,
 ) -> RunRecord:
     """Extract what is due (or the named ``sources``) and answer the run's record, which is also in the lake.

@@ -18,7 +18,7 @@ ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, 
 
 
 @dataclass(slots=True)
-class Outcome:
+class FetchOutcome:
     """What became of a request: the entry taken down, if any, what was wrong, if anything, and what the calls cost.
 
     ``stopped`` is budget or time when the run must end instead.
@@ -53,7 +53,7 @@ class Fetcher:
     caller_of: Callable[[str | None], Caller]
     write: Callable[[JournalEntry], None]
 
-    def fetch(self, request: SpotifyRequest) -> Outcome:
+    def fetch(self, request: SpotifyRequest) -> FetchOutcome:
         """The outcome of a request; errors of Spotify's are part of it, errors of the lake are raised."""
         tally = Tally()
         try:
@@ -63,27 +63,27 @@ class Fetcher:
         except WaitUntil as error:
             group = request.call.endpoint.group
             note = {"waits": {group: asdict(self.guard.waits[group])}}
-            return self._taken_down(Outcome(tally, JournalEntry(note=note), error=error))
+            return self._taken_down(FetchOutcome(tally, JournalEntry(note=note), error=error))
         except LakeError as error:
-            return Outcome(tally, error=error)
+            return FetchOutcome(tally, error=error)
         except Stopped as stop:
-            return Outcome(tally, stopped=stop.reason)
+            return FetchOutcome(tally, stopped=stop.reason)
         entry = JournalEntry(self._answer(request, reply), {"of": request.listing})
-        return self._taken_down(Outcome(tally, entry, reply.document))
+        return self._taken_down(FetchOutcome(tally, entry, reply.document))
 
-    def _refused(self, request: SpotifyRequest, refused: CallRefused, tally: Tally) -> Outcome:
+    def _refused(self, request: SpotifyRequest, refused: CallRefused, tally: Tally) -> FetchOutcome:
         reply, error, call = refused.reply, refused.error, request.call
         if isinstance(error, EndpointRemoved):
             note = {"removed": {call.template: rfc3339(reply.received_at)}}
-            return self._taken_down(Outcome(tally, JournalEntry(note=note), error=error))
+            return self._taken_down(FetchOutcome(tally, JournalEntry(note=note), error=error))
         if message_of(reply) == "Invalid limit" and call.arguments.get("limit", 0) > SHORT_PAGE:
-            return self._taken_down(Outcome(tally, JournalEntry(note={"limits": {call.template: SHORT_PAGE}})))
+            return self._taken_down(FetchOutcome(tally, JournalEntry(note={"limits": {call.template: SHORT_PAGE}})))
         if not lasting(request, reply):
-            return Outcome(tally, error=error)
+            return FetchOutcome(tally, error=error)
         entry = JournalEntry(self._answer(request, reply), {"of": request.listing})
-        return self._taken_down(Outcome(tally, entry, error=error))
+        return self._taken_down(FetchOutcome(tally, entry, error=error))
 
-    def _taken_down(self, outcome: Outcome) -> Outcome:
+    def _taken_down(self, outcome: FetchOutcome) -> FetchOutcome:
         assert outcome.entry is not None
         self.write(outcome.entry)
         return outcome

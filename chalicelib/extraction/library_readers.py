@@ -12,7 +12,7 @@ from chalicelib.clock import parse_moment, parse_rfc3339
 from chalicelib.extraction.kinds import TIME_RANGE, Kind, Source, reads, spotify_ids
 from chalicelib.extraction.listing import (
     PAGE,
-    Page,
+    ListingPage,
     Rule,
     Step,
     conclude,
@@ -187,7 +187,7 @@ RANKING = Rule(lambda item: id_of(item))
 
 def ranking_step(state: State, listing: str, document: Document) -> Step:
     """What a ranking's first page is worth: all of it, or its first 50."""
-    page = Page.of(document, RANKING)
+    page = ListingPage.of(document, RANKING)
     known = state.known.get(listing)
     walk = Walk("", offset=len(page.items), total=count(page.total), ids=page.ids, nameless=page.nameless)
     expected = min(PAGE, count(page.total))
@@ -631,7 +631,7 @@ def entries_step(state: State, page: Document, playlist_id: str, snapshot: str, 
     walk = state.walks.get(playlist_listing(playlist_id))
     if walk is None or walk.snapshot != snapshot or not offset:
         walk = Walk(started_at, snapshot=snapshot)
-    return follow(walk, Page.of(page, ENTRIES), offset, ENTRIES)
+    return follow(walk, ListingPage.of(page, ENTRIES), offset, ENTRIES)
 
 
 def read_on(state: State, answer: Answer, page: Document, playlist_id: str, snapshot: str) -> list[str]:

@@ -39,7 +39,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListingPage:
     """One page, as far as it can be read; what it does not say is None."""
 
     items: list[Any]
@@ -51,7 +51,7 @@ class Page:
     after: str | None
 
     @classmethod
-    def of(cls, page: Document, rule: Rule) -> Page:
+    def of(cls, page: Document, rule: Rule) -> ListingPage:
         """The page in an answer, or in the part of it that ``rule`` names."""
         items = page["items"]
         ids = [key for item in items if (key := rule.key(item)) is not None]
@@ -93,7 +93,7 @@ class Step:
         return self.flaw or self.doubt or self.walk.odd
 
 
-def follow(walk: Walk, page: Page, asked: int, rule: Rule, known_total: int = 0) -> Step:
+def follow(walk: Walk, page: ListingPage, asked: int, rule: Rule, known_total: int = 0) -> Step:
     """The reading ``walk`` after ``page``, which was asked for from item ``asked`` on."""
     begun = len(walk.ids) if rule.by_cursor else asked
     flaw, astray = contradiction(walk, page, begun, rule)
@@ -110,7 +110,7 @@ def follow(walk: Walk, page: Page, asked: int, rule: Rule, known_total: int = 0)
     return Step(after, ended=True, doubt=unlikely(shown, after.nameless, known_total))
 
 
-def contradiction(walk: Walk, page: Page, begun: int, rule: Rule) -> tuple[str | None, bool]:
+def contradiction(walk: Walk, page: ListingPage, begun: int, rule: Rule) -> tuple[str | None, bool]:
     """What in a page does not agree with itself or with the pages before it, and whether it is another page."""
     shown = begun + len(page.items)
     total = page.total
@@ -133,7 +133,7 @@ def contradiction(walk: Walk, page: Page, begun: int, rule: Rule) -> tuple[str |
     return None, False
 
 
-def is_repeated(walk: Walk, page: Page, rule: Rule) -> bool:
+def is_repeated(walk: Walk, page: ListingPage, rule: Rule) -> bool:
     """Whether a page brings nothing but what was shown before."""
     if not page.ids or not walk.last or walk.stepped_back or (page.total or 0) > walk.total:
         return False
@@ -142,7 +142,7 @@ def is_repeated(walk: Walk, page: Page, rule: Rule) -> bool:
     return page.ids == walk.last and len(set(page.ids)) > 1
 
 
-def is_last(page: Page, begun: int, rule: Rule) -> bool:
+def is_last(page: ListingPage, begun: int, rule: Rule) -> bool:
     """Whether a page is its listing's last. Spotify's ``next`` says so; where it is missing, the numbers do."""
     if not page.items:
         return True
@@ -151,7 +151,7 @@ def is_last(page: Page, begun: int, rule: Rule) -> bool:
     return page.last or (rule.by_cursor and page.after is None)
 
 
-def advanced(walk: Walk, page: Page, asked: int, rule: Rule) -> Walk:
+def advanced(walk: Walk, page: ListingPage, asked: int, rule: Rule) -> Walk:
     """The walk behind a page, or back by as many items as the listing has lost since the last one."""
     total = walk.total if page.total is None else page.total
     begins = not walk.last and not walk.ids and not asked
@@ -186,7 +186,7 @@ def unlikely(shown: int, nameless: int, known_total: int) -> str | None:
 def step_of(state: State, listing: str, document: Document, asked: int, started_at: str, rule: Rule) -> Step:
     """Where the reading of ``listing`` stands after an answer. Changes nothing."""
     walk = state.walks.get(listing) or Walk(started_at)
-    page = Page.of(document[rule.container] if rule.container else document, rule)
+    page = ListingPage.of(document[rule.container] if rule.container else document, rule)
     known = state.known.get(listing)
     return follow(walk, page, asked, rule, known.total if known else 0)
 

@@ -23,13 +23,13 @@ from chalicelib.errors import (
     WaitUntil,
     WriteConflict,
 )
-from chalicelib.extraction.fetching import Fetcher, Outcome
+from chalicelib.extraction.fetching import Fetcher, FetchOutcome
 from chalicelib.extraction.keeping import Keeper, source_record
 from chalicelib.extraction.listing import is_complete
 from chalicelib.extraction.lock import RunLock
 from chalicelib.extraction.reading import Again, Reader, SpotifyRequest, Taken, View
 from chalicelib.lake import Lake
-from chalicelib.log import Progress, ProgressEvent
+from chalicelib.log import ProgressEvent, RunProgress
 from chalicelib.runs import (
     FAILED,
     PARTIAL,
@@ -75,8 +75,8 @@ class Run:
     places: list[SourceTurn]
     threads: int
     clock: SpotifyClock
-    progress: Progress | None = None
-    under_way: dict[Future[Outcome], tuple[SourceTurn, SpotifyRequest]] = field(default_factory=dict)
+    progress: RunProgress | None = None
+    under_way: dict[Future[FetchOutcome], tuple[SourceTurn, SpotifyRequest]] = field(default_factory=dict)
     begun: bool = False  # whether anything has come back yet
     tried: set[str] = field(default_factory=set)  # listings asked for in vain
     deviations: Counter[str] = field(default_factory=Counter)  # what was not as it should be, and how often
@@ -116,7 +116,7 @@ class Run:
                 self._settle(place, request, future)
             self.lock.renew()
 
-    def _wait(self) -> set[Future[Outcome]]:
+    def _wait(self) -> set[Future[FetchOutcome]]:
         """What has come back. Ctrl-C lets what is under way arrive and ends the run; a second one does not wait."""
         try:
             return wait(self.under_way, timeout=WATCH, return_when=FIRST_COMPLETED).done
@@ -172,7 +172,7 @@ class Run:
             return False
         return sum(other.template == endpoint.template for other in flying) < self.guard.at_once(endpoint)
 
-    def _settle(self, place: SourceTurn, request: SpotifyRequest, future: Future[Outcome]) -> None:
+    def _settle(self, place: SourceTurn, request: SpotifyRequest, future: Future[FetchOutcome]) -> None:
         """Take in what a thread brought."""
         self.view.busy.discard(request.listing)
         self._begin()
@@ -200,7 +200,7 @@ class Run:
             self.begun = True
             self.record.started_at = rfc3339(parse_rfc3339(self.record.started_at) + self.clock.offset)
 
-    def _take(self, place: SourceTurn, request: SpotifyRequest, outcome: Outcome) -> None:
+    def _take(self, place: SourceTurn, request: SpotifyRequest, outcome: FetchOutcome) -> None:
         assert outcome.entry is not None
         taken = self.keeper.take(outcome.entry, outcome.document)
         if outcome.entry.answer is None or outcome.entry.answer.status != 200:

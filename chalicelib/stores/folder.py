@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from chalicelib.errors import NotFound, StorageFailed, WriteConflict
-from chalicelib.files import OWNER, Access, flush_folder, make_folder, replacing, storage_errors
+from chalicelib.files import OWNER, FileAccess, flush_folder, make_folder, replacing, storage_errors
 from chalicelib.lake import ObjectInfo
 
 SCRATCH = ".tmp"
@@ -32,7 +32,7 @@ class FolderStore:
     A root that was there and is not any more (a disk that was unplugged) is an error, not an empty lake.
     """
 
-    def __init__(self, root: Path, access: Access = OWNER) -> None:
+    def __init__(self, root: Path, access: FileAccess = OWNER) -> None:
         self.root = root.absolute()
         self.access = access
         self._place: tuple[int, int] | None = None  # device and number of the folder, once it was seen
@@ -210,7 +210,7 @@ class FolderStore:
 class FileAppender:
     """A file that grows; each append is on the disk when it returns."""
 
-    def __init__(self, path: Path, access: Access) -> None:
+    def __init__(self, path: Path, access: FileAccess) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, access.file)
         self._path = path
         flush_folder(path.parent)

@@ -41,7 +41,7 @@ def build_answers(key: str, answers: Iterable[Answer], files: TableFiles) -> Bui
     something; ``files`` must not be published then.
     """
     built, findings = Built(), Findings()
-    window, last = Window(0), None
+    window, last = RowWindow(0), None
     try:
         with collector_paused():
             for answer in answers:
@@ -49,7 +49,7 @@ def build_answers(key: str, answers: Iterable[Answer], files: TableFiles) -> Bui
                 built.answers += 1
                 if window.rows >= WINDOW_ROWS:
                     flush(key, window, findings, files, built)
-                    window = Window(built.answers)
+                    window = RowWindow(built.answers)
             flush(key, window, findings, files, built)
         check_whole(findings)
     except CheckFailed as failed:
@@ -61,7 +61,7 @@ def build_answers(key: str, answers: Iterable[Answer], files: TableFiles) -> Bui
     return finished(built, findings, files)
 
 
-class Window:
+class RowWindow:
     """The rows of a stretch of answers as Arrow arrays, a batch at a time; checked and written together."""
 
     def __init__(self, first: int) -> None:
@@ -98,7 +98,7 @@ class Window:
         self.batch = Batch(self.first + len(self.places), batch.said)
 
 
-def flush(key: str, window: Window, findings: Findings, files: TableFiles, built: Built) -> None:
+def flush(key: str, window: RowWindow, findings: Findings, files: TableFiles, built: Built) -> None:
     """Check a window's rows and add them to ``files``."""
     window.settle()
     check_times([(place.run_id, place.observed_ms) for place in window.places], findings)
@@ -115,7 +115,7 @@ def flush(key: str, window: Window, findings: Findings, files: TableFiles, built
     built.items += sum(window.counts.values())
 
 
-def report_faults(window: Window, findings: Findings) -> None:
+def report_faults(window: RowWindow, findings: Findings) -> None:
     """What could not be read at all or not in full, and what was not understood."""
     for table, count in window.counts.items():
         findings.note(table, "readable", "reject", count, 0)
@@ -130,7 +130,7 @@ def report_faults(window: Window, findings: Findings) -> None:
         findings.note("", "known_endpoint", "warn", 1, 1, f"no table takes what {endpoint[:200]} answers")
 
 
-def rejected_rows(key: str, window: Window, rejections: list[Rejection]) -> pa.Table:
+def rejected_rows(key: str, window: RowWindow, rejections: list[Rejection]) -> pa.Table:
     """The rows of ``rejected_rows`` that an object's rejections make."""
     occurrences: dict[tuple[Any, ...], int] = {}
     rows = []

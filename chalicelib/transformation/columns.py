@@ -23,7 +23,7 @@ from chalicelib.transformation.findings import Misfit
 from chalicelib.transformation.origin import ORIGIN, unpacked
 from chalicelib.transformation.tabulate import (
     Batch,
-    Listing,
+    ListingRow,
     Place,
     Rows,
     digest,
@@ -244,7 +244,7 @@ def play_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
 
 def listing_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``listings``."""
-    listings: list[Listing] = rows.records
+    listings: list[ListingRow] = rows.records
     users = batch.users(rows.origins)
     return rows.origins, {
         "listing_id": [

@@ -17,7 +17,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from chalicelib.clock import Clock, now
 from chalicelib.errors import InvalidRequest, NotFound, WriteConflict
 from chalicelib.lake import TRANSFORMED, Lake, ObjectInfo, table_prefix
+from chalicelib.log import StepProgress
 from chalicelib.parquet import arrow_schema, parquet_of_sorted, sort_rows
 from chalicelib.tables import BY_NAME, PHYSICAL, PLAYS_RESOLVED, TABLES, Table
 from chalicelib.transformation.compaction_notes import MERGE_NOTE, Merge, MergeNote, note_key, notes, replaced
@@ -37,8 +38,6 @@ log = logging.getLogger(__name__)
 GRACE = timedelta(hours=1)  # twice the longest time limit of a query
 HEALS = "`lake transform --all` builds the tables anew"
 LARGEST_MERGE = 64 * 1024 * 1024  # bytes of files read together: bounds memory; larger files are left as they are
-
-Progress = Callable[[int, int, str], None]  # partitions done, of how many, the one at hand
 
 
 @dataclass(slots=True)
@@ -76,7 +75,7 @@ def compact(
     min_files: int = 2,
     grace: timedelta = GRACE,
     clock: Clock = now,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Compaction:
     """Merge the files of every partition that has at least ``min_files``, of all tables or those named.
 
@@ -103,7 +102,7 @@ def chosen(names: Sequence[str] | None) -> list[Table]:
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
+class CompactedPartition:
     """One month of one physical table: its files when it was listed, and the merges noted right after."""
 
     generation: str
@@ -113,7 +112,7 @@ class Partition:
     merges: list[Merge]
 
 
-def partitions(lake: Lake, generation: str, tables: Sequence[Table]) -> Iterator[Partition]:
+def partitions(lake: Lake, generation: str, tables: Sequence[Table]) -> Iterator[CompactedPartition]:
     """The partitions of the tables, with their files and the merges noted for them."""
     for table in tables:
         prefix = table_prefix(generation, table.history)
@@ -123,7 +122,7 @@ def partitions(lake: Lake, generation: str, tables: Sequence[Table]) -> Iterator
             match = re.fullmatch(r"month=(\d{4}-\d\d)", folder.removeprefix(prefix))
             if match:
                 month = [merge for merge in merges if merge.merged.startswith(f"{folder}/")]
-                yield Partition(generation, table, match[1], list(files), month)
+                yield CompactedPartition(generation, table, match[1], list(files), month)
 
 
 def readable_merges(lake: Lake, generation: str, physical: str) -> Iterator[Merge]:
@@ -136,7 +135,7 @@ def readable_merges(lake: Lake, generation: str, physical: str) -> Iterator[Merg
 
 
 def compact_partition(
-    lake: Lake, partition: Partition, min_files: int, replaced_before: datetime, done: Compaction
+    lake: Lake, partition: CompactedPartition, min_files: int, replaced_before: datetime, done: Compaction
 ) -> None:
     """Delete what has been replaced long enough, and merge what there is enough of."""
     done.files_deleted += delete_replaced(lake, partition.merges, partition.files, replaced_before)
@@ -162,7 +161,7 @@ def groups(files: list[ObjectInfo]) -> Iterator[list[ObjectInfo]]:
         yield group
 
 
-def merge(lake: Lake, partition: Partition, files: list[ObjectInfo], done: Compaction) -> None:
+def merge(lake: Lake, partition: CompactedPartition, files: list[ObjectInfo], done: Compaction) -> None:
     """One file out of several."""
     table = partition.table
     try:

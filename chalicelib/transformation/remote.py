@@ -45,7 +45,7 @@ class RemoteTransform:
         self._function = settings.transform_function
         self._bucket, self._prefix = settings.bucket, settings.prefix
         self._sleep, self._rng = sleep, rng
-        self._turns = Turns()
+        self._turns = CallTurns()
 
     def __call__(self, generation: str, key: str) -> None:
         place = {"bucket": {"name": self._bucket}, "object": {"key": quote_plus(self._prefix + key, safe="/")}}
@@ -82,7 +82,7 @@ class RemoteTransform:
         return self._given or client("lambda")
 
 
-class Turns:
+class CallTurns:
     """How many invocations may be under way: one more after each ONE_MORE_AFTER that went well, half as many after a
     refusal (and what comes of those that were under way with it)."""
 

@@ -68,7 +68,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ListingRow:
     """One complete reading of a library."""
 
     table_name: str
@@ -188,7 +188,7 @@ class Batch:
         listing = answer.context.get("listing")
         listed = LISTED.get(answer.endpoint)
         if listed and isinstance(listing, dict) and listing.get("complete") is True:
-            self.listings.add(Listing(*listed, str(listing.get("started_at")), listing.get("items", 0)), origin)
+            self.listings.add(ListingRow(*listed, str(listing.get("started_at")), listing.get("items", 0)), origin)
 
     # --- what the lists of answers hold -------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from chalicelib.clock import Clock, now
 from chalicelib.errors import CheckFailed, InvalidRequest, NotFound, RawObjectInvalid
 from chalicelib.lake import RAW_ANSWERS, RAW_RUNS, STATE, TRANSFORMED, Lake, generation_number
+from chalicelib.log import StepProgress
 from chalicelib.parquet import TableFiles
 from chalicelib.raw import unpack
 from chalicelib.tables import QUALITY_RESULTS
@@ -31,7 +32,6 @@ MOST_ATTEMPTS = 5  # drives of one raw object after which it goes to quarantine
 REMOTE_AT_ONCE = 16  # invocations under way in a rebuild on AWS
 WORTH_PROCESSES = 200  # objects from which on a rebuild starts a process per core: each takes a second to start
 
-Progress = Callable[[int, int, str], None]  # objects done, of how many, the one at hand
 Remote = Callable[[str, str], None]  # transforms one key into one generation, somewhere else
 
 
@@ -95,13 +95,13 @@ def build(work: RawWork, files: TableFiles) -> Built:
 # --- what is left to do -------------------------------------------------------------------------------------------
 
 
-def transform_pending(lake: Lake, progress: Progress | None = None, clock: Clock = now) -> list[TransformReport]:
+def transform_pending(lake: Lake, progress: StepProgress | None = None, clock: Clock = now) -> list[TransformReport]:
     """Transform what was never transformed or was interrupted; what failed too often goes to quarantine."""
     return list(pending_transforms(lake, progress=progress, clock=clock))
 
 
 def pending_transforms(
-    lake: Lake, since: str = "", progress: Progress | None = None, clock: Clock = now
+    lake: Lake, since: str = "", progress: StepProgress | None = None, clock: Clock = now
 ) -> Iterator[TransformReport]:
     """As :func:`transform_pending`, one report after another; with ``since`` (see backlog.since_sweep) only of what can
     have come since then."""
@@ -146,7 +146,7 @@ def rebuild(
     publish: Callable[[str], None],
     since: str | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
     remote: Remote | None = None,
 ) -> str:
     """Rebuild every table from raw into another generation and ``publish`` it; answers its name.

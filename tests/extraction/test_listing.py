@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.extraction.listing import Page, Rule, Step, follow
+from chalicelib.extraction.listing import ListingPage, Rule, Step, follow
 from chalicelib.extraction.shapes import id_of
 from chalicelib.extraction.state import Walk
 
@@ -27,7 +27,7 @@ def read(*pages: dict[str, Any], rule: Rule = BY_OFFSET, known: int = 0) -> list
     """The steps of a reading that asks for each page where the last one led."""
     walk, steps = Walk("2026-11-20T12:00:00.000Z"), []
     for document in pages:
-        step = follow(walk, Page.of(document, rule), 0 if rule.by_cursor else walk.offset, rule, known)
+        step = follow(walk, ListingPage.of(document, rule), 0 if rule.by_cursor else walk.offset, rule, known)
         steps.append(step)
         walk = step.walk
     return steps

@@ -34,8 +34,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from chalicelib.errors import LakeError, QueryRefused
-from chalicelib.queries.embedded.duck import Bounds, Duck
-from chalicelib.queries.embedded.listing import Listing
+from chalicelib.queries.embedded.duck import Duck, DuckBounds
+from chalicelib.queries.embedded.listing import FileListing
 from chalicelib.queries.result_files import ResultFile, python_rows
 from chalicelib.queries.sql import check
 from chalicelib.settings import Settings
@@ -67,7 +67,7 @@ def outcomes(asked: Iterable[dict[str, Any]]) -> Iterator[Outcome]:
     """Ask each case of the embedded engine's own connection, one after another."""
     with tempfile.TemporaryDirectory() as folder:
         lake = open_lake(Settings(lake_url=folder))
-        duck = Duck(Path(folder), Bounds(1_000_000_000, 1, Path(folder) / "spill"), Listing(lake))
+        duck = Duck(Path(folder), DuckBounds(1_000_000_000, 1, Path(folder) / "spill"), FileListing(lake))
         try:
             for case in asked:
                 yield Outcome(case, *ended(duck, case))

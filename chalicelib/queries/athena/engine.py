@@ -71,7 +71,7 @@ STATES = {state.name: state for state in QueryState}
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownQuery:
     """A query, where its result lies, and what it was asked with."""
 
     query: Query
@@ -96,7 +96,7 @@ class AthenaEngine:
         self._lake = lake
         self._clients = clients
         self._clock, self._sleep, self._monotonic = clock, sleep, monotonic
-        self._ended: OrderedDict[str, Known] = OrderedDict()
+        self._ended: OrderedDict[str, KnownQuery] = OrderedDict()
         self._closed = False
 
     # --- the catalogue --------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ class AthenaEngine:
         with athena_errors(f"stop query {query_id}"):
             self._clients("athena").stop_query_execution(QueryExecutionId=query_id)
 
-    def _look(self, query_id: str) -> Known:
+    def _look(self, query_id: str) -> KnownQuery:
         """A query as it stands. An ended one is asked about once; one over its time is stopped."""
         if query_id in self._ended:
             return self._ended[query_id]
@@ -290,7 +290,7 @@ class AthenaEngine:
         until = query.ended_at or self._clock()
         return (until - query.submitted_at).total_seconds() > self._settings.query_seconds
 
-    def _execution(self, query_id: str) -> Known:
+    def _execution(self, query_id: str) -> KnownQuery:
         """What Athena knows of a query of this lake. Raises NotFound for any other."""
         unknown = NotFound(f"there is no query {query_id}; GET /queries lists them", query_id=query_id)
         if not QUERY_ID.fullmatch(query_id):
@@ -322,7 +322,7 @@ class AthenaEngine:
         texts = [[cell.get("VarCharValue") for cell in row["Data"]] for row in page["ResultSet"]["Rows"]]
         return texts, page.get("NextToken")
 
-    def _with_result(self, known: Known) -> Query:
+    def _with_result(self, known: KnownQuery) -> Query:
         """A succeeded query with its columns, and its rows where Athena has counted them already."""
         query_id = known.query.query_id
         with athena_errors(f"read the columns of query {query_id}"):
@@ -343,7 +343,7 @@ class AthenaEngine:
         rows = answer.get("QueryRuntimeStatistics", {}).get("Rows", {}).get("OutputRows")
         return int(rows) if rows is not None else None
 
-    def _with_rows(self, query_id: str) -> Known:
+    def _with_rows(self, query_id: str) -> KnownQuery:
         """A query that has rows. Raises QueryFailed for one that has none, yet or for good."""
         known = self._look(query_id)
         query = known.query
@@ -356,7 +356,7 @@ class AthenaEngine:
     def _key_of(self, location: str) -> str:
         return location.removeprefix(self._lake.store.location(""))
 
-    def _file_of(self, known: Known, format: str) -> str:
+    def _file_of(self, known: KnownQuery, format: str) -> str:
         """The key of the result as a file of its own, made when first asked for."""
         from chalicelib.queries.athena.note import conversion
 
@@ -408,7 +408,7 @@ def athena_errors(doing: str, *, missing: LakeError | None = None, denied: LakeE
 # --- reading what Athena says -------------------------------------------------------------------------------------
 
 
-def read_execution(execution: dict[str, Any]) -> Known | None:
+def read_execution(execution: dict[str, Any]) -> KnownQuery | None:
     """A query execution; None for one that the lake did not start."""
     from chalicelib.queries.athena.note import read_note
 
@@ -433,7 +433,7 @@ def read_execution(execution: dict[str, Any]) -> Known | None:
         reused=reused,
         error=failure(status, note, execution["Query"]) if state == QueryState.FAILED else None,
     )
-    return Known(query, execution.get("ResultConfiguration", {}).get("OutputLocation", ""), note)
+    return KnownQuery(query, execution.get("ResultConfiguration", {}).get("OutputLocation", ""), note)
 
 
 def cost(state: QueryState, kind: str, scanned: int | None, reused: bool) -> float | None:
@@ -469,7 +469,7 @@ def type_of(info: dict[str, Any]) -> str:
     return TRINO.get(kind, kind)
 
 
-def is_header(texts: list[list[str | None]], known: Known) -> bool:
+def is_header(texts: list[list[str | None]], known: KnownQuery) -> bool:
     """SELECT's first row repeats the names of its columns; a plan may come without."""
     if known.note.kind != "explain":
         return True

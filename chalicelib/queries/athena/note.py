@@ -20,7 +20,9 @@ from chalicelib.queries.sql import Checked
 NOTE = re.compile(r"(\nLIMIT \d+)?\n-- lake: (\{[^\n]*\})\Z")
 NESTED = ("array", "map", "row")
 
-Value = tuple[int, int]  # of one ``?``: its place in the statement as written, and the length of what stands there now
+NoteValue = tuple[
+    int, int
+]  # of one ``?``: its place in the statement as written, and the length of what stands there now
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Note:
     client: str = ""
     written: str | None = None  # the statement as it was written, where another one was sent
     types: dict[str, str] = field(default_factory=dict)
-    values: tuple[Value, ...] = ()
+    values: tuple[NoteValue, ...] = ()
 
     def written_place(self, line: int, column: int, sent: str) -> tuple[int, int]:
         """Where in the statement as written a place of the statement as ``sent`` (line and column from 1) is."""
@@ -68,7 +70,7 @@ def with_note(checked: Checked, most: int, client: str, parameters: Sequence[Any
     return f"{text}\n-- lake: {json.dumps(asdict(note), ensure_ascii=True, separators=(',', ':'))}"
 
 
-def with_literals(sql: str, parameters: Sequence[Any]) -> tuple[str, tuple[Value, ...]]:
+def with_literals(sql: str, parameters: Sequence[Any]) -> tuple[str, tuple[NoteValue, ...]]:
     """The statement with a literal in place of each ``?``, and where they were put. Each stands apart from its
     neighbours: ``10-?`` with -5 is no comment, and ``x?`` with a text is no binary literal."""
     from chalicelib.queries.sql import literal

@@ -32,7 +32,7 @@ LEFT_BEHIND = {"code": "query_failed", "message": "the process that ran it ended
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class QueryRecord:
     """A query and what only the engine needs to know of it."""
 
     query: Query
@@ -56,7 +56,7 @@ class QueryBook:
         moment = self._clock()
         return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond:06d}Z-{secrets.token_hex(8)}"
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: QueryRecord) -> None:
         document = asdict(entry)
         for name in ("submitted_at", "started_at", "ended_at"):
             moment = document["query"][name]
@@ -71,7 +71,7 @@ class QueryBook:
         except OSError as error:
             raise StorageFailed(f"cannot write the query's record to {self._folder}: {error.strerror}") from error
 
-    def read(self, query_id: str) -> Entry:
+    def read(self, query_id: str) -> QueryRecord:
         """The record of a query, as it stands. Raises NotFound when it is unknown or has expired."""
         try:
             document = json.loads(self.path(query_id, "json").read_bytes())
@@ -84,7 +84,7 @@ class QueryBook:
             return replace(entry, query=replace(entry.query, state=QueryState.FAILED, error=LEFT_BEHIND))
         return entry
 
-    def newest(self, before: str | None) -> Iterator[Entry]:
+    def newest(self, before: str | None) -> Iterator[QueryRecord]:
         """Records newest first, from the one before ``before`` on."""
         for hour in sorted(self._hours(), reverse=True):
             names = sorted((entry.name for entry in os.scandir(hour) if entry.name.endswith(".json")), reverse=True)
@@ -173,14 +173,14 @@ def write_text(path: Path, text: str) -> None:
         stream.write(text)
 
 
-def read_entry(document: dict[str, Any]) -> Entry:
+def read_entry(document: dict[str, Any]) -> QueryRecord:
     """A query's record as it lies in the book."""
     fields = document["query"]
     for name in ("submitted_at", "started_at", "ended_at"):
         fields[name] = parse_moment(fields[name])
     fields["state"] = QueryState(fields["state"])
     fields["columns"] = tuple(ResultColumn(**column) for column in fields["columns"])
-    return Entry(Query(**fields), document["owner"], document["result"])
+    return QueryRecord(Query(**fields), document["owner"], document["result"])
 
 
 def unknown(query_id: str) -> NotFound:

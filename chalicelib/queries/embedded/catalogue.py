@@ -21,7 +21,7 @@ from chalicelib.errors import CrawlInProgress, LakeError, NotFound, StorageFaile
 from chalicelib.filelock import is_held
 from chalicelib.lake import STATE, Lake
 from chalicelib.queries.embedded.damage import HEAL, found_damaged
-from chalicelib.queries.embedded.listing import File, TableFiles
+from chalicelib.queries.embedded.listing import File, ListedFiles
 from chalicelib.queries.engine import CatalogueTable, Crawl, CrawlState, TableColumn
 from chalicelib.records import RecordKind
 from chalicelib.tables import BY_NAME, PHYSICAL, Column
@@ -245,7 +245,7 @@ def key_of(file: File) -> str:
     return f"{file.path}:{file.size}:{file.modified}"
 
 
-def partitions(files: TableFiles, footers: Mapping[str, int]) -> list[Document]:
+def partitions(files: ListedFiles, footers: Mapping[str, int]) -> list[Document]:
     """The months of a table: rows, bytes and files of each."""
     found: dict[str, Document] = {}
     for file in files.files:

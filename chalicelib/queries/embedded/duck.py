@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from chalicelib.errors import QueryRefused
 from chalicelib.lake import TRANSFORMED
-from chalicelib.queries.embedded.listing import File, Listing, TableFiles
+from chalicelib.queries.embedded.listing import File, FileListing, ListedFiles
 from chalicelib.queries.embedded.tasks import Start
 from chalicelib.queries.sql import Checked, check
 from chalicelib.queries.sql.types import declared, quote, text
@@ -35,7 +35,7 @@ SPILL = 4  # times its memory that a query may spill to disk
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class DuckBounds:
     """What one session may use: bytes of memory, threads, and a folder to spill to."""
 
     memory: int
@@ -46,7 +46,7 @@ class Bounds:
 class Duck:
     """One connection with a database of its own, for one thread at a time (``interrupt`` may come from any)."""
 
-    def __init__(self, tables: Path, bounds: Bounds, listing: Listing) -> None:
+    def __init__(self, tables: Path, bounds: DuckBounds, listing: FileListing) -> None:
         self.listing = listing
         self._folder = str(tables)
         self._versions: dict[str, str] = {}
@@ -95,7 +95,7 @@ class Duck:
             self._reader.close()
             self._reader = None
 
-    def columns_of(self, files: TableFiles) -> list[tuple[str, str]]:
+    def columns_of(self, files: ListedFiles) -> list[tuple[str, str]]:
         """Name and DuckDB type of the columns of all files together."""
         found = self._connection.execute(f"DESCRIBE SELECT * FROM {reading(files)}").fetchall()
         return [(str(row[0]), str(row[1])) for row in found if row[0] != "filename"]
@@ -112,7 +112,7 @@ class Duck:
             self._replace_view(physical, self._scan(physical, files))
             self._versions[physical] = files.version
 
-    def _scan(self, physical: str, files: TableFiles) -> str:
+    def _scan(self, physical: str, files: ListedFiles) -> str:
         """The query that reads a table's files under its declared columns, whenever they were written."""
         columns = stored_columns(physical)
         found = dict(self.columns_of(files)) if files.files else {}
@@ -126,7 +126,7 @@ class Duck:
         self._connection.execute(f"CREATE OR REPLACE VIEW {quote(name)} AS {query}")
 
 
-def connect(tables: Path, bounds: Bounds) -> duckdb.DuckDBPyConnection:
+def connect(tables: Path, bounds: DuckBounds) -> duckdb.DuckDBPyConnection:
     """A connection to DuckDB, locked down to the tables' folder and within the bounds."""
     connection = duckdb.connect(
         ":memory:",
@@ -169,7 +169,7 @@ def stored_cell(column: Column, found: Mapping[str, str]) -> str:
     return f"CAST({quote(column.name)} AS {wanted}) AS {quote(column.name)}"
 
 
-def reading(files: TableFiles) -> str:
+def reading(files: ListedFiles) -> str:
     """DuckDB's call that reads a table's files."""
     paths = ", ".join(text(file.path) for file in files.files)
     return f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false, filename = true)"
@@ -191,8 +191,10 @@ def open_duck(start: Start) -> Duck:
     scratch = Path(start.scratch)
     with suppress(OSError):  # where nothing can be written, whoever has to spill fails
         scratch.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes the last folder only
-    bounds = Bounds(memory=memory_share(start.settings), threads=max(1, min(4, os.cpu_count() or 1)), scratch=scratch)
-    return Duck(Path(lake.store.location(TRANSFORMED)).absolute(), bounds, Listing(lake))
+    bounds = DuckBounds(
+        memory=memory_share(start.settings), threads=max(1, min(4, os.cpu_count() or 1)), scratch=scratch
+    )
+    return Duck(Path(lake.store.location(TRANSFORMED)).absolute(), bounds, FileListing(lake))
 
 
 def memory_share(settings: Settings) -> int:

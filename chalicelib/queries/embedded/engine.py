@@ -34,18 +34,18 @@ from chalicelib.errors import (
     StorageFailed,
 )
 from chalicelib.lake import RESULTS, Lake
-from chalicelib.queries.embedded.book import Entry, QueryBook
+from chalicelib.queries.embedded.book import QueryBook, QueryRecord
 from chalicelib.queries.embedded.catalogue import Catalogue, Found
 from chalicelib.queries.embedded.damage import found_damaged
 from chalicelib.queries.embedded.downloads import CsvFiles
 from chalicelib.queries.embedded.ledger import Ledger
 from chalicelib.queries.embedded.limits import OUT_OF_MEMORY
-from chalicelib.queries.embedded.listing import Listing
+from chalicelib.queries.embedded.listing import FileListing
 from chalicelib.queries.embedded.process import Process, ProcessEnded
 from chalicelib.queries.embedded.results import LARGEST_PAGE, page, page_token, pages, token_start
 from chalicelib.queries.embedded.slots import WARM_UP, Job, Session, Slots
 from chalicelib.queries.embedded.space import Space
-from chalicelib.queries.embedded.tasks import DescribeTables, Judge, LookAt, Outcome, RunQuery, Start, Verdict
+from chalicelib.queries.embedded.tasks import DescribeTables, Judge, LookAt, RunQuery, Start, TaskOutcome, Verdict
 from chalicelib.queries.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
 from chalicelib.settings import Settings
 from chalicelib.views import reads
@@ -71,7 +71,7 @@ class EmbeddedEngine:
         self._settings = settings
         self._lake = lake
         self._clock = clock
-        self._listing = Listing(lake)
+        self._listing = FileListing(lake)
         kept = timedelta(hours=settings.results_kept)
         self._book = QueryBook(lake, kept, clock)
         self._ledger = Ledger(self._book, kept, clock)
@@ -306,7 +306,7 @@ class EmbeddedEngine:
             queued = self._ledger.entry(job.name).query
             self._ledger.note(replace(queued, state=QueryState.RUNNING, started_at=self._clock()))
             task = RunQuery(verdict.statement, str(scratch), most_rows, self._settings.query_bytes, promised)
-            outcome: Outcome = process.call(task, more)
+            outcome: TaskOutcome = process.call(task, more)
             if job.stopped:
                 raise InterruptedError
             os.replace(scratch, path)
@@ -352,7 +352,7 @@ class EmbeddedEngine:
 
     # What is known of queries
 
-    def _result(self, query_id: str) -> tuple[Entry, Path]:
+    def _result(self, query_id: str) -> tuple[QueryRecord, Path]:
         """A query that has rows, and its file. Raises QueryFailed when it has none (yet)."""
         entry = self._ledger.entry(query_id)
         if entry.query.state != QueryState.SUCCEEDED or entry.result is None:
@@ -367,7 +367,7 @@ class EmbeddedEngine:
         versions = [self._listing.files(name).version for table in verdict.tables for name in reads(table)]
         return hashlib.sha256(repr((verdict.digest, most_rows, versions)).encode()).hexdigest()
 
-    def _earlier(self, key: str, query: Query) -> Entry | None:
+    def _earlier(self, key: str, query: Query) -> QueryRecord | None:
         """The answer that an identical query got a moment ago from the same data."""
         known = self._reusable.get(key)
         if known is None or time.monotonic() - known[1] > self._settings.query_reuse:
@@ -388,7 +388,7 @@ class EmbeddedEngine:
             bytes_scanned=0,
             reused=True,
         )
-        return Entry(answered, self._book.owner, earlier.result)
+        return QueryRecord(answered, self._book.owner, earlier.result)
 
     def _sweep(self) -> None:
         """Now and then, and when the engine is first used: delete what has expired or does not fit."""

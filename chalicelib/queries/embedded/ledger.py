@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from chalicelib.clock import Clock
 from chalicelib.errors import StorageFailed
-from chalicelib.queries.embedded.book import Entry, QueryBook
+from chalicelib.queries.embedded.book import QueryBook, QueryRecord
 from chalicelib.queries.engine import Query
 
 WRITE_AFTER = 0.1  # s
@@ -28,7 +28,7 @@ class Ledger:
         self._book = book
         self._kept = kept
         self._clock = clock
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, QueryRecord] = {}
         self._unwritten: dict[str, float] = {}  # since when they have been as they are
         self._seen: set[str] = set()  # going on, and written already
         self._lock = threading.Lock()
@@ -36,7 +36,7 @@ class Ledger:
 
     def note(self, query: Query, result: str | None = None) -> Query:
         """Remember a query as it is now."""
-        entry = Entry(query, self._book.owner, result)
+        entry = QueryRecord(query, self._book.owner, result)
         with self._lock:
             self._entries[query.query_id] = entry
             if not query.state.ended:
@@ -53,7 +53,7 @@ class Ledger:
             self._write(entry)
         return query
 
-    def entry(self, query_id: str) -> Entry:
+    def entry(self, query_id: str) -> QueryRecord:
         """A query as it stands, of this process or another. Raises NotFound."""
         with self._lock:
             entry = self._entries.get(query_id)
@@ -81,7 +81,7 @@ class Ledger:
             for entry in entries:
                 self._write(entry)
 
-    def _write(self, entry: Entry) -> None:
+    def _write(self, entry: QueryRecord) -> None:
         """A record that cannot be written (a full disk) stays in memory: who asked here is still answered."""
         try:
             self._book.write(entry)

@@ -33,7 +33,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class TableFiles:
+class ListedFiles:
     """The files of one physical table that are in force; ``version`` changes whenever they do."""
 
     files: tuple[File, ...]
@@ -55,7 +55,7 @@ class Reading:
 
     folders: tuple[tuple[str, int], ...]
     read_at: int
-    found: TableFiles
+    found: ListedFiles
 
     def still_holds(self) -> bool:
         try:
@@ -67,7 +67,7 @@ class Reading:
             return False
 
 
-class Listing:
+class FileListing:
     """The tables of a lake in a folder. Safe for threads: the worst of a race is one folder read twice."""
 
     def __init__(self, lake: Lake, clock_ns: Callable[[], int] = time.time_ns) -> None:
@@ -89,7 +89,7 @@ class Listing:
         except FileNotFoundError:
             return []
 
-    def files(self, physical: str) -> TableFiles:
+    def files(self, physical: str) -> ListedFiles:
         """The files of a physical table that are in force, in the order of their paths; none when it has no folder."""
         folder = str(self.generation_folder() / physical)
         known = self._readings.get(folder)
@@ -102,7 +102,7 @@ class Listing:
         folders: list[tuple[str, int]] = []
         files = self._not_replaced(folder, in_force(sorted(walk(folder, folders), key=lambda file: file.path)))
         digest = hashlib.sha256(repr((folder, files)).encode()).hexdigest()
-        return Reading(tuple(folders), read_at, TableFiles(files, digest))
+        return Reading(tuple(folders), read_at, ListedFiles(files, digest))
 
     def _not_replaced(self, folder: str, files: tuple[File, ...]) -> tuple[File, ...]:
         """Without the files that a compaction has merged and not deleted yet."""

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from chalicelib.queries.embedded.tasks import Done, Failed, Grant, Start, Stop, Task, Wanted
+from chalicelib.queries.embedded.tasks import Done, Failed, Grant, Start, StopTask, Task, Wanted
 from chalicelib.settings import PROJECT
 
 GRACE = 0.3  # s between an interrupt and the signal that ends the process
@@ -115,7 +115,7 @@ class Process:
         """Never waits: a process that does not listen is ended by force a moment later."""
         if self._sending.acquire(blocking=False):
             try:
-                self._connection.send(Stop(number))
+                self._connection.send(StopTask(number))
             except OSError:
                 pass  # it has ended
             finally:

@@ -48,7 +48,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Write the rows of a Verdict's statement to ``path``; answers Outcome. ``granted`` bytes may be written
+    """Write the rows of a Verdict's statement to ``path``; answers TaskOutcome. ``granted`` bytes may be written
     unasked."""
 
     statement: bytes
@@ -59,7 +59,7 @@ class RunQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TaskOutcome:
     """What a query came to."""
 
     scanned: int
@@ -100,7 +100,7 @@ Task = Judge | RunQuery | WriteCsv | LookAt | DescribeTables
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopTask:
     """Give up the task of this number, if it is the one going on."""
 
     number: int

@@ -34,11 +34,11 @@ from chalicelib.queries.embedded.tasks import (
     Grant,
     Judge,
     LookAt,
-    Outcome,
     RunQuery,
     Start,
-    Stop,
+    StopTask,
     Task,
+    TaskOutcome,
     Verdict,
     Wanted,
     WriteCsv,
@@ -58,7 +58,7 @@ class OutOfTime(BaseException):
     """Judging takes too long. No handler of Exception stops it."""
 
 
-class Worker:
+class QueryWorker:
     """One process's end of the socket."""
 
     def __init__(self, connection: Connection) -> None:
@@ -119,7 +119,7 @@ class Worker:
                 message = self._connection.recv()
             except (EOFError, OSError):
                 os._exit(0)
-            if isinstance(message, Stop):
+            if isinstance(message, StopTask):
                 self._stop(message.number)
             elif isinstance(message, Grant):
                 self._grants.put(message.bytes)
@@ -165,7 +165,7 @@ def open_database(start: Start) -> Duck:
 # --- the tasks ----------------------------------------------------------------------------------------------------
 
 
-def judge(_worker: Worker, task: Judge) -> Verdict:
+def judge(_worker: QueryWorker, task: Judge) -> Verdict:
     """Judge a statement within its bound of processor time."""
     from chalicelib.queries.sql import check
     from chalicelib.views import user_tables
@@ -196,7 +196,7 @@ def out_of_time(_number: int, _frame: FrameType | None) -> None:
     raise OutOfTime
 
 
-def run_query(worker: Worker, task: RunQuery, again: int = LOST_FILES) -> Outcome:
+def run_query(worker: QueryWorker, task: RunQuery, again: int = LOST_FILES) -> TaskOutcome:
     """A query whose files change while it reads them, because a compaction took them away, is begun again."""
     from chalicelib.queries.embedded.failures import failure
     from chalicelib.queries.embedded.results import FETCH_ROWS, Caps, write_result
@@ -207,7 +207,7 @@ def run_query(worker: Worker, task: RunQuery, again: int = LOST_FILES) -> Outcom
         scanned = duck.refresh(checked.tables)
         caps = Caps(task.most_rows, task.most_bytes, task.granted, worker.more, lambda: worker.stopped)
         written = write_result(duck.batches(checked, FETCH_ROWS), checked.columns, Path(task.path), caps)
-        return Outcome(scanned, written.rows, written.bytes, written.truncated)
+        return TaskOutcome(scanned, written.rows, written.bytes, written.truncated)
     except Exception as error:
         duck.finish()
         if worker.stopped:
@@ -219,7 +219,7 @@ def run_query(worker: Worker, task: RunQuery, again: int = LOST_FILES) -> Outcom
         duck.finish()
 
 
-def write_csv(worker: Worker, task: WriteCsv) -> int:
+def write_csv(worker: QueryWorker, task: WriteCsv) -> int:
     """Write a result's CSV file, within what is granted of the disk."""
     from chalicelib.queries.embedded.csv_file import write_csv
     from chalicelib.queries.embedded.results import Caps
@@ -228,7 +228,7 @@ def write_csv(worker: Worker, task: WriteCsv) -> int:
     return write_csv(Path(task.result), Path(task.path), task.columns, caps)
 
 
-def look_at(worker: Worker, task: LookAt) -> None:
+def look_at(worker: QueryWorker, task: LookAt) -> None:
     """Open the tables, so that the first query finds them open."""
     from chalicelib.queries.embedded.failures import failure
 
@@ -238,7 +238,7 @@ def look_at(worker: Worker, task: LookAt) -> None:
         raise failure(error, worker.duck.files(task.tables)) from error
 
 
-def describe_tables(worker: Worker, task: DescribeTables) -> Found:
+def describe_tables(worker: QueryWorker, task: DescribeTables) -> Found:
     """What a crawl tells of the tables."""
     from chalicelib.queries.embedded.catalogue import describe_all
     from chalicelib.queries.embedded.failures import failure
@@ -250,7 +250,7 @@ def describe_tables(worker: Worker, task: DescribeTables) -> Found:
         raise failure(error) from error
 
 
-TASKS: dict[type[Any], Callable[[Worker, Any], Any]] = {
+TASKS: dict[type[Any], Callable[[QueryWorker, Any], Any]] = {
     Judge: judge,
     RunQuery: run_query,
     WriteCsv: write_csv,
@@ -262,7 +262,7 @@ TASKS: dict[type[Any], Callable[[Worker, Any], Any]] = {
 def main() -> None:
     """The process: read tasks from the engine's pipe until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # CTRL-C is the engine's to hear; it ends this process
-    Worker(Connection(int(sys.argv[1]))).run()
+    QueryWorker(Connection(int(sys.argv[1]))).run()
 
 
 if __name__ == "__main__":

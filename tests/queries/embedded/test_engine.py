@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from chalicelib.clock import now
 from chalicelib.errors import EngineBusy, NotFound, QueryFailed
-from chalicelib.queries.embedded.book import Entry, QueryBook
+from chalicelib.queries.embedded.book import QueryBook, QueryRecord
 from chalicelib.queries.embedded.csv_file import csv_bytes
 from chalicelib.queries.embedded.engine import EmbeddedEngine
 from chalicelib.queries.embedded.process import held_bytes
@@ -257,7 +257,7 @@ def test_a_process_that_begins_is_never_taken_for_a_dead_one(tmp_path: Path) -> 
             other = QueryBook(lake, timedelta(hours=1), now)
             query_id = other.new_id()
             other.prepare(query_id)
-            other.write(Entry(Query(query_id, "SELECT 1", QueryState.RUNNING, now()), other.owner))
+            other.write(QueryRecord(Query(query_id, "SELECT 1", QueryState.RUNNING, now()), other.owner))
             assert first.read(query_id).query.state == QueryState.RUNNING
             other.close()
     finally:

@@ -11,9 +11,9 @@ import pytest
 
 from chalicelib.errors import LakeError, QueryRefused
 from chalicelib.lake import TRANSFORMED
-from chalicelib.queries.embedded.duck import Bounds, Duck
+from chalicelib.queries.embedded.duck import Duck, DuckBounds
 from chalicelib.queries.embedded.engine import EmbeddedEngine
-from chalicelib.queries.embedded.listing import Listing
+from chalicelib.queries.embedded.listing import FileListing
 from chalicelib.queries.engine import QueryState
 from tests.support.engines import Opened, embedded, fill
 from tests.support.sql_attacks import GREEDY, NOT_A_READ, OUTSIDE, STACKED
@@ -106,7 +106,7 @@ SLIPPED_THROUGH = [
 @pytest.mark.parametrize("attack", SLIPPED_THROUGH)
 def test_the_database_itself_refuses_what_slips_through_the_guard(opened: Opened, tmp_path: Path, attack: str) -> None:
     folder = Path(opened.lake.store.location(TRANSFORMED))
-    duck = Duck(folder, Bounds(100_000_000, 1, tmp_path), Listing(opened.lake))
+    duck = Duck(folder, DuckBounds(100_000_000, 1, tmp_path), FileListing(opened.lake))
     before = everything_but_results(opened)
     try:
         with pytest.raises((LakeError, Exception)) as refused:
