@@ -302,7 +302,7 @@ def test_it_ends_cleanly_when_told_to(tmp_path, number):
     process = start(tmp_path, "--port", "0")
     assert process.stdout is not None and process.stdout.readline().startswith("http://127.0.0.1:")
     os.kill(process.pid, number)
-    _, errors = process.communicate(timeout=15)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
 
 
