@@ -470,12 +470,17 @@ class Deployment:
             waited, pause = waited + pause, min(pause * 1.5, 2.0)
 
     def _register_partitions(self) -> None:
-        """Partitions of data that is there already, and the first crawl."""
+        """Partitions of data that is there already, and the first crawl.
+
+        Which generation of the tables is in force is written down here: functions read it and may not write it.
+        """
         from chalicelib.queries.athena.glue import GlueTables
 
         names, glue = self.account.names, self.session.client("glue")
         self._end_logs_of_crawls()
-        added = GlueTables(names.database, Lake(self.store), glue=glue).register_all()
+        lake = Lake(self.store)
+        lake.name_generation()
+        added = GlueTables(names.database, lake, glue=glue).register_all()
         self.say(f"partitions: {len(added)} registered")
         if not self._done().get("crawled"):
             with suppress(glue.exceptions.CrawlerRunningException):

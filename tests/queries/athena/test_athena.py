@@ -243,6 +243,7 @@ def test_publishing_a_generation_leaves_no_moment_without_a_month() -> None:
     for generation, months in (("g1", (gone, kept)), ("g2", (kept, new))):
         for month in months:
             stage.lake.store.write(f"transformed/{generation}/plays_history/month={month}/a.parquet", b"")
+    stage.lake.publish_generation("g1")
     tables = GlueTables(stage.names.database, stage.lake, glue=glue)
     tables.register_all()
     assert tables.months("plays_history").keys() == {gone, kept}

@@ -157,7 +157,10 @@ def test_a_query_that_heeds_no_interrupt_is_ended_when_its_time_is_over(tmp_path
 
 
 def test_what_does_not_fit_in_memory_fails_alone(opened: Opened) -> None:
-    query = opened.done("SELECT flatten(repeat(sequence(1, 10000), 10000)), repeat(rpad('', 10000, 'a'), 10000)")
+    query = opened.done(
+        "SELECT cardinality(transform(sequence(1, 10000), v -> replace(t, 'a', 'bbbbbbbbbb')))"
+        " FROM (SELECT array_join(repeat(rpad('', 10000, 'a'), 90), '') AS t)"
+    )
     assert query.error is not None
     assert any(word in query.error["message"] for word in ("QUERY_MEMORY", "QUERY_SECONDS"))
     assert opened.ask("SELECT 1") == [(1,)]
