@@ -11,7 +11,7 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeDeleteMarker, s3_backends
 
 if TYPE_CHECKING:
     from tests.emulator.server import Call
@@ -37,7 +37,9 @@ def objects(bucket: str) -> dict[str, Any] | None:
     from tests.emulator.server import ACCOUNT
 
     found = s3_backends[ACCOUNT]["aws"].buckets.get(bucket)
-    return dict(found.keys.items()) if found else None
+    if not found:
+        return None
+    return {key: held for key, held in found.keys.items() if not isinstance(held, FakeDeleteMarker)}
 
 
 def listing(bucket: str, prefix: str, held: dict[str, Any]) -> Answer:

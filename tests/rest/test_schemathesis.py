@@ -15,12 +15,20 @@ from tests.support.server import LakeServer
 
 #: What schemathesis cannot know: any text is a well-formed `sql`, but most texts are refused; a cancelled query is
 #: still there.
+#: As ``serve``, but that wrong tokens are not slowed down: schemathesis tries them by the hundred and wants a 401 each.
+SERVE = """
+from chalicelib.local.bounds import Bounds
+from chalicelib.local.serve import serve
+from chalicelib.settings import Settings
+serve(Settings.load(), port=0, bounds=Bounds(wrong_tokens_per_minute=1_000_000))
+"""
 LEFT_OUT = ("positive_data_acceptance", "use_after_free")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
-    with LakeServer(tmp_path_factory.mktemp("fuzzed"), {"REQUESTS_PER_MINUTE": "1000000"}) as running:
+    folder = tmp_path_factory.mktemp("fuzzed")
+    with LakeServer(folder, {"REQUESTS_PER_MINUTE": "1000000"}, ("-u", "-c", SERVE)) as running:
         yield running
 
 

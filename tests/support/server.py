@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,14 +32,19 @@ STARTS_WITHIN = 30.0  # s
 
 
 class LakeServer:
-    """``python -m chalicelib serve`` on a free port; its lake and secrets lie in ``folder``."""
+    """``python -m chalicelib serve`` (or ``command``) on a free port; its lake and secrets lie in ``folder``."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        command: Sequence[str] = ("-m", "chalicelib", "serve", "--port", "0"),
+    ) -> None:
         self.folder = folder
         self.lake = folder / "lake"
         self._errors = (folder / "serve.log").open("w+")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "chalicelib", "serve", "--port", "0"],
+            [sys.executable, *command],
             cwd=folder,
             env=environment(folder, environ or {}),
             stdout=subprocess.PIPE,
