@@ -139,10 +139,12 @@ class Api:
         if self._settings.on_aws:
             return
         folder = Path(self._lake.store.location(""))
+        seen = self._lake_seen  # of before the look: another thread may make the folder meanwhile
         there = folder.is_dir()
-        if self._lake_seen and not there:
+        if seen and not there:
             raise StorageUnavailable(f"the lake's folder {folder} is not there any more: put it back, or start again")
-        self._lake_seen = self._lake_seen or there
+        if there:
+            self._lake_seen = True
 
     # --- the page and the service ---------------------------------------------------------------------------------
 
