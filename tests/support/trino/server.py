@@ -81,6 +81,7 @@ exchange.max-buffer-size=4MB
 optimizer.join-reordering-strategy=NONE
 join-distribution-type=BROADCAST
 """
+KEEPERS: list[subprocess.Popen[bytes]] = []  # of this process: Python warns of one let go of while it runs
 
 
 class TrinoAbsent(Exception):
@@ -154,6 +155,7 @@ def started() -> Server:
             [sys.executable, "-m", "tests.support.trino.server"],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
+    KEEPERS.append(keeper)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and keeper.poll() is None:
         if note.exists() and (server := running()):
