@@ -33,6 +33,7 @@ def test_a_deployment_works_from_nothing_to_a_first_query_and_leaves_nothing(tmp
             pytest.fail(reason)
         pytest.skip(reason)
     trino.needed()
+    trino.shared()  # a cold one takes longer than views may
     copy = clean_copy(tmp_path / "clone")
     command = [str(python), "-m", "pytest", "tests/deployed", "-o", "python_files=check_*.py",
                "-o", "python_functions=check_*", "-q", "--timeout", "600"]  # fmt: skip

@@ -42,7 +42,7 @@ class Deployed:
     def deployment(self, *, force: bool = False, **chosen: Any) -> Deployment:
         return Deployment(
             self.stage, self.session, self.settings, chosen=chosen, force=force, say=self.lines.append,
-            sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
+            sleep=lambda seconds: time.sleep(min(seconds, 0.5)),
         )  # fmt: skip
 
     def again(self, *, force: bool = False) -> Deployment:
