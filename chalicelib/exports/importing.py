@@ -146,7 +146,7 @@ def import_export(
     """
     user = listener(settings, lake, user_id)
     with tempfile.TemporaryDirectory(prefix="import-") as folder:
-        return Import(lake, settings, path, path.name, user, Path(folder), "", progress, clock, timer).run()
+        return ExportImport(lake, settings, path, path.name, user, Path(folder), "", progress, clock, timer).run()
 
 
 def import_dropped(
@@ -172,7 +172,7 @@ def import_dropped(
         user = listener(settings, lake, user_id or unquote(folder_of_user) or None)
         with tempfile.TemporaryDirectory(prefix="import-") as folder:
             local = fetch(lake, key, Path(folder))
-            summary = Import(lake, settings, local, name, user, Path(folder), key, progress, clock, timer).run()
+            summary = ExportImport(lake, settings, local, name, user, Path(folder), key, progress, clock, timer).run()
     except (ImportRefused, InvalidRequest) as error:
         note_outcome(lake, key, ImportOutcome("failed", error=error.as_json()["error"]), clock)
         note_reason(lake, key, error)
@@ -193,7 +193,7 @@ def fetch(lake: Lake, key: str, folder: Path) -> Path:
 
 
 @dataclass(slots=True)
-class Import:
+class ExportImport:
     """One export on its way into the lake; ``folder`` is where it may put temporary files."""
 
     lake: Lake

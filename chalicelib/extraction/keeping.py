@@ -14,7 +14,7 @@ from chalicelib.extraction.fetching import ODD
 from chalicelib.extraction.intake import take_in, take_note, take_refusal
 from chalicelib.extraction.journal import Journal, JournalEntry, Segment, drop_segment, segments
 from chalicelib.extraction.reading import Taken
-from chalicelib.extraction.state import Absorbed, Parts, State, StateFile
+from chalicelib.extraction.state import Absorbed, RawParts, State, StateFile
 from chalicelib.lake import Lake, answers_key
 from chalicelib.raw import Packer
 from chalicelib.runs import PARTIAL, RUNNING, RunRecord, SourceRecord, load_run, run_ids, save_run
@@ -156,7 +156,7 @@ def publish(lake: Lake, state: State, run_id: str, packs: Packs) -> Keys:
     """Write the raw objects; answers their keys by source. They follow from the state and the answers, so that doing it
     twice is doing it once."""
     if state.parts.run != run_id:
-        state.parts = Parts(run_id)
+        state.parts = RawParts(run_id)
     keys: Keys = {}
     for (name, _), together in sorted(objects_of(packs).items()):
         part = state.parts.sources.get(name, 0) + 1

@@ -100,7 +100,7 @@ class Doubt:
 
 
 @dataclass(slots=True)
-class Parts:
+class RawParts:
     """The raw objects that a run has written, by source."""
 
     run: str = ""
@@ -132,7 +132,7 @@ class State:
     playlists: dict[str, KnownPlaylist] = field(default_factory=dict)  # by id
     followed: dict[str, list[str]] = field(default_factory=dict)  # user -> artist ids
     details: dict[str, dict[str, int]] = field(default_factory=dict)  # kind -> id -> when it was read, or WANTED
-    parts: Parts = field(default_factory=Parts)
+    parts: RawParts = field(default_factory=RawParts)
     absorbed: Absorbed = field(default_factory=Absorbed)
     limits: dict[str, int] = field(default_factory=dict)  # endpoint -> the page size that Spotify insisted on
 

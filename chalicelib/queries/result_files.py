@@ -19,14 +19,13 @@ import pyarrow.parquet as pq
 from chalicelib.errors import QueryFailed
 from chalicelib.types import ZONED, Shape, parse, result_arrow, unique
 
-Column = tuple[str, str]  # name and Trino type
 FIRST_DAY, LAST_DAY = date(1, 1, 2), date(9999, 12, 30)  # a day less than Python's, for every zone's clock
 
 
 class ResultFile:
     """One Parquet file being written; use it as a context manager. ``sink`` is a path or an open file."""
 
-    def __init__(self, sink: Any, columns: Sequence[Column]) -> None:
+    def __init__(self, sink: Any, columns: Sequence[tuple[str, str]]) -> None:
         self._shapes = [parse(kind) for _, kind in columns]
         types = map(result_arrow, self._shapes)
         self.schema = pa.schema(list(zip(unique(name for name, _ in columns), types, strict=True)))
@@ -188,7 +187,7 @@ FITTED: dict[str, Callable[[Any, Shape], Any]] = {
 }
 
 
-def python_rows(table: pa.Table, columns: Sequence[Column]) -> list[tuple[Any, ...]]:
+def python_rows(table: pa.Table, columns: Sequence[tuple[str, str]]) -> list[tuple[Any, ...]]:
     """The rows of a result's table as Python values."""
     cells = [values(part, parse(kind)) for part, (_, kind) in zip(table.columns, columns, strict=True)]
     return list(zip(*cells, strict=True))

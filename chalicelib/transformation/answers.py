@@ -26,7 +26,7 @@ from chalicelib.jsontext import repaired
 from chalicelib.transformation.findings import CONTENT_KEPT
 
 T = TypeVar("T")
-Whole = int | float | None
+WholeNumber = int | float | None
 ABSENT = Raw()
 
 
@@ -49,7 +49,7 @@ class Image(Described, frozen=True):
     """A cover or picture in one size."""
 
     url: str | None = None
-    width: Whole = None
+    width: WholeNumber = None
 
 
 class ExternalUrls(Described, frozen=True):
@@ -83,7 +83,7 @@ class Artist(Described, frozen=True):
     id: str | None = None
     name: str | None = None
     genres: tuple[str, ...] | None = None
-    popularity: Whole = None
+    popularity: WholeNumber = None
     followers: Followers | None = None
     images: tuple[Image, ...] | None = None
     external_urls: ExternalUrls | None = None
@@ -92,23 +92,23 @@ class Artist(Described, frozen=True):
 class Followers(Described, frozen=True):
     """How many follow an artist."""
 
-    total: Whole = None
+    total: WholeNumber = None
 
 
 class Page(Record, Generic[T]):
     """One page of a list. Removed and unknown entries are null, in place."""
 
     items: list[T | None]
-    total: Whole = None
-    offset: Whole = None
+    total: WholeNumber = None
+    offset: WholeNumber = None
 
 
 class InnerPage(Described, Generic[T], frozen=True):
     """The first page of a list inside something else; short forms give its total alone."""
 
     items: tuple[T | None, ...] | None = None
-    total: Whole = None
-    offset: Whole = None
+    total: WholeNumber = None
+    offset: WholeNumber = None
 
 
 class Album(Described, frozen=True):
@@ -121,9 +121,9 @@ class Album(Described, frozen=True):
     images: tuple[Image, ...] | None = None
     release_date: str | None = None
     release_date_precision: str | None = None
-    total_tracks: Whole = None
+    total_tracks: WholeNumber = None
     label: str | None = None
-    popularity: Whole = None
+    popularity: WholeNumber = None
     external_ids: ExternalIds | None = None
     external_urls: ExternalUrls | None = None
     tracks: InnerPage[Item] | None = None
@@ -146,12 +146,12 @@ class Item(Described, frozen=True):
     uri: str | None = None
     album: Album | None = None
     artists: tuple[Artist, ...] | None = None
-    duration_ms: Whole = None
+    duration_ms: WholeNumber = None
     explicit: bool | None = None
-    disc_number: Whole = None
-    track_number: Whole = None
+    disc_number: WholeNumber = None
+    track_number: WholeNumber = None
     external_ids: ExternalIds | None = None
-    popularity: Whole = None
+    popularity: WholeNumber = None
     linked_from: Reference | None = None
     external_urls: ExternalUrls | None = None
     is_local: bool | None = None
@@ -282,7 +282,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class AnswerShape:
     """What an endpoint answers: its path's pattern, the whole answer as a record, and the lists in it."""
 
     pattern: re.Pattern[str]
@@ -333,9 +333,9 @@ read_object = msgspec.json.Decoder(dict[str, Raw]).decode
 read_list = msgspec.json.Decoder(list[Raw]).decode
 
 
-def endpoint(pattern: str, whole: Any, *parts: Part) -> Endpoint:
+def endpoint(pattern: str, whole: Any, *parts: Part) -> AnswerShape:
     """Declare an endpoint: its path, how its answer is read whole, and the parts that are read one by one else."""
-    return Endpoint(re.compile(pattern.replace("{id}", "([^/]+)")), msgspec.json.Decoder(whole).decode, parts)
+    return AnswerShape(re.compile(pattern.replace("{id}", "([^/]+)")), msgspec.json.Decoder(whole).decode, parts)
 
 
 ITEMS = ("items",)
@@ -394,7 +394,7 @@ ENDPOINTS = (
 
 
 @lru_cache(maxsize=4096)
-def find_endpoint(path: str) -> tuple[Endpoint, str | None] | None:
+def find_endpoint(path: str) -> tuple[AnswerShape, str | None] | None:
     """The endpoint that a path below ``/v1/`` is of, with the id in the path; None when it feeds no table."""
     for known in ENDPOINTS:
         match = known.pattern.fullmatch(path)
@@ -403,7 +403,7 @@ def find_endpoint(path: str) -> tuple[Endpoint, str | None] | None:
     return None
 
 
-def decode(endpoint: Endpoint, body: bytes) -> Decoded:
+def decode(endpoint: AnswerShape, body: bytes) -> Decoded:
     """The lists of an answer, and what in it could not be read."""
     try:
         return decode_whole(endpoint, body)
@@ -421,7 +421,7 @@ def decode(endpoint: Endpoint, body: bytes) -> Decoded:
     return decode_by_item(endpoint, strict)
 
 
-def decode_whole(endpoint: Endpoint, body: bytes) -> Decoded:
+def decode_whole(endpoint: AnswerShape, body: bytes) -> Decoded:
     """The lists of an answer that is as declared. Raises what UNREADABLE names for any other."""
     whole = endpoint.read_whole(body)
     lists = [(part, listed(whole, part.path)) for part in endpoint.parts if not part.nested]
@@ -439,7 +439,7 @@ def listed(whole: Any, path: tuple[str, ...]) -> Sequence[Any] | None:
     return cast(Sequence[Any], whole)
 
 
-def decode_by_item(endpoint: Endpoint, body: bytes) -> Decoded:
+def decode_by_item(endpoint: AnswerShape, body: bytes) -> Decoded:
     """What can be read of an answer that is not as declared: each item for itself."""
     decoded = Decoded([], [], [])
     pages = [name for part in endpoint.parts for name in part.pages]

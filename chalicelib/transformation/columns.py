@@ -25,7 +25,7 @@ from chalicelib.transformation.tabulate import (
     Batch,
     ListingRow,
     Place,
-    Rows,
+    Records,
     digest,
     is_local,
     item_id,
@@ -65,7 +65,7 @@ def cells(batch: Batch) -> Iterator[tuple[Table, Sequence[int], Columns]]:
             yield table, *make(rows, batch)
 
 
-def artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def artist_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``artists``."""
     artists = rows.records
     return rows.origins, {
@@ -79,7 +79,7 @@ def artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     }
 
 
-def album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def album_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``albums``."""
     albums = rows.records
     released = [first_day(album.release_date) for album in albums]
@@ -100,12 +100,12 @@ def album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     }
 
 
-def album_artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def album_artist_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``album_artists``."""
     return artist_places("album_id", rows)
 
 
-def track_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
+def track_columns(rows: Records, batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``tracks``."""
     tracks = rows.records
     return rows.origins, {
@@ -130,12 +130,12 @@ def track_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
     }
 
 
-def track_artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def track_artist_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``track_artists``."""
     return artist_places("track_id", rows)
 
 
-def artist_places(id_column: str, rows: Rows) -> tuple[Sequence[int], Columns]:
+def artist_places(id_column: str, rows: Records) -> tuple[Sequence[int], Columns]:
     """Who performs a track or whom an album is by, in order."""
     sets = [(record.id, record.artists, origin) for record, origin in zip(rows.records, rows.origins, strict=True)]
     sets = [each for each in sets if each[1]]
@@ -146,7 +146,7 @@ def artist_places(id_column: str, rows: Rows) -> tuple[Sequence[int], Columns]:
     }
 
 
-def playlist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def playlist_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``playlists``."""
     playlists = rows.records
     return rows.origins, {
@@ -161,7 +161,7 @@ def playlist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]
     }
 
 
-def playlist_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def playlist_item_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``playlist_items``."""
     entries = rows.records
     items: list[Item] = [entry.item for entry in entries]
@@ -178,7 +178,7 @@ def playlist_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Col
     }
 
 
-def saved_track_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def saved_track_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``saved_items`` for tracks."""
     return rows.origins, {
         "item_type": ["track"] * len(rows),
@@ -187,7 +187,7 @@ def saved_track_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Colum
     }
 
 
-def saved_album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def saved_album_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``saved_items`` for albums."""
     return rows.origins, {
         "item_type": ["album"] * len(rows),
@@ -196,12 +196,12 @@ def saved_album_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Colum
     }
 
 
-def followed_artist_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def followed_artist_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``followed_artists``."""
     return rows.origins, {"artist_id": rows.records}
 
 
-def top_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def top_item_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``top_items``."""
     return rows.origins, {
         "item_type": [item_type for item_type, _ in rows.records],
@@ -209,7 +209,7 @@ def top_item_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]
     }
 
 
-def episode_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def episode_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``episodes``."""
     episodes = rows.records
     return rows.origins, {
@@ -222,7 +222,7 @@ def episode_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     }
 
 
-def play_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
+def play_columns(rows: Records, batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``plays_history``."""
     plays = rows.records
     items: list[Item] = [play.item for play in plays]
@@ -242,7 +242,7 @@ def play_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
     }
 
 
-def listing_columns(rows: Rows, batch: Batch) -> tuple[Sequence[int], Columns]:
+def listing_columns(rows: Records, batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``listings``."""
     listings: list[ListingRow] = rows.records
     users = batch.users(rows.origins)

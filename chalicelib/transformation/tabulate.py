@@ -77,7 +77,7 @@ class ListingRow:
     items: int
 
 
-class Rows:
+class Records:
     """Records for one table, each with its origin."""
 
     __slots__ = ("origins", "records")
@@ -140,9 +140,9 @@ class Batch:
         self.odd: list[OddPart] = []
         self.unknown: list[str] = []  # endpoints that feed no table
         self.counts: dict[str, int] = {}  # items met, by the table they are first for
-        self.artists, self.albums, self.tracks, self.episodes = Rows(), Rows(), Rows(), Rows()
-        self.playlists, self.entries, self.plays, self.listings = Rows(), Rows(), Rows(), Rows()
-        self.saved_tracks, self.saved_albums, self.followed, self.top = Rows(), Rows(), Rows(), Rows()
+        self.artists, self.albums, self.tracks, self.episodes = Records(), Records(), Records(), Records()
+        self.playlists, self.entries, self.plays, self.listings = Records(), Records(), Records(), Records()
+        self.saved_tracks, self.saved_albums, self.followed, self.top = Records(), Records(), Records(), Records()
         self.stands_on: list[str | None] = []  # of each of ``tracks`` the album that it says it stands on
         self.listed_on: list[str | None] = []  # and the album whose list of tracks it stands in
 
@@ -285,9 +285,9 @@ class Batch:
             self.take_entries(page.items or (), origin, place)
 
     def take_entries(self, items: Sequence[Any], origin: int, place: Place) -> None:
-        self._take_keyed(items, origin, Rows() if place.astray else self.entries, "playlist_items")
+        self._take_keyed(items, origin, Records() if place.astray else self.entries, "playlist_items")
 
-    def _take_keyed(self, items: Sequence[Any], origin: int, rows: Rows, table: str) -> None:
+    def _take_keyed(self, items: Sequence[Any], origin: int, rows: Records, table: str) -> None:
         """Take entries that hold an item, by whichever key. Most of the time is spent here."""
         add, add_origin, said = rows.records.append, rows.origins.append, self.said.tracks.get
         for number, entry in enumerate(items, origin):

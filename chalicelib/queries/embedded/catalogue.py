@@ -35,7 +35,7 @@ LOCK = f"{STATE}crawl.lock"
 LETTING_GO = 1.0  # s
 ENDED = "the process that crawled ended; start a new crawl"
 log = logging.getLogger(__name__)
-Document = dict[str, Any]
+CatalogueEntry = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Found:
     """What a crawl found: the physical tables, the rows that each user-facing table answers, and damaged files."""
 
     generation: str
-    tables: dict[str, Document]
+    tables: dict[str, CatalogueEntry]
     rows: dict[str, int]
     damaged: dict[str, str] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ CRAWL = RecordKind(Crawl, "the record of a crawl", "crawl again", derived=True)
 class Catalogue:
     """Crawls, and answers from the last crawl and the declarations."""
 
-    def __init__(self, lake: Lake, describe: Callable[[dict[str, Document]], Found], clock: Clock) -> None:
+    def __init__(self, lake: Lake, describe: Callable[[dict[str, CatalogueEntry]], Found], clock: Clock) -> None:
         self._lake = lake
         self._describe = describe
         self._clock = clock
@@ -161,7 +161,7 @@ class Catalogue:
 # --- in a process of its own ---------------------------------------------------------------------------------------
 
 
-def describe_all(duck: Duck, before: Mapping[str, Document]) -> Found:
+def describe_all(duck: Duck, before: Mapping[str, CatalogueEntry]) -> Found:
     """Every physical table as its files have it, and the rows of every user-facing one. What is damaged is named; of
     its table all stays as it was."""
     broken = {name: found_damaged(duck.listing.files(name).files) for name in duck.listing.names()}
@@ -180,7 +180,7 @@ def describe_all(duck: Duck, before: Mapping[str, Document]) -> Found:
     )
 
 
-def describe(duck: Duck, name: str, before: Document) -> Document:
+def describe(duck: Duck, name: str, before: CatalogueEntry) -> CatalogueEntry:
     """A physical table as its files have it."""
     from chalicelib.queries.sql.types import of_duckdb
 
@@ -245,9 +245,9 @@ def key_of(file: File) -> str:
     return f"{file.path}:{file.size}:{file.modified}"
 
 
-def partitions(files: ListedFiles, footers: Mapping[str, int]) -> list[Document]:
+def partitions(files: ListedFiles, footers: Mapping[str, int]) -> list[CatalogueEntry]:
     """The months of a table: rows, bytes and files of each."""
-    found: dict[str, Document] = {}
+    found: dict[str, CatalogueEntry] = {}
     for file in files.files:
         month = file.partition.get("month", "")
         part = found.setdefault(month, {"month": month, "rows": 0, "bytes": 0, "files": 0})
@@ -257,7 +257,7 @@ def partitions(files: ListedFiles, footers: Mapping[str, int]) -> list[Document]
     return [found[month] for month in sorted(found)]
 
 
-def differences(before: Mapping[str, Document], after: Mapping[str, Document]) -> Iterator[Document]:
+def differences(before: Mapping[str, CatalogueEntry], after: Mapping[str, CatalogueEntry]) -> Iterator[CatalogueEntry]:
     """What a crawl found to be other than the one before."""
     for name in sorted((before.keys() | after.keys()) - {""}):
         if name not in before:
@@ -271,7 +271,7 @@ def differences(before: Mapping[str, Document], after: Mapping[str, Document]) -
 
 def column_changes(
     table: str, before: Sequence[tuple[str, str]], after: Sequence[tuple[str, str]]
-) -> Iterator[Document]:
+) -> Iterator[CatalogueEntry]:
     """What changed between two lists of columns, as a crawl tells it."""
     old, new = dict(before), dict(after)
     for name, kind in new.items():
@@ -284,7 +284,9 @@ def column_changes(
             yield {"change": "column_removed", "table": table, "column": name}
 
 
-def partition_changes(table: str, before: Sequence[Document], after: Sequence[Document]) -> Iterator[Document]:
+def partition_changes(
+    table: str, before: Sequence[CatalogueEntry], after: Sequence[CatalogueEntry]
+) -> Iterator[CatalogueEntry]:
     """What changed between two lists of partitions, as a crawl tells it."""
     old, new = {part["month"]: part for part in before}, {part["month"]: part for part in after}
     for month, part in new.items():

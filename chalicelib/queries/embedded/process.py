@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from chalicelib.queries.embedded.tasks import Done, Failed, Grant, Start, StopTask, Task, Wanted
+from chalicelib.queries.embedded.tasks import Done, Failed, Grant, MoreBytes, Start, StopTask, Task
 from chalicelib.settings import PROJECT
 
 GRACE = 0.3  # s between an interrupt and the signal that ends the process
@@ -86,7 +86,7 @@ class Process:
         self._number = number
         try:
             self._send((number, task))
-            while isinstance(reply := self._reply(), Wanted):
+            while isinstance(reply := self._reply(), MoreBytes):
                 self._send(Grant(grant(reply.least, reply.liked)))
         except (EOFError, OSError):
             self.worn = True
@@ -132,11 +132,11 @@ class Process:
         self._connection.close()
         self._on_close()
 
-    def _reply(self) -> Wanted | Done | Failed:
+    def _reply(self) -> MoreBytes | Done | Failed:
         while not self._connection.poll(LOOK):
             if self._process.poll() is not None and not self._connection.poll(0):
                 raise EOFError
-        reply: Wanted | Done | Failed = self._connection.recv()
+        reply: MoreBytes | Done | Failed = self._connection.recv()
         return reply
 
     def _send(self, message: Any) -> None:

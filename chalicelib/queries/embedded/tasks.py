@@ -117,7 +117,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MoreBytes:
     """So many bytes more are needed for what is being written; ``liked`` would save asking again."""
 
     least: int

@@ -34,13 +34,13 @@ from chalicelib.queries.embedded.tasks import (
     Grant,
     Judge,
     LookAt,
+    MoreBytes,
     RunQuery,
     Start,
     StopTask,
     Task,
     TaskOutcome,
     Verdict,
-    Wanted,
     WriteCsv,
 )
 
@@ -91,7 +91,7 @@ class QueryWorker:
 
     def more(self, least: int, liked: int) -> int:
         """Ask for more bytes to write."""
-        self._connection.send(Wanted(least, liked))
+        self._connection.send(MoreBytes(least, liked))
         return self._grants.get()
 
     def _answer(self, task: Task) -> Done | Failed:
