@@ -2,7 +2,8 @@
 
 Each step is the command a person would type; what it prints is what they would see. The sandbox, its lake and its
 tokens are kept apart from the real ones, in ``lake-sandbox`` and ``.sandbox``; ``lake --sandbox`` is at them from any
-other shell.
+other shell. The made-up listener has years behind them: their privacy export is written while the first run goes on,
+and imported once.
 """
 
 from __future__ import annotations
@@ -15,15 +16,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from chalicelib.errors import Conflict, LakeError
+from chalicelib.errors import Conflict, LakeError, StorageFailed
+from chalicelib.lake import RAW_HISTORY
 from chalicelib.settings import COMMAND, PROJECT, SANDBOX, SANDBOX_ENVIRONMENT, SANDBOX_LAKE, Settings
 
 REPORTS = (
-    ("top_artists", "--set", "period=all", "--set", "limit=5"),
-    ("top_tracks", "--set", "period=all", "--set", "limit=5"),
-    ("listening_over_time", "--set", "period=3m", "--set", "unit=week"),
+    ("listening_over_time", "--set", "period=all", "--set", "unit=year"),
+    ("top_artists", "--set", "period=1y", "--set", "limit=5"),
+    ("year_in_review", "--set", "period=1y"),
 )
+SCALE = "demo"
+VARIANT = "extended-2025"
+EXPORT = SANDBOX / f"{VARIANT}.zip"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings.load()
         if settings.spotipy_client_id and settings.spotipy_client_secret:
             return own_account(settings, options.port, serve=not options.once)
-        with sandbox():
-            return run([COMMAND, "--sandbox"], options.port, serve=not options.once)
+        with sandbox(), privacy_export() as export:
+            return run([COMMAND, "--sandbox"], options.port, serve=not options.once, export=export)
     except LakeError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_status
@@ -75,7 +81,7 @@ def sandbox() -> Iterator[None]:
     from sandbox.server import Sandbox
 
     print("No SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET: using a sandbox Spotify with a made-up listener.\n")
-    with Sandbox() as spotify:
+    with Sandbox(scale=SCALE) as spotify:
         environ = {
             "LAKE_URL": str(SANDBOX_LAKE),
             "SECRETS_URL": str(SANDBOX),
@@ -105,18 +111,52 @@ def log_in(environ: Mapping[str, str]) -> None:
     login(settings, open_secrets(settings), open_url=open_consent_page)
 
 
-def run(lake: list[str], port: int, *, serve: bool) -> int:
-    steps = [["extract"], ["transform"], ["crawl"], *(["report", *report, "--format", "table"] for report in REPORTS)]
-    for step in steps:
-        status = command(lake, step)
-        if status:
+@contextlib.contextmanager
+def privacy_export() -> Iterator[subprocess.Popen[bytes] | None]:
+    """What writes the listener's export, beside all else; None where the lake has it already."""
+    if (SANDBOX_LAKE / RAW_HISTORY).is_dir():
+        yield None
+        return
+    command = [sys.executable, "-m", "sandbox.export", str(SANDBOX), "--variant", VARIANT, "--scale", SCALE]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL) as writing:
+        try:
+            yield writing
+        finally:
+            writing.terminate()
+
+
+def run(lake: list[str], port: int, *, serve: bool, export: subprocess.Popen[bytes] | None = None) -> int:
+    """Every step in its order, and then the service. Answers the exit status of the first that fails."""
+    for step in steps(export):
+        if status := command(lake, step):
             return status
     if not serve:
         return 0
-    print("What to do next: open the address below (it signs one browser in, once);")
-    print(f"in another shell of this folder, `{shlex.join(lake)} open` opens it again,")
-    print(f'and `{shlex.join(lake)} query "SELECT count(*) FROM plays"` asks the same lake.\n')
+    typed = shlex.join(lake)
+    print("What to do next, in any other shell of this folder:")
+    print(f"  see the page           `{typed} open`")
+    print(f'  ask this lake          `{typed} query "SELECT count(*) FROM plays"`')
+    print("  your own listening     put your Spotify app's id and secret into .env (README.md)\n")
     return command(lake, ["serve", "--port", str(port)])
+
+
+def steps(export: subprocess.Popen[bytes] | None) -> Iterator[list[str]]:
+    """The commands, one after another."""
+    yield ["extract"]
+    yield ["transform"]
+    if export:
+        print("Waiting for the made-up listener's privacy export of several years", flush=True)
+        yield ["import-history", str(written(export).relative_to(PROJECT))]
+    yield ["crawl"]
+    for report in REPORTS:
+        yield ["report", *report, "--format", "table"]
+
+
+def written(export: subprocess.Popen[bytes]) -> Path:
+    """The export's file when it is whole. Raises StorageFailed."""
+    if export.wait():
+        raise StorageFailed(f"the sandbox's privacy export could not be written to {SANDBOX}: see above")
+    return EXPORT
 
 
 def command(lake: list[str], arguments: list[str]) -> int:

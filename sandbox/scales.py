@@ -29,6 +29,8 @@ class Scale:
     changes_a_day: float
     """Saves, follows and edits of playlists by one listener."""
     member_since: str
+    met_later: float = 0.0
+    """Share of the artists whom a listener first hears in the five years after joining, not at once."""
 
 
 SCALES: dict[str, Scale] = {
@@ -49,6 +51,23 @@ SCALES: dict[str, Scale] = {
             streams_a_day=30,
             changes_a_day=5,
             member_since="2020-03-01",
+        ),
+        Scale(
+            name="demo",
+            listeners=1,
+            artists=110,
+            back_albums=1.3,
+            days_between_releases=10,
+            shows=6,
+            saved_tracks=170,
+            saved_albums=10,
+            followed_artists=18,
+            playlists=8,
+            playlist_length=20,
+            streams_a_day=36,
+            changes_a_day=5,
+            member_since="2022-01-01",
+            met_later=0.6,
         ),
         Scale(
             name="medium",

@@ -11,6 +11,7 @@ from sandbox.dice import Dice
 
 MONTH = 30 * DAY  # a month of taste, not of the calendar
 TAIL = 0.85  # exponent of the heavy tail: weight of the n-th favourite is n ** -TAIL
+YEARS_OF_DISCOVERY = 5
 _BEGINNING = instant("2000-01-01")
 
 
@@ -26,7 +27,14 @@ class Taste:
             if artist != VARIOUS_ARTISTS
         )
         self._favourites = [artist for _, artist in order]
+        self._met = [self._month_met(artist) for artist in self._favourites]
         self._months: dict[int, list[float]] = {}
+
+    def _month_met(self, artist: int) -> int:
+        """The month of taste from which the listener knows an artist."""
+        scale, dice = self._catalogue.scale, Dice(self._catalogue.seed, "met", self._listener, artist)
+        later = int(dice.unit() * YEARS_OF_DISCOVERY * 365 * DAY) if dice.chance(scale.met_later) else 0
+        return (instant(scale.member_since) + later - _BEGINNING) // MONTH if later else 0
 
     def artist(self, dice: Dice, at: int) -> int:
         weights = self._weights((at - _BEGINNING) // MONTH)
@@ -46,6 +54,8 @@ class Taste:
         weights = self._months.get(month)
         if weights is None:
             dice = Dice(self._catalogue.seed, "drift", self._listener, month)
-            drifted = ((rank + 1) ** -TAIL * 4 ** (dice.unit() - 0.5) for rank in range(len(self._favourites)))
+            drifted = (
+                (rank + 1) ** -TAIL * 4 ** (dice.unit() - 0.5) * (month >= met) for rank, met in enumerate(self._met)
+            )
             weights = self._months[month] = list(accumulate(drifted))
         return weights

@@ -23,6 +23,8 @@ SHOWN_ROWS = 1_000  # rows of a table on a terminal; files have them all
 
 def show(engine: Engine, done: Query, shape: str | None, output: Path | None, title: str | None = None) -> None:
     """Print a result, or write it to ``output``, in the shape asked for."""
+    from chalicelib.queries.rendering import with_local_times
+
     chosen = shape or ("parquet" if output and output.suffix == ".parquet" else None)
     chosen = chosen or ("csv" if output or not sys.stdout.isatty() else "table")
     if chosen == "parquet":
@@ -30,7 +32,7 @@ def show(engine: Engine, done: Query, shape: str | None, output: Path | None, ti
             raise InvalidRequest("--format parquet needs --output FILE")
         save_download(engine, done, output)
         return
-    pages = engine.all_rows(done.query_id)
+    pages = (with_local_times(page, done.sql) for page in engine.all_rows(done.query_id))
     if output is None:
         WRITERS[chosen](pages, sys.stdout, title)
     else:

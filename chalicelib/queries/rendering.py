@@ -3,6 +3,9 @@
 JSON keeps types as far as it has them. What it has not is text: integers beyond 2^53 (a double would round them),
 decimals, dates and times (RFC 3339, UTC), NaN and infinities, binary (base64). CSV is RFC 4180 in UTF-8: a null is
 an empty field, an empty string is ``""``; arrays, maps and rows are JSON.
+
+A timestamp without a zone is UTC, as all of the lake's are. Where a statement answers times of a listener's own clock,
+a comment names those columns, ``-- local times: started, ended``: they are written as they are, without ``Z``.
 """
 
 from __future__ import annotations
@@ -10,14 +13,19 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+from chalicelib.queries.engine import RowPage
+
 EXACT = 2**53  # integers up to here are exact in every JSON reader
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # with which formulas begin
 PLAIN = (str, bool, type(None))
+LOCAL_TIMES = re.compile(r"^\s*--\s*local times:([\w, ]+)$", re.MULTILINE)
 
 
 def plain(value: Any) -> Any:
@@ -46,6 +54,26 @@ def plain_datetime(value: datetime) -> str:
     """Naive timestamps are UTC in the lake; digits of a second are shown as far as they say something."""
     moment = value.astimezone(UTC) if value.tzinfo else value
     return moment.replace(tzinfo=None).isoformat(timespec="auto" if value.microsecond % 1000 else "milliseconds") + "Z"
+
+
+def local_columns(sql: str) -> frozenset[str]:
+    """The columns that a statement says are times of a listener's own clock."""
+    return frozenset(name for names in LOCAL_TIMES.findall(sql) for name in re.findall(r"\w+", names))
+
+
+def with_local_times(page: RowPage, sql: str) -> RowPage:
+    """A page of the statement's result whose local times are texts already, so that nobody takes them for UTC."""
+    local = local_columns(sql)
+    places = {at for at, column in enumerate(page.columns) if column.name in local}
+    if not places:
+        return page
+    rows = [tuple(local_time(value) if at in places else value for at, value in enumerate(row)) for row in page.rows]
+    return replace(page, rows=rows)
+
+
+def local_time(value: Any) -> Any:
+    """A time as its own clock showed it; anything else as it is."""
+    return plain_datetime(value).removesuffix("Z") if isinstance(value, datetime) else value
 
 
 def plain_mapping(value: dict[Any, Any]) -> dict[str, Any]:

@@ -340,7 +340,9 @@ class Api:
         """The whole result, written while it is sent."""
         if self._settings.on_aws:
             raise InvalidRequest("on AWS a file is as Athena wrote it: page through /rows with csv=excel instead")
-        pages = self._engine().all_rows(query.query_id)
+        from chalicelib.queries.rendering import with_local_times
+
+        pages = (with_local_times(page, query.sql) for page in self._engine().all_rows(query.query_id))
         headers = {"Content-Disposition": f'attachment; filename="{query.query_id}.csv"', "Cache-Control": "private"}
         return Reply(200, csv_pages(pages), CSV_WITH_HEADER, headers)
 
@@ -350,8 +352,10 @@ class Api:
 
     def _rows_reply(self, query: Query, limit: int, place: str | None, wanted: str, *, excel: bool) -> Reply:
         """A page of rows, made smaller until it fits one answer."""
+        from chalicelib.queries.rendering import with_local_times
+
         while True:
-            page = self._engine().rows(query.query_id, limit, place)
+            page = with_local_times(self._engine().rows(query.query_id, limit, place), query.sql)
             text = page_text(page, wanted, first=place is None, excel=excel)
             size = size_sent(text)
             if size <= LARGEST_PAGE:
@@ -374,6 +378,7 @@ class Api:
 
     def run_report(self, asked: Asked) -> Reply:
         """A report's rows, or where they will be."""
+        from chalicelib.queries.rendering import with_local_times
         from chalicelib.reports import catalogue
 
         wanted = wanted_type(asked.request, JSON, CSV)
@@ -386,14 +391,13 @@ class Api:
         location = {"Location": f"/queries/{done.query.query_id}"}
         if done.page is None:
             return Reply(202, done.query, headers=location)
+        page = with_local_times(done.page, report.sql)
         if wanted == CSV:
-            reply = Reply(
-                200, page_text(done.page, CSV, first=True, excel=excel), "text/csv; charset=utf-8; header=present"
-            )
-            reply.headers |= csv_headers(done.query, done.page, len(done.page.rows), excel=excel)
+            reply = Reply(200, page_text(page, CSV, first=True, excel=excel), CSV_WITH_HEADER)
+            reply.headers |= csv_headers(done.query, page, len(page.rows), excel=excel)
             return cached(reply)
-        page = vars(rows_of(done.page))
-        return cached(Reply(200, ReportRows(listed(report), done.values, report.sql, done.query.query_id, **page)))
+        rows = vars(rows_of(page))
+        return cached(Reply(200, ReportRows(listed(report), done.values, report.sql, done.query.query_id, **rows)))
 
     def save_report(self, asked: Asked) -> Reply:
         """Keep a report of the owner's, after the guard has seen it."""

@@ -277,6 +277,41 @@ def words(text: str | None) -> str:
 PLAYS = "SELECT count(*) FROM plays WHERE coalesce(ms_played, 30000) >= 30000"
 
 
+def test_times_of_the_listeners_clock_leave_the_api_without_a_zone_and_utc_with_one(filled):
+    """Which they are is seen by asking in two zones: local times move, moments do not."""
+    zones = ("Asia/Kolkata", "UTC")
+    moved = set()
+    for report in filled.server.get("/reports").json()["reports"]:
+        if not any(parameter["type"] == "timezone" for parameter in report["parameters"]):
+            continue
+        period = {"period": "all"} if any(each["name"] == "period" for each in report["parameters"]) else {}
+        first = filled.server.get(f"/reports/{report['name']}", params={**period, "timezone": zones[0]}).json()
+        times = [at for at, column in enumerate(first["columns"]) if column["type"].startswith("timestamp")]
+        if not times:
+            continue
+        second = filled.server.get(f"/reports/{report['name']}", params={**period, "timezone": zones[1]}).json()
+        for at in times:
+            name = f"{report['name']}.{first['columns'][at]['name']}"
+            values = [[row[at] for row in rows["rows"] if row[at]] for rows in (first, second)]
+            if not values[0]:
+                continue
+            if {value.removesuffix("Z") for value in values[0]} != {value.removesuffix("Z") for value in values[1]}:
+                moved.add(name)
+            assert all(value.endswith("Z") == (name not in moved) for rows in values for value in rows), name
+    assert {"recently_played.ended_local", "longest_sessions.started_local", "podcasts.last_listen"} <= moved
+
+
+def test_a_local_time_is_what_the_listeners_clock_showed(filled):
+    zone = ZoneInfo("Asia/Kolkata")
+    moments = filled.server.rows("SELECT heard_at FROM heard ORDER BY heard_at DESC LIMIT 5")
+    expected = [datetime.fromisoformat(moment).astimezone(zone).replace(tzinfo=None) for (moment,) in moments]
+    asked = {"timezone": zone.key, "limit": 5}
+    shown = filled.report("recently_played", **asked)
+    assert [datetime.fromisoformat(row["ended_local"]) for row in shown] == expected
+    lines = filled.server.get("/reports/recently_played", params=asked, headers={"Accept": "text/csv"}).text
+    assert [row["ended_local"] for row in csv.DictReader(lines.splitlines())] == [row["ended_local"] for row in shown]
+
+
 def test_period_and_time_zone_live_in_the_address_and_change_the_numbers(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=all&timezone=UTC")

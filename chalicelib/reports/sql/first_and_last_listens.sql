@@ -8,6 +8,8 @@
 -- search = {type = "text", help = "Only artists whose name holds this"}
 -- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 50, least = 1, most = 1000, help = "Rows"}
+
+-- local times: first_listen, last_listen
 WITH items AS (
     SELECT artist_name, item_name, count(*) AS plays, min(heard_at) AS first_listen, max(heard_at) AS last_listen
     FROM heard

@@ -8,6 +8,8 @@
 -- min_plays = {type = "integer", default = 10, least = 1, most = 100000, help = "What makes a favourite"}
 -- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 30, least = 1, most = 1000, help = "Rows"}
+
+-- local times: first_listen, last_listen
 WITH tracks_heard AS (
     SELECT
         artist_name,

@@ -7,6 +7,8 @@
 -- user = {type = "user"}
 -- min_days = {type = "integer", default = 3, least = 1, most = 3650, help = "Shorter silences are left out"}
 -- limit = {type = "integer", default = 50, least = 1, most = 1000, help = "Rows"}
+
+-- local times: after_local, before_local
 WITH gaps AS (
     SELECT user_id, lag(heard_at) OVER (PARTITION BY user_id ORDER BY heard_at) AS window_start, heard_at AS window_end
     FROM heard

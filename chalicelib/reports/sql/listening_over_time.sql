@@ -7,6 +7,8 @@
 -- user = {type = "user"}
 -- unit = {type = "choice", default = "month", values = ["hour", "day", "week", "month", "year"], help = "Length of one row"}
 -- min_seconds = {type = "integer"}
+
+-- local times: start
 WITH local AS (
     SELECT CAST(at_timezone(with_timezone(heard_at, 'UTC'), :timezone) AS timestamp) AS heard_local, item_type, artist_name, item_name, play_seconds, ms
     FROM heard

@@ -8,6 +8,8 @@
 -- gap_minutes = {type = "integer", default = 10, least = 1, most = 1440, help = "A longer pause ends a session"}
 -- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 10, least = 1, most = 1000, help = "Rows"}
+
+-- local times: started_local, ended_local
 WITH chosen AS (
     SELECT user_id, heard_at, started_at, play_seconds, ms, artist_name
     FROM heard

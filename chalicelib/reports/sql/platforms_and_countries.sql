@@ -7,6 +7,8 @@
 -- user = {type = "user"}
 -- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 50, least = 1, most = 1000, help = "Rows"}
+
+-- local times: first_used, last_used
 WITH pairs AS (
     SELECT platform, country, count_if(play_seconds >= :min_seconds) AS plays, sum(ms) AS ms, min(heard_at) AS first_used, max(heard_at) AS last_used
     FROM heard

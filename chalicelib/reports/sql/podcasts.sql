@@ -7,6 +7,8 @@
 -- user = {type = "user"}
 -- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 20, least = 1, most = 1000, help = "Rows"}
+
+-- local times: last_listen
 SELECT
     CASE item_type WHEN 'episode' THEN 'podcast' ELSE 'audiobook' END AS kind,
     CASE item_type WHEN 'episode' THEN artist_name ELSE album_name END AS title,

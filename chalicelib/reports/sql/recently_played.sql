@@ -5,6 +5,8 @@
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
 -- limit = {type = "integer", default = 20, least = 1, most = 1000, help = "Rows"}
+
+-- local times: ended_local
 WITH newest AS (
     SELECT play_id, user_id, heard_at, item_type, item_name, artist_name, album_name, nullif(ms, 0) AS ms, origin
     FROM heard
