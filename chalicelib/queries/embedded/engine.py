@@ -46,6 +46,7 @@ from chalicelib.queries.embedded.results import LARGEST_PAGE, page, page_token, 
 from chalicelib.queries.embedded.slots import WARM_UP, Job, Session, Slots
 from chalicelib.queries.embedded.space import Space
 from chalicelib.queries.embedded.tasks import DescribeTables, Judge, LookAt, RunQuery, Start, TaskOutcome, Verdict
+from chalicelib.queries.embedded.verdicts import Verdicts
 from chalicelib.queries.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
 from chalicelib.settings import Settings
 from chalicelib.views import reads
@@ -82,6 +83,7 @@ class EmbeddedEngine:
         self._csv = CsvFiles(self._open_csv_process, self._space, settings.query_bytes)
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
+        self._verdicts = Verdicts()
         self._reusable: dict[str, tuple[str, float]] = {}
         self._swept = float("-inf")
         self._catalogue = Catalogue(lake, self._describe, clock)
@@ -126,13 +128,13 @@ class EmbeddedEngine:
         self._sweep()
         query = Query(self._book.new_id(), sql, QueryState.QUEUED, self._clock(), cost_usd=0.0, columns=verdict.columns)
         self._book.prepare(query.query_id)
-        key = self._reuse_key(verdict, most_rows)
+        key = self._reuse_key(verdict, parameters, most_rows)
         if reused := self._earlier(key, query):
             return self._ledger.note(reused.query, reused.result)
         job = Job(
             query.query_id,
             client,
-            run=partial(self._run, verdict=verdict, most_rows=most_rows, key=key),
+            run=partial(self._run, verdict=verdict, parameters=tuple(parameters), most_rows=most_rows, key=key),
             fail=partial(self._failed, query.query_id),
             seconds=self._settings.query_seconds,
             wanted=lambda: not self._book.asked_to_cancel(query.query_id),
@@ -252,6 +254,14 @@ class EmbeddedEngine:
 
     def _judge(self, sql: str, parameters: Sequence[Any], client: str) -> Verdict:
         """Raises QueryRefused."""
+        verdict = self._verdicts.find(sql, parameters)
+        if verdict is None:
+            verdict = self._ask_judge(sql, parameters, client)
+            self._verdicts.keep(sql, parameters, verdict)
+        return verdict
+
+    def _ask_judge(self, sql: str, parameters: Sequence[Any], client: str) -> Verdict:
+        """Raises QueryRefused."""
         found: list[Verdict] = []
         failed: list[Exception] = []
 
@@ -290,7 +300,9 @@ class EmbeddedEngine:
 
     # How a query runs
 
-    def _run(self, job: Job, process: Session, *, verdict: Verdict, most_rows: int, key: str) -> None:
+    def _run(
+        self, job: Job, process: Session, *, verdict: Verdict, parameters: tuple[Any, ...], most_rows: int, key: str
+    ) -> None:
         assert isinstance(process, Process)
         path = self._book.path(job.name, "parquet")
         scratch = path.with_name(f".{path.name}")
@@ -305,7 +317,8 @@ class EmbeddedEngine:
         try:
             queued = self._ledger.entry(job.name).query
             self._ledger.note(replace(queued, state=QueryState.RUNNING, started_at=self._clock()))
-            task = RunQuery(verdict.statement, str(scratch), most_rows, self._settings.query_bytes, promised)
+            most_bytes = self._settings.query_bytes
+            task = RunQuery(verdict.statement, parameters, str(scratch), most_rows, most_bytes, promised)
             outcome: TaskOutcome = process.call(task, more)
             if job.stopped:
                 raise InterruptedError
@@ -362,10 +375,10 @@ class EmbeddedEngine:
             raise NotFound(f"the result of query {query_id} has been removed; run it again", query_id=query_id)
         return entry, path
 
-    def _reuse_key(self, verdict: Verdict, most_rows: int) -> str:
+    def _reuse_key(self, verdict: Verdict, parameters: Sequence[Any], most_rows: int) -> str:
         """Names a statement, its parameters and the files that it reads."""
         versions = [self._listing.files(name).version for table in verdict.tables for name in reads(table)]
-        return hashlib.sha256(repr((verdict.digest, most_rows, versions)).encode()).hexdigest()
+        return hashlib.sha256(repr((verdict.digest, list(parameters), most_rows, versions)).encode()).hexdigest()
 
     def _earlier(self, key: str, query: Query) -> QueryRecord | None:
         """The answer that an identical query got a moment ago from the same data."""

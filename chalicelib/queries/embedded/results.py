@@ -164,10 +164,11 @@ def page(path: Path, columns: Sequence[ResultColumn], start: int, limit: int) ->
     Raises QueryFailed for a row that is too long for a page.
     """
     starts = group_starts(path)
+    long = long_groups(path)
     rows: list[tuple[Any, ...]] = []
     size, group = 0, bisect_right(starts, start) - 1
     while group < len(starts) - 1 and starts[group] < start + limit and size < PAGE_BYTES:
-        if group in long_groups(path):
+        if group in long:
             if rows:
                 break
             raise QueryFailed("a row of this result is too large for a page: GET its download instead")
@@ -181,21 +182,27 @@ def page(path: Path, columns: Sequence[ResultColumn], start: int, limit: int) ->
 @lru_cache(MOST_STARTS)
 def group_starts(path: Path) -> tuple[int, ...]:
     """Where each row group of a result starts, and where the last one ends. A result never changes."""
-    footer = pq.read_metadata(path)
-    return tuple(accumulate((footer.row_group(at).num_rows for at in range(footer.num_row_groups)), initial=0))
+    found = footer(path)
+    return tuple(accumulate((found.row_group(at).num_rows for at in range(found.num_row_groups)), initial=0))
 
 
 @lru_cache(MOST_STARTS)
 def long_groups(path: Path) -> frozenset[int]:
     """The row groups that are one row, too long for a page."""
-    noted = (pq.read_metadata(path).metadata or {}).get(LONG_GROUPS, b"").decode()
+    noted = (footer(path).metadata or {}).get(LONG_GROUPS, b"").decode()
     return frozenset(int(group) for group in noted.split(",") if group)
+
+
+@lru_cache(CACHED_GROUPS)
+def footer(path: Path) -> pq.FileMetaData:
+    """What a result's file says of itself."""
+    return pq.read_metadata(path)
 
 
 @lru_cache(CACHED_GROUPS)
 def row_group(path: Path, group: int) -> pa.Table:
     """One row group, decoded: pages follow each other."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, metadata=footer(path)) as file:
         return file.read_row_group(group, use_threads=False)
 
 

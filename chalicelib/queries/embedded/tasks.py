@@ -35,8 +35,8 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A statement that may run. ``statement`` is what another process needs to run it; ``digest`` names what it is:
-    text, translation and parameters."""
+    """A statement that may run. ``statement`` is what another process needs to run it, with its parameters; ``digest``
+    names what it is: text and translation. ``any_values`` of the parameters' types give the same verdict."""
 
     sql: str
     columns: tuple[ResultColumn, ...]
@@ -44,6 +44,7 @@ class Verdict:
     volatile: bool
     digest: str
     statement: bytes
+    any_values: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class RunQuery:
     unasked."""
 
     statement: bytes
+    parameters: tuple[Any, ...]
     path: str
     most_rows: int
     most_bytes: int

@@ -167,13 +167,13 @@ def open_database(start: Start) -> Duck:
 
 def judge(_worker: QueryWorker, task: Judge) -> Verdict:
     """Judge a statement within its bound of processor time."""
-    from chalicelib.queries.sql import check
+    from chalicelib.queries.sql import check_unbound
     from chalicelib.views import user_tables
 
     signal.signal(signal.SIGPROF, out_of_time)
     signal.setitimer(signal.ITIMER_PROF, JUDGING)
     try:
-        return verdict(check(task.sql, user_tables(), task.parameters), task.parameters)
+        return verdict(check_unbound(task.sql, user_tables(), task.parameters))
     except OutOfTime:
         raise QueryRefused(f"the statement is too complex: reading it takes more than {JUDGING:g} s") from None
     except (MemoryError, RecursionError):
@@ -182,13 +182,21 @@ def judge(_worker: QueryWorker, task: Judge) -> Verdict:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def verdict(checked: Checked, parameters: tuple[Any, ...]) -> Verdict:
+def verdict(checked: Checked) -> Verdict:
     """What the engine needs to know of a statement that may run. Raises QueryRefused for a translation that is too
     long."""
     if len(checked.duckdb) > LARGEST_TRANSLATION:
         raise QueryRefused("the statement is too complex")
-    digest = hashlib.sha256(repr((checked.sql, checked.duckdb, parameters)).encode()).hexdigest()
-    return Verdict(checked.sql, checked.columns, checked.tables, checked.volatile, digest, pickle.dumps(checked))
+    digest = hashlib.sha256(repr((checked.sql, checked.duckdb)).encode()).hexdigest()
+    return Verdict(
+        checked.sql,
+        checked.columns,
+        checked.tables,
+        checked.volatile,
+        digest,
+        pickle.dumps(checked),
+        checked.any_values,
+    )
 
 
 def out_of_time(_number: int, _frame: FrameType | None) -> None:
@@ -200,9 +208,10 @@ def run_query(worker: QueryWorker, task: RunQuery, again: int = LOST_FILES) -> T
     """A query whose files change while it reads them, because a compaction took them away, is begun again."""
     from chalicelib.queries.embedded.failures import failure
     from chalicelib.queries.embedded.results import FETCH_ROWS, Caps, write_result
+    from chalicelib.queries.sql import with_values
 
     duck = worker.duck
-    checked: Checked = pickle.loads(task.statement)  # noqa: S301 - our own judge wrote it
+    checked = with_values(pickle.loads(task.statement), task.parameters)  # noqa: S301 - our own judge wrote it
     try:
         scanned = duck.refresh(checked.tables)
         caps = Caps(task.most_rows, task.most_bytes, task.granted, worker.more, lambda: worker.stopped)

@@ -40,7 +40,8 @@ class Checked:
 
     ``sql`` is what was written, without a closing semicolon; ``duckdb`` its translation, whose parameters are named
     and bound from ``values``. ``tables`` are those it reads. A ``volatile`` one answers differently each time; a
-    ``limited`` one says itself how many rows it wants.
+    ``limited`` one says itself how many rows it wants. One for ``any_values`` is the same for all parameters of the
+    same types.
     """
 
     sql: str
@@ -51,6 +52,7 @@ class Checked:
     volatile: bool
     values: Mapping[str, Any]
     limited: bool = False
+    any_values: bool = False
 
 
 def check(sql: str, tables: Mapping[str, Sequence[Column]], parameters: Sequence[Any] = ()) -> Checked:
@@ -58,6 +60,11 @@ def check(sql: str, tables: Mapping[str, Sequence[Column]], parameters: Sequence
 
     Raises QueryRefused, with the place where that is known, for anything but one reading statement over them.
     """
+    return with_values(check_unbound(sql, tables, parameters), parameters)
+
+
+def check_unbound(sql: str, tables: Mapping[str, Sequence[Column]], parameters: Sequence[Any] = ()) -> Checked:
+    """As :func:`check`, but ``values`` has places of parameters, not yet their values (:func:`with_values`)."""
     given = tuple(parameters)
     kinds = tuple(type_of_value(value) for value in given)
     for at, kind in enumerate(kinds):
@@ -66,8 +73,12 @@ def check(sql: str, tables: Mapping[str, Sequence[Column]], parameters: Sequence
     known = catalogue(tables)
     if not given:
         return for_these_values(sql, known, (), ())
-    found = for_any_values(sql, known, kinds) or for_these_values(sql, known, kinds, given)
-    return replace(found, values={name: as_utc(given[at]) for name, at in found.values.items()})
+    return for_any_values(sql, known, kinds) or for_these_values(sql, known, kinds, given)
+
+
+def with_values(statement: Checked, parameters: Sequence[Any]) -> Checked:
+    """The statement with its parameters' values in their places."""
+    return replace(statement, values={name: as_utc(parameters[at]) for name, at in statement.values.items()})
 
 
 def as_utc(value: Any) -> Any:
@@ -89,7 +100,7 @@ def columns_of(columns: tuple[Column, ...]) -> TableColumns:
 def for_any_values(sql: str, tables: Tables, kinds: tuple[Type, ...]) -> Checked | None:
     """The translation that serves whatever the parameters' values are; None when there is none."""
     try:
-        return translated(sql, tables, tuple((kind, OPAQUE) for kind in kinds))
+        return replace(translated(sql, tables, tuple((kind, OPAQUE) for kind in kinds)), any_values=True)
     except QueryRefused:
         return None
 
