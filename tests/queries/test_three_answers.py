@@ -48,7 +48,6 @@ TEXTS = {
 OF_THE_LAKE = (
     "concat('a', NULL)",
     "'a' || NULL",
-    "levenshtein_distance(chr(233), 'e')",
     "SELECT count(*) FROM (SELECT x, lag(x) OVER (ORDER BY place) AS before",
 )
 LARGE = ("plays", "play_details", "heard")  # views whose rows are counted, and compared by month

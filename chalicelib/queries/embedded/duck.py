@@ -23,6 +23,7 @@ from chalicelib.lake import TRANSFORMED
 from chalicelib.queries.embedded.listing import File, FileListing, ListedFiles
 from chalicelib.queries.embedded.tasks import Start
 from chalicelib.queries.sql import Checked, check
+from chalicelib.queries.sql.python_functions import FUNCTIONS, called_in
 from chalicelib.queries.sql.types import declared, quote, text
 from chalicelib.settings import Settings
 from chalicelib.tables import BY_NAME, PHYSICAL, Column
@@ -51,17 +52,21 @@ class Duck:
         self._folder = str(tables)
         self._versions: dict[str, str] = {}
         self._reader: pa.RecordBatchReader | None = None
+        self._registered: set[str] = set()
         self._connection = connect(tables, bounds)
 
     def refresh(self, names: Sequence[str]) -> int:
         """Make the views of ``names`` (user-facing tables) see the files that are there now; answers their bytes."""
+        size = 0
         for name in names:
             for physical in reads(name):
-                self._refresh_physical(physical)
+                files = self.listing.files(physical)
+                self._refresh_physical(physical, files)
+                size += files.bytes
             if name in BY_NAME and self._versions.get(name) is None:
                 self._replace_view(name, translated_view(name))
                 self._versions[name] = "view"
-        return sum(file.size for file in self.files(names))
+        return size
 
     def has_other_files(self, names: Sequence[str]) -> bool:
         """Whether the tables' files are others than those that :meth:`refresh` saw."""
@@ -77,8 +82,17 @@ class Duck:
         statements = self._connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type not in READ_ONLY:
             raise QueryRefused("only one statement that reads is allowed")
+        self._register(sql)
         named = {name: values[name] for name in statements[0].named_parameters}  # a time zone became part of it
-        return self._connection.sql(sql, params=named or None)
+        return self._connection.sql(statements[0], params=named or None)
+
+    def _register(self, sql: str) -> None:
+        """Have the functions that a statement calls and DuckDB has not."""
+        for name in called_in(sql):
+            if name not in self._registered:
+                added = FUNCTIONS[name]
+                self._connection.create_function(name, added.function, list(added.takes), added.gives)
+                self._registered.add(name)
 
     def batches(self, checked: Checked, rows: int) -> Iterable[pa.RecordBatch]:
         """The rows of a checked statement, ``rows`` at a time, as DuckDB makes them."""
@@ -106,8 +120,7 @@ class Duck:
     def close(self) -> None:
         self._connection.close()
 
-    def _refresh_physical(self, physical: str) -> None:
-        files = self.listing.files(physical)
+    def _refresh_physical(self, physical: str, files: ListedFiles) -> None:
         if self._versions.get(physical) != files.version:
             self._replace_view(physical, self._scan(physical, files))
             self._versions[physical] = files.version

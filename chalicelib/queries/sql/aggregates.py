@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from chalicelib.queries.sql.forms import Aggregate
+from chalicelib.queries.sql.map_entries import EVERY, FIRST, by_key
 
 A = Aggregate
 NUMBER = "CASE WHEN NOT isnan({0}) THEN {0} END"
@@ -12,15 +13,11 @@ ENTRY = "CASE WHEN {0} IS NOT NULL THEN {{'key': {0}, 'value': {1}}} END"
 ENTRIES = "list_filter({0}, lambda e: e IS NOT NULL)"
 
 
-def by_key(entries: str, value: str) -> str:
-    """A map of each key's entries, the keys in the order in which they came first; ``o`` is an entry of ``value``."""
-    keys = f"list_transform({entries}, lambda e: e.key)"
-    firsts = f"list_filter({entries}, lambda e, i: list_position({keys}, e.key) = i)"
-    made = f"map_from_entries(list_transform({firsts}, lambda f: {{{{'key': f.key, 'value': {value}}}}}))"
-    return f"CASE WHEN len({entries}) > 0 THEN {made} END"
+def map_of(entries: str, value: str) -> str:
+    """A map of the entries; null where there are none."""
+    return f"CASE WHEN len({entries}) > 0 THEN {by_key(entries, value)} END"
 
 
-OF_EACH = f"list_transform(list_filter({ENTRIES}, lambda o: o.key = f.key), lambda o: o.value)"
 ALL_ENTRIES = "flatten(list_filter({0}, lambda e: e IS NOT NULL))"
 NAN_LAST = "CASE WHEN {1} IS NOT NULL THEN {{'n': NOT isnan({1}), 'v': {1}}} END"  # of the greatest
 NAN_FIRST = "CASE WHEN {1} IS NOT NULL THEN {{'n': isnan({1}), 'v': {1}}} END"
@@ -94,9 +91,9 @@ AGGREGATES: dict[str, Aggregate] = {
     "regr_intercept(double, double) -> double": A("regr_intercept", "{0}, {1}", DEFINED),
     "geometric_mean(double) -> double": A("avg", "ln({0})", "exp({0})"),
     "histogram(E) -> map(E, bigint)": A("histogram", "{0}", "CAST({0} AS {type})"),
-    "map_agg(K, V) -> map(K, V)": A("list", ENTRY, by_key(ENTRIES, "f.value")),
-    "multimap_agg(K, V) -> map(K, array(V))": A("list", ENTRY, by_key(ENTRIES, OF_EACH)),
-    "map_union(map(K, V)) -> map(K, V)": A("list", "map_entries({0})", by_key(ALL_ENTRIES, "f.value")),
+    "map_agg(K, V) -> map(K, V)": A("list", ENTRY, map_of(ENTRIES, FIRST)),
+    "multimap_agg(K, V) -> map(K, array(V))": A("list", ENTRY, map_of(ENTRIES, EVERY)),
+    "map_union(map(K, V)) -> map(K, V)": A("list", "map_entries({0})", map_of(ALL_ENTRIES, FIRST)),
     "bitwise_and_agg(bigint) -> bigint": A("bit_and", "{0}"),
     "bitwise_or_agg(bigint) -> bigint": A("bit_or", "{0}"),
     "bitwise_xor_agg(bigint) -> bigint": A("bit_xor", "{0}"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from chalicelib.queries.sql.casts import text_of
 from chalicelib.queries.sql.comparison import all_true, any_true, equal
 from chalicelib.queries.sql.forms import want
+from chalicelib.queries.sql.map_entries import COUNT, EVERY, by_key
 from chalicelib.queries.sql.times import LONGEST_SEQUENCE
 from chalicelib.queries.sql.types import (
     BIGINT,
@@ -33,7 +34,28 @@ WRONG_WAY = text(
     "sequence stop value should be greater than or equal to start value if step is greater than zero otherwise stop"
     " should be less than or equal to start"
 )
+NAN = "'nan'::DOUBLE"  # which comes back of a function in Python as null
 NULL_KEY = text("map key cannot be null")
+
+
+def zipped(length: int) -> str:
+    """``zip`` of so many arrays: rows of what stands at one place, null where an array is shorter."""
+    missing = " OR ".join(f"{{{at}}} IS NULL" for at in range(length))
+    arrays = ", ".join(f"{{{at}}}" for at in range(length))
+    cells = ", ".join(f"'f{at}': z[{at}]" for at in range(1, length + 1))
+    return f"CASE WHEN {missing} THEN NULL ELSE list_transform(list_zip({arrays}), lambda z: {{{{{cells}}}}}) END"
+
+
+def of_vectors(function: str) -> str:
+    """A measure of two arrays of doubles, null where one of them holds a null."""
+    null = "{0} IS NULL OR {1} IS NULL OR len({0}) = len({1}) AND (list_count({0}) < len({0}) OR list_count({1}) < len({1}))"
+    return f"CASE WHEN {null} THEN NULL ELSE coalesce({function}({{0}}, {{1}}), {NAN}) END"
+
+
+def coordinates(one: str) -> str:
+    """The values that a map has under the keys of two, 0 where it has none."""
+    keys = "list_distinct(map_keys({0}) || map_keys({1}))"
+    return f"list_transform(list_sort({keys}), lambda k: coalesce(map_extract_value({one}, k), 0))"
 
 
 def unique_keys(entries: str) -> str:
@@ -104,6 +126,26 @@ SCALARS = {
         f"CASE {fail_when('list_count({0}) < len({0})', text('map entry cannot be null'))} ELSE "
         + unique_keys("list_transform({0}, lambda e: {{'key': e.f1, 'value': e.f2}})") + " END"
     ),
+    "multimap_from_entries(array(row(K, V))) -> map(K, array(V))": (
+        f"CASE {fail_when('list_count({0}) < len({0})', text('map entry cannot be null'))} "
+        f"{fail_when('list_count(list_transform({0}, lambda e: e.f1)) < len({0})', NULL_KEY)} ELSE "
+        + by_key("list_transform({0}, lambda e: {{'key': e.f1, 'value': e.f2}})", EVERY) + " END"
+    ),
+    "zip(array(T), array(U)) -> array(row(T, U))": zipped(2),
+    "zip(array(T), array(U), array(V)) -> array(row(T, U, V))": zipped(3),
+    "zip(array(T), array(U), array(V), array(W)) -> array(row(T, U, V, W))": zipped(4),
+    "zip(array(T), array(U), array(V), array(W), array(X)) -> array(row(T, U, V, W, X))": zipped(5),
+    "combinations(array(T), bigint) -> array(array(T))": (
+        "CASE WHEN {0} IS NULL THEN NULL ELSE list_transform(lake_combinations(len({0}), {1}), lambda c: list_transform(c, lambda i: {0}[i])) END"
+    ),
+    "dot_product(array(double), array(double)) -> double": of_vectors("lake_dot_product"),
+    "euclidean_distance(array(double), array(double)) -> double": of_vectors("lake_euclidean_distance"),
+    "cosine_similarity(array(double), array(double)) -> double": of_vectors("lake_cosine_similarity"),
+    "cosine_distance(array(double), array(double)) -> double": f"1 - {of_vectors('lake_cosine_similarity')}",
+    "cosine_similarity(map(varchar, double), map(varchar, double)) -> double": (
+        "CASE WHEN list_count(map_values({0})) = len(map_values({0})) AND list_count(map_values({1})) = len(map_values({1})) THEN "
+        f"coalesce(lake_cosine({coordinates('{0}')}, {coordinates('{1}')}), {NAN}) END"
+    ),
     "ngrams(array(T), bigint) -> array(array(T))": (
         f"CASE {fail_when('{1} <= 0', text('N must be positive'))} WHEN len({{0}}) <= {{1}} THEN [{{0}}] "
         "ELSE list_transform(range(len({0}) - {1} + 1), lambda i: {0}[i + 1:i + {1}]) END"
@@ -142,6 +184,26 @@ def arrays_of(arguments: Sequence[Value], least: int, most: int) -> tuple[list[V
 def array_distinct(arguments: list[Value]) -> Value:
     values, kind = arrays_of(arguments, 1, 1)
     return Value(once(values, lambda one: distinct(one.sql)), kind)
+
+
+def array_histogram(arguments: list[Value]) -> Value:
+    """How often each element comes, nulls left out."""
+    values, kind = arrays_of(arguments, 1, 1)
+    entries = "list_transform(list_filter({0}, lambda e: e IS NOT NULL), lambda e: {{'key': e, 'value': NULL}})"
+    template = f"CASE WHEN {{0}} IS NULL THEN NULL ELSE {by_key(entries, COUNT)} END"
+    return Value(once(values, lambda one: template.format(one)), map_of(kind.args[0], BIGINT))
+
+
+def contains_sequence(arguments: list[Value]) -> Value:
+    """Whether an array has the other's elements one after another."""
+    values, _ = arrays_of(arguments, 2, 2)
+
+    def make(one: Value, other: Value) -> str:
+        starts = f"range(len({one}) - len({other}) + 1)"
+        found = f"len(list_filter({starts}, lambda i: {one}[i + 1:i + len({other})] = {other})) > 0"
+        return f"CASE WHEN {one} IS NULL OR {other} IS NULL THEN NULL ELSE {found} END"
+
+    return Value(once(values, make), BOOLEAN)
 
 
 def together(make: Callable[[str, str], str]) -> Callable[[list[Value]], Value]:
@@ -363,6 +425,8 @@ BY_VALUE: dict[str, Callable[[list[Value]], Value]] = {
     "array_intersect": together(intersection),
     "array_except": together(difference),
     "arrays_overlap": arrays_overlap,
+    "array_histogram": array_histogram,
+    "contains_sequence": contains_sequence,
     "contains": contains,
     "array_position": array_position,
     "array_remove": array_remove,

@@ -186,6 +186,21 @@ def json_array_contains(arguments: list[Value]) -> Value:
     return Value(once([json_text(arguments[0]), sought], make), BOOLEAN)
 
 
+def is_json_scalar(arguments: list[Value]) -> Value:
+    """Whether JSON is a number, a text, a truth value or null."""
+    want(arguments, 1)
+    if arguments[0].type not in (JSON, VARCHAR, UNKNOWN):
+        raise Refused(f"must be json or varchar, not {arguments[0].type}", 0)
+
+    def make(one: Value) -> str:
+        bad = fail_when(f"NOT {valid(one.sql)}", f"'Invalid JSON value: ' || left({one}, 100)")
+        scalar = f"json_type({one}) NOT IN ('OBJECT', 'ARRAY')"
+        return scalar if one.type == JSON else f"CASE {bad} ELSE {scalar} END"
+
+    value = arguments[0] if arguments[0].type == JSON else coerce(arguments[0], VARCHAR)
+    return Value(f"({once([value], make)})", BOOLEAN)
+
+
 def json_size(arguments: list[Value]) -> Value:
     want(arguments, 2)
     path = json_path(arguments)
@@ -455,4 +470,5 @@ BY_VALUE: dict[str, Callable[[list[Value]], Value]] = {
     "json_array_get": json_array_get,
     "json_array_contains": json_array_contains,
     "json_size": json_size,
+    "is_json_scalar": is_json_scalar,
 }

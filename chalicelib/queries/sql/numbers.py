@@ -19,7 +19,29 @@ def logarithm(function: str) -> str:
 
 BASE = fail_when("{1} < 2 OR {1} > 36", text("Radix must be between 2 and 36"))
 DIGITS = "'0123456789abcdefghijklmnopqrstuvwxyz'"
+
+
+def wilson(sign: str) -> str:
+    """One end of Wilson's score interval: of so many successes in so many trials, with a z-score."""
+    wrong = (
+        ("{0} < 0", "number of successes must not be negative"),
+        ("{1} <= 0", "number of trials must be positive"),
+        ("{0} > {1}", "number of successes must not be larger than number of trials"),
+        ("{2} < 0", "z-score must not be negative"),
+    )
+    refusals = " ".join(fail_when(test, text(message)) for test, message in wrong)
+    share, square = "(CAST({0} AS DOUBLE) / {1})", "({2} * {2})"
+    root = f"{{2}} * sqrt(({share} * (1 - {share}) + {square} / (4 * {{1}})) / {{1}})"
+    return f"CASE {refusals} ELSE ({share} + {square} / (2 * {{1}}) {sign} {root}) / (1 + {square} / {{1}}) END"
+
+
 SCALARS = {
+    "normal_cdf(double, double, double) -> double": (
+        f"CASE WHEN {{0}} IS NOT NULL AND {{1}} IS NOT NULL AND {{2}} IS NOT NULL THEN coalesce(lake_normal_cdf({{0}}, {{1}}, {{2}}), {NAN}) END"
+    ),
+    "inverse_normal_cdf(double, double, double) -> double": "lake_inverse_normal_cdf({0}, {1}, {2})",
+    "wilson_interval_lower(bigint, bigint, double) -> double": wilson("-"),
+    "wilson_interval_upper(bigint, bigint, double) -> double": wilson("+"),
     "abs(N) -> N": "abs({0})",
     "sign(double) -> double": "CASE WHEN isnan({0}) THEN {0} ELSE CAST(sign({0}) AS DOUBLE) END",
     "sign(real) -> real": "CASE WHEN isnan({0}) THEN {0} ELSE CAST(sign({0}) AS FLOAT) END",

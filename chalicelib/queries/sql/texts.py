@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from chalicelib.queries.sql import python_functions
 from chalicelib.queries.sql.forms import constant, require, want
-from chalicelib.queries.sql.types import BIGINT, VARCHAR, text
-from chalicelib.queries.sql.values import OPAQUE, Refused, Value, fail_when, filled, once
+from chalicelib.queries.sql.map_entries import EVERY, by_key
+from chalicelib.queries.sql.types import VARCHAR, decimal, text
+from chalicelib.queries.sql.values import OPAQUE, Refused, Value, fail_when, once
 
 # Java's Character.isWhitespace beyond ASCII, of which the no-break spaces are not
 BLANKS = "E' \\t\\n\\x0b\\x0c\\r\\x1c\\x1d\\x1e\\x1f' || chr(5760) || chr(8192) || chr(8193) || chr(8194) || chr(8195) || chr(8196) || chr(8197) || chr(8198) || chr(8200) || chr(8201) || chr(8202) || chr(8232) || chr(8233) || chr(8287) || chr(12288)"
@@ -29,17 +31,22 @@ STRPOS_OF = (
 )
 
 
-def ascii_only(name: str) -> str:
-    return fail_when(
-        "strlen({0}) <> length({0}) OR strlen({1}) <> length({1})",
-        text(f"{name} of text beyond ASCII is not supported"),
-    )
-
-
 def hashed(function: str) -> str:
     return f"unhex({function}({{0}}))"
 
 
+ONCE = text("Key-value delimiter must appear exactly once in each entry")
+SPLIT_TO_MAP = (
+    f"{fail_when('{1} = ' + repr(''), text('entryDelimiter is empty'))} {fail_when('{2} = ' + repr(''), text('keyValueDelimiter is empty'))} "
+    f"{fail_when('{1} = {2}', text('entryDelimiter and keyValueDelimiter must not be the same'))} "
+    f"{fail_when('len(list_filter(string_split({0}, {1}), lambda e: e <> ' + repr('') + ' AND instr(e, {2}) = 0)) > 0', ONCE)} "
+    f"{fail_when('len(list_filter(string_split({0}, {1}), lambda e: instr(substr(e, instr(e, {2}) + length({2})), {2}) > 0)) > 0', ONCE)}"
+)
+SPLIT_ENTRIES = (
+    "list_transform(list_filter(string_split({0}, {1}), lambda e: e <> ''), "
+    "lambda e: {{'key': left(e, instr(e, {2}) - 1), 'value': substr(e, instr(e, {2}) + length({2}))}})"
+)
+NAN = "'nan'::DOUBLE"  # which comes back of a function in Python as null
 URL = {
     "url_extract_protocol": "^([A-Za-z][A-Za-z0-9+.-]*):",
     "url_extract_host": "^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\\[[^\\]]*\\]|[^/?#:@]*)",
@@ -55,7 +62,8 @@ def url_part(name: str) -> str:
     return f"CASE WHEN {valid} THEN regexp_extract({{0}}, {text(URL[name])}, 1) END"
 
 
-LEVENSHTEIN = f"CASE {fail_when('strlen({0}) > 2000 OR strlen({1}) > 2000', text('levenshtein_distance takes at most 2000 characters'))} {ascii_only('levenshtein_distance')} ELSE CAST(levenshtein({{0}}, {{1}}) AS BIGINT) END"
+LONG = fail_when("strlen({0}) > 2000 OR strlen({1}) > 2000", text("levenshtein_distance takes at most 2000 bytes"))
+LEVENSHTEIN = f"CASE {LONG} WHEN strlen({{0}}) = length({{0}}) AND strlen({{1}}) = length({{1}}) THEN CAST(levenshtein({{0}}, {{1}}) AS BIGINT) ELSE list_extract(list_transform([lake_same_symbols({{0}}, {{1}})], lambda p: CAST(levenshtein(p.a, p.b) AS BIGINT)), 1) END"
 SCALARS = {
     "length(varchar) -> bigint": "length({0})",
     "length(varbinary) -> bigint": "octet_length({0})",
@@ -112,12 +120,10 @@ SCALARS = {
         "ELSE list_extract(string_split({0}, {1}), {2}) END"
     ),
     "split_to_map(varchar, varchar, varchar) -> map(varchar, varchar)": (
-        f"CASE {fail_when('{1} = ' + repr(''), text('entryDelimiter is empty'))} {fail_when('{2} = ' + repr(''), text('keyValueDelimiter is empty'))} "
-        f"{fail_when('{1} = {2}', text('entryDelimiter and keyValueDelimiter must not be the same'))} "
-        f"{fail_when('len(list_filter(string_split({0}, {1}), lambda e: e <> ' + repr('') + ' AND instr(e, {2}) = 0)) > 0', text('Key-value delimiter must appear exactly once in each entry'))} "
-        f"{fail_when('len(list_filter(string_split({0}, {1}), lambda e: instr(substr(e, instr(e, {2}) + length({2})), {2}) > 0)) > 0', text('Key-value delimiter must appear exactly once in each entry'))} "
-        "ELSE map_from_entries(list_transform(list_filter(string_split({0}, {1}), lambda e: e <> ''), "
-        "lambda e: {{'key': left(e, instr(e, {2}) - 1), 'value': substr(e, instr(e, {2}) + length({2}))}})) END"
+        f"CASE {SPLIT_TO_MAP} ELSE map_from_entries({SPLIT_ENTRIES}) END"
+    ),
+    "split_to_multimap(varchar, varchar, varchar) -> map(varchar, array(varchar))": (
+        f"CASE {SPLIT_TO_MAP} ELSE {by_key(SPLIT_ENTRIES, EVERY)} END"
     ),
     "concat_ws(varchar, varchar...) -> varchar": "CASE WHEN {0} IS NOT NULL THEN concat_ws({all}) END",
     "concat_ws(varchar, array(varchar)) -> varchar": "array_to_string({1}, {0})",
@@ -129,7 +135,7 @@ SCALARS = {
         "CAST(len(list_filter(list_zip(string_split({0}, ''), string_split({1}, '')), lambda p: p[1] <> p[2])) AS BIGINT) END"
     ),
     "to_utf8(varchar) -> varbinary": "encode({0})",
-    "from_utf8(varbinary) -> varchar": "decode({0})",
+    "from_utf8(varbinary) -> varchar": "coalesce(TRY(decode({0})), lake_from_utf8({0}))",
     "to_hex(varbinary) -> varchar": "hex({0})",
     "from_hex(varchar) -> varbinary": f"CASE {fail_when('length({0}) % 2 = 1', text('not pairs of hexadecimal digits'))} ELSE unhex({{0}}) END",
     "from_hex(varbinary) -> varbinary": f"CASE {fail_when('octet_length({0}) % 2 = 1', text('not pairs of hexadecimal digits'))} ELSE unhex(decode({{0}})) END",
@@ -139,6 +145,23 @@ SCALARS = {
     "to_base64url(varbinary) -> varchar": "replace(replace(to_base64({0}), '+', '-'), '/', '_')",
     "from_base64url(varchar) -> varbinary": "from_base64(replace(replace({0}, '-', '+'), '_', '/') || repeat('=', CAST((4 - length({0}) % 4) % 4 AS INTEGER)))",
     "from_base64url(varbinary) -> varbinary": "from_base64(replace(replace(decode({0}), '-', '+'), '_', '/') || repeat('=', CAST((4 - octet_length({0}) % 4) % 4 AS INTEGER)))",
+    "levenshtein_distance(varchar, varchar) -> bigint": LEVENSHTEIN,
+    "soundex(varchar) -> varchar": "lake_soundex({0})",
+    "human_readable_seconds(double) -> varchar": "lake_human_readable_seconds({0})",
+    "to_base32(varbinary) -> varchar": "lake_to_base32({0})",
+    "from_base32(varchar) -> varbinary": "lake_from_base32({0})",
+    "from_base32(varbinary) -> varbinary": "lake_from_base32(decode({0}))",
+    "crc32(varbinary) -> bigint": "lake_crc32({0})",
+    "sha512(varbinary) -> varbinary": "lake_sha512({0})",
+    **{f"hmac_{name}(varbinary, varbinary) -> varbinary": f"lake_hmac_{name}({{0}}, {{1}})" for name in python_functions.HASHES},
+    "to_ieee754_32(real) -> varbinary": "lake_to_ieee754_32({0})",
+    "to_ieee754_64(double) -> varbinary": "lake_to_ieee754_64({0})",
+    "from_ieee754_32(varbinary) -> real": f"CASE WHEN {{0}} IS NOT NULL THEN coalesce(lake_from_ieee754_32({{0}}), {NAN}) END",
+    "from_ieee754_64(varbinary) -> double": f"CASE WHEN {{0}} IS NOT NULL THEN coalesce(lake_from_ieee754_64({{0}}), {NAN}) END",
+    "to_big_endian_32(integer) -> varbinary": "lake_to_big_endian_32({0})",
+    "to_big_endian_64(bigint) -> varbinary": "lake_to_big_endian_64({0})",
+    "from_big_endian_32(varbinary) -> integer": "lake_from_big_endian_32({0})",
+    "from_big_endian_64(varbinary) -> bigint": "lake_from_big_endian_64({0})",
     "md5(varbinary) -> varbinary": hashed("md5"),
     "sha1(varbinary) -> varbinary": hashed("sha1"),
     "sha256(varbinary) -> varbinary": hashed("sha256"),
@@ -199,18 +222,15 @@ def format_number(arguments: list[Value]) -> Value:
     return Value(once([value], make), VARCHAR)
 
 
-def levenshtein_distance(arguments: list[Value]) -> Value:
-    want(arguments, 2)
-    for at, argument in enumerate(arguments):
-        if isinstance(argument.constant, str) and not argument.constant.isascii():
-            raise Refused("of text beyond ASCII is not supported", at)
-    pair = [require(arguments, at, VARCHAR) for at in (0, 1)]
-    return Value(filled(LEVENSHTEIN, pair), BIGINT)
+def parse_data_size(arguments: list[Value]) -> Value:
+    """``parse_data_size('2.3MB')``: bytes."""
+    want(arguments, 1)
+    return Value(f"CAST(lake_parse_data_size({require(arguments, 0, VARCHAR)}) AS DECIMAL(38, 0))", decimal(38, 0))
 
 
 BY_VALUE: dict[str, Callable[[list[Value]], Value]] = {
-    "levenshtein_distance": levenshtein_distance,
     "normalize": normalize,
+    "parse_data_size": parse_data_size,
     "format": format_text,
     "format_number": format_number,
 }
