@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -43,9 +43,9 @@ class Finding:
 Examination = Callable[["Parts", Clock], Iterator[Finding]]
 
 
-def examine(parts: Parts, clock: Clock = now) -> Iterator[Finding]:
-    """Every finding, in an order to read. A check that fails is itself a finding."""
-    for check in CHECKS:
+def examine(parts: Parts, clock: Clock = now, checks: Sequence[Examination] = ()) -> Iterator[Finding]:
+    """Every finding, or those of ``checks``, in an order to read. A check that fails is itself a finding."""
+    for check in checks or CHECKS:
         try:
             yield from check(parts, clock)
         except LakeError as error:

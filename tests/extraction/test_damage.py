@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from chalicelib.errors import LakeError
+from tests.support.damage import DAMAGE
 from tests.support.extraction import world
 
-DAMAGE: dict[str, Callable[[bytes], bytes]] = {
-    "nothing": lambda content: b"",
-    "half": lambda content: content[: len(content) // 2],
-    "bytes": lambda content: bytes(range(256)),
-    "list": lambda content: b"[]",
-    "object": lambda content: b"{}",
-}
 RECORDS = ("state/extraction.json", "state/wanted-tracks.json", "state/run-lock.json")
 
 

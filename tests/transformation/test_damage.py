@@ -22,6 +22,7 @@ from chalicelib.transformation.compact import compact
 from chalicelib.transformation.transform import rebuild, transform_pending
 from chalicelib.transforms import DONE, TRANSFORM_VERSION, done_key, open_key
 from chalicelib.wiring import Parts
+from tests.support.damage import DAMAGE
 from tests.support.raw_objects import (
     RUN,
     answer,
@@ -36,13 +37,6 @@ from tests.support.raw_objects import (
     track,
 )
 
-DAMAGE = {
-    "empty": lambda _: b"",
-    "half": lambda content: content[: len(content) // 2],
-    "binary": lambda _: bytes(range(256)),
-    "list": lambda _: b"[]",
-    "object": lambda _: b"{}",
-}
 PARQUET_DAMAGE = {
     "cut": lambda content: content[: len(content) // 2],
     "zeros": lambda content: bytes(len(content)),

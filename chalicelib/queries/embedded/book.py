@@ -7,27 +7,29 @@ by a lock that the process holds for as long as it lives, so that a query of a d
 from __future__ import annotations
 
 import fcntl
-import json
+import logging
 import os
 import re
 import secrets
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from chalicelib.clock import Clock, parse_moment
-from chalicelib.errors import NotFound, StorageFailed
+from chalicelib.clock import Clock
+from chalicelib.errors import NotFound, RecordDamaged, StorageFailed
 from chalicelib.filelock import is_held
 from chalicelib.lake import RESULTS, Lake
-from chalicelib.queries.engine import Query, QueryState, ResultColumn
+from chalicelib.queries.engine import Query, QueryState
+from chalicelib.records import RecordKind
 
 QUERY_ID = re.compile(r"\d{8}T\d{2}\d{10}Z-[0-9a-f]{16}")
 OWNERS = "owners"
 SCRATCH = ".spill"
+log = logging.getLogger(__name__)
 LEFT_BEHIND = {"code": "query_failed", "message": "the process that ran it ended; start it again", "details": {}}
 
 
@@ -38,6 +40,9 @@ class QueryRecord:
     query: Query
     owner: str
     result: str | None = None  # id of the query whose Parquet file holds the rows
+
+
+QUERY_RECORD = RecordKind(QueryRecord, "the record of a query", "run the query again; this record goes with its day")
 
 
 class QueryBook:
@@ -57,27 +62,25 @@ class QueryBook:
         return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond:06d}Z-{secrets.token_hex(8)}"
 
     def write(self, entry: QueryRecord) -> None:
-        document = asdict(entry)
-        for name in ("submitted_at", "started_at", "ended_at"):
-            moment = document["query"][name]
-            document["query"][name] = moment.isoformat() if moment else None
+        """Write the record. Raises StorageFailed."""
         path = self.path(entry.query.query_id, "json")
         scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             if self._lock is None:
                 self._claim()
-            write_text(scratch, json.dumps(document))
+            write_new(scratch, QUERY_RECORD.encode(entry))
             scratch.replace(path)
         except OSError as error:
             raise StorageFailed(f"cannot write the query's record to {self._folder}: {error.strerror}") from error
 
     def read(self, query_id: str) -> QueryRecord:
-        """The record of a query, as it stands. Raises NotFound when it is unknown or has expired."""
+        """The record of a query, as it stands. Raises NotFound when it is unknown or has expired, RecordDamaged."""
+        path = self.path(query_id, "json")
         try:
-            document = json.loads(self.path(query_id, "json").read_bytes())
+            content = path.read_bytes()
         except FileNotFoundError:
             raise unknown(query_id) from None
-        entry = read_entry(document)
+        entry = QUERY_RECORD.decode(f"{RESULTS}{path.parent.name}/{path.name}", content)
         if entry.query.submitted_at + self._kept < self._clock():
             raise unknown(query_id)
         if not entry.query.state.ended and not self.alive(entry.owner):
@@ -85,7 +88,7 @@ class QueryBook:
         return entry
 
     def newest(self, before: str | None) -> Iterator[QueryRecord]:
-        """Records newest first, from the one before ``before`` on."""
+        """Records newest first, from the one before ``before`` on; a damaged one is left out, and the log says so."""
         for hour in sorted(self._hours(), reverse=True):
             names = sorted((entry.name for entry in os.scandir(hour) if entry.name.endswith(".json")), reverse=True)
             for name in names:
@@ -95,6 +98,8 @@ class QueryBook:
                         yield self.read(query_id)
                     except NotFound:
                         continue
+                    except RecordDamaged as error:
+                        log.warning("left out of the list: %s", error.message)
 
     def path(self, query_id: str, suffix: str) -> Path:
         """Where a query's record (``json``) or rows (``parquet``, ``csv``) lie."""
@@ -167,20 +172,10 @@ def list_names(folder: Path) -> list[str]:
         return []
 
 
-def write_text(path: Path, text: str) -> None:
+def write_new(path: Path, content: bytes) -> None:
     """Write a new file that its owner alone can read."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(text)
-
-
-def read_entry(document: dict[str, Any]) -> QueryRecord:
-    """A query's record as it lies in the book."""
-    fields = document["query"]
-    for name in ("submitted_at", "started_at", "ended_at"):
-        fields[name] = parse_moment(fields[name])
-    fields["state"] = QueryState(fields["state"])
-    fields["columns"] = tuple(ResultColumn(**column) for column in fields["columns"])
-    return QueryRecord(Query(**fields), document["owner"], document["result"])
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
 
 
 def unknown(query_id: str) -> NotFound:
