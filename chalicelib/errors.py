@@ -29,11 +29,13 @@
     │   ├── AuthorizationEnded     503  the refresh token is no longer good
     │   ├── EndpointRemoved        502  Spotify does not offer this to this app
     │   ├── SpotifyRefused         502  Spotify says no for good (400, 404, a real 403)
+    │   ├── MusicBrainzRefused     502  MusicBrainz or ListenBrainz does
     │   └── StorageFailed          500  the lake cannot be read or written
     │       └── RecordDamaged           one of its own small records cannot be read
     ├── Retryable                  the same call may work in a moment
     │   ├── SpotifyUnavailable     503  5xx, reset, timeout, a body that is not JSON
     │   │   └── OddAnswer               an answer that contradicts itself or what was known
+    │   ├── MusicBrainzUnavailable 503  MusicBrainz or ListenBrainz is away or too busy
     │   ├── StorageUnavailable     503  S3 throttles or is away
     │   ├── EngineBusy             503  all query slots and the queue are taken
     │   └── UploadsBusy            503  as many exports are being uploaded as may be
@@ -328,6 +330,15 @@ class SpotifyRefused(Terminal):
     code, status = "spotify_refused", 502
 
 
+class MusicBrainzRefused(Terminal):
+    """MusicBrainz or ListenBrainz says no to this call.
+
+    The message has the reason; a 403 asks for MUSICBRAINZ_CONTACT, by which it can reach you.
+    """
+
+    code, status = "musicbrainz_refused", 502
+
+
 class StorageFailed(Terminal):
     """The lake cannot be read or written: rights, a full disk, a missing folder or bucket.
 
@@ -373,6 +384,15 @@ class OddAnswer(SpotifyUnavailable):
     code = "odd_answer"
 
 
+class MusicBrainzUnavailable(Retryable):
+    """MusicBrainz or ListenBrainz did not answer, or not with what it promises.
+
+    The next run asks again; no artist is taken to be unknown because of it.
+    """
+
+    code = "musicbrainz_unavailable"
+
+
 class StorageUnavailable(Retryable):
     """S3 throttles or is away.
 
@@ -401,7 +421,7 @@ class UploadsBusy(Retryable):
 
 
 class RateLimited(WaitUntil):
-    """Spotify's rolling window is full.
+    """Spotify's rolling window, or what MusicBrainz allows, is used up.
 
     The run goes on at the time that is named; nothing needs doing.
     """

@@ -69,6 +69,13 @@ def origin(text: str) -> str:
     return text.rstrip("/")
 
 
+def contact(text: str) -> str:
+    """Where whoever runs a service can reach whoever asks it: an address of mail, or of a page."""
+    if not re.fullmatch(r"[^\s@()]+@[^\s@()]+\.[^\s@()]+|https?://[^\s/()]+(/[^\s()]*)?", text):
+        raise ValueError("must be an e-mail address or the address of a page")
+    return text
+
+
 def schedule(text: str) -> str:
     """EventBridge's two forms; the cron fields themselves are checked when the schedule is read."""
     rate = re.fullmatch(r"rate\(([1-9]\d*) (minute|hour|day)(s?)\)", text)
@@ -152,6 +159,17 @@ class Settings:
     compact_files: int = setting(
         24, "Files in one partition above which the schedule compacts it", whole(2, 10_000), unit="files"
     )
+    musicbrainz_contact: str = setting(
+        "",
+        "Your e-mail address or page, which MusicBrainz asks of those who use it; once it is set, artists are looked "
+        "up there and genres come from it (its tags: CC BY-NC-SA 3.0); empty: nothing is asked",
+        contact,
+    )
+    musicbrainz_calls: int = setting(
+        100, "Most calls to MusicBrainz and ListenBrainz one run may make, one a 1.1 s", whole(1, 10_000), unit="calls"
+    )
+    musicbrainz_url: str = setting("https://musicbrainz.org/ws/2", "MusicBrainz' web service", web_address)
+    listenbrainz_url: str = setting("https://api.listenbrainz.org/1", "ListenBrainz' web service", web_address)
     keep_exports: bool = setting(True, "Keep the raw file of an imported privacy export in the lake", switch)
     query_seconds: float = setting(60.0, "Time limit of one query", number(0.1, 1_800), unit="s")
     query_rows: int = setting(5_000_000, "Most rows one query result keeps", whole(1, 1_000_000_000), unit="rows")

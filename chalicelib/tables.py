@@ -110,6 +110,11 @@ def identifier(column: str) -> Check:
     return Check("pattern", column, pattern=ID_PATTERN)
 
 
+def mbid(column: str) -> Check:
+    """A check: one of MusicBrainz' ids."""
+    return Check("pattern", column, pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+
 def at_least(column: str, low: float, high: float | None = None, severity: Severity = "reject") -> Check:
     """A check: a number from ``low`` to ``high``, both included."""
     return Check("range", column, severity, low=low, high=high)
@@ -449,14 +454,15 @@ PLAY_DETAILS = Table(
         text("isrc", "The recording: the same on every album it stands on", True),
         Column("duration_ms", "bigint", "Length of the track in milliseconds", True),
         text("artist_id", "The track's first artist", True),
-        Column("genres", "array<string>", "Genres of that artist", True),
+        Column("genres", "array<string>", "Genres of that artist, as in artist_genres_in_force", True),
+        text("genre_source", "Who says so: spotify or musicbrainz", True),
         text("album_id", "Album of the track", True),
         Column("release_year", "int", "Year of the album's release", True),
     ),
     key=("play_id",),
     current="derived",
     partition_by="ended_at",
-    of=("plays", "heard", "tracks", "track_artists", "artists", "albums"),
+    of=("plays", "heard", "tracks", "track_artists", "artists", "albums", "artist_genres_in_force"),
 )
 
 PLAY_SECONDS = 30  # seconds from which on a listen counts as a play, as Spotify itself counts streams
@@ -575,6 +581,85 @@ REJECTED_ROWS = Table(
     current="row",
 )
 
+MUSICBRAINZ_ARTISTS = Table(
+    "musicbrainz_artists",
+    "Which artist of MusicBrainz' an artist of Spotify's is, as it was found last (CC0)",
+    (
+        text("artist_id", "Spotify id"),
+        text("mbid", "MusicBrainz id of the artist"),
+        text("name", "Name at MusicBrainz", True),
+        text("found_by", "link, link and name, isrc, isrc and name, or name"),
+        Column("certainty", "double", "How sure that is by how it was found, up to 1 for a link"),
+        OBSERVED_AT,
+    ),
+    key=("artist_id",),
+    current="row",
+    checks=(identifier("artist_id"), mbid("mbid")),
+)
+
+MUSICBRAINZ_RECORDINGS = Table(
+    "musicbrainz_recordings",
+    "Recordings of MusicBrainz' that bear a code which was asked for (CC0)",
+    (
+        text("isrc", "International standard recording code, as in tracks"),
+        text("mbid", "MusicBrainz id of the recording"),
+        text("title", "Title at MusicBrainz", True),
+        Column("length_ms", "bigint", "Length in milliseconds", True),
+        OBSERVED_AT,
+    ),
+    key=("isrc", "mbid"),
+    current="row",
+    checks=(mbid("mbid"), at_least("length_ms", 0, LONGEST_TRACK)),
+)
+
+MUSICBRAINZ_GENRES = Table(
+    "musicbrainz_genres",
+    "Genres of artists as MusicBrainz' users voted for them: CC BY-NC-SA 3.0, credit MusicBrainz, no commercial use",
+    (
+        text("artist_id", "Spotify id"),
+        text("genre", "Genre, as on MusicBrainz' list"),
+        Column("votes", "int", "Votes for it less those against"),
+        text("mbid", "MusicBrainz id of the artist"),
+        OBSERVED_AT,
+    ),
+    key=("artist_id", "genre"),
+    current="newest_set",
+    set_of=("artist_id",),
+    checks=(identifier("artist_id"), mbid("mbid"), at_least("votes", 1)),
+)
+
+ARTIST_GENRES = Table(
+    "artist_genres",
+    "Genres of artists by who says so: Spotify, and MusicBrainz' users (CC BY-NC-SA 3.0, credit MusicBrainz)",
+    (
+        text("artist_id", "Artist"),
+        text("genre", "Genre"),
+        Column("votes", "int", "MusicBrainz: votes for it less those against; null for Spotify", True),
+        text("source", "spotify or musicbrainz"),
+    ),
+    key=("artist_id", "genre", "source"),
+    current="derived",
+    of=("artists", "musicbrainz_genres"),
+)
+
+ARTIST_GENRES_IN_FORCE = Table(
+    "artist_genres_in_force",
+    "Of each artist the genres that reports go by: Spotify's where it gives any, else the five that most of "
+    "MusicBrainz' users voted for, with at least a fifth of the votes of the first",
+    (
+        text("artist_id", "Artist"),
+        text("name", "Its name in small letters, as plays are matched with it", True),
+        Column("genres", "array<string>", "Genres, the surest first"),
+        text("source", "spotify or musicbrainz"),
+        Column(
+            "stands_for_name", "boolean", "Of several artists of one name one does, whom plays of that name count for"
+        ),
+    ),
+    key=("artist_id",),
+    current="derived",
+    of=("artists", "musicbrainz_genres"),
+)
+
 TABLES: tuple[Table, ...] = (
     ARTISTS,
     ALBUMS,
@@ -591,6 +676,11 @@ TABLES: tuple[Table, ...] = (
     PLAYS_RESOLVED,
     PLAY_DETAILS,
     HEARD,
+    MUSICBRAINZ_ARTISTS,
+    MUSICBRAINZ_RECORDINGS,
+    MUSICBRAINZ_GENRES,
+    ARTIST_GENRES,
+    ARTIST_GENRES_IN_FORCE,
     LISTINGS,
     RUNS,
     QUALITY_RESULTS,

@@ -143,8 +143,40 @@ WAS_SKIPPED = """CASE
             ELSE skipped
         END"""
 
+SPOTIFY_GENRES = """SELECT artist_id, genre, CAST(NULL AS integer) AS votes, 'spotify' AS source
+    FROM artists
+    CROSS JOIN UNNEST(genres) AS listed (genre)"""
+
 #: Names stand for the least id that plays or tracks have under them, so that everybody finds the same one.
 DERIVED = {
+    "artist_genres": f"""of_spotify AS ({SPOTIFY_GENRES})
+    SELECT artist_id, genre, votes, source FROM of_spotify
+    UNION ALL
+    SELECT artist_id, genre, votes, 'musicbrainz' FROM musicbrainz_genres""",
+    "artist_genres_in_force": """placed AS (
+        SELECT artist_id, genre,
+            row_number() OVER (PARTITION BY artist_id ORDER BY votes DESC, genre) AS place,
+            votes * 5 >= max(votes) OVER (PARTITION BY artist_id) AS is_sure
+        FROM musicbrainz_genres
+    ),
+    voted AS (
+        SELECT artist_id, array_agg(genre ORDER BY place) AS genres FROM placed WHERE place <= 5 AND is_sure
+        GROUP BY artist_id
+    ),
+    chosen AS (
+        SELECT artist_id, lower(name) AS name, genres, 'spotify' AS source
+        FROM artists
+        WHERE cardinality(genres) > 0
+        UNION ALL
+        SELECT voted.artist_id, lower(artists.name), voted.genres, 'musicbrainz'
+        FROM voted
+        LEFT JOIN artists ON artists.artist_id = voted.artist_id
+        WHERE artists.artist_id IS NULL OR coalesce(cardinality(artists.genres), 0) = 0
+    )
+    SELECT artist_id, name, genres, source,
+        row_number() OVER (PARTITION BY name ORDER BY source DESC, cardinality(genres) DESC, artist_id) = 1
+            AS stands_for_name
+    FROM chosen""",
     "play_details": """named AS (
         SELECT lower(artist_name) AS artist, lower(item_name) AS title, item_id AS track_id
         FROM plays
@@ -162,14 +194,15 @@ DERIVED = {
         heard.item_id IS NULL AND by_name.track_id IS NOT NULL AS found_by_name,
         heard.item_name AS item_name, heard.artist_name AS artist_name, heard.album_name AS album_name,
         heard.origin AS origin, tracks.isrc AS isrc, tracks.duration_ms AS duration_ms,
-        track_artists.artist_id AS artist_id, artists.genres AS genres, tracks.album_id AS album_id,
+        track_artists.artist_id AS artist_id, in_force.genres AS genres, in_force.source AS genre_source,
+        tracks.album_id AS album_id,
         albums.release_year AS release_year
     FROM heard
     LEFT JOIN by_name ON heard.item_id IS NULL AND heard.item_type = 'track'
         AND by_name.artist = lower(heard.artist_name) AND by_name.title = lower(heard.item_name)
     LEFT JOIN tracks ON tracks.track_id = coalesce(heard.item_id, by_name.track_id)
     LEFT JOIN track_artists ON track_artists.track_id = tracks.track_id AND track_artists.position = 0
-    LEFT JOIN artists ON artists.artist_id = track_artists.artist_id
+    LEFT JOIN artist_genres_in_force AS in_force ON in_force.artist_id = track_artists.artist_id
     LEFT JOIN albums ON albums.album_id = tracks.album_id""",
     "heard": f"""measured AS (
         SELECT plays.*, plays.ms_played AS ms

@@ -1,6 +1,8 @@
-"""``state/wanted-tracks.json``: tracks that were played and whose details nobody has read, most played first.
+"""What an imported history asks extraction to look up, most played first.
 
-Whoever decides which listens there are writes it (plays/resolutions.py), extraction reads it.
+``state/wanted-tracks.json`` has tracks that were played and whose details nobody has read,
+``state/played-artists.json`` the artists that were played, by name. plays/resolutions.py, which decides on listens,
+writes both.
 """
 
 from __future__ import annotations
@@ -32,3 +34,27 @@ def wanted_tracks(lake: Lake) -> list[str]:
 def write_wanted_tracks(lake: Lake, tracks: list[tuple[str, int]]) -> None:
     """Replace the list by ``tracks``: id and number of plays of each, most played first."""
     WANTED.write(lake.store, WANTED_TRACKS, Wanted(tracks))
+
+
+PLAYED_ARTISTS = f"{STATE}played-artists.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """``artists``: names as plays have them, most played first."""
+
+    artists: list[str] = field(default_factory=list)
+
+
+PLAYED = RecordKind(Played, "the list of artists played", "it is written anew by the next import", derived=True)
+
+
+def played_artists(lake: Lake) -> list[str]:
+    """Names of the artists of an imported history, most played first."""
+    record = PLAYED.read(lake.store, PLAYED_ARTISTS)
+    return record.artists if record else []
+
+
+def write_played_artists(lake: Lake, artists: list[str]) -> None:
+    """Replace the list."""
+    PLAYED.write(lake.store, PLAYED_ARTISTS, Played(artists))

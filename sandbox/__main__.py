@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--latency-ms", type=float, default=0, help="milliseconds every answer is held back")
     made.add_argument("--rotate-refresh-tokens", action="store_true", help="each refresh replaces the token")
     made.add_argument("--rate-limit-per-30s", type=int, help="calls allowed in any 30 seconds (default: no limit)")
+    made.add_argument("--no-genres", dest="genres", action="store_false", help="Spotify knows no artist's genres")
     return made
 
 
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     users = ", ".join(sandbox.world.listeners)
     print(f"sandbox Spotify ({chosen.mode}, {chosen.scale}, seed {chosen.seed}): {sandbox.url}")
     print(f"  Web API {sandbox.api_url}   accounts {sandbox.accounts_url}   users {users}")
+    print(f"  MusicBrainz {sandbox.musicbrainz_url}   ListenBrainz {sandbox.listenbrainz_url}")
     print(f"  client {CLIENT_ID} / {CLIENT_SECRET}", flush=True)
     with suppress(KeyboardInterrupt):
         sandbox.serve_forever()

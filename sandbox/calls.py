@@ -46,8 +46,8 @@ class Calls:
 
     @property
     def total(self) -> int:
-        """Calls to the Web API; those to the accounts service are not counted in it."""
-        return sum(self.by_group.values()) - self.by_group["accounts"]
+        """Calls to the Web API; those to the accounts service and to MusicBrainz are not counted in it."""
+        return sum(self.by_group.values()) - self.by_group["accounts"] - self.by_group["musicbrainz"]
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -87,6 +87,8 @@ def sandbox() -> Iterator[None]:
             "SECRETS_URL": str(SANDBOX),
             "SPOTIFY_API_URL": spotify.api_url.rstrip("/"),
             "SPOTIFY_ACCOUNTS_URL": spotify.accounts_url.rstrip("/"),
+            "MUSICBRAINZ_URL": spotify.musicbrainz_url,
+            "LISTENBRAINZ_URL": spotify.listenbrainz_url,
             "SPOTIPY_CLIENT_ID": "sandbox-client",
             "SPOTIPY_CLIENT_SECRET": "sandbox-secret",
         }

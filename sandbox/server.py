@@ -18,6 +18,7 @@ from sandbox.caller import Caller
 from sandbox.calls import Calls
 from sandbox.clock import SECOND, Clock, instant
 from sandbox.faults import Faults, Waits
+from sandbox.musicbrainz import MusicBrainz
 from sandbox.service import Reply, Service
 from sandbox.world import World
 
@@ -116,6 +117,7 @@ class Sandbox:
     """A running sandbox.
 
     ``now`` (ISO 8601 or milliseconds) sets its time, ``frozen`` stops the clock between calls of ``advance``.
+    Without ``genres`` Spotify knows none of any artist, as most apps of today see it.
     """
 
     def __init__(
@@ -130,11 +132,12 @@ class Sandbox:
         rate_limit_per_30s: int | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        genres: bool = True,
     ) -> None:
         start = instant(now) if isinstance(now, str) else now
         self.clock = Clock(start, frozen)
         self.world = World(seed, scale, self.clock)
-        self.service = Service(self.world, mode, rotate_refresh_tokens, rate_limit_per_30s)
+        self.service = Service(self.world, mode, rotate_refresh_tokens, rate_limit_per_30s, genres)
         self._server = _Server((host, port), self.service, latency_ms / 1000)
         self.port: int = self._server.server_address[1]
         self.url = f"http://{host}:{self.port}"
@@ -142,6 +145,7 @@ class Sandbox:
         self.accounts_url = self.url
         self.authorize_url = f"{self.url}/authorize"
         self.token_url = f"{self.url}/api/token"
+        self.musicbrainz_url, self.listenbrainz_url = f"{self.url}/ws/2", f"{self.url}/1"
         self.service.api_url = self.api_url
         self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
         self._thread = threading.Thread(
@@ -159,6 +163,10 @@ class Sandbox:
     @property
     def waits(self) -> Waits:
         return self.service.waits
+
+    @property
+    def musicbrainz(self) -> MusicBrainz:
+        return self.service.musicbrainz
 
     @property
     def calls(self) -> Calls:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sandbox import catalogue_routes, listener_routes, search
+from sandbox import catalogue_routes, listener_routes, musicbrainz, search
 from sandbox.accounts import Accounts, AuthorizeError, BadToken, TokenError
 from sandbox.admin import Admin
 from sandbox.api import ApiError, Request, Route
 from sandbox.calls import Call, Calls
 from sandbox.edits import Edits
 from sandbox.faults import Fault, Faults, Wait, Waits
+from sandbox.musicbrainz import MusicBrainz
 from sandbox.shapes import EVERYWHERE, Shapes, encoded
 from sandbox.world import View, World
 
@@ -69,6 +71,7 @@ class Service:
         mode: str = "development",
         rotate_refresh_tokens: bool = False,
         rate_limit_per_30s: int | None = None,
+        genres: bool = True,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
@@ -80,7 +83,8 @@ class Service:
         self.waits = Waits(world.clock, rate_limit_per_30s)
         self.calls = Calls()
         self.edits = Edits(world)
-        self._shapes = Shapes(world.catalogue, mode, EVERYWHERE)
+        self._shapes = Shapes(world.catalogue, mode, EVERYWHERE, genres=genres)
+        self.musicbrainz = MusicBrainz(world)
         self._router = Router(ROUTES)
         self.admin = Admin(self)
 
@@ -94,6 +98,8 @@ class Service:
                 status, answer = self.admin.answer(method, path.removeprefix("/admin"), parameters, body)
             return json_reply(status, answer)
         with self.world.lock:
+            if path.startswith(("/ws/2/", "/1/")):
+                return self._of_musicbrainz(method, path, query, headers)
             return self._answer_and_record(method, path, query, parameters, headers, body)
 
     def view(self) -> View:
@@ -119,6 +125,12 @@ class Service:
             )
             route.check(request)
             return json.loads(encoded(route.handler(request, **names)))
+
+    def _of_musicbrainz(self, method: str, path: str, query: str, headers: dict[str, str]) -> Reply:
+        status, named, body = self.musicbrainz.answer(path, query, headers.get("user-agent", ""))
+        template = re.sub(r"(/ws/2/artist/).+", r"\1{mbid}", path)
+        self.calls.add(Call(self.world.clock.now_ms(), method, path, query, template, "musicbrainz", status))
+        return Reply(status, musicbrainz.encoded(body), headers=named)
 
     # One call
 

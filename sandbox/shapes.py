@@ -67,8 +67,9 @@ class Shapes:
     What it returns is shared: copy before changing.
     """
 
-    def __init__(self, catalogue: Catalogue, mode: str, markets: object = MARKETS) -> None:
+    def __init__(self, catalogue: Catalogue, mode: str, markets: object = MARKETS, *, genres: bool = True) -> None:
         self._catalogue = catalogue
+        self._genres = genres
         self._markets = markets
         self._extended = mode == "extended"
         self._made: dict[tuple[str, int], Json] = {}
@@ -93,7 +94,7 @@ class Shapes:
         if self._extended:
             shape["followers"] = {"href": None, "total": artist.followers}
         shape |= {
-            "genres": list(artist.genres),
+            "genres": list(artist.genres) if self._genres else [],
             "href": f"{OBJECTS}/artists/{artist.id}",
             "id": artist.id,
             "images": images("artist", artist.id, (640, 320, 160)) if number % 23 else [],

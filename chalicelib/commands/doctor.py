@@ -114,6 +114,20 @@ def unreachable(url: str) -> str | None:
     return None
 
 
+def genres(parts: Parts, _clock: Clock) -> Iterator[Finding]:
+    """Whether MusicBrainz is asked for the genres that Spotify leaves empty."""
+    if parts.settings.musicbrainz_contact:
+        yield Finding("ok", "genres", "MusicBrainz is asked for ids and genres (its tags: CC BY-NC-SA 3.0)")
+    else:
+        yield Finding("note", "genres", GENRES_OFFER)
+
+
+GENRES_OFFER = (
+    "Spotify leaves genres empty for most apps; set MUSICBRAINZ_CONTACT to your e-mail address, and runs look ids and "
+    "genres up at MusicBrainz, whose tags are under CC BY-NC-SA 3.0 (credit it, no commercial use)"
+)
+
+
 def authorisations(parts: Parts, clock: Clock) -> Iterator[Finding]:
     """Who is logged in, and for how long."""
     from chalicelib.spotify.auth import authorizations
@@ -265,6 +279,7 @@ CHECKS: tuple[Examination, ...] = (
     python,
     settings,
     sources,
+    genres,
     credentials,
     reachability,
     authorisations,

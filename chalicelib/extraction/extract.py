@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 
 from chalicelib.clock import Clock, Sleep, now
-from chalicelib.errors import MissingCredentials
+from chalicelib.errors import InvalidSetting, MissingCredentials
 from chalicelib.extraction.fetching import Fetcher
 from chalicelib.extraction.keeping import Keeper
 from chalicelib.extraction.kinds import Source
 from chalicelib.extraction.lock import RunLock
+from chalicelib.extraction.looking_up import LookingUp
+from chalicelib.extraction.lookups import READS, ArtistLookups
 from chalicelib.extraction.readers import reader_of
 from chalicelib.extraction.reading import View
 from chalicelib.extraction.running import Run, SourceTurn
@@ -24,6 +26,8 @@ from chalicelib.extraction.sources import chosen, load_sources
 from chalicelib.extraction.state import STATE_NAME
 from chalicelib.lake import STATE, Lake
 from chalicelib.log import RunProgress, run_id_in_force
+from chalicelib.musicbrainz.client import MusicBrainz
+from chalicelib.names import artist_key
 from chalicelib.runs import FAILED, UNAVAILABLE, RunRecord, SourceRecord, new_run_id, save_run, start_record
 from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
@@ -33,7 +37,7 @@ from chalicelib.spotify.clock import SpotifyClock
 from chalicelib.spotify.guard import RESERVE, Caller, Guard
 from chalicelib.spotify.tokens import LOGIN, Credentials
 from chalicelib.stores import open_secrets
-from chalicelib.wanted import wanted_tracks
+from chalicelib.wanted import played_artists, wanted_tracks
 
 
 def run_extraction(
@@ -72,7 +76,7 @@ def run_extraction(
             view = view_of(settings, keeper, clients, guard, by_hand=trigger != "schedule", chosen=bool(sources))
             record = start_record(run_id, trigger, clock())
             record.authorizations = [authorization.as_json() for authorization in auth.authorizations(secrets)]
-            places = places_of(declared, view, record)
+            places = places_of([source for source in declared if source.reads != READS], view, record)
             run = Run(
                 lake=lake,
                 lock=lock,
@@ -86,6 +90,7 @@ def run_extraction(
                 clock=time_of_run,
                 progress=progress,
                 warnings=warnings_of(secrets, keeper, clock),
+                looking_up=looking_up(settings, declared, keeper, record, remaining, time_of_run, sleep, bool(sources)),
             )
             save_run(lake, record)
             run.go()
@@ -93,6 +98,39 @@ def run_extraction(
     finally:
         run_id_in_force.reset(token)
         lock.release()
+
+
+def looking_up(
+    settings: Settings,
+    declared: list[Source],
+    keeper: Keeper,
+    record: RunRecord,
+    remaining: Callable[[], float],
+    clock: Clock,
+    sleep: Sleep,
+    chosen: bool,
+) -> LookingUp | None:
+    """What asks MusicBrainz, where that is wanted. Raises InvalidSetting where it is named and not set up."""
+    source = next((source for source in declared if source.reads == READS), None)
+    if source is None or not settings.musicbrainz_contact:
+        if source is not None and chosen:
+            raise InvalidSetting(
+                f"{source.name} asks MusicBrainz, which wants to know whom to write to: set MUSICBRAINZ_CONTACT"
+            )
+        return None
+    record.sources.append(SourceRecord(source.name))
+    client = MusicBrainz(
+        settings.musicbrainz_url,
+        settings.listenbrainz_url,
+        settings.musicbrainz_contact,
+        settings.musicbrainz_calls,
+        remaining,
+        clock,
+        sleep,
+    )
+    played = {artist_key(name): rank for rank, name in reversed(list(enumerate(played_artists(keeper.lake))))}
+    lookups = ArtistLookups(source, keeper.state, played)
+    return LookingUp(record.run_id, keeper, lookups, client, record.sources[-1], clock, chosen)
 
 
 def deadline(seconds: float) -> Callable[[], float]:

@@ -14,8 +14,9 @@ from chalicelib.extraction.catalogue_readers import album_listing, is_whole
 from chalicelib.extraction.listing import count, started_at_of
 from chalicelib.extraction.oddities import odd_part
 from chalicelib.extraction.reading import TAKERS, YIELDERS, Document, Taken
-from chalicelib.extraction.shapes import is_id, objects
+from chalicelib.extraction.shapes import child, id_of, is_id, objects
 from chalicelib.extraction.state import WANTED, State, Walk
+from chalicelib.musicbrainz.questions import usable_isrc
 from chalicelib.raw import Answer
 from chalicelib.spotify.guard import Wait
 
@@ -27,6 +28,8 @@ def take_in(state: State, answer: Answer, document: Document) -> Taken:
         state.mode = seen.mode
     state.want("artists", seen.artists)
     state.want("albums", seen.albums)
+    state.names.update(seen.names)
+    state.isrcs.update((artist, code) for artist, code in seen.isrcs.items() if artist not in state.isrcs)
     if odd_part(answer, document):  # then nobody knows what else is
         seen.full_artists, seen.full_albums = [], []
     for album_id, listed, total in seen.full_albums:
@@ -65,10 +68,11 @@ def take_refusal(state: State, answer: Answer, listing: str) -> Taken:
 
 
 def take_note(state: State, note: dict[str, Any]) -> None:
-    """Change the state by a note: a group's wait, a removed endpoint, a page size."""
+    """Change the state by a note: a group's wait, a removed endpoint, a page size, a source that is read."""
     state.waits.update({group: Wait(**wait) for group, wait in note.get("waits", {}).items()})
     state.removed.update(note.get("removed", {}))
     state.limits.update(note.get("limits", {}))
+    state.done.update(note.get("done", {}))
 
 
 # What an answer shows besides
@@ -80,6 +84,8 @@ class Seen:
 
     artists: list[str] = field(default_factory=list)
     albums: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    isrcs: dict[str, str] = field(default_factory=dict)  # by the first artist of the track
     full_artists: list[str] = field(default_factory=list)
     full_albums: list[tuple[str, int, int]] = field(default_factory=list)  # id, tracks listed, tracks in all
     mode: str | None = None
@@ -97,18 +103,34 @@ def look(document: Document) -> Seen:
             see_artist(seen, item, item_id)
         elif kind in ("album", "single", "compilation") and ("album_type" in item or "total_tracks" in item):
             see_album(seen, item, item_id)
-        elif kind == "track" and isinstance(item.get("album"), dict):
-            show_mode(seen, "popularity" in item or "available_markets" in item)
+        elif kind == "track":
+            see_isrc(seen, item)
+            if isinstance(item.get("album"), dict):
+                show_mode(seen, "popularity" in item or "available_markets" in item)
     return seen
 
 
 def see_artist(seen: Seen, artist: Document, artist_id: str) -> None:
     """Note an artist; short forms have neither images nor genres."""
     seen.artists.append(artist_id)
+    if isinstance(name := artist.get("name"), str) and name:
+        seen.names[artist_id] = name
     if "images" in artist or "genres" in artist:
         show_mode(seen, "followers" in artist or "popularity" in artist)
         if is_whole("artists", artist):
             seen.full_artists.append(artist_id)
+
+
+def see_isrc(seen: Seen, track: Document) -> None:
+    """Note the code of a recording for the artist that it names first."""
+    artists, code = track.get("artists"), usable_isrc(text_of(child(track, "external_ids").get("isrc")))
+    if code and isinstance(artists, list) and artists and (artist_id := id_of(artists[0])):
+        seen.isrcs.setdefault(artist_id, code)
+
+
+def text_of(value: object) -> str | None:
+    """The value if it is a text."""
+    return value if isinstance(value, str) else None
 
 
 def see_album(seen: Seen, album: Document, album_id: str) -> None:

@@ -13,9 +13,11 @@ from chalicelib.errors import NotFound
 from chalicelib.extraction.fetching import ODD
 from chalicelib.extraction.intake import take_in, take_note, take_refusal
 from chalicelib.extraction.journal import Journal, JournalEntry, Segment, drop_segment, segments
+from chalicelib.extraction.lookups import take_lookup
 from chalicelib.extraction.reading import Taken
 from chalicelib.extraction.state import Absorbed, RawParts, State, StateFile
 from chalicelib.lake import Lake, answers_key
+from chalicelib.musicbrainz.answers import is_lookup
 from chalicelib.raw import Packer
 from chalicelib.runs import PARTIAL, RUNNING, RunRecord, SourceRecord, load_run, run_ids, save_run
 from chalicelib.spotify.client import read_json
@@ -128,6 +130,8 @@ def apply(state: State, entry: JournalEntry, document: dict[str, Any] | None = N
         take_note(state, entry.note)
         if entry.answer is None:
             return Taken()
+        if is_lookup(entry.answer.endpoint):
+            return take_lookup(state, entry.answer)
         if entry.answer.status != 200:
             return take_refusal(state, entry.answer, entry.note.get("of", entry.answer.endpoint))
         return take_in(state, entry.answer, document if document is not None else read_object(entry.answer.body))

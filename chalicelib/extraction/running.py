@@ -27,6 +27,7 @@ from chalicelib.extraction.fetching import Fetcher, FetchOutcome
 from chalicelib.extraction.keeping import Keeper, source_record
 from chalicelib.extraction.listing import is_complete
 from chalicelib.extraction.lock import RunLock
+from chalicelib.extraction.looking_up import LookingUp
 from chalicelib.extraction.reading import Again, Reader, SpotifyRequest, Taken, View
 from chalicelib.lake import Lake
 from chalicelib.log import ProgressEvent, RunProgress
@@ -81,6 +82,7 @@ class Run:
     tried: set[str] = field(default_factory=set)  # listings asked for in vain
     deviations: Counter[str] = field(default_factory=Counter)  # what was not as it should be, and how often
     warnings: list[str] = field(default_factory=list)  # what the record says besides
+    looking_up: LookingUp | None = None  # what asks MusicBrainz, when Spotify has been asked
     stopped: str | None = None  # budget, time or interrupted
     fatal: Exception | None = None
 
@@ -93,6 +95,7 @@ class Run:
             with ThreadPoolExecutor(self.threads, thread_name_prefix="spotify") as pool:
                 self._work(pool)
             if self.fatal is None:
+                self._look_up()
                 self._checkpoint()
         except Exception as error:
             self.fatal = error
@@ -115,6 +118,15 @@ class Run:
                 place, request = self.under_way.pop(future)
                 self._settle(place, request, future)
             self.lock.renew()
+
+    def _look_up(self) -> None:
+        """Ask MusicBrainz, unless somebody has had enough of the run."""
+        if self.looking_up is None or self.stopped == INTERRUPTED:
+            return
+        try:
+            self.looking_up.go(self._checkpoint, self.lock.renew)
+        except KeyboardInterrupt:
+            self.stopped = INTERRUPTED
 
     def _wait(self) -> set[Future[FetchOutcome]]:
         """What has come back. Ctrl-C lets what is under way arrive and ends the run; a second one does not wait."""
@@ -304,10 +316,12 @@ class Run:
 
     def _sum_up(self) -> None:
         record = self.record
-        record.warnings = [*self.warnings, *self._deviations()]
+        asked = self.looking_up
+        record.warnings = [*self.warnings, *self._deviations(), *(asked.deviations if asked else ())]
         record.mode = self.view.forced_mode or self.view.state.mode
         record.calls = self.guard.spent
-        record.calls_by_endpoint = dict(sorted(self.guard.by_endpoint.items()))
+        by_endpoint = self.guard.by_endpoint + (asked.by_endpoint if asked else Counter())
+        record.calls_by_endpoint = dict(sorted(by_endpoint.items()))
         for name in ("items", "retries", "bytes", "waited_seconds"):
             setattr(record, name, sum(getattr(one, name) for one in record.sources))
 

@@ -12,6 +12,7 @@ search             the ``first`` results (of each type) of a ``query`` for ``typ
 new_releases       the ``first`` of Spotify's own list (extended mode)
 discographies      releases of followed artists and of the artists in ``ids``, of ``include_groups``
 albums             artists: details of each one seen; tracks: those that an imported history asks for
+musicbrainz        which artists are which at MusicBrainz, and their genres; asked when MUSICBRAINZ_CONTACT is set
 =================  ==========================================================================================
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 
 from chalicelib.checks import Validator, duration, some_of, whole
 from chalicelib.errors import InvalidSetting
-from chalicelib.extraction import readers  # noqa: F401 (they register what they read)
+from chalicelib.extraction import lookups, readers  # noqa: F401 (they register what they read)
 from chalicelib.extraction.kinds import KINDS, MODES, Source
 from chalicelib.settings import Settings
 

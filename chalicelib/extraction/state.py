@@ -100,6 +100,17 @@ class Doubt:
 
 
 @dataclass(slots=True)
+class ArtistLookup:
+    """How far the search for an artist of Spotify's at MusicBrainz is. Times are seconds since 1970."""
+
+    mbid: str | None = None
+    asked: str = ""  # link, isrc or name: by what it was asked for last
+    at: int = 0
+    genres_at: int = 0  # when its genres were read
+    missing: bool = False  # ListenBrainz does not know the MBID: it was merged, or deleted
+
+
+@dataclass(slots=True)
 class RawParts:
     """The raw objects that a run has written, by source."""
 
@@ -135,6 +146,9 @@ class State:
     parts: RawParts = field(default_factory=RawParts)
     absorbed: Absorbed = field(default_factory=Absorbed)
     limits: dict[str, int] = field(default_factory=dict)  # endpoint -> the page size that Spotify insisted on
+    names: dict[str, str] = field(default_factory=dict)  # artist id -> name
+    isrcs: dict[str, str] = field(default_factory=dict)  # artist id -> code of a track that names it first
+    lookups: dict[str, ArtistLookup] = field(default_factory=dict)  # artist id -> what MusicBrainz said of it
 
     def __post_init__(self) -> None:
         for kind in DETAILS:

@@ -66,7 +66,7 @@ from chalicelib.errors import NotFound, StorageUnavailable, WriteConflict
 from chalicelib.lake import Lake, ObjectInfo, partition_prefix, table_prefix
 from chalicelib.parquet import arrow_schema, parquet_of_sorted
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED, TRACKS
-from chalicelib.wanted import write_wanted_tracks
+from chalicelib.wanted import write_played_artists, write_wanted_tracks
 
 if TYPE_CHECKING:
     from chalicelib.plays.outcome import Decided
@@ -357,17 +357,11 @@ def files_in_force(lake: Lake, generation: str) -> list[str]:
 
 
 def write_wanted(lake: Lake, generation: str | None = None) -> int:
-    """Write ``state/wanted-tracks.json``: tracks played whose details are not known, most-played first."""
+    """Write what extraction is asked to look up: tracks played whose details are not known, and artists."""
     generation = generation or lake.generation()
-    counts: list[pa.Table] = []
-    held = 0
-    for key in files_in_force(lake, generation):
-        counts.append(plays_of_tracks(lake, key))
-        held += counts[-1].num_rows
-        if held > MOST_COUNTS:
-            counts = [summed(counts)]
-            held = 0
-    plays = summed(counts)
+    plays, artists = (counted(lake, generation, column) for column in ("item_id", "artist_name"))
+    artists = artists.sort_by([("plays", "descending"), ("track", "ascending")]).slice(0, MOST_WANTED)
+    write_played_artists(lake, artists["track"].to_pylist())
     plays = plays.filter(pc.invert(pc.is_in(plays["track"], value_set=detailed_tracks(lake, generation))))
     plays = plays.sort_by([("plays", "descending"), ("track", "ascending")]).slice(0, MOST_WANTED)
     wanted = list(zip(plays["track"].to_pylist(), plays["plays"].to_pylist(), strict=True))
@@ -375,14 +369,27 @@ def write_wanted(lake: Lake, generation: str | None = None) -> int:
     return len(wanted)
 
 
+def counted(lake: Lake, generation: str, column: str) -> pa.Table:
+    """How many plays of tracks there are by each value of a column."""
+    counts: list[pa.Table] = []
+    held = 0
+    for key in files_in_force(lake, generation):
+        counts.append(plays_of_tracks(lake, key, column))
+        held += counts[-1].num_rows
+        if held > MOST_COUNTS:
+            counts = [summed(counts)]
+            held = 0
+    return summed(counts)
+
+
 COUNTS = pa.schema([("track", pa.string()), ("plays", pa.int64())])
 
 
-def plays_of_tracks(lake: Lake, key: str) -> pa.Table:
-    """How often each track was played, as one file of listens tells."""
-    file = pq.ParquetFile(BytesIO(lake.store.read(key)), read_dictionary=["item_id", "item_type"])
-    rows = file.read(["item_id", "item_type"], use_threads=False)
-    tracks = rows["item_id"].filter(pc.equal(rows["item_type"], "track")).drop_null()
+def plays_of_tracks(lake: Lake, key: str, column: str) -> pa.Table:
+    """How often each track, or each artist's, was played, as one file of listens tells."""
+    file = pq.ParquetFile(BytesIO(lake.store.read(key)), read_dictionary=[column, "item_type"])
+    rows = file.read([column, "item_type"], use_threads=False)
+    tracks = rows[column].filter(pc.equal(rows["item_type"], "track")).drop_null()
     counts = pc.value_counts(tracks)
     return pa.table([counts.field(0).cast(pa.string()), counts.field(1)], schema=COUNTS)
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
+from chalicelib.musicbrainz.answers import CERTAINTY, Match, Recording, Vote
 from chalicelib.tables import Table
 from chalicelib.transformation.answers import Image, Item
 from chalicelib.transformation.findings import Misfit
@@ -60,6 +61,9 @@ def cells(batch: Batch) -> Iterator[tuple[Table, Sequence[int], Columns]]:
         (declared.EPISODES, episode_columns, batch.episodes),
         (declared.PLAYS, play_columns, batch.plays),
         (declared.LISTINGS, listing_columns, batch.listings),
+        (declared.MUSICBRAINZ_ARTISTS, match_columns, batch.matches),
+        (declared.MUSICBRAINZ_RECORDINGS, recording_columns, batch.recordings),
+        (declared.MUSICBRAINZ_GENRES, vote_columns, batch.votes),
     ):
         if rows.records:
             yield table, *make(rows, batch)
@@ -255,6 +259,40 @@ def listing_columns(rows: Records, batch: Batch) -> tuple[Sequence[int], Columns
         "item_type": [listing.item_type for listing in listings],
         "started_at": [listing.started_at for listing in listings],
         "items": [listing.items for listing in listings],
+    }
+
+
+def match_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``musicbrainz_artists``."""
+    matches: list[Match] = rows.records
+    return rows.origins, {
+        "artist_id": [match.artist_id for match in matches],
+        "mbid": [match.mbid for match in matches],
+        "name": [match.name for match in matches],
+        "found_by": [match.found_by for match in matches],
+        "certainty": [CERTAINTY[match.found_by] for match in matches],
+    }
+
+
+def recording_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``musicbrainz_recordings``."""
+    recordings: list[Recording] = rows.records
+    return rows.origins, {
+        "isrc": [recording.isrc for recording in recordings],
+        "mbid": [recording.mbid for recording in recordings],
+        "title": [recording.title for recording in recordings],
+        "length_ms": [recording.length for recording in recordings],
+    }
+
+
+def vote_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+    """Columns of ``musicbrainz_genres``."""
+    votes: list[Vote] = rows.records
+    return rows.origins, {
+        "artist_id": [vote.artist_id for vote in votes],
+        "mbid": [vote.mbid for vote in votes],
+        "genre": [vote.genre for vote in votes],
+        "votes": [vote.votes for vote in votes],
     }
 
 

@@ -11,6 +11,7 @@ playlist) is looked up from it, and a rejected row is traced by it.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import msgspec
 from msgspec import UNSET
 
 from chalicelib.clock import epoch_ms, parse_rfc3339, rfc3339
+from chalicelib.musicbrainz.answers import is_lookup, meaning
 from chalicelib.raw import Answer
 from chalicelib.transformation.answers import (
     ABSENT,
@@ -145,6 +147,7 @@ class Batch:
         self.saved_tracks, self.saved_albums, self.followed, self.top = Records(), Records(), Records(), Records()
         self.stands_on: list[str | None] = []  # of each of ``tracks`` the album that it says it stands on
         self.listed_on: list[str | None] = []  # and the album whose list of tracks it stands in
+        self.matches, self.recordings, self.votes = Rows(), Rows(), Rows()  # MusicBrainz'
 
     def add(self, answer: Answer) -> Place:
         """Take one answer. One that says that something went wrong (its status is not 200) feeds nothing."""
@@ -153,6 +156,9 @@ class Batch:
         self.places.append(place)
         self.said.begin(place.observed_ms)
         if answer.status != 200:
+            return place
+        if is_lookup(answer.endpoint):
+            self._take_lookup(answer, number)
             return place
         found = find_endpoint(answer.endpoint)
         if found is None:
@@ -177,12 +183,26 @@ class Batch:
         """Rows so far, of the tables that grow fastest."""
         kept = (self.artists, self.albums, self.tracks, self.entries, self.saved_tracks, self.saved_albums, self.plays)
         rare = (self.followed, self.episodes, self.top, self.playlists, self.faults, self.places)
-        return len(self.tracks) + sum(len(rows) for rows in kept) + sum(len(some) for some in rare)
+        looked_up = (self.matches, self.recordings, self.votes)
+        return len(self.tracks) + sum(len(rows) for rows in (*kept, *looked_up)) + sum(len(some) for some in rare)
 
     def users(self, origins: Sequence[int]) -> list[str | None]:
         """The listeners whose answers rows came from."""
         users = [place.user_id for place in self.places]
         return [users[Origin.unpack(origin).answer - self.first] for origin in origins]
+
+    def _take_lookup(self, answer: Answer, number: int) -> None:
+        """Take what MusicBrainz or ListenBrainz says; an answer that cannot be read says nothing."""
+        try:
+            said = meaning(answer.endpoint, answer.status, answer.context, json.loads(answer.body))
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            reason = f"not what was asked for: {error!r}"
+            self.faults.append((number, Fault("musicbrainz_artists", -1, reason, answer.body[:CONTENT_KEPT])))
+            return
+        parts = ((self.matches, said.matches), (self.recordings, said.recordings), (self.votes, said.votes))
+        for rows, records in parts:
+            for item, record in enumerate(records):
+                rows.add(record, Origin(number, item).pack())
 
     def _take_listing(self, answer: Answer, origin: int) -> None:
         listing = answer.context.get("listing")

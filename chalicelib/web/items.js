@@ -46,7 +46,7 @@ function parts(kind, about, signal) {
     },
   });
   if (kind === "artist") {
-    return [history, list("tracks", "Top tracks", "track", ({ item }) => [artist, item]), list("albums", "Top albums", "album", ({ item }) => [artist, item])];
+    return [history, list("tracks", "Top tracks", "track", ({ item }) => [artist, item]), list("albums", "Top albums", "album", ({ item }) => [artist, item]), details(kind, about, signal)];
   }
   if (kind === "album") return [history, list("tracks", "Tracks", "track", ({ item }) => [artist, item]), details(kind, about, signal)];
   return [history, list("albums", "Played from these albums", "album", ({ item }) => [artist, item]), details(kind, about, signal)];

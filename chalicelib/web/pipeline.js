@@ -7,6 +7,8 @@ import { importDrop } from "./imports.js";
 import { faultBox, loading, panel, reportPanel } from "./panel.js";
 import { selection } from "./state.js";
 
+const GENRES_OFFER =
+  "Spotify leaves genres empty for most apps: set MUSICBRAINZ_CONTACT to your e-mail address, and runs look ids and genres up at MusicBrainz, whose tags are under CC BY-NC-SA 3.0 (credit it, no commercial use).";
 const STATE_KINDS = { succeeded: "good", partial: "warn", failed: "bad", running: "busy", queued: "busy", skipped: "", unavailable: "warn" };
 const MOST_QUARANTINED = 50; // shown; there should be none
 const POLL_RUNNING = 1000; // ms between looks while a run goes on
@@ -125,7 +127,7 @@ class Pipeline {
       figure("Spotify asks to wait", until ? `until ${moment(until, selection().timezone).split(", ").at(-1)}` : "no", waits.map((source) => words(source.source)).join(", ")),
       figure("Authorisation", authorised ? `${ago(authorised.authorized_at).replace(" ago", "")} old` : newest ? "none" : "–",
         authorised ? `ends ${moment(authorised.ends_at, selection().timezone, { dateStyle: "medium" })}` : newest && "log in with .venv/bin/lake login"));
-    this.tellCautions({ warnings: warnings.map((text) => h("p.caution", null, text)) });
+    this.tellCautions({ warnings: warnings.map((text) => h("p.caution", null, text)), genres: offerOfGenres(newest) });
   }
 
   /** What should not be overlooked stands below the figures: of `warnings` and of `quarantine`. */
@@ -360,4 +362,10 @@ function simple(label, heads, rows, { right = [], wide = [] }) {
   return h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": label }, h("table", null,
     h("thead", null, h("tr", null, heads.map((text, index) => h("th", { scope: "col", class: kind(index) }, text || h("span.visually-hidden", null, "Severity"))))),
     h("tbody", null, rows.map((cells) => h("tr", null, cells.map((cell, index) => h("td", { class: kind(index) }, cell)))))));
+}
+
+/** One sentence that offers MusicBrainz' genres to whoever's runs do not ask for them. */
+function offerOfGenres(run) {
+  const asks = (run?.sources ?? []).some(({ source }) => source === "musicbrainz");
+  return run?.ended_at && !asks ? [h("p.hint.small.muted", null, GENRES_OFFER)] : [];
 }

@@ -238,7 +238,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         [("Alpha", "Ann", 3, at(2, 10, 13), at(3, 3, 23, 40)), ("Beta", "Bob", 2, at(3, 4, 0, 30), at(3, 5, 9))],
     ),
     ("forgotten_favourites", {**MARCH, "min_plays": 1}, []),
-    ("genres", MARCH, [("indie", 2, 5.3, 1, 50.0), ("pop", 2, 5.3, 1, 50.0)]),
+    ("genres", MARCH, [("indie", 2, 5.3, 1, 50.0, 47.1, "spotify"), ("pop", 2, 5.3, 1, 50.0, 47.1, "spotify")]),
     ("release_years", MARCH, [(1995, 2, 6.0, 1), (2001, 1, 3.7, 1), (2010, 1, 1.7, 1)]),
     ("release_years", {**MARCH, "user": "v"}, [(2001, 1, 3.3, 1), (None, 1, 1.0, 0)]),
     ("features", MARCH, [(date(2025, 3, 1), 4, 0.5, 50.0)]),
@@ -261,6 +261,8 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
             ("top album", "Bob - Third", 2),
             ("top podcast (minutes)", "Show", 10),
             ("busiest day (minutes)", "2025-03-05", 13),
+            ("top genre", "indie", 2),
+            ("time with a known genre (percent)", "spotify", 47),
         ],
     ),
     (
@@ -309,7 +311,7 @@ def test_a_play_that_only_the_api_reported_counts_with_its_tracks_length(tmp_pat
         made.put("plays_resolved", play("p", at(3, 5, 8), FIRST, "t", origin="api"), name="resolution-000001")
         made.put("tracks", {"track_id": "t", "name": "Alpha", "duration_ms": 3_600_000, "observed_at": at(1, 1)})
         made.put("artists", {"artist_id": "a", "name": "Ann", "genres": ["pop"], "observed_at": at(1, 1)})
-        assert answered(made, "genres", {"period": "all"}) == [("pop", 1, 60.0, 1, 100.0)]
+        assert answered(made, "genres", {"period": "all"}) == [("pop", 1, 60.0, 1, 100.0, 100.0, "spotify")]
         assert ("hours listened", 1) in answered(made, "library_overview", {})
 
 

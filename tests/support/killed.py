@@ -1,6 +1,7 @@
 """An extraction that is killed at a given write: ``python -m tests.support.killed FOLDER PLAN``, a process of its own.
 
-PLAN is JSON: the settings, the number of the write that is the last, and whether it is not begun, half done or done.
+PLAN is JSON: the settings, the number of the write that is the last, whether it is not begun, half done or done, and
+whether no time passes while it waits (``sleepless``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -86,7 +88,9 @@ def main(folder: Path, plan: dict[str, Any]) -> int:
     settings = Settings.load(plan["settings"], None)
     lake = Lake(DyingStore(folder / "lake", fate))
     print("begun", flush=True)
-    run_extraction(settings, lake, secrets=SecretFolder(folder / "secrets"), trigger="schedule", clock=Clock())
+    sleep = (lambda _: None) if plan.get("sleepless") else time.sleep
+    secrets = SecretFolder(folder / "secrets")
+    run_extraction(settings, lake, secrets=secrets, trigger="schedule", clock=Clock(), sleep=sleep)
     print(fate.writes, flush=True)
     return 0
 

@@ -1,16 +1,16 @@
--- title = "Details of an album or track"
--- description = "What Spotify says of an album or track of this artist and name: length, release, label, codes. Null, and so left out, is what it did not say."
+-- title = "Details of an artist, album or track"
+-- description = "What Spotify says of an album or track of this artist and name: length, release, label, codes; of an artist its genres and who says so. Null, and so left out, is what it did not say."
 -- chart = {kind = "table"}
 -- [parameters]
--- kind = {type = "choice", default = "album", values = ["album", "track"], help = "What it is"}
+-- kind = {type = "choice", default = "album", values = ["artist", "album", "track"], help = "What it is"}
 -- artist = {type = "text", help = "Artist's name"}
--- name = {type = "text", help = "Name of the album or track"}
+-- name = {type = "text", help = "Name of the album or track; of an artist its own"}
 WITH wanted AS (
     SELECT item_id
     FROM plays
     WHERE artist_name = :artist
         AND item_id IS NOT NULL
-        AND CASE WHEN :kind = 'album' THEN album_name ELSE item_name END = :name
+        AND CASE WHEN :kind = 'album' THEN album_name WHEN :kind = 'track' THEN item_name END = :name
     GROUP BY 1
     ORDER BY count(*) DESC, 1
     LIMIT 1
@@ -43,6 +43,13 @@ lines AS (
     SELECT 9, 'Label', label FROM described
     UNION ALL
     SELECT 10, 'UPC', upc FROM described WHERE :kind = 'album'
+    UNION ALL
+    SELECT
+        11,
+        CASE WHEN source = 'spotify' THEN 'Genres, as Spotify says' ELSE 'Genres, by MusicBrainz (CC BY-NC-SA 3.0)' END,
+        array_join(genres, ', ')
+    FROM artist_genres_in_force
+    WHERE :kind = 'artist' AND name = lower(:artist) AND stands_for_name
 )
 SELECT what, value
 FROM lines

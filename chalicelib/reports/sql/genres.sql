@@ -1,5 +1,5 @@
 -- title = "Genres"
--- description = "Genres of the artists heard, by plays; percent_known says of what share of all plays a genre is known."
+-- description = "Genres of the artists heard, by plays: Spotify's where it gives any, else those of MusicBrainz' users (CC BY-NC-SA 3.0); source says whose. percent_known and percent_of_time_known say of what share of all plays, and of the time heard, a genre is known."
 -- chart = {kind = "bar", x = "genre", y = "plays"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}
@@ -18,25 +18,20 @@ WITH artists_heard AS (
         AND (:user = '' OR user_id = :user)
     GROUP BY 1
 ),
-described AS ( -- of artists with one name the one with the most genres, of those the first by its id
-    SELECT
-        lower(name) AS name,
-        genres,
-        row_number() OVER (PARTITION BY lower(name) ORDER BY cardinality(genres) DESC, artist_id) AS number
-    FROM artists
-    WHERE cardinality(genres) > 0
-),
 known AS (
-    SELECT artists_heard.name, artists_heard.plays, artists_heard.ms, described.genres
+    SELECT artists_heard.plays, artists_heard.ms, described.genres, described.source
     FROM artists_heard
-    JOIN described ON described.name = artists_heard.name AND described.number = 1
+    JOIN artist_genres_in_force AS described ON described.name = artists_heard.name AND described.stands_for_name
 ),
 shares AS (
     SELECT
         CASE
             WHEN sum(plays) > 0
                 THEN round(100 * CAST(coalesce((SELECT sum(plays) FROM known), 0) AS double) / sum(plays), 1)
-        END AS percent_known
+        END AS percent_known,
+        CASE
+            WHEN sum(ms) > 0 THEN round(100 * CAST(coalesce((SELECT sum(ms) FROM known), 0) AS double) / sum(ms), 1)
+        END AS percent_of_time_known
     FROM artists_heard
 )
 SELECT
@@ -44,7 +39,9 @@ SELECT
     sum(known.plays) AS plays,
     round(CAST(sum(known.ms) AS double) / 60000, 1) AS minutes,
     count_if(known.plays > 0) AS artists,
-    max(shares.percent_known) AS percent_known
+    max(shares.percent_known) AS percent_known,
+    max(shares.percent_of_time_known) AS percent_of_time_known,
+    CASE WHEN min(known.source) = max(known.source) THEN min(known.source) ELSE 'both' END AS source
 FROM known
 CROSS JOIN UNNEST(known.genres) AS listed (genre)
 CROSS JOIN shares

@@ -1,5 +1,5 @@
 -- title = "Year in review"
--- description = "A period in a dozen lines: how much, what most, what was new, the busiest day."
+-- description = "A period in a dozen lines: how much, what most, what was new, the busiest day, the genre heard most and whose word that is."
 -- chart = {kind = "table"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}
@@ -58,6 +58,13 @@ shows_heard AS (
     WHERE item_type = 'episode' AND artist_name IS NOT NULL
     GROUP BY 1
 ),
+genres_heard AS (
+    SELECT artists.plays, artists.ms, described.genres, described.source
+    FROM (
+        SELECT lower(artist_name) AS name, sum(plays) AS plays, sum(ms) AS ms FROM period WHERE item_type = 'track' GROUP BY 1
+    ) AS artists
+    LEFT JOIN artist_genres_in_force AS described ON described.name = artists.name AND described.stands_for_name
+),
 artists_before AS (
     SELECT DISTINCT artist_name
     FROM heard
@@ -104,6 +111,24 @@ lines AS (
         ORDER BY ms DESC, day
         LIMIT 1
     )
+    UNION ALL
+    (
+        SELECT 12, 'top genre', listed.genre, sum(genres_heard.plays)
+        FROM genres_heard
+        CROSS JOIN UNNEST(genres_heard.genres) AS listed (genre)
+        GROUP BY 3
+        HAVING sum(genres_heard.plays) > 0
+        ORDER BY 4 DESC, 3
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT
+        13,
+        'time with a known genre (percent)',
+        CASE WHEN min(source) = max(source) THEN min(source) ELSE 'spotify and musicbrainz' END,
+        CAST(round(100 * CAST(coalesce(sum(CASE WHEN source IS NOT NULL THEN ms END), 0) AS double) / sum(ms)) AS bigint)
+    FROM genres_heard
+    HAVING sum(ms) > 0 AND count(source) > 0
 )
 SELECT what, name, number
 FROM lines
