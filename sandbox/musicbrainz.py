@@ -194,17 +194,6 @@ class MusicBrainz:
                 yield {"artist_mbid": one.mbid, "mbid": one.mbid, "name": one.artist.name, "rels": {},
                        "tag": {"artist": tags}}  # fmt: skip
 
-    # What the lake can find at best
-
-    def to_be_found(self) -> dict[str, list[str]]:
-        """Spotify ids of the artists that can be found, by the way in which they can."""
-        namesakes = [one.artist.name.casefold() for one in self.known]
-        found: dict[str, list[str]] = {"link": [], "isrc": [], "name": []}
-        for one in self.known:
-            if one.way != "name" or namesakes.count(one.artist.name.casefold()) == 1:
-                found[one.way].append(one.artist.id)
-        return found
-
 
 def relation(artist_mbid: str, name: str, *, ended: bool = False) -> dict[str, Any]:
     """A link of an artist to a page, as a page shows it."""
