@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from zlib import crc32
 
-from chalicelib.extraction.kinds import KINDS, Kind, Source
+from chalicelib.extraction.kinds import Kind, Source, reads
 from chalicelib.extraction.reading import Taken
 from chalicelib.extraction.state import ArtistLookup, State
 from chalicelib.musicbrainz.answers import NO_NAMES, meaning
@@ -39,7 +39,6 @@ from chalicelib.names import artist_key
 from chalicelib.raw import Answer
 
 READS = "musicbrainz"
-KINDS[READS] = Kind()
 
 FOUND_KEPT = timedelta(days=180)  # then its link is looked at again
 UNKNOWN_KEPT = timedelta(days=60)  # then somebody may have linked it
@@ -48,6 +47,7 @@ WAYS = {BY_LINK: "link", BY_ISRC: "isrc", BY_NAME: "name"}
 MOST_AT_ONCE = {BY_LINK: LINKS_AT_ONCE, BY_ISRC: ISRCS_AT_ONCE, GENRES: GENRES_AT_ONCE}
 
 
+@reads(**{READS: Kind()})
 @dataclass(slots=True)
 class ArtistLookups:
     """Finds the next question in the state. ``played`` ranks artists by their names' keys, 0 for the most played."""
