@@ -1,1 +1,1 @@
-"""What to ask of Spotify, and keeping every answer: sources, readers, run, journal, state, lock."""
+"""What to ask of Spotify, then MusicBrainz, and keeping every answer: sources, readers, run, journal, state, lock."""

@@ -262,7 +262,7 @@ def listing_columns(rows: Records, batch: Batch) -> tuple[Sequence[int], Columns
     }
 
 
-def match_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def match_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``musicbrainz_artists``."""
     matches: list[Match] = rows.records
     return rows.origins, {
@@ -274,7 +274,7 @@ def match_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
     }
 
 
-def recording_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def recording_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``musicbrainz_recordings``."""
     recordings: list[Recording] = rows.records
     return rows.origins, {
@@ -285,7 +285,7 @@ def recording_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns
     }
 
 
-def vote_columns(rows: Rows, _batch: Batch) -> tuple[Sequence[int], Columns]:
+def vote_columns(rows: Records, _batch: Batch) -> tuple[Sequence[int], Columns]:
     """Columns of ``musicbrainz_genres``."""
     votes: list[Vote] = rows.records
     return rows.origins, {

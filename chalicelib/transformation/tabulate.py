@@ -147,7 +147,7 @@ class Batch:
         self.saved_tracks, self.saved_albums, self.followed, self.top = Records(), Records(), Records(), Records()
         self.stands_on: list[str | None] = []  # of each of ``tracks`` the album that it says it stands on
         self.listed_on: list[str | None] = []  # and the album whose list of tracks it stands in
-        self.matches, self.recordings, self.votes = Rows(), Rows(), Rows()  # MusicBrainz'
+        self.matches, self.recordings, self.votes = Records(), Records(), Records()  # MusicBrainz'
 
     def add(self, answer: Answer) -> Place:
         """Take one answer. One that says that something went wrong (its status is not 200) feeds nothing."""
