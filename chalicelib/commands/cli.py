@@ -19,12 +19,13 @@ import click
 
 from chalicelib import __version__
 from chalicelib.commands.printing import FORMATS, ProgressBar, print_table, show
-from chalicelib.errors import InvalidRequest, LakeError, QueryFailed, StorageFailed
+from chalicelib.errors import InvalidRequest, InvalidSetting, LakeError, QueryFailed, StorageFailed
 from chalicelib.log import set_up
 from chalicelib.rest.access import LOCAL_ID, SETTING_ID
 from chalicelib.settings import COMMAND, SANDBOX_ENVIRONMENT, sandbox_environment
 
 if TYPE_CHECKING:
+    from chalicelib.commands.opening import Snippet
     from chalicelib.queries.engine import Crawl, Engine, Query
     from chalicelib.wiring import Parts
 
@@ -192,6 +193,7 @@ def serve(shared: Shared, port: int, host: str, plain_http: bool) -> None:
     from chalicelib.local.serve import serve as serve_app
 
     logging.getLogger("chalicelib").setLevel(shared.parts.settings.log_level)
+    renew_duckdb_files(shared.parts)
     serve_app(shared.parts.settings, host, port, say=lambda text: click.echo(text), plain_http=plain_http)
 
 
@@ -282,6 +284,7 @@ def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: st
             caught_up = pipeline.catch_up(parts.lake, parts.settings, progress)
             parts.register(caught_up.files)
             click.echo(f"{caught_up.objects} raw objects transformed")
+    renew_duckdb_files(parts)
 
 
 @main.command()
@@ -410,6 +413,62 @@ def open_page(shared: Shared, port: int | None, only_print: bool) -> None:
     click.echo(address)
     if not only_print:
         webbrowser.open(address)
+
+
+@main.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--absolute/--relative",
+    default=True,
+    show_default=True,
+    help="Whether the file finds the lake by its whole path, or from the folder in which the file lies.",
+)
+@click.option("--print", "print_lines", is_flag=True, help="Print what to paste into other tools.")
+@click.pass_obj
+def duckdb(shared: Shared, file: Path | None, absolute: bool, print_lines: bool) -> None:
+    """Write a DuckDB file of the tables and reports, for other tools; on AWS --print says how they reach Athena."""
+    from chalicelib.commands import opening
+
+    parts = shared.parts
+    if parts.settings.on_aws:
+        if not print_lines or file is not None:
+            raise InvalidRequest(f"a lake on AWS is read through Athena: `{COMMAND} duckdb --print` says how")
+        print_snippets(opening.athena_snippets(parts.settings, aws_region()))
+        return
+    from chalicelib.queries.embedded.duckdb_file import default_path, write_duckdb
+
+    path = (file or default_path(parts.lake)).absolute()
+    write_duckdb(parts.lake, path, relative=not absolute)
+    if print_lines:
+        print_snippets(opening.duckdb_snippets(path))
+    else:
+        click.echo(f"{path} ({'from any folder' if absolute else 'to be opened from its folder'}, read-only)")
+
+
+def aws_region() -> str:
+    """The region that AWS's own settings name. Raises InvalidSetting."""
+    import boto3
+
+    region = boto3.session.Session().region_name
+    if not region:
+        raise InvalidSetting("no region is set: AWS_REGION=eu-west-1, or a region in ~/.aws/config")
+    return str(region)
+
+
+def print_snippets(snippets: Iterable[Snippet]) -> None:
+    """Print what to paste, under the name of each tool."""
+    for each in snippets:
+        click.echo(f"# {each.tool}\n{each.lines}\n")
+
+
+def renew_duckdb_files(parts: Parts) -> None:
+    """Write the lake's DuckDB files anew where this release, or a saved report, makes them others."""
+    if parts.settings.on_aws:
+        return
+    from chalicelib.queries.embedded.duckdb_file import keep_current
+
+    for path in keep_current(parts.lake):
+        click.echo(f"{path} is written anew", err=True)
 
 
 # --- accounts, tokens, health -------------------------------------------------------------------------------------
