@@ -185,6 +185,26 @@ def list_queries() -> Response:
     return answer()
 
 
+@app.route("/sql", authorizer=bearer, content_types=ANY)
+def sql() -> Response:
+    return answer()
+
+
+@app.route("/sql.csv", authorizer=bearer, content_types=ANY)
+def sql_csv() -> Response:
+    return answer()
+
+
+@app.route("/sql.json", authorizer=bearer, content_types=ANY)
+def sql_json() -> Response:
+    return answer()
+
+
+@app.route("/sql.parquet", authorizer=bearer, content_types=ANY)
+def sql_parquet() -> Response:
+    return answer()
+
+
 @app.route("/queries/{query_id}", authorizer=bearer, content_types=ANY)
 def get_query(query_id: str) -> Response:
     return answer(query_id=query_id)

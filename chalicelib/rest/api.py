@@ -72,6 +72,7 @@ from chalicelib.rest.replies import (
     members,
 )
 from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
+from chalicelib.rest.sql_requests import addressed_sql
 from chalicelib.runs import RunRecord, load_run, new_run_id, run_ids
 from chalicelib.settings import Settings
 from chalicelib.transforms import DoneNote, done_note
@@ -299,10 +300,58 @@ class Api:
     def start_query(self, asked: Asked) -> Reply:
         """Have SQL judged and queued."""
         body = asked.body
-        query = self._engine().start_query(
-            body["sql"], body["parameters"], client=asked.request.token_id, max_rows=body["max_rows"]
-        )
-        return Reply(202, query, headers={"Location": f"/queries/{query.query_id}"})
+        query = self._started(asked, body["sql"], body["parameters"], body["max_rows"])
+        if asked.query["wait"]:
+            query = self._engine().wait(query.query_id, asked.query["wait"])
+        if not asked.query["wait"] or not query.state.ended:
+            return goes_on(query)
+        return self._rows_reply(require_result(query), asked.query["limit"], None, JSON, with_query=True)
+
+    def _started(self, asked: Asked, sql: str, parameters: list[Any], max_rows: int | None = None) -> Query:
+        """The one way in which a request's SQL reaches the engine."""
+        return self._engine().start_query(sql, parameters, client=asked.request.token_id, max_rows=max_rows)
+
+    def sql(self, asked: Asked) -> Reply:
+        """The first rows of SQL in the address, or where they will be."""
+        wanted = wanted_type(asked.request, JSON, CSV)
+        query = self._ended_sql(asked)
+        if not query.state.ended:
+            return goes_on(query)
+        excel = asked.query["csv"] == "excel"
+        return self._rows_reply(require_result(query), asked.query["limit"], None, wanted, excel=excel, with_query=True)
+
+    def sql_csv(self, asked: Asked) -> Reply:
+        """All rows of SQL in the address as CSV, or where they will be."""
+        return self._sql_file(asked, "csv", excel=asked.query["csv"] == "excel")
+
+    def sql_parquet(self, asked: Asked) -> Reply:
+        """All rows of SQL in the address as Parquet, or where they will be."""
+        return self._sql_file(asked, "parquet")
+
+    def sql_json(self, asked: Asked) -> Reply:
+        """All rows of SQL in the address, an object each, or where they will be."""
+        query = self._ended_sql(asked, asked.query["limit"])
+        if not query.state.ended:
+            return goes_on(query)
+        pieces = json_objects(self._engine().all_rows(require_result(query).query_id))
+        if self._settings.on_aws:
+            return Reply(200, within_one_answer(pieces), JSON)
+        return Reply(200, pieces, JSON)
+
+    def _sql_file(self, asked: Asked, format: str, *, excel: bool = False) -> Reply:
+        query = self._ended_sql(asked, asked.query["limit"])
+        if not query.state.ended:
+            return goes_on(query)
+        return self._file_reply(require_result(query), format, asked.request.token_id, excel=excel)
+
+    def _ended_sql(self, asked: Asked, max_rows: int | None = None) -> Query:
+        """The query of SQL in the address, when it has ended or the wait is over."""
+        wanted = addressed_sql(asked)
+        try:
+            query = self._started(asked, wanted.sql, wanted.parameters, max_rows)
+        except LakeError as error:
+            raise wanted.placed(error) from None
+        return self._engine().wait(query.query_id, asked.query["wait"])
 
     def list_queries(self, asked: Asked) -> Reply:
         """Queries, newest first."""
@@ -328,9 +377,13 @@ class Api:
     def download(self, asked: Asked) -> Reply:
         """A whole result, here or behind a link."""
         query = require_result(self._engine().query(asked.path["query_id"]))
-        if asked.query["csv"] == "excel" and asked.query["format"] == "csv":
+        excel = asked.query["csv"] == "excel"
+        return self._file_reply(query, asked.query["format"], asked.request.token_id, excel=excel)
+
+    def _file_reply(self, query: Query, format: str, client: str, *, excel: bool) -> Reply:
+        if excel and format == "csv":
             return self._download_for_excel(query)
-        found = self._engine().download(query.query_id, asked.query["format"], client=asked.request.token_id)
+        found = self._engine().download(query.query_id, format, client=client)
         if found.link:
             return Reply(302, None, headers={"Location": found.link, "Cache-Control": "no-store"})
         headers = {"Content-Disposition": f'attachment; filename="{found.filename}"', "Cache-Control": "private"}
@@ -350,13 +403,22 @@ class Api:
         query_id, seconds = asked.path["query_id"], asked.query["wait"]
         return self._engine().wait(query_id, seconds) if seconds else self._engine().query(query_id)
 
-    def _rows_reply(self, query: Query, limit: int, place: str | None, wanted: str, *, excel: bool) -> Reply:
+    def _rows_reply(
+        self,
+        query: Query,
+        limit: int,
+        place: str | None,
+        wanted: str,
+        *,
+        excel: bool = False,
+        with_query: bool = False,
+    ) -> Reply:
         """A page of rows, made smaller until it fits one answer."""
         from chalicelib.queries.rendering import with_local_times
 
         while True:
             page = with_local_times(self._engine().rows(query.query_id, limit, place), query.sql)
-            text = page_text(page, wanted, first=place is None, excel=excel)
+            text = page_text(page, wanted, query if with_query else None, first=place is None, excel=excel)
             size = size_sent(text)
             if size <= LARGEST_PAGE:
                 break
@@ -366,6 +428,9 @@ class Api:
         reply = Reply(200, text, wanted if wanted == JSON else CSV_WITH_HEADER)
         if wanted == CSV:
             reply.headers |= csv_headers(query, page, limit, excel=excel)
+        if with_query:  # who asks again wants to know what is so then
+            reply.headers["Location"] = f"/queries/{query.query_id}"
+            return reply
         return cached(reply, "private, max-age=300")
 
     # --- reports --------------------------------------------------------------------------------------------------
@@ -495,10 +560,17 @@ def rows_of(page: RowPage) -> Rows:
     return Rows(list(page.columns), plain_rows(page.rows), token, page.truncated)
 
 
-def page_text(page: RowPage, wanted: str, *, first: bool, excel: bool = False) -> str:
-    """A page of a result as JSON or CSV; ``first``: with the columns' names above."""
+def goes_on(query: Query) -> Reply:
+    """A query that has not ended, and where to look for its end."""
+    return Reply(202, query, headers={"Location": f"/queries/{query.query_id}"})
+
+
+def page_text(page: RowPage, wanted: str, query: Query | None = None, *, first: bool, excel: bool = False) -> str:
+    """A page of a result as JSON, beside its ``query`` if there is one, or as CSV; ``first``: with the columns' names
+    above."""
     if wanted == JSON:
-        content = vars(rows_of(page)) | {"columns": as_json(page.columns)}
+        shown = {"query": as_json(query)} if query else {}
+        content = shown | vars(rows_of(page)) | {"columns": as_json(page.columns)}
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     from chalicelib.queries.rendering import csv_lines
 
@@ -510,6 +582,31 @@ def csv_pages(pages: Iterator[RowPage]) -> Iterator[bytes]:
     """A whole result as CSV for spreadsheets."""
     for place, page in enumerate(pages):
         yield page_text(page, CSV, first=place == 0, excel=True).encode("utf-8", "surrogatepass")
+
+
+def json_objects(pages: Iterator[RowPage]) -> Iterator[bytes]:
+    """A whole result as a JSON array, an object for each row. Of columns of one name the last counts."""
+    from chalicelib.queries.rendering import plain
+
+    before = "["
+    for page in pages:
+        names = [column.name for column in page.columns]
+        lines = [dict(zip(names, map(plain, row), strict=True)) for row in page.rows]
+        texts = [json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False) for line in lines]
+        if texts:
+            yield (before + ",\n".join(texts)).encode("utf-8", "surrogatepass")
+            before = ",\n"
+    yield b"[]" if before == "[" else b"]"
+
+
+def within_one_answer(pieces: Iterator[bytes]) -> str:
+    """All of it as text. Raises QueryFailed where that is more than an answer on AWS may hold."""
+    held = b""
+    for piece in pieces:
+        held += piece
+        if len(held) > LARGEST_PAGE:
+            raise QueryFailed("the result is too large for one answer: give a limit, or GET /sql.parquet instead")
+    return held.decode("utf-8", "surrogatepass")
 
 
 def size_sent(text: str) -> int:

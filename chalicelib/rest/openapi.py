@@ -180,7 +180,9 @@ def response(answer: RouteAnswer, route: Route | None) -> dict[str, Any]:
 
 
 def answer_schema(answer: RouteAnswer) -> Schema:
-    """Of an answer in JSON; OpenAPI's own document is any object."""
+    """Of an answer in JSON; OpenAPI's own document is any object, and a list is one of rows by the columns' names."""
+    if answer.shape is list:
+        return many(ANYTHING)
     return reference(answer.shape.__name__) if answer.shape not in (None, dict) else ANYTHING
 
 
@@ -204,7 +206,7 @@ def error_response(status: int) -> dict[str, Any]:
 
 def schemas() -> dict[str, Schema]:
     """Of the errors' one shape, and of every class that an endpoint answers or that stands in one."""
-    answered = [answer.shape for route in ROUTES for answer in route.answers if answer.shape not in (None, dict)]
+    answered = [answer.shape for route in ROUTES for answer in route.answers if answer.shape not in (None, dict, list)]
     shown: dict[str, Schema] = {"Error": closed(error=closed(code=TEXT, message=TEXT, details=ANYTHING))}
     waiting = [each for each in answered if each is not None]
     while waiting:

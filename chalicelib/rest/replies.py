@@ -186,6 +186,17 @@ class Rows:
     truncated: bool = field(metadata=CUT)
 
 
+@dataclass
+class QueryRows:
+    """A query that has ended, with the first page of its rows; `GET /queries/{query_id}/rows` has the next."""
+
+    query: Query
+    columns: list[ResultColumn]
+    rows: list[list[Any]]
+    next_page_token: str | None = field(metadata=NEXT)
+    truncated: bool = field(metadata=CUT)
+
+
 # --- reports ------------------------------------------------------------------------------------------------------
 
 

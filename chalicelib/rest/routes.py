@@ -22,6 +22,7 @@ from chalicelib.rest.replies import (
     ListedReport,
     QuarantineList,
     QueryList,
+    QueryRows,
     ReportList,
     ReportRows,
     Rows,
@@ -89,6 +90,9 @@ CSV_FOR = Field(
 )
 ROW_LIMIT = Field("limit", Whole(1, MOST_ROWS), "Most rows on the page", default=1_000, example=100)
 WAIT = Field("wait", Number(0, LONGEST_WAIT), "Seconds to wait for the query to end before answering", default=0.0)
+LONG_WAIT = Field(
+    "wait", Number(0, LONGEST_WAIT), "Seconds to wait for the query to end before answering", default=LONGEST_WAIT
+)
 QUERY_ID, RUN_ID = "0f8fad5b-d9cb-469f-a165-70867728950e", "20261120T101530Z-1a2b3c"
 IMPORT_ID = "20261120T101530Z-4d5e6f"
 
@@ -97,6 +101,31 @@ SQL_FIELDS = (
     Field("parameters", ListOf(Scalar(), most=100), "Values for the statement's `?`, in order", default=[]),
     Field("max_rows", Whole(1, 1_000_000_000), "Keep at most this many rows of the result"),
 )
+PARAMETERS = tuple(
+    Field(f"p{number}", Text(0, 10_000), f"Value for the {number}. `?`: a number as it is written, else text")
+    for number in range(1, 11)
+)
+SORT = Field(
+    "sort",
+    Text(1, 1_000),
+    "Columns of the result to sort by, separated by commas; `-` before one sorts it downwards",
+    example="-plays",
+)
+SQL_IN_ADDRESS = (
+    Field(
+        "sql",
+        Text(1, LONGEST_SQL),
+        "One read-only statement in Athena's dialect",
+        True,
+        example="SELECT artist_name, count(*) AS plays FROM plays GROUP BY 1",
+    ),
+    *PARAMETERS,
+    SORT,
+    LONG_WAIT,
+)
+MOST_OF_FILE = Field("limit", Whole(1, 1_000_000_000), "Most rows in the file; all without it")
+GOES_ON = RouteAnswer(202, "Takes longer than `wait`; `Location` is the query", Query, headers=("Location",))
+FILE_LINK = RouteAnswer(302, "On AWS: `Location` is a link that works for a while", None, (), ("Location",))
 ROWS_EXAMPLE = {
     "columns": [{"name": "one", "type": "integer"}],
     "rows": [[1]],
@@ -276,9 +305,54 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         "/queries",
         "start_query",
-        "Start a query",
-        (RouteAnswer(202, "Accepted; `Location` is its state", Query, headers=("Location",)),),
+        "Start a query; with `wait` its rows come at once where they are there in time",
+        (
+            RouteAnswer(202, "Accepted; `Location` is its state", Query, headers=("Location",)),
+            RouteAnswer(200, "It has ended within `wait`: its first rows", QueryRows, headers=("Location",)),
+        ),
+        query=(WAIT, ROW_LIMIT),
         body=SQL_FIELDS,
+        errors=(409, 422),
+        tag="queries",
+    ),
+    Route(
+        "GET",
+        "/sql",
+        "sql",
+        "SQL in the address: its rows, as JSON or (`Accept: text/csv`) CSV",
+        (RouteAnswer(200, "The first rows", QueryRows, (JSON, CSV), ("Location",)), GOES_ON),
+        query=(*SQL_IN_ADDRESS, ROW_LIMIT, CSV_FOR),
+        errors=(406, 409, 422),
+        tag="queries",
+    ),
+    Route(
+        "GET",
+        "/sql.csv",
+        "sql_csv",
+        "SQL in the address: the whole result as a CSV file",
+        (RouteAnswer(200, "The file", None, (CSV,)), FILE_LINK, GOES_ON),
+        query=(*SQL_IN_ADDRESS, MOST_OF_FILE, CSV_FOR),
+        errors=(409, 422),
+        tag="queries",
+    ),
+    Route(
+        "GET",
+        "/sql.json",
+        "sql_json",
+        "SQL in the address: the whole result as a JSON array, an object for each row",
+        (RouteAnswer(200, "The rows", list), GOES_ON),
+        query=(*SQL_IN_ADDRESS, MOST_OF_FILE),
+        errors=(409, 422),
+        tag="queries",
+    ),
+    Route(
+        "GET",
+        "/sql.parquet",
+        "sql_parquet",
+        "SQL in the address: the whole result as a Parquet file",
+        (RouteAnswer(200, "The file", None, (PARQUET,)), FILE_LINK, GOES_ON),
+        query=(*SQL_IN_ADDRESS, MOST_OF_FILE),
+        errors=(409, 422),
         tag="queries",
     ),
     Route(
