@@ -10,7 +10,7 @@ PIP := $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python
 	--disable-pip-version-check) --constraint constraints.txt
 WORKERS ?= auto
 
-.PHONY: help run setup test trino localstack judge lint docs soak bench deploy destroy clean
+.PHONY: help run setup test trino localstack tools judge lint docs soak bench deploy destroy clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ trino: .venv/.trino  ## a real Trino (0.4 GB), by which the tests judge the lake
 
 localstack: .venv/.dev  ## LocalStack (0.5 GB), a second emulation of AWS for the tests
 	@$(BIN)/python -m tests.support.localstack.build
+
+tools: .venv/.dev  ## other people's tools (Athena's clients, dbt, client generators), which the tests let read the lake
+	@$(BIN)/python -m tests.support.tools.build
 
 judge: trino  ## every statement, report and view on a real Trino too
 	@TRINO=required $(BIN)/python -m pytest --numprocesses $(WORKERS) -m "judged and not soak"

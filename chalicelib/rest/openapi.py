@@ -12,12 +12,14 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from chalicelib import __version__
-from chalicelib.rest.routes import CSV, JSON, NAME, ROUTES, Route, RouteAnswer
+from chalicelib.rest.examples import CSV_TEXT, example_of
+from chalicelib.rest.routes import CSV, HTML, JSON, NAME, ROUTES, Route, RouteAnswer
 
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 TIME: Schema = {"type": "string", "format": "date-time"}
+BINARY: Schema = {"type": "string", "format": "binary"}  # generators make a file of it
 ANYTHING: Schema = {"type": "object", "additionalProperties": True}
 STATUS_WORDS = {
     400: ("invalid_request", "Something in the request is off; `details.faults` names every fault"),
@@ -106,7 +108,15 @@ def path_parameters(route: Route) -> list[dict[str, Any]]:
 def query_parameters(route: Route) -> list[dict[str, Any]]:
     """What stands behind the ``?``."""
     declared = [
-        {"name": each.name, "in": "query", "required": each.required, "schema": each.schema()} for each in route.query
+        {
+            "name": each.name,
+            "in": "query",
+            "required": each.required,
+            "description": each.description,
+            "schema": each.schema(),
+            **({"example": each.example} if each.example is not None else {}),
+        }
+        for each in route.query
     ]
     if route.name == "run_report":
         declared.append(
@@ -125,7 +135,7 @@ def query_parameters(route: Route) -> list[dict[str, Any]]:
 def request_body(route: Route) -> dict[str, Any]:
     """What a body may hold."""
     if route.body_type != JSON:
-        return {"required": True, "content": {route.body_type: {"schema": {}}}}
+        return {"required": True, "content": {route.body_type: {"schema": BINARY}}}
     declared = route.body or ()
     schema: Schema = {
         "type": "object",
@@ -140,10 +150,7 @@ def request_body(route: Route) -> dict[str, Any]:
 
 def responses(route: Route) -> dict[str, Any]:
     """Every answer of an endpoint, errors too."""
-    shown = {
-        str(answer.status): response(answer, route if place == 0 else None)
-        for place, answer in enumerate(route.answers)
-    }
+    shown = {str(answer.status): response(answer) for answer in route.answers}
     for status in sorted(error_statuses(route)):
         shown[str(status)] = error_response(status)
     return shown
@@ -163,16 +170,18 @@ def error_statuses(route: Route) -> set[int]:
     return statuses
 
 
-def response(answer: RouteAnswer, route: Route | None) -> dict[str, Any]:
+def response(answer: RouteAnswer) -> dict[str, Any]:
     """One way that an endpoint answers."""
     shown: dict[str, Any] = {"description": answer.description}
     content: dict[str, Any] = {}
     for kind in answer.content_types:
         content[kind] = {"schema": answer_schema(answer) if kind == JSON else TEXT}
-        if route and kind == JSON and route.example is not None:
-            content[kind]["example"] = route.example
-        if kind not in (JSON, CSV, "text/html"):
-            content[kind] = {}
+        if kind == JSON and answer.shape is not None:
+            content[kind]["example"] = example_of(answer.shape)
+        elif kind == CSV:
+            content[kind]["example"] = CSV_TEXT
+        elif kind not in (JSON, HTML):
+            content[kind] = {"schema": BINARY}
     if content:
         shown["content"] = content
     shown["headers"] = {name: HEADERS[name] for name in ("X-Request-Id", *answer.headers)}

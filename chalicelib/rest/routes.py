@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib import __version__
 from chalicelib.extraction.starting import AcceptedRun
 from chalicelib.queries.engine import CatalogueTable, Crawl, Query
 from chalicelib.rest.access import READ, RUN
@@ -76,7 +75,6 @@ class Route:
     errors: tuple[int, ...] = ()  # besides those every endpoint may answer
     path_examples: dict[str, str] = field(default_factory=dict)
     tag: str = ""
-    example: Any = None  # of the first answer
 
 
 LIMIT = Field("limit", Whole(1, 200), "Most entries on the page", default=50, example=20)
@@ -126,12 +124,6 @@ SQL_IN_ADDRESS = (
 MOST_OF_FILE = Field("limit", Whole(1, 1_000_000_000), "Most rows in the file; all without it")
 GOES_ON = RouteAnswer(202, "Takes longer than `wait`; `Location` is the query", Query, headers=("Location",))
 FILE_LINK = RouteAnswer(302, "On AWS: `Location` is a link that works for a while", None, (), ("Location",))
-ROWS_EXAMPLE = {
-    "columns": [{"name": "one", "type": "integer"}],
-    "rows": [[1]],
-    "next_page_token": None,
-    "truncated": False,
-}
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -167,13 +159,6 @@ ROUTES: tuple[Route, ...] = (
         (RouteAnswer(200, "Alive", HealthReport),),
         None,
         tag="service",
-        example={
-            "status": "ok",
-            "version": __version__,
-            "engine": "embedded",
-            "command": ".venv/bin/lake",
-            "warnings": [],
-        },
     ),
     Route(
         "GET",
@@ -232,7 +217,6 @@ ROUTES: tuple[Route, ...] = (
         body_required=False,
         errors=(409,),
         tag="runs",
-        example={"run_id": RUN_ID, "state": "queued"},
     ),
     Route(
         "GET",
@@ -395,7 +379,6 @@ ROUTES: tuple[Route, ...] = (
         errors=(404, 406, 409, 422),
         path_examples={"query_id": QUERY_ID},
         tag="queries",
-        example=ROWS_EXAMPLE,
     ),
     Route(
         "GET",
@@ -449,6 +432,7 @@ ROUTES: tuple[Route, ...] = (
                 Text(1, 100_000),
                 "The report: its header in `--` comments, then one statement in Athena's dialect",
                 True,
+                example='-- title = "Plays"\n-- description = "How many"\nSELECT count(*) AS plays FROM plays\n',
             ),
         ),
         errors=(409, 422),

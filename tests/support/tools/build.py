@@ -1,0 +1,58 @@
+"""``make tools``: installs other people's tools into .venv-tools, .venv-dbt and build/tools/node.
+
+Does nothing where what is there is what is wanted.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import PROJECT
+from tests.support.tools import NODE
+
+HERE = Path(__file__).parent
+PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement")
+
+
+def main() -> int:
+    for name, wanted in (("tools", "requirements.txt"), ("dbt", "requirements-dbt.txt")):
+        if not environment(PROJECT / f".venv-{name}", HERE / wanted):
+            return 1
+    return 0 if node(HERE / "package.json") else 1
+
+
+def environment(folder: Path, wanted: Path) -> bool:
+    note = folder / "complete"
+    if note.exists() and note.read_text() == wanted.read_text():
+        return True
+    print(f"Installing {wanted.name} into {folder.name}")
+    made = subprocess.run([sys.executable, "-m", "venv", str(folder)], check=False).returncode == 0
+    done = made and subprocess.run([folder / "bin" / "python", *PIP, wanted], check=False).returncode == 0
+    if done:
+        note.write_text(wanted.read_text())
+    return done
+
+
+def node(wanted: Path) -> bool:
+    note = NODE / "complete"
+    if note.exists() and note.read_text() == wanted.read_text():
+        return True
+    if shutil.which("npm") is None:
+        print(
+            "npm is needed for the generated TypeScript client: on Debian and Ubuntu, apt install npm", file=sys.stderr
+        )
+        return False
+    NODE.mkdir(parents=True, exist_ok=True)
+    shutil.copy(wanted, NODE / "package.json")
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=NODE, check=False).returncode == 0
+    if done:
+        note.write_text(wanted.read_text())
+    return done
+
+
+if __name__ == "__main__":
+    sys.exit(main())
