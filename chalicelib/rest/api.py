@@ -333,7 +333,10 @@ class Api:
         query = self._ended_sql(asked, asked.query["limit"])
         if not query.state.ended:
             return goes_on(query)
-        pieces = json_objects(self._engine().all_rows(require_result(query).query_id))
+        from chalicelib.queries.rendering import with_local_times
+
+        found = self._engine().all_rows(require_result(query).query_id)
+        pieces = json_objects(with_local_times(page, query.sql) for page in found)
         if self._settings.on_aws:
             return Reply(200, within_one_answer(pieces), JSON)
         return Reply(200, pieces, JSON)
