@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jsonschema
@@ -124,7 +124,7 @@ def described(server: LakeServer, tmp_path: Path) -> Path:
     return path
 
 
-def shown(command: list[str | Path], folder: Path, **environ: str) -> list[str]:
+def shown(command: Sequence[str | Path], folder: Path, **environ: str) -> list[str]:
     """What a command printed that has to succeed."""
     done = subprocess.run(
         [str(word) for word in command], cwd=folder, env={**os.environ, **environ}, capture_output=True, text=True
