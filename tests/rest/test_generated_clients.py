@@ -124,7 +124,7 @@ def described(server: LakeServer, tmp_path: Path) -> Path:
     return path
 
 
-def shown(command: Sequence[str | Path], folder: Path, **environ: str) -> list[str]:
+def shown(command: Sequence[object], folder: Path, **environ: str) -> list[str]:
     """What a command printed that has to succeed."""
     done = subprocess.run(
         [str(word) for word in command], cwd=folder, env={**os.environ, **environ}, capture_output=True, text=True
