@@ -20,8 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from chalicelib.queries.embedded.nursery import NURSERY, Child, environment
 from chalicelib.queries.embedded.tasks import Done, Failed, Grant, MoreBytes, Start, StopTask, Task
-from chalicelib.settings import PROJECT
 
 GRACE = 0.3  # s between an interrupt and the signal that ends the process
 LOOK = 0.2  # s between two looks whether a process has gone
@@ -49,14 +49,7 @@ class Process:
         self._on_close = on_close
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "chalicelib.queries.embedded.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            self._process = begin(theirs)
         self._connection = Connection(ours.detach())
         self._most = start.memory
         self._numbers = count(1)
@@ -149,11 +142,18 @@ class Process:
         return None
 
 
-def environment() -> dict[str, str]:
-    """Arrow's own memory pool sets a gigabyte of addresses aside, which the limit on data would count."""
-    inherited = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
-    path = os.pathsep.join([str(PROJECT), *inherited])
-    return {**os.environ, "PYTHONPATH": path, "ARROW_DEFAULT_MEMORY_POOL": "system"}
+def begin(theirs: socket.socket) -> Child | subprocess.Popen[bytes]:
+    """A process whose end of the line is ``theirs``: from the nursery where the system can name a process safely."""
+    if hasattr(os, "pidfd_open"):
+        return NURSERY.bear(theirs)
+    return subprocess.Popen(
+        [sys.executable, "-m", "chalicelib.queries.embedded.worker", str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def held_bytes(pid: int) -> int:

@@ -15,6 +15,7 @@ import pytest
 from chalicelib.errors import QueryFailed, QueryRefused
 from chalicelib.lake import Lake
 from chalicelib.queries.embedded.engine import EmbeddedEngine
+from chalicelib.queries.embedded.nursery import NAME
 from chalicelib.queries.embedded.process import Process, ProcessEnded, held_bytes
 from chalicelib.queries.embedded.space import Space, results
 from chalicelib.queries.embedded.tasks import Judge, Start
@@ -44,7 +45,8 @@ def workers() -> list[int]:
     found = []
     for pid in processes_of(os.getpid())[1:]:
         with suppress(OSError):
-            if b"embedded.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            name, alive = Path(f"/proc/{pid}/comm").read_text(), Path(f"/proc/{pid}/cmdline").read_bytes()
+            if alive and (name.strip() == NAME or b"embedded.worker" in alive):
                 found.append(pid)
     return found
 
@@ -179,6 +181,17 @@ def test_a_process_ends_with_its_engine_and_when_it_is_killed() -> None:
     assert process.worn
     process.close()
     assert workers() == []
+
+
+def test_a_nursery_that_was_killed_is_followed_by_another() -> None:
+    first = Process(Start(Settings(), ("chalicelib.queries.sql",), 100_000_000)).ready()
+    (pid,) = workers()
+    nursery = int(Path(f"/proc/{pid}/status").read_text().partition("PPid:")[2].split()[0])
+    os.kill(nursery, 9)
+    second = Process(Start(Settings(), ("chalicelib.queries.sql",), 100_000_000)).ready()
+    for process in (first, second):
+        assert process.call(Judge("SELECT 1", ()))
+        process.close()
 
 
 def test_closing_leaves_no_process(tmp_path: Path) -> None:
