@@ -94,7 +94,7 @@ def build(folder: Path, plays: int) -> Lake:
     listens = pa.concat_tables([listens_of(number, plays // len(HOUSEHOLD), step) for number in range(len(HOUSEHOLD))])
     for month, rows in by_month(sort_rows(PLAYS, listens), PLAYS.partition_by):
         write_table(lake, FIRST_GENERATION, PLAYS, rows, "bench")
-        decided = parquet_of_sorted(PLAYS_RESOLVED, with_resolution(rows.select(COLUMNS), 1))
+        decided = parquet_of_sorted(PLAYS_RESOLVED, with_resolution(rows.select(COLUMNS), 1, month))
         lake.store.write(resolution_key(FIRST_GENERATION, month, 1), decided)
     fill_details(lake)
     return lake

@@ -134,16 +134,17 @@ def result_file(parts: Parts, told: dict[str, Any]) -> dict[str, Any]:
 def maintain(parts: Parts) -> dict[str, Any]:
     """Drive what was left lying, then merge the files of partitions that have too many: where something waits, and
     once a day where nothing does. To see that costs a dozen requests."""
-    from chalicelib.pipeline import catch_up, is_waiting
-    from chalicelib.transformation.compact import compact
+    from chalicelib.pipeline import catch_up, is_waiting, tidy
 
     if not (is_waiting(parts.lake) or parts.lake.store.stat(MAINTENANCE)):
         return {"handled": 0, "merged": 0}
     parts.lake.store.write(MAINTENANCE, b"{}", content_type="application/json")
     before = telemetry.in_quarantine(parts.lake)
     handled = catch_up(parts.lake, parts.settings, lately=True).objects
-    merged = compact(parts.lake, min_files=parts.settings.compact_files + 1)
+    parts.register(None)  # before what an earlier call has merged or copied is deleted where it was
+    merged = tidy(parts.lake, min_files=parts.settings.compact_files + 1)
     parts.register(None)
+    parts.forget_empty_partitions()
     telemetry.looked_over(parts.settings, parts.lake, handled)
     telemetry.quarantined(parts.settings, len(telemetry.in_quarantine(parts.lake) - before))
     parts.lake.store.delete([MAINTENANCE])

@@ -7,6 +7,8 @@
     raw/runs/2026/11/20/<run>.json                        the record of a finished run (see runs.py)
     raw/history/<name>                                    privacy exports
     transformed/<generation>/<table>/month=2026-11/*.parquet
+                                                          what is older than the month before this one lies together in
+                                                          month=earlier, decided listens by year in month=2026
     quarantine/<raw key>                                  why a raw object could not be read, and a copy
     state/                                                what makes extraction resumable and work known as done
     results/                                              query results of the embedded engine
@@ -23,9 +25,9 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from chalicelib.errors import WriteConflict
 from chalicelib.records import RecordKind
@@ -43,6 +45,11 @@ REPORTS = "reports/"
 GENERATION_KEY = "state/generation.json"
 FIRST_GENERATION = "g1"
 AFTER_ALL = "~"  # sorts after every table's name
+
+EARLIER = "earlier"  # the partition that a compaction puts old months of a table into
+RESOLUTION = re.compile(
+    r"/month=(?:(?P<month>\d{4}-\d\d)/|\d{4}/(?P<of>\d{4}-\d\d)-)resolution-(?P<number>\d+)\.parquet$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +228,26 @@ def sweep_key(generation: str) -> str:
     return f"{STATE}transforms/{generation}/swept.json"
 
 
+class Resolution(NamedTuple):
+    """Which decision about the listens of a month a file holds. The greatest of a month is in force; of one decision
+    that is the copy in the folder of the year (``gathered``)."""
+
+    month: str
+    number: int
+    gathered: bool
+
+
+def resolution_of(key: str) -> Resolution | None:
+    """What the key of a file of ``plays_resolved`` says; None for any other file."""
+    match = RESOLUTION.search(key)
+    return Resolution(match["month"] or match["of"], int(match["number"]), match["of"] is not None) if match else None
+
+
+def first_month_apart(moment: datetime) -> str:
+    """The first month (YYYY-MM) that has a partition of its own for good: the one before this."""
+    return f"{moment.replace(day=1) - timedelta(days=1):%Y-%m}"
+
+
 def partition_prefix(generation: str, table: str, month: str) -> str:
-    """Hive partition of a physical table; ``month`` is ``YYYY-MM``."""
+    """Hive partition of a physical table; ``month`` is ``YYYY-MM``, of old months ``YYYY`` or EARLIER."""
     return f"{table_prefix(generation, table)}month={month}/"

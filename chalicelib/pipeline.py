@@ -6,7 +6,7 @@ A step that was interrupted is found again by :func:`unhandled` and done by :fun
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from chalicelib.log import StepProgress
 if TYPE_CHECKING:
     from chalicelib.exports.importing import ImportSummary
     from chalicelib.settings import Settings
+    from chalicelib.transformation.compact import Compaction
     from chalicelib.transformation.transform import TransformReport
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def mend_listens(lake: Lake, lost: set[str]) -> list[str]:
     from chalicelib.transformation.backlog import stored_partitions
 
     tables = (f"{PLAYS.history}/", f"{PLAYS_RESOLVED.name}/")
-    months = {each.rpartition("=")[2] for each in lost if each.startswith(tables)}
+    months = {month for each in lost if each.startswith(tables) for month in months_of(each.rpartition("=")[2])}
     nothing = not lost and not any(each.startswith(tables) for each in stored_partitions(lake))
     if not months and not nothing:
         return []
@@ -96,6 +97,31 @@ def mend_listens(lake: Lake, lost: set[str]) -> list[str]:
     importing.rebuild_plays(lake)
     prefix = f"{TRANSFORMED}{lake.generation()}/"
     return [f"{prefix}{each}/" for each in stored_partitions(lake) if each.startswith(tables)]
+
+
+def months_of(partition: str) -> list[str]:
+    """The months (YYYY-MM) of a partition of listens: one, or those of a year."""
+    return [partition] if "-" in partition else [f"{partition}-{month:02d}" for month in range(1, 13)]
+
+
+def tidy(
+    lake: Lake,
+    tables: Sequence[str] | None = None,
+    *,
+    min_files: int = 2,
+    progress: StepProgress | None = None,
+    clock: Clock = now,
+) -> Compaction:
+    """Merge small files of all tables or those named, and put old months together. Raises InvalidRequest for a name
+    that is no table."""
+    from chalicelib.plays.resolutions import gather_years
+    from chalicelib.tables import PLAYS, PLAYS_RESOLVED
+    from chalicelib.transformation.compact import compact
+
+    merged = compact(lake, tables, min_files=min_files, old_months=True, clock=clock, progress=progress)
+    if tables is None or {PLAYS.name, PLAYS_RESOLVED.name} & set(tables):
+        gather_years(lake, clock=clock)
+    return merged
 
 
 def rebuild(

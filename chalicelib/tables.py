@@ -81,6 +81,7 @@ class Table:
     set_of: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     history_columns: tuple[Column, ...] = ()  # physical columns that the user-facing view leaves out
+    view_columns: tuple[Column, ...] = ()  # columns that only the user-facing view has
     shows_history: bool = False  # <name>_history is user-facing too
     of: tuple[str, ...] = ()  # the user-facing tables that a derived one joins
     in_passing: tuple[str, ...] = ()  # columns of which one answer may say different things: the first stands
@@ -94,6 +95,11 @@ class Table:
     def physical_columns(self) -> tuple[Column, ...]:
         """Columns of the stored table, those that the view leaves out included."""
         return self.columns + self.history_columns
+
+    @property
+    def shown_columns(self) -> tuple[Column, ...]:
+        """Columns of the user-facing view."""
+        return self.columns + self.view_columns
 
     def column(self, name: str) -> Column:
         """The column of that name."""
@@ -380,6 +386,9 @@ EPISODES = Table(
     checks=(identifier("episode_id"), at_least("duration_ms", 0, LONGEST_TRACK * 7)),
 )
 
+#: By it a query chooses which files are read at all.
+YEAR_ENDED = Column("year", "int", "Year of ended_at, UTC: a condition on it spares Athena the other years' files")
+
 PLAYS = Table(
     "plays",
     "Every listen once, whatever reported it: the API, the extended streaming history or the account data",
@@ -421,6 +430,7 @@ PLAYS = Table(
         OBSERVED_AT,
         text("file_edge", "start or end: of account data, it stands in the first or last minute of its file", True),
     ),
+    view_columns=(YEAR_ENDED,),
 )
 
 PLAYS_RESOLVED = Table(
@@ -458,6 +468,7 @@ PLAY_DETAILS = Table(
         text("genre_source", "Who says so: spotify or musicbrainz", True),
         text("album_id", "Album of the track", True),
         Column("release_year", "int", "Year of the album's release", True),
+        YEAR_ENDED,
     ),
     key=("play_id",),
     current="derived",
@@ -496,6 +507,7 @@ HEARD = Table(
         Column(
             "was_skipped", "boolean", "Skipped, by why it ended where exports say false of all; null if not known", True
         ),
+        YEAR_ENDED,
     ),
     key=("play_id",),
     current="derived",

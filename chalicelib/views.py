@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from chalicelib.tables import BY_NAME, PHYSICAL, PLAY_SECONDS, TABLES, Column, Table
 
-MONTH = Column("month", "string", "The Hive partition: YYYY-MM")
+MONTH = Column("month", "string", "The Hive partition: YYYY-MM of observed_at, or earlier for what lies together")
 
 
 def views() -> Iterator[tuple[str, str]]:
@@ -19,7 +19,7 @@ def views() -> Iterator[tuple[str, str]]:
 def user_tables() -> dict[str, tuple[Column, ...]]:
     """Everything that a query may name, with its columns. Histories are the stored tables themselves, so that they
     have their partition's column too: ``SELECT *`` shows it in Athena."""
-    names = {table.name: table.columns for table in TABLES if table.current != "internal"}
+    names = {table.name: table.shown_columns for table in TABLES if table.current != "internal"}
     return names | {table.history: (*table.physical_columns, MONTH) for table in TABLES if table.shows_history}
 
 
@@ -107,20 +107,27 @@ def listed(table: Table) -> str:
 
 
 def resolved(table: Table) -> str:
-    """Only the highest resolution of each month counts; an emptied month holds one row with an empty key."""
-    source = resolutions(table)
-    shown = ", ".join(f"decided.{column.name} AS {column.name}" for column in table.columns)
+    """Only the highest resolution of each month counts; an emptied month holds one row with an empty key.
+
+    The table is read once. A condition on ``year`` chooses the partitions: engines move it below the window, of whose
+    partitions it is a part. A file that was copied into the folder of its year counts instead of the one that it was
+    copied from.
+    """
+    month = f"coalesce(date_format({table.partition_by}, '%Y-%m'), month)"
     return (
-        f"SELECT {shown} FROM {source} AS decided JOIN ("
-        f"SELECT month, max(resolution) AS resolution FROM {source} GROUP BY month) AS in_force "
-        "ON decided.month = in_force.month AND decided.resolution = in_force.resolution "
-        f"WHERE decided.{table.key[0]} <> ''"
+        f"SELECT {names(table)}, year FROM ("
+        f"SELECT *, max(place) OVER (PARTITION BY year, {month}) AS in_force "
+        "FROM (SELECT *, CAST(substr(month, 1, 4) AS integer) AS year, "
+        "2 * resolution + CASE WHEN length(month) = 4 THEN 1 ELSE 0 END AS place "
+        f"FROM {resolutions(table)}) AS placed"
+        f") AS decided WHERE place = in_force AND {table.key[0]} <> ''"
     )
 
 
 def pruned(table: Table) -> str:
     """The same where only the files of the highest resolutions are read."""
-    return f"SELECT {names(table)} FROM {resolutions(table)} WHERE {table.key[0]} <> ''"
+    year = f"CAST(year({table.partition_by}) AS integer) AS year"
+    return f"SELECT {names(table)}, {year} FROM {resolutions(table)} WHERE {table.key[0]} <> ''"
 
 
 def derived(table: Table, files_pruned: bool) -> str:
@@ -196,7 +203,7 @@ DERIVED = {
         heard.origin AS origin, tracks.isrc AS isrc, tracks.duration_ms AS duration_ms,
         track_artists.artist_id AS artist_id, in_force.genres AS genres, in_force.source AS genre_source,
         tracks.album_id AS album_id,
-        albums.release_year AS release_year
+        albums.release_year AS release_year, heard.year AS year
     FROM heard
     LEFT JOIN by_name ON heard.item_id IS NULL AND heard.item_type = 'track'
         AND by_name.artist = lower(heard.artist_name) AND by_name.title = lower(heard.item_name)
@@ -205,14 +212,9 @@ DERIVED = {
     LEFT JOIN artist_genres_in_force AS in_force ON in_force.artist_id = track_artists.artist_id
     LEFT JOIN albums ON albums.album_id = tracks.album_id""",
     "heard": f"""measured AS (
-        SELECT plays.*, plays.ms_played AS ms
+        SELECT plays.*, coalesce(plays.ms_played, tracks.duration_ms, 0) AS ms
         FROM plays
-        WHERE plays.ms_played IS NOT NULL
-        UNION ALL
-        SELECT plays.*, coalesce(tracks.duration_ms, 0)
-        FROM plays
-        LEFT JOIN tracks ON tracks.track_id = plays.item_id
-        WHERE plays.ms_played IS NULL
+        LEFT JOIN tracks ON tracks.track_id = CASE WHEN plays.ms_played IS NULL THEN plays.item_id END
     ),
     placed AS (SELECT *, {HEARD_AT} AS heard_at FROM measured)
     SELECT play_id, user_id, heard_at,
@@ -220,7 +222,7 @@ DERIVED = {
         ended_at, ms, ms_played,
         CASE WHEN ms_played IS NULL THEN greatest(ms / 1000, {PLAY_SECONDS}) ELSE ms_played / 1000 END AS play_seconds,
         item_type, item_id, item_name, artist_name, album_name, origin, platform, country, reason_start, reason_end,
-        {WAS_SKIPPED} AS was_skipped
+        {WAS_SKIPPED} AS was_skipped, year
     FROM placed""",
 }
 

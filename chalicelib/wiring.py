@@ -84,6 +84,13 @@ class Parts:
 
             register(self.settings, self.lake, keys)
 
+    def forget_empty_partitions(self) -> None:
+        """Have the catalogue name no partition without files."""
+        if self.settings.glue_database:
+            from chalicelib.queries.athena.glue import forget_empty
+
+            forget_empty(self.settings, self.lake)
+
     def warm_up(self) -> None:
         """Make and load what the dashboard's first page needs, before anybody opens it."""
         from chalicelib.queries.engine import Warming

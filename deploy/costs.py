@@ -36,7 +36,9 @@ AT_ONCE = 4  # calls of Spotify side by side: CONCURRENCY
 PROCESSOR = 1.769  # GB of memory that come with one processor
 STARTS = {"extraction": 0.32, "transform": 0.57, "record": 0.28}  # s of processor: python -m bench.coldstart
 SECRET_CALLS = 5  # of a run: its listeners' names and tokens
-QUERY_LISTS, QUERY_GETS = 2, 6  # that Athena asks of S3 for each month of plays: the view reads its table twice
+APART = 2  # months that have a folder of their own in each table; older ones lie together
+TRACKS = APART + 1  # folders, and files once maintenance has come by
+LOOKING_BACK = 3 / 8  # of the first page's reports look through all years
 LOOKS_A_DAY = 24  # of maintenance, all but one of which find nothing waiting
 
 
@@ -50,7 +52,7 @@ class Requests:
 
 #: Counted in the emulation, see tests/test_aws_requests.py. A run's calls are those of four answers.
 RUN, OBJECT, RECORD, LOOK, DAILY = (
-    Requests(34, 18), Requests(51, 20), Requests(31, 19), Requests(11, 7), Requests(221, 84),
+    Requests(34, 18), Requests(51, 20), Requests(31, 19), Requests(11, 7), Requests(244, 87),
 )  # fmt: skip
 ANSWERS = 4  # in RUN
 
@@ -68,7 +70,7 @@ class Use:
     queries: float = 1_000.0
     crawls: float = 1.0
     gigabytes: float = 0.3
-    months: float = 12  # of history, which a query over plays looks through
+    years: float = 1  # of history
 
     @property
     def run_requests(self) -> tuple[float, float]:
@@ -122,13 +124,28 @@ def estimate(
     return {
         "Lambda": use.runs * seconds * GB_SECOND + events * INVOCATION + use.queries * 0.5 * 0.5 * GB_SECOND,
         "S3": writes * PUT + max(calls - writes, 0) * GET + use.gigabytes * GB_MONTH,
-        "S3, asked by Athena": use.queries * use.months * (QUERY_LISTS * PUT + QUERY_GETS * GET),
+        "S3, asked by Athena": use.queries * price_of_reads(use.years),
         "Secrets Manager": secrets * SECRET + (use.runs * SECRET_CALLS * SECRET_CALL if secrets else 0.0),
         "Athena": use.queries * ATHENA_QUERY,
         "Glue crawls": use.crawls * CRAWL,
         "CloudWatch alarms and metrics": alarm_metrics * ALARM_METRIC + metrics * CUSTOM_METRIC,
         "CloudWatch logs": use.runs * 0.00005 * LOG_GB,
     }
+
+
+def asked_by_athena(years: float, *, of_all: bool) -> tuple[float, float]:
+    """What Athena asks of S3 for a report of listens with their tracks, of one month or of all: listings of folders,
+    and readings of files. Counted, see tests/queries/athena/test_s3_requests.py."""
+    if of_all:
+        return years + 1 + APART + TRACKS, 12 * years + TRACKS
+    return 1 + APART + TRACKS, 12 + APART + TRACKS
+
+
+def price_of_reads(years: float) -> float:
+    """USD that S3 takes for what Athena asks of it, on average of a page's reports."""
+    always, month = (asked_by_athena(years, of_all=each) for each in (True, False))
+    prices = [lists * PUT + gets * GET for lists, gets in (always, month)]
+    return LOOKING_BACK * prices[0] + (1 - LOOKING_BACK) * prices[1]
 
 
 def requests_a_run(use: Use, which: str) -> float:

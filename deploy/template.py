@@ -175,7 +175,13 @@ def glue_table(names: Names, name: str, table: DeclaredTable, generation: str) -
                 "Description": table.description,
                 "TableType": "EXTERNAL_TABLE",
                 "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE", "parquet.compression": "ZSTD"},
-                "PartitionKeys": [{"Name": "month", "Type": "string", "Comment": "YYYY-MM, UTC"}],
+                "PartitionKeys": [
+                    {
+                        "Name": "month",
+                        "Type": "string",
+                        "Comment": "YYYY-MM, UTC; earlier or YYYY where old months lie together",
+                    }
+                ],
                 "StorageDescriptor": {
                     "Columns": [glue_column(column) for column in table.physical_columns],
                     "Location": f"{names.lake_url}/{table_prefix(generation, name)}",

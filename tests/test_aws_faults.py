@@ -21,6 +21,8 @@ import pytest
 from chalicelib.rest.messages import Reply
 from chalicelib.runs import FAILED, PARTIAL, RUNNING, SUCCEEDED
 from chalicelib.stores import aws as clients
+from deploy.functions import FUNCTIONS
+from deploy.template import Options, app_template
 from tests.support.faults import RUN, SCHEDULED, Faulty, faulty
 
 PASSING = ("throttle", "error", "reset", "lost")  # once each: the client's second attempt gets through
@@ -247,6 +249,21 @@ def test_a_fault_at_a_call_of_maintenance_loses_and_doubles_nothing(number: int,
 def test_a_fault_at_a_call_of_the_api_is_retried_or_one_clear_error(number: int, lab: Faulty, calm: Calm) -> None:
     kind = ("error", "lost", "denied")[number]
     requests_with_one_fault(lab, calm, kind, spread(calm.requests, number, 3))
+
+
+@pytest.mark.parametrize("handler", [each.handler for each in FUNCTIONS if each.asynchronous])
+def test_an_event_that_a_function_cannot_see_through_lies_where_an_alarm_looks(handler: str, lab: Faulty) -> None:
+    lab.reset()
+    key = {"import_history": "raw/history/u/Streaming_History_Audio_2023.json", "transform_run": "raw/runs/r.json"}
+    place = {"bucket": {"name": lab.stage.names.bucket}, "object": {"key": key.get(handler, "raw/spotify/a.jsonl.gz")}}
+    lab.inject("denied", times=LASTING)
+    outcome = lab.aws.functions.see_through(lab.name(handler), {"Records": [{"s3": place}]})
+    lab.aws.faults.clear()
+    assert outcome.failed
+    assert [letter["requestContext"]["functionArn"] for letter in lab.dead_letters()] == [lab.name(handler)]
+    alarm = app_template(lab.stage.names, Options())["Resources"]["AlarmDeadLetters"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": lab.queue.rpartition("/")[2]}]
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("ApproximateNumberOfMessagesVisible", 1)
 
 
 @pytest.mark.parametrize("sort", ["secretsmanager:GetSecretValue", "glue:BatchCreatePartition"])

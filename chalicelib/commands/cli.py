@@ -292,10 +292,14 @@ def transform(shared: Shared, keys: tuple[str, ...], everything: bool, since: st
 @click.pass_obj
 def compact(shared: Shared, tables: tuple[str, ...]) -> None:
     """Merge small Parquet files."""
-    from chalicelib.transformation.compact import compact as merge
+    from chalicelib.pipeline import tidy
 
+    parts = shared.parts
+    parts.register(None)  # before what an earlier call has merged or copied is deleted where it was
     with ProgressBar("compact") as progress:
-        merged = merge(shared.parts.lake, list(tables) or None, progress=progress)
+        merged = tidy(parts.lake, list(tables) or None, progress=progress)
+    parts.register(None)
+    parts.forget_empty_partitions()
     click.echo(str(merged))
 
 

@@ -41,6 +41,10 @@ after the highest, created only if nobody else has, so that of several processes
 observation. A month whose listens have not changed is left as it is. Superseded files go after ``GRACE``, when no
 query can still be reading them.
 
+**Years.** A month before the previous one is copied into the folder of its year once it has only one file, and that
+file goes like a superseded one: so that a query over all years lists a folder a year. A new decision about such a month
+lies in the month's own folder again, and is in force because its number is higher.
+
 Listens of different listeners never touch. An import works out its own listener's and takes the others' over from the
 resolution before; whoever brings observations of theirs works them out in turn.
 """
@@ -63,7 +67,15 @@ import pyarrow.parquet as pq
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import NotFound, StorageUnavailable, WriteConflict
-from chalicelib.lake import Lake, ObjectInfo, partition_prefix, table_prefix
+from chalicelib.lake import (
+    Lake,
+    ObjectInfo,
+    Resolution,
+    first_month_apart,
+    partition_prefix,
+    resolution_of,
+    table_prefix,
+)
 from chalicelib.parquet import arrow_schema, parquet_of_sorted
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED, TRACKS
 from chalicelib.wanted import write_played_artists, write_wanted_tracks
@@ -248,7 +260,7 @@ def of_user(rows: pa.Table, user: str | None) -> pa.Table:
 
 def write_month(lake: Lake, generation: str, batch: MonthBatch, moment: datetime, month: str) -> list[str]:
     """Write the listens of a month unless they are what is there; work them out again when somebody was faster."""
-    remove_superseded(lake, generation, month, moment)
+    lake.store.delete(superseded([info for _, info in resolutions(lake, generation, month)], moment))
     for _ in range(MOST_TRIES):
         number = batch.highest[month]
         listens = batch.listens_of(month)
@@ -256,7 +268,7 @@ def write_month(lake: Lake, generation: str, batch: MonthBatch, moment: datetime
         if same(listens, of_user(there, batch.user)):
             return []
         key = resolution_key(generation, month, number + 1)
-        whole = with_resolution(plain(beside_others(listens, there, batch.user)), number + 1)
+        whole = with_resolution(plain(beside_others(listens, there, batch.user)), number + 1, month)
         try:
             lake.store.replace(key, parquet_of_sorted(PLAYS_RESOLVED, whole), if_match=None)
             return [key]
@@ -275,7 +287,10 @@ def resolved(lake: Lake, generation: str, month: str, number: int) -> pa.Table:
     """The listens of a month as resolution ``number`` has them; none for 0."""
     if number == 0:
         return LISTENS.empty_table()
-    rows = read_parquet(lake, resolution_key(generation, month, number), RESOLVED)
+    try:
+        rows = read_parquet(lake, resolution_key(generation, month, number), RESOLVED)
+    except NotFound:
+        rows = read_parquet(lake, gathered_key(generation, month, number), RESOLVED)
     return rows.filter(pc.not_equal(rows["play_id"], "")).select(COLUMNS)
 
 
@@ -291,12 +306,14 @@ def plain(listens: pa.Table) -> pa.Table:
 
 
 PLAIN = pa.schema([arrow_schema(PLAYS).field(name) for name in COLUMNS])
+MOMENT = PLAIN.field("ended_at").type
 
 
-def with_resolution(listens: pa.Table, number: int) -> pa.Table:
-    """The rows of ``plays_resolved``; a month without listens is one row without a play_id."""
+def with_resolution(listens: pa.Table, number: int, month: str) -> pa.Table:
+    """The rows of ``plays_resolved``; a month without listens is one row without a play_id, at its first moment."""
     if listens.num_rows == 0:
-        nothing = [pa.array([""]) if field.name == "play_id" else pa.nulls(1, field.type) for field in listens.schema]
+        told = {"play_id": pa.array([""]), "ended_at": pa.array([first_moment(month)], MOMENT)}
+        nothing = [told.get(field.name, pa.nulls(1, field.type)) for field in listens.schema]
         listens = pa.table(nothing, schema=listens.schema)
     number_of_each = pa.array([number] * listens.num_rows, pa.int64())
     return listens.append_column("resolution", number_of_each).select(RESOLVED.names)
@@ -317,18 +334,31 @@ def in_order(listens: pa.Table) -> pa.Table:
 
 
 def resolution_key(generation: str, month: str, number: int) -> str:
-    """Where a resolution of a month lies."""
+    """Where a resolution of a month is written."""
     return f"{partition_prefix(generation, PLAYS_RESOLVED.name, month)}resolution-{number:06d}.parquet"
 
 
+def gathered_key(generation: str, month: str, number: int) -> str:
+    """Where its copy among those of its year lies."""
+    return f"{partition_prefix(generation, PLAYS_RESOLVED.name, month[:4])}{month}-resolution-{number:06d}.parquet"
+
+
+Found = list[tuple[Resolution, ObjectInfo]]  # lowest first
+
+
 def resolutions(lake: Lake, generation: str, month: str) -> list[tuple[int, ObjectInfo]]:
-    """The resolutions of a month, lowest first."""
-    found = (
-        (int(match[1]), info)
-        for info in lake.store.list(partition_prefix(generation, PLAYS_RESOLVED.name, month))
-        if (match := re.search(r"/resolution-(\d+)\.parquet$", info.key))
-    )
-    return sorted(found, key=lambda pair: pair[0])
+    """The numbers and files of a month's resolutions, lowest first; a copy comes after what it was copied from."""
+    year = partition_prefix(generation, PLAYS_RESOLVED.name, month[:4]).removesuffix("/")
+    return [(resolution.number, info) for resolution, info in found_below(lake, year).get(month, [])]
+
+
+def found_below(lake: Lake, prefix: str) -> dict[str, Found]:
+    """The resolutions below a prefix, by month."""
+    found: dict[str, Found] = {}
+    for info in lake.store.list(prefix):
+        if resolution := resolution_of(info.key):
+            found.setdefault(resolution.month, []).append((resolution, info))
+    return {month: sorted(each, key=lambda pair: pair[0]) for month, each in found.items()}
 
 
 def highest_resolution(lake: Lake, generation: str, month: str) -> int:
@@ -336,12 +366,25 @@ def highest_resolution(lake: Lake, generation: str, month: str) -> int:
     return max((number for number, _ in resolutions(lake, generation, month)), default=0)
 
 
-def remove_superseded(lake: Lake, generation: str, month: str, moment: datetime) -> None:
-    """Delete resolutions whose successor is older than ``GRACE``."""
-    found = [info for _, info in resolutions(lake, generation, month)]
-    old = [info.key for info, next_one in pairwise(found) if next_one.modified < moment - GRACE]
-    if old:
-        lake.store.delete(old)
+def superseded(files: Iterable[ObjectInfo], moment: datetime) -> list[str]:
+    """Of a month's files, lowest resolution first, those whose successor is older than ``GRACE``."""
+    return [info.key for info, successor in pairwise(files) if successor.modified < moment - GRACE]
+
+
+def gather_years(lake: Lake, *, clock: Clock = now) -> list[str]:
+    """Copy old months into the folders of their years, and delete what was copied or superseded long enough ago;
+    answers the keys written. Safe to interrupt, to repeat and to run beside anything."""
+    generation, moment = lake.generation(), clock()
+    written: list[str] = []
+    for month, found in found_below(lake, table_prefix(generation, PLAYS_RESOLVED.name)).items():
+        (resolution, info), *others = found
+        if month >= first_month_apart(moment):
+            continue
+        lake.store.delete(superseded([each for _, each in found], moment))
+        if not others and not resolution.gathered:
+            written.append(gathered_key(generation, month, resolution.number))
+            lake.store.copy(info.key, written[-1])
+    return written
 
 
 # --- what is in force --------------------------------------------------------------------------------------------
@@ -349,11 +392,8 @@ def remove_superseded(lake: Lake, generation: str, month: str, moment: datetime)
 
 def files_in_force(lake: Lake, generation: str) -> list[str]:
     """The highest resolution of each month, months ascending."""
-    newest: dict[str, str] = {}
-    for info in lake.store.list(table_prefix(generation, PLAYS_RESOLVED.name)):
-        if re.search(r"/resolution-\d+\.parquet$", info.key):
-            newest[info.key.rpartition("/")[0]] = info.key  # keys sort by number
-    return list(newest.values())
+    found = found_below(lake, table_prefix(generation, PLAYS_RESOLVED.name))
+    return [found[month][-1][1].key for month in sorted(found)]
 
 
 def write_wanted(lake: Lake, generation: str | None = None) -> int:
@@ -415,12 +455,12 @@ def detailed_tracks(lake: Lake, generation: str) -> pa.Array:
 
 def known_months(lake: Lake, generation: str) -> set[str]:
     """Months that have observations or listens."""
-    return {
+    observed = {
         match[1]
-        for table in (PLAYS.history, PLAYS_RESOLVED.name)
-        for info in lake.store.list(table_prefix(generation, table))
+        for info in lake.store.list(table_prefix(generation, PLAYS.history))
         if (match := re.search(r"/month=(\d{4}-\d\d)/", info.key))
     }
+    return observed | found_below(lake, table_prefix(generation, PLAYS_RESOLVED.name)).keys()
 
 
 def with_neighbours(months: Iterable[str]) -> set[str]:

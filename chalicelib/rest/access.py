@@ -152,7 +152,12 @@ class Access:
         return self.add(BROWSER, RUN, SESSION_LASTS)
 
     def stay(self, token_id: str) -> Token:
-        """Let a browser's session last for STAYING_LASTS from now. Raises NotFound, InvalidRequest."""
+        """Let a browser's session last for STAYING_LASTS from now. Raises NotFound, InvalidRequest.
+
+        A lake on AWS has no such sessions, and its API may not read the tokens: the page keeps the one it was given.
+        """
+        if self._settings.on_aws:
+            raise InvalidRequest("this token is no browser's session: it lasts as long as it was made for")
         with self._secrets.exclusive(TOKENS_SECRET):
             tokens = self.tokens()
             session = next((token for token in tokens if token.token_id == token_id and token.name == BROWSER), None)
@@ -164,6 +169,8 @@ class Access:
 
     def end_session(self, token_id: str) -> None:
         """Take a browser's session back; any other token stays, for it is its owner's to revoke."""
+        if self._settings.on_aws:
+            return
         with self._secrets.exclusive(TOKENS_SECRET):
             self._write([token for token in self.tokens() if token.token_id != token_id or token.name != BROWSER])
 

@@ -167,7 +167,8 @@ class Api:
 
     def _file(self, name: str) -> Reply:
         found = assets.asset(name)
-        headers = {"ETag": f'W/"{found.etag}"', "Cache-Control": "no-cache"}
+        kept = "public, max-age=31536000, immutable" if found.lasting else "no-cache"
+        headers = {"ETag": f'W/"{found.etag}"', "Cache-Control": kept}
         return Reply(200, found.text, found.content_type, headers)
 
     def _damaged(self) -> dict[str, str]:

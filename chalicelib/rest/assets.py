@@ -1,14 +1,19 @@
-"""The dashboard's files: what they are served as, and how long a browser may keep them."""
+"""The dashboard's files: what they are served as, and how long a browser may keep them.
+
+The page asks for its modules as one script (see bundle.py) and for its style under names that hold a digest of what is
+in them, which a browser may keep for ever; every file can be had under its own name too.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from chalicelib.errors import NotFound
+from chalicelib.rest.bundle import bundle
 
 FOLDER = Path(__file__).parent.parent / "web"
 #: Text only: API Gateway passes text through untouched, whatever a browser says it accepts.
@@ -21,6 +26,11 @@ CONTENT_TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".md": "text/markdown; charset=utf-8",
 }
+PAGE, SCRIPT, STYLE = "index.html", "dashboard.js", "style.css"
+DIGEST = 20  # characters of it in a name or an ETag
+HASHED = re.compile(rf"(\w+)-([0-9a-f]{{{DIGEST}}})(\.\w+)")
+#: Modules that the page has a browser load ahead, and which the bundle holds.
+PRELOADED = re.compile(r' *<link rel="modulepreload" href="static/\w+\.js">\n')
 IMAGE_HOST = "https://i.scdn.co"  # Spotify's covers
 
 
@@ -31,10 +41,48 @@ class Asset:
     text: str
     content_type: str
     etag: str
+    lasting: bool = False  # its name is another one once its text is
 
 
 def asset(name: str) -> Asset:
-    """A file of the dashboard. Raises NotFound."""
+    """A file of the dashboard, by its own name or the one that the page uses. Raises NotFound."""
+    if name == PAGE:
+        return page()
+    if hashed := HASHED.fullmatch(name):
+        found = script() if hashed[1] + hashed[3] == SCRIPT else file(hashed[1] + hashed[3])
+        if found.etag == hashed[2]:
+            return replace(found, lasting=True)
+    return file(name)
+
+
+def page() -> Asset:
+    """The page with the script and the style under the names of what is in them."""
+    text = PRELOADED.sub("", file(PAGE).text)
+    for own, name, content in (("app.js", SCRIPT, script()), (STYLE, STYLE, file(STYLE))):
+        text = text.replace(f'"static/{own}"', f'"static/{named(name, content)}"')
+    return made(text, ".html")
+
+
+def named(name: str, content: Asset) -> str:
+    """The name under which a file may be kept for ever."""
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}-{content.etag}.{suffix}"
+
+
+def script() -> Asset:
+    """The modules of the page as one."""
+    paths = sorted(FOLDER.glob("*.js"))
+    return bundled(tuple((path, path.stat().st_mtime_ns) for path in paths))
+
+
+@cache
+def bundled(written: tuple[tuple[Path, int], ...]) -> Asset:
+    """The script as the modules are at those times of writing."""
+    return made(bundle({f"./{path.name}": path.read_text("utf-8") for path, _ in written}), ".js")
+
+
+def file(name: str) -> Asset:
+    """A file as it lies there. Raises NotFound."""
     parts = name.split("/")
     path = FOLDER.joinpath(*parts)
     plain = all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", part) for part in parts)
@@ -46,8 +94,12 @@ def asset(name: str) -> Asset:
 @cache
 def read(path: Path, _written: int) -> Asset:
     """The file as it is at that time of writing."""
-    text = path.read_text("utf-8")
-    return Asset(text, CONTENT_TYPES[path.suffix], hashlib.sha256(text.encode()).hexdigest()[:20])
+    return made(path.read_text("utf-8"), path.suffix)
+
+
+def made(text: str, suffix: str) -> Asset:
+    """A text as it is sent."""
+    return Asset(text, CONTENT_TYPES[suffix], hashlib.sha256(text.encode()).hexdigest()[:DIGEST])
 
 
 def page_policy(show_images: bool, bucket: str = "", region: str = "") -> str:

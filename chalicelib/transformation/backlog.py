@@ -15,7 +15,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from chalicelib.clock import Clock, now
-from chalicelib.lake import RAW, RAW_ANSWERS, RAW_RUNS, TRANSFORMED, Lake, is_whole, sweep_key
+from chalicelib.lake import (
+    EARLIER,
+    RAW,
+    RAW_ANSWERS,
+    RAW_RUNS,
+    TRANSFORMED,
+    Lake,
+    first_month_apart,
+    is_whole,
+    sweep_key,
+)
 from chalicelib.records import RecordKind
 from chalicelib.transforms import TRANSFORM_VERSION, done_key, done_note, open_key
 
@@ -96,15 +106,30 @@ def is_of_an_earlier_version(lake: Lake) -> bool:
 
 
 def stored_partitions(lake: Lake) -> set[str]:
-    """The partitions of the generation in force that have files, as ``<table>/month=YYYY-MM``."""
+    """The partitions of the generation in force that have files, as ``<table>/month=2026-11``."""
     prefix = f"{TRANSFORMED}{lake.generation()}/"
     return {info.key.removeprefix(prefix).rpartition("/")[0] for info in lake.store.list(prefix)}
 
 
-def lost_partitions(lake: Lake) -> set[str]:
-    """Partitions that had files at the last sweep and have none: somebody deleted them."""
+def lost_partitions(lake: Lake, clock: Clock = now) -> set[str]:
+    """Partitions that had files at the last sweep and have none: somebody deleted them. Old months lie together by
+    and by, which is no loss."""
     last = SWEEP.read(lake.store, sweep_key(lake.generation()))
-    return set(last.partitions) - stored_partitions(lake) if last else set()
+    if last is None:
+        return set()
+    stored, apart = stored_partitions(lake), first_month_apart(clock())
+    return {each for each in set(last.partitions) - stored if not (month_of(each) < apart and together(each) & stored)}
+
+
+def month_of(partition: str) -> str:
+    """``2026-11`` of ``tracks_history/month=2026-11``."""
+    return partition.rpartition("=")[2]
+
+
+def together(partition: str) -> set[str]:
+    """The partitions that may have taken an old month in: of what is earlier, or of its year."""
+    table = partition.rpartition("=")[0]
+    return {f"{table}={EARLIER}", f"{table}={month_of(partition)[:4]}"} - {partition}
 
 
 def forget_lost(lake: Lake) -> set[str]:
@@ -113,13 +138,18 @@ def forget_lost(lake: Lake) -> set[str]:
     lost = lost_partitions(lake)
     if lost:
         log.warning("%d partitions of the tables are gone (%s, …): they are made again", len(lost), min(lost))
-        generation = lake.generation()
+        generation, stored = lake.generation(), stored_partitions(lake)
         for prefix in (RAW_ANSWERS, RAW_RUNS):
             for key in done_keys(lake, generation, prefix, ""):
                 note = done_note(lake, generation, key)
-                if note and any(partition_of(name) in lost for name in note.files):
+                if note and any(is_gone(partition_of(name), lost, stored) for name in note.files):
                     lake.store.delete([done_key(generation, key)])
     return lost
+
+
+def is_gone(partition: str, lost: set[str], stored: set[str]) -> bool:
+    """Whether what was written into a partition is lost, there or where old months lie together."""
+    return partition in lost or (partition not in stored and bool(together(partition) & lost))
 
 
 def partition_of(key: str) -> str:

@@ -7,6 +7,10 @@ after what it was made of, so that dying anywhere, or two merges at once, at wor
 tables answer one row per key all the same, and the next merge drops what is equal. Files that appear or change
 meanwhile are not touched.
 
+Months before the previous one are merged into the table's partition ``month=earlier``: whoever looks up tracks reads
+all of them, and lists three folders instead of one for each month there ever was. Listens keep their months, for
+queries ask for some of them (see plays/resolutions.py).
+
 Of observations that changed nothing the last is kept, and of tables whose history is open to queries the first too.
 """
 
@@ -20,7 +24,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import groupby
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,10 +31,18 @@ import pyarrow.parquet as pq
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import InvalidRequest, NotFound, WriteConflict
-from chalicelib.lake import TRANSFORMED, Lake, ObjectInfo, table_prefix
+from chalicelib.lake import (
+    EARLIER,
+    TRANSFORMED,
+    Lake,
+    ObjectInfo,
+    first_month_apart,
+    partition_prefix,
+    table_prefix,
+)
 from chalicelib.log import StepProgress
 from chalicelib.parquet import arrow_schema, parquet_of_sorted, sort_rows
-from chalicelib.tables import BY_NAME, PHYSICAL, PLAYS_RESOLVED, TABLES, Table
+from chalicelib.tables import BY_NAME, PHYSICAL, PLAYS, PLAYS_RESOLVED, TABLES, Table
 from chalicelib.transformation.compaction_notes import MERGE_NOTE, Merge, MergeNote, note_key, notes, replaced
 
 log = logging.getLogger(__name__)
@@ -73,17 +84,20 @@ def compact(
     tables: Sequence[str] | None = None,
     *,
     min_files: int = 2,
+    old_months: bool = False,
     grace: timedelta = GRACE,
     clock: Clock = now,
     progress: StepProgress | None = None,
 ) -> Compaction:
     """Merge the files of every partition that has at least ``min_files``, of all tables or those named.
 
+    ``old_months``: put months before the previous one together, however few files they have.
     Raises InvalidRequest for a name that is no table. Safe to interrupt, to repeat and to run beside anything.
     """
     done = Compaction()
     generation = lake.generation()
-    found = list(partitions(lake, generation, chosen(tables)))
+    apart = first_month_apart(clock()) if old_months else ""
+    found = list(partitions(lake, generation, chosen(tables), apart))
     for number, partition in enumerate(found):
         if progress:
             progress(number, len(found), f"{partition.table.history} {partition.month}")
@@ -103,7 +117,8 @@ def chosen(names: Sequence[str] | None) -> list[Table]:
 
 @dataclass(frozen=True, slots=True)
 class CompactedPartition:
-    """One month of one physical table: its files when it was listed, and the merges noted right after."""
+    """One month of one physical table, or all earlier ones: the files that belong there when they were listed, and the
+    merges noted right after."""
 
     generation: str
     table: Table
@@ -111,18 +126,37 @@ class CompactedPartition:
     files: list[ObjectInfo]
     merges: list[Merge]
 
+    @property
+    def folder(self) -> str:
+        """What the keys of its files begin with once they are merged."""
+        return partition_prefix(self.generation, self.table.history, self.month)
 
-def partitions(lake: Lake, generation: str, tables: Sequence[Table]) -> Iterator[CompactedPartition]:
-    """The partitions of the tables, with their files and the merges noted for them."""
+
+def partitions(lake: Lake, generation: str, tables: Sequence[Table], apart: str) -> Iterator[CompactedPartition]:
+    """The partitions of the tables, with their files and the merges noted for them; what is older than the month
+    ``apart`` is one, and what such a merge has replaced belongs to it."""
     for table in tables:
-        prefix = table_prefix(generation, table.history)
-        infos = [info for info in lake.store.list(prefix) if info.key.endswith(".parquet")]
-        merges = list(readable_merges(lake, generation, table.history))
-        for folder, files in groupby(infos, key=lambda info: info.key.rpartition("/")[0]):
-            match = re.fullmatch(r"month=(\d{4}-\d\d)", folder.removeprefix(prefix))
-            if match:
-                month = [merge for merge in merges if merge.merged.startswith(f"{folder}/")]
-                yield CompactedPartition(generation, table, match[1], list(files), month)
+        infos = list(lake.store.list(table_prefix(generation, table.history)))
+        files: dict[str, list[ObjectInfo]] = {}
+        merges: dict[str, list[Merge]] = {}
+        moved: dict[str, str] = {}
+        for noted in readable_merges(lake, generation, table.history):
+            month = month_for(table, noted.merged, apart)
+            merges.setdefault(month, []).append(noted)
+            moved |= dict.fromkeys(noted.replaces, month)
+        for info in infos:
+            if month := moved.get(info.key) or month_for(table, info.key, apart):
+                files.setdefault(month, []).append(info)
+        for month in sorted(files):
+            yield CompactedPartition(generation, table, month, files[month], merges.get(month, []))
+
+
+def month_for(table: Table, key: str, apart: str) -> str:
+    """The partition that a file belongs in by now; empty for what is no file of a partition."""
+    month = re.search(r"/month=(\d{4}-\d\d|earlier)/[^/]+\.parquet$", key)
+    if month is None:
+        return ""
+    return EARLIER if table is not PLAYS and (month[1] == EARLIER or month[1] < apart) else month[1]
 
 
 def readable_merges(lake: Lake, generation: str, physical: str) -> Iterator[Merge]:
@@ -141,12 +175,17 @@ def compact_partition(
     done.files_deleted += delete_replaced(lake, partition.merges, partition.files, replaced_before)
     gone = replaced(partition.merges, {info.key: info.size for info in partition.files})
     live = [info for info in partition.files if info.key not in gone and info.size <= LARGEST_MERGE]
-    if len(live) < min_files:
+    if len(live) < min_files and not any(is_elsewhere(partition, [info]) for info in live):
         return
     done.partitions += 1
     for group in groups(live):
-        if len(group) > 1:
+        if is_elsewhere(partition, group) or len(group) > 1:
             merge(lake, partition, group, done)
+
+
+def is_elsewhere(partition: CompactedPartition, files: list[ObjectInfo]) -> bool:
+    """Whether some of the files do not lie where they belong by now."""
+    return not all(info.key.startswith(partition.folder) for info in files)
 
 
 def groups(files: list[ObjectInfo]) -> Iterator[list[ObjectInfo]]:
@@ -169,7 +208,7 @@ def merge(lake: Lake, partition: CompactedPartition, files: list[ObjectInfo], do
     except NotFound:
         return  # somebody else has merged them
     files, parts = list(read), list(read.values())
-    if len(files) < 2:
+    if len(files) < 2 and not is_elsewhere(partition, files):
         return
     try:
         rows = pa.concat_tables(as_declared(table, parts))
@@ -179,7 +218,7 @@ def merge(lake: Lake, partition: CompactedPartition, files: list[ObjectInfo], do
     kept = without_repeats(table, rows)
     content = parquet_of_sorted(table, kept)
     digest = hashlib.blake2b(json.dumps([[i.key, i.etag] for i in files]).encode(), digest_size=8).hexdigest()
-    merged = f"{files[0].key.rpartition('/')[0]}/compact-{digest}.parquet"
+    merged = f"{partition.folder}compact-{digest}.parquet"
     note = MergeNote(merged, {info.key: (info.size, info.etag) for info in files})
     MERGE_NOTE.write(lake.store, note_key(partition.generation, table.history, partition.month, digest), note)
     lake.store.write(merged, content, content_type="application/vnd.apache.parquet")

@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from chalicelib import handlers
+from chalicelib import handlers, pipeline
+from chalicelib.clock import now
 from chalicelib.commands.cli import main
+from chalicelib.errors import InvalidRequest, StorageFailed
 from chalicelib.queries.athena.engine import AthenaEngine
 from chalicelib.queries.athena.glue import GlueTables
+from chalicelib.rest.access import Access
+from chalicelib.stores import open_secrets
 from chalicelib.wiring import Parts
+from deploy.names import API_HANDLER
 from tests.emulator import Emulator, shared
 from tests.emulator.stage import Stage, make_stage
 from tests.support.raw_objects import answer, play, put, track
@@ -86,6 +93,36 @@ def test_two_events_at_once_in_one_process_lose_no_partition(aws: Emulator, stag
     tables = GlueTables(stage.names.database, stage.lake, glue=aws.client("glue"))
     assert tables.months("plays_resolved").keys() == {"2026-09", "2026-10", "2026-11"}
     assert tables.register_all() == []
+
+
+def test_maintenance_makes_known_where_old_months_lie_and_forgets_where_they_lay(aws: Emulator, stage: Stage) -> None:
+    for month in (1, 2, 3):
+        raw_play(stage, "t", f"2023-{month:02d}-20T10:00:00.000Z", f"2023{month:02d}20T101500Z-{month:06x}")
+    command("transform")
+    tables = GlueTables(stage.names.database, stage.lake, glue=aws.client("glue"))
+    for hours in range(0, 6, 2):
+        pipeline.tidy(stage.lake, clock=lambda late=hours: now() + timedelta(hours=late))  # type: ignore[misc]
+        command("compact")
+        assert plays(aws, stage) == [(3,)]
+    assert tables.months("plays_resolved").keys() == {"2023"}
+    assert tables.months("tracks_history").keys() == {"earlier"}
+    assert tables.register_all() == [] and tables.forget_empty() == []
+
+
+def test_a_token_that_the_page_was_given_stays_as_it_is(aws: Emulator, stage: Stage) -> None:
+    """The API's function may not read the tokens: a lake on AWS keeps no session of a browser."""
+    aws.client("secretsmanager").create_secret(Name=f"{stage.names.secret}/api", SecretString="{}")
+    role = aws.credentials(stage.names.role(API_HANDLER), as_environment=True)
+    settings = replace(stage.settings, secrets_url=f"secretsmanager:{stage.names.secret}")
+    with aws.in_environment(**role):
+        access = Access(settings, open_secrets(settings))
+        with pytest.raises(InvalidRequest, match="no browser's session"):  # the page keeps the token nevertheless
+            access.stay("1a2b3c4d")
+        access.end_session("1a2b3c4d")
+        with pytest.raises(InvalidRequest, match="no codes to sign in with"):
+            access.sign_in("code")
+        with pytest.raises(StorageFailed):
+            access.tokens()
 
 
 def test_what_the_checks_of_a_refused_object_found_is_seen_at_once(aws: Emulator, stage: Stage) -> None:

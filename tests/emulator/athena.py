@@ -58,6 +58,7 @@ class Athena:
         self.gate = threading.Event()
         self.gate.set()  # cleared: queries stay queued
         self.statistics = True
+        self.reads: list[str] | None = None  # when a list: what queries ask of S3, "LIST prefix" or "GET key"
         self.catalogues = Catalogues(aws)
         self._views: dict[str, list[trino.Column]] = {}  # the columns of the deployment's views, by their SQL
 

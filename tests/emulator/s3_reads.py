@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+PAGE = 1000  # keys that S3 lists in one answer
 
 
 def read(call: Call) -> Answer | None:
@@ -31,6 +32,16 @@ def read(call: Call) -> Answer | None:
     if key in held and call.method in ("GET", "HEAD") and not call.query:
         return file(held[key], call.headers.get("range", ""), whole=call.method == "HEAD")
     return None
+
+
+def requests(call: Call) -> list[str]:
+    """What S3 bills for a request: ``GET key`` (HEAD at the same price), or ``LIST prefix`` for each page of keys."""
+    bucket, _, key = urllib.parse.unquote(call.path).lstrip("/").partition("/")
+    if key or call.method != "GET":
+        return [f"GET {key}"]
+    prefix = call.query.get("prefix", "")
+    found = sum(name.startswith(prefix) for name in objects(bucket) or {})
+    return [f"LIST {prefix}"] * max(1, -(-found // PAGE))
 
 
 def objects(bucket: str) -> dict[str, Any] | None:

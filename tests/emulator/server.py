@@ -254,6 +254,8 @@ class Emulator:
     def _object_for_trino(self, call: Call, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         from tests.emulator import s3_reads
 
+        if self.athena.reads is not None:
+            self.athena.reads += s3_reads.requests(call)
         found = s3_reads.read(call)
         if found is None:
             return self._inner(environ, start_response)  # type: ignore[no-any-return]

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chalicelib.clock import Clock
 from chalicelib.exports.files import export_files
 from chalicelib.exports.observations import Observer
 from chalicelib.exports.rows import ACCOUNT, EXTENDED
@@ -453,6 +454,41 @@ def test_superseded_resolutions_go_when_no_query_can_be_reading_them(tmp_path: P
     resolutions.resolve(lake, clock=lambda: datetime.now(UTC) + timedelta(minutes=61))
     assert [number for number, _ in resolutions.resolutions(lake, generation, "2023-05")] == [4]
     assert listens_in(lake).num_rows == 4
+
+
+def hours_later(hours: int) -> Clock:
+    return lambda: datetime.now(UTC) + timedelta(hours=hours)
+
+
+def test_old_months_are_gathered_by_year_and_can_be_decided_anew(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    generation = lake.generation()
+    observe_api(lake, api_plays([heard(f"2023-{month:02d}-03T10:04:00Z") for month in (1, 2, 5)]))
+    before = listens_in(lake)
+    assert len(resolutions.gather_years(lake)) == 3
+    assert listens_in(lake).equals(before)  # copied, and the old ones wait for queries under way
+    assert resolutions.gather_years(lake) == []
+    resolutions.gather_years(lake, clock=hours_later(2))
+    keys = resolutions.files_in_force(lake, generation)
+    assert [key.rpartition("plays_resolved/")[2] for key in keys] == [
+        f"month=2023/2023-{month:02d}-resolution-000001.parquet" for month in (1, 2, 5)
+    ]
+    assert listens_in(lake).equals(before)
+    assert resolutions.resolve(lake) == []  # what lies there is compared with
+    observe_api(lake, api_plays([heard("2023-05-02T10:04:00Z")]), "more")
+    assert resolutions.highest_resolution(lake, generation, "2023-05") == 2
+    assert listens_in(lake).num_rows == 4
+    for hours in (2, 4, 6):
+        resolutions.gather_years(lake, clock=hours_later(hours))
+        assert listens_in(lake).num_rows == 4
+    assert all("/month=2023/" in key for key in resolutions.files_in_force(lake, generation))
+
+
+def test_this_months_listens_and_the_last_ones_lie_apart(tmp_path: Path) -> None:
+    lake = lake_in(tmp_path)
+    observe_api(lake, api_plays([heard(f"2023-{month:02d}-03T10:04:00Z") for month in (3, 4, 5)]))
+    (gathered,) = resolutions.gather_years(lake, clock=lambda: datetime(2023, 5, 31, 23, tzinfo=UTC))
+    assert gathered.endswith("/month=2023/2023-03-resolution-000001.parquet")
 
 
 def test_processes_that_decide_at_once_leave_every_listen(tmp_path: Path) -> None:

@@ -38,10 +38,10 @@ from tests.support.extraction import START, contents
 
 KEY = "AKIAOFTHEAPP"  # the functions' access key: nobody else's calls fail
 SOURCES = ["recently_played", "saved_albums"]
-SCHEDULED, TRANSFORM, TRANSFORM_RUN, MAINTAIN, RUN, RESULT = (
-    "scheduled_extraction", "transform", "transform_run", "maintain", "run_extraction", "result_file",
+SCHEDULED, TRANSFORM, TRANSFORM_RUN, MAINTAIN, RUN, RESULT, IMPORT = (
+    "scheduled_extraction", "transform", "transform_run", "maintain", "run_extraction", "result_file", "import_history",
 )  # fmt: skip
-HANDLERS = (SCHEDULED, TRANSFORM, TRANSFORM_RUN, MAINTAIN, RUN, RESULT)
+HANDLERS = (SCHEDULED, TRANSFORM, TRANSFORM_RUN, MAINTAIN, RUN, RESULT, IMPORT)
 TABLES = ("plays_resolved", "plays_history", "albums_history", "saved_items_history", "runs_history")
 
 
@@ -250,6 +250,7 @@ def install(made: Faulty) -> None:
         TRANSFORM_RUN: transform,
         MAINTAIN: lambda _: handlers.maintain(parts()),
         RESULT: lambda event: handlers.result_file(parts(), event),
+        IMPORT: lambda event: handlers.import_history(parts(), S3Event(event, None).key),
     }.items():
         made.aws.functions.inline[names.function(handler)] = Inline(run, letters if handler != RESULT else "")
     arrivals = [(TRANSFORM, "raw/spotify/", ".gz"), (TRANSFORM_RUN, "raw/runs/", ".json")]

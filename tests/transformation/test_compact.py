@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,14 +13,15 @@ import duckdb
 import pytest
 
 from chalicelib import views
-from chalicelib.clock import now
+from chalicelib.clock import Clock, now
 from chalicelib.errors import InvalidRequest
 from chalicelib.lake import Lake, ObjectInfo
 from chalicelib.settings import Settings
 from chalicelib.stores.folder import FolderStore
 from chalicelib.tables import TABLES
+from chalicelib.transformation.backlog import forget_lost, lost_partitions, note_sweep
 from chalicelib.transformation.compact import compact
-from chalicelib.transformation.transform import transform_object
+from chalicelib.transformation.transform import transform_object, transform_pending
 from chalicelib.wiring import open_engine
 from tests.support.memory import MemoryStore
 from tests.support.raw_objects import answer, artist, entry, files, folder_lake, play, playlist_page, put, stored, track
@@ -196,10 +198,10 @@ class Failing(FolderStore):
         super().delete(keys, if_match=if_match)
 
 
-def dying_compactions(root: Path, kills: Iterable[int]) -> None:
+def dying_compactions(root: Path, kills: Iterable[int], clock: Clock = now) -> None:
     for changes in kills:
         try:
-            compact(Lake(Failing(root, changes)), grace=AT_ONCE)
+            compact(Lake(Failing(root, changes)), old_months=clock is not now, grace=AT_ONCE, clock=clock)
         except Killed:
             continue
 
@@ -214,6 +216,98 @@ def test_dying_anywhere_loses_and_doubles_nothing(lake: Lake, tmp_path: Path) ->
     after = tables_of(lake)
     assert without_history(after) == without_history(before)
     assert all(len(rows) == len(set(rows)) for rows in after.values())
+
+
+# --- old months ---------------------------------------------------------------------------------------------------
+
+
+def years_later() -> datetime:
+    """When everything that :func:`fill` writes is old."""
+    return now() + timedelta(days=3 * 365)
+
+
+def copied_to_other_months(lake: Lake, count: int = 5) -> None:
+    """Each file once more in months before, as a lake has it that was at work for long."""
+    for key, content in files(lake).items():
+        for month in range(1, count + 1):
+            lake.store.write(key.replace("month=2026-11", f"month=2026-{month:02d}"), content)
+
+
+def folders_of(lake: Lake, table: str) -> set[str]:
+    return {key.split("/")[3] for key in files(lake) if f"/{table}/" in key}
+
+
+def test_months_before_the_last_one_lie_together_and_answer_the_same(lake: Lake) -> None:
+    fill(lake, 2)
+    copied_to_other_months(lake)
+    before = tables_of(lake)
+    for _ in range(2):
+        compact(lake, min_files=100, old_months=True, grace=AT_ONCE, clock=years_later)
+        assert without_history(tables_of(lake)) == without_history(before)
+    names = {key.split("/")[2] for key in files(lake)} - {"plays_history", "plays_resolved"}
+    assert {name: folders_of(lake, name) for name in names} == {name: {"month=earlier"} for name in names}
+    assert "month=2026-11" in folders_of(lake, "plays_history")  # of listens some months are asked for
+    assert compact(lake, min_files=100, old_months=True, clock=years_later).files_merged == 0
+
+
+def test_this_month_and_the_last_one_lie_apart(lake: Lake) -> None:
+    fill(lake, 1)
+    copied_to_other_months(lake, 10)
+    for _ in range(2):
+        compact(lake, old_months=True, grace=AT_ONCE, clock=lambda: datetime(2026, 11, 30, tzinfo=UTC))
+    assert folders_of(lake, "tracks_history") == {"month=2026-11", "month=2026-10", "month=earlier"}
+
+
+def test_what_comes_late_for_an_old_month_joins_the_others(lake: Lake) -> None:
+    fill(lake, 2)
+    for _ in range(2):
+        compact(lake, old_months=True, grace=AT_ONCE, clock=years_later)
+    fill(lake, 4, seed=2)  # written into its own month again
+    before = tables_of(lake)
+    for _ in range(2):
+        compact(lake, old_months=True, grace=AT_ONCE, clock=years_later)
+    assert without_history(tables_of(lake)) == without_history(before)
+    assert folders_of(lake, "tracks_history") == {"month=earlier"}
+
+
+def test_a_merge_of_old_months_is_ended_by_one_that_leaves_them_alone(lake: Lake) -> None:
+    fill(lake, 2)
+    before = tables_of(lake)
+    compact(lake, old_months=True, clock=years_later, grace=timedelta(days=5 * 365))
+    together = tables_of(lake)
+    compact(lake, grace=AT_ONCE)
+    assert tables_of(lake) == together
+    assert without_history(together) == without_history(before)
+    assert folders_of(lake, "tracks_history") == {"month=earlier"}
+
+
+def test_dying_anywhere_while_old_months_are_put_together_loses_and_doubles_nothing(lake: Lake, tmp_path: Path) -> None:
+    fill(lake, 3)
+    copied_to_other_months(lake, 2)
+    before = without_history(tables_of(lake))
+    dying_compactions(tmp_path / "lake", (1, 2, 3, 5, 9, 14, 20), years_later)
+    assert without_history(tables_of(lake)) == before
+    for _ in range(2):
+        compact(lake, old_months=True, grace=AT_ONCE, clock=years_later)
+    after = tables_of(lake)
+    assert without_history(after) == before
+    assert all(len(rows) == len(set(rows)) for rows in after.values())
+
+
+def test_old_months_that_lie_together_are_not_taken_for_lost(lake: Lake) -> None:
+    fill(lake, 1)
+    note_sweep(lake, now())
+    for _ in range(2):
+        compact(lake, old_months=True, grace=AT_ONCE, clock=years_later)
+    assert lost_partitions(lake, clock=years_later) == set()
+    note_sweep(lake, now())
+    folder = Path(lake.store.location("transformed/g1/tracks_history/month=earlier"))
+    before = tables_of(lake)
+    shutil.rmtree(folder)
+    assert lost_partitions(lake, clock=years_later) == {"tracks_history/month=earlier"}
+    forget_lost(lake)
+    transform_pending(lake)
+    assert without_history(tables_of(lake)) == without_history(before)
 
 
 @pytest.mark.soak

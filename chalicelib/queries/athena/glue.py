@@ -19,7 +19,7 @@ from chalicelib.tables import PHYSICAL
 
 BATCH = 100  # partitions, Glue's BatchCreatePartition and BatchUpdatePartition
 BATCH_DELETE = 25  # partitions, Glue's BatchDeletePartition
-PLACE = re.compile(rf"{TRANSFORMED}(?P<generation>[^/]+)/(?P<table>\w+)/month=(?P<month>\d{{4}}-\d{{2}})/")
+PLACE = re.compile(rf"{TRANSFORMED}(?P<generation>[^/]+)/(?P<table>\w+)/month=(?P<month>[\w-]+)/")
 
 Partition = tuple[str, str]  # table, month
 
@@ -58,14 +58,24 @@ class GlueTables:
 
     def publish(self, generation: str) -> None:
         """Point every table at ``generation``, and its partitions with it. Safe to repeat."""
-        months: dict[str, set[str]] = {name: set() for name in PHYSICAL}
-        for info in self._lake.store.list(f"{TRANSFORMED}{generation}/"):
-            match = PLACE.match(info.key)
-            if match and match["table"] in months:
-                months[match["table"]].add(match["month"])
-        for name, wanted in months.items():
+        for name, wanted in self._stored(generation).items():
             self._move_partitions(self._move_table(name, generation), generation, sorted(wanted))
         self._known.clear()
+
+    def forget_empty(self) -> list[Partition]:
+        """Take partitions without files out of the catalogue, each of which costs every query a listing; answers
+        those. What a writer brings at the same time is looked for once more and made known again."""
+        generation = self._lake.generation()
+        gone: list[Partition] = []
+        for name, stored in self._stored(generation).items():
+            there = self._lake.store.location(table_prefix(generation, name)).rstrip("/")
+            known = self.months(name)
+            empty = {month for month in known.keys() - stored if known[month].startswith(f"{there}/")}
+            self.forget(name, empty)
+            gone += [(name, month) for month in sorted(empty)]
+        if gone:
+            self.register_all()
+        return gone
 
     def forget(self, table: str, months: Iterable[str]) -> None:
         """Take partitions out of the catalogue; their files stay."""
@@ -95,6 +105,15 @@ class GlueTables:
             )
             found = [partition for page in pages for partition in page["Partitions"]]
         return {each["Values"][0]: each["StorageDescriptor"]["Location"].rstrip("/") for each in found}
+
+    def _stored(self, generation: str) -> dict[str, set[str]]:
+        """The partitions of each physical table that have files."""
+        months: dict[str, set[str]] = {name: set() for name in PHYSICAL}
+        for info in self._lake.store.list(f"{TRANSFORMED}{generation}/"):
+            match = PLACE.match(info.key)
+            if match and match["table"] in months:
+                months[match["table"]].add(match["month"])
+        return months
 
     def _table(self, name: str) -> dict[str, Any]:
         with self._errors(f"look at {name}"):
@@ -176,6 +195,13 @@ def register(settings: Settings, lake: Lake, keys: Iterable[str] | None) -> list
         return []
     tables = remembering(settings.glue_database, lake)
     return tables.register_all() if keys is None else tables.register(keys)
+
+
+def forget_empty(settings: Settings, lake: Lake) -> list[Partition]:
+    """Have the catalogue, where there is one, name no partition without files; answers those that it named."""
+    if not (settings.glue_database and settings.on_aws):
+        return []
+    return remembering(settings.glue_database, lake).forget_empty()
 
 
 @cache

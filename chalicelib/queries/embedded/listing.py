@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chalicelib.lake import TRANSFORMED, Lake
+from chalicelib.lake import TRANSFORMED, Lake, Resolution, resolution_of
 from chalicelib.transformation.compaction_notes import merges, replaced
 
 SETTLED = 50_000_000  # ns; a folder changed less than this before it was read may change again unnoticed
@@ -142,17 +142,13 @@ def is_readable(entry: os.DirEntry[str]) -> bool:
 
 
 def in_force(files: list[File]) -> tuple[File, ...]:
-    """Of a folder's ``resolution-<n>.parquet`` only the highest counts; every other file does."""
-    highest: dict[str, int] = {}
-    for file in files:
-        folder, number = resolution(file)
-        if number is not None:
-            highest[folder] = max(highest.get(folder, number), number)
-    return tuple(file for file in files if resolution(file)[1] in (None, highest.get(resolution(file)[0])))
-
-
-def resolution(file: File) -> tuple[str, int | None]:
-    """A file's folder and, if it is a resolution of plays, its number."""
-    folder, name = os.path.split(file.path)
-    match = re.fullmatch(r"resolution-(\d+)\.parquet", name)
-    return folder, int(match[1]) if match else None
+    """Of the resolutions of a month only the highest counts; every other file does."""
+    highest: dict[str, Resolution] = {}
+    for resolution in map(resolution_of, (file.path for file in files)):
+        if resolution:
+            highest[resolution.month] = max(highest.get(resolution.month, resolution), resolution)
+    return tuple(
+        file
+        for file in files
+        if (resolution := resolution_of(file.path)) is None or resolution == highest[resolution.month]
+    )

@@ -17,6 +17,7 @@ WITH counted AS (
         AND heard_at < :to
         AND ended_at >= :from
         AND ended_at < date_add('day', 30, :to)
+        AND year BETWEEN year(:from) AND year(date_add('day', 30, :to))
         AND play_seconds >= :min_seconds
     GROUP BY 1, 2
 ),

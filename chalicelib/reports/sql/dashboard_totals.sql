@@ -17,6 +17,7 @@ WITH counted AS (
         AND heard_at < :to
         AND ended_at >= :previous_from
         AND ended_at < date_add('day', 30, :to)
+        AND year BETWEEN year(:previous_from) AND year(date_add('day', 30, :to))
         AND (:user = '' OR user_id = :user)
     GROUP BY 1, 2
 ),

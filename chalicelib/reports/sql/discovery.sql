@@ -29,6 +29,7 @@ by_month AS (
         AND ended_at >= date_add('day', -31, :from)
         AND heard_at < :to
         AND ended_at < date_add('day', 30, :to)
+        AND year BETWEEN year(date_add('day', -31, :from)) AND year(date_add('day', 30, :to))
         AND (:user = '' OR user_id = :user)
     GROUP BY 1, 2
 ),

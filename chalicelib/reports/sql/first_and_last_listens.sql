@@ -19,6 +19,7 @@ WITH items AS (
         AND heard_at < :to
         AND ended_at >= :from
         AND ended_at < date_add('day', 30, :to)
+        AND year BETWEEN year(:from) AND year(date_add('day', 30, :to))
         AND (:user = '' OR user_id = :user)
         AND play_seconds >= :min_seconds
         AND (:search = '' OR strpos(lower(artist_name), lower(:search)) > 0)

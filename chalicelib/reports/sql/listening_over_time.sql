@@ -16,6 +16,7 @@ WITH local AS (
         AND heard_at < :to
         AND ended_at >= :from
         AND ended_at < date_add('day', 30, :to)
+        AND year BETWEEN year(:from) AND year(date_add('day', 30, :to))
         AND (:user = '' OR user_id = :user)
 ),
 placed AS (

@@ -17,6 +17,7 @@ WHERE item_type = 'track'
     AND heard_at < :to
     AND ended_at >= :from
     AND ended_at < date_add('day', 30, :to)
+    AND year BETWEEN year(:from) AND year(date_add('day', 30, :to))
     AND (:user = '' OR user_id = :user)
 GROUP BY 1
 ORDER BY 1
