@@ -411,6 +411,15 @@ class EngineBusy(Retryable):
     code = "engine_busy"
 
 
+class FileNotReady(Retryable):
+    """A result's file takes longer to make than one request may.
+
+    Ask for it again in a minute: it is being made, once for all who ask.
+    """
+
+    code = "file_not_ready"
+
+
 class UploadsBusy(Retryable):
     """As many exports are being uploaded as may be.
 

@@ -22,6 +22,7 @@ from chalicelib.clock import Clock, Sleep, now
 from chalicelib.errors import (
     CrawlInProgress,
     EngineBusy,
+    FileNotReady,
     InvalidRequest,
     InvalidSetting,
     LakeError,
@@ -29,6 +30,7 @@ from chalicelib.errors import (
     PageTokenInvalid,
     QueryFailed,
     QueryRefused,
+    StorageUnavailable,
 )
 from chalicelib.lake import TRANSFORMED, Lake, ObjectInfo
 from chalicelib.queries.athena.glue import PLACE, GlueTables
@@ -60,6 +62,10 @@ LISTED = 50  # queries, Athena's BatchGetQueryExecution
 FILE_PAGE = 5000  # rows of a page read from the result file
 USD_PER_BYTE = 5.0 / 2**40  # Athena: 5 USD a TB scanned…
 LEAST_CHARGED = 10 * 2**20  # …of at least 10 MB a query
+BEING_MADE = ".being-made"  # beside a file: somebody has had it begun; empty where that failed
+LONGEST_FILE = timedelta(minutes=5)  # the function's own time limit
+FILE_SECONDS, FILE_POLL = 20.0, 1.0  # s that a request waits for a file, and between looks
+UNANSWERED = "ReadTimeoutError"  # botocore's: a call that goes on
 LINK_LASTS = timedelta(minutes=15)
 LONGEST = 262_144  # bytes of a query's text, Athena's quota
 LONGEST_WAIT = 25.0  # s, below API Gateway's 29
@@ -368,13 +374,42 @@ class AthenaEngine:
             from chalicelib.queries.athena.conversion import convert
 
             return convert(self._lake, **request)
-        name = self._settings.result_function
-        with lake_errors(f"have {name} make the file", query_id=known.query.query_id):
-            answer = self._clients("lambda").invoke(FunctionName=name, Payload=json.dumps(request).encode())
-            outcome = json.loads(answer["Payload"].read())
-        if "FunctionError" in answer:
-            raise QueryFailed(f"the file could not be made: {outcome.get('errorMessage', outcome)}")
+        if self._is_being_made(target):
+            self._await_file(target)
+        else:
+            self._have_made(target, request)
         return target
+
+    def _is_being_made(self, target: str) -> bool:
+        """Whether the function is at work on a file since less than it may take."""
+        mark = self._lake.store.stat(target + BEING_MADE)
+        return mark is not None and mark.size > 0 and self._clock() - mark.modified < LONGEST_FILE
+
+    def _await_file(self, target: str) -> None:
+        """Wait for a file that another request has had begun. Raises FileNotReady."""
+        deadline = self._monotonic() + FILE_SECONDS
+        while not self._lake.store.stat(target):
+            if self._monotonic() > deadline:
+                raise FileNotReady("the file is still being made: ask for it again in a minute")
+            self._sleep(FILE_POLL)
+
+    def _have_made(self, target: str, request: dict[str, Any]) -> None:
+        """Have the function make a file. Raises FileNotReady where it goes on for longer than a request may, and
+        QueryFailed."""
+        name = self._settings.result_function
+        self._lake.store.write(target + BEING_MADE, b"begun")
+        try:
+            with lake_errors(f"have {name} make the file"):
+                answer = self._clients("lambda").invoke(FunctionName=name, Payload=json.dumps(request).encode())
+                outcome = json.loads(answer["Payload"].read())
+        except StorageUnavailable as error:
+            if error.details.get("aws_code") == UNANSWERED:
+                raise FileNotReady("this file takes minutes to make: ask for it again in a minute") from error
+            self._lake.store.write(target + BEING_MADE, b"")
+            raise
+        if "FunctionError" in answer:
+            self._lake.store.write(target + BEING_MADE, b"")
+            raise QueryFailed(f"the file could not be made: {outcome.get('errorMessage', outcome)}")
 
 
 def repeated(error: Exception) -> bool:

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -20,9 +21,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from chalicelib.errors import CrawlInProgress, EngineBusy, InvalidRequest, LakeError, StorageFailed, StorageUnavailable
+from chalicelib.errors import (
+    CrawlInProgress,
+    EngineBusy,
+    FileNotReady,
+    InvalidRequest,
+    LakeError,
+    QueryFailed,
+    StorageFailed,
+    StorageUnavailable,
+)
 from chalicelib.lake import Lake
-from chalicelib.queries.athena.engine import cost
+from chalicelib.queries.athena.conversion import convert
+from chalicelib.queries.athena.engine import AthenaEngine, cost
 from chalicelib.queries.athena.files import records
 from chalicelib.queries.athena.glue import GlueTables
 from chalicelib.queries.athena.glue_crawls import read_crawl
@@ -31,9 +42,11 @@ from chalicelib.queries.athena.values import reader
 from chalicelib.queries.engine import QueryState, ResultColumn
 from chalicelib.queries.sql import check
 from chalicelib.queries.sql.tokens import tokenize
+from chalicelib.stores.aws import build_client
 from chalicelib.stores.s3 import BucketStore
 from chalicelib.views import user_tables
 from tests.emulator import Fault, shared
+from tests.emulator.functions import Inline
 from tests.emulator.stage import make_stage
 from tests.support.engines import Opened, OpenedOnAws, athena
 
@@ -349,3 +362,55 @@ def test_settings_that_deploying_makes_are_asked_for_by_name(opened: Opened) -> 
         engine.start_query("SELECT 1")
     with pytest.raises(LakeError, match="GLUE_CRAWLER"):
         engine.start_crawl()
+
+
+@dataclass
+class SlowFile:
+    """The function that makes files: it waits for ``go``, and fails as long as ``failing``."""
+
+    opened: OpenedOnAws
+    go: threading.Event = field(default_factory=threading.Event)
+    calls: int = 0
+    failing: bool = False
+
+    def __call__(self, event: Any) -> Any:
+        self.calls += 1
+        if self.failing:
+            raise ValueError("out of memory")
+        self.go.wait(60)
+        return convert(self.opened.lake, **event)
+
+    def engine(self, sleep: Callable[[float], None]) -> AthenaEngine:
+        """An engine that waits a second for the function, where the deployed one waits 25."""
+        name = f"{self.opened.settings.glue_database}-file"
+        shared().functions.inline[name] = Inline(self)
+        with shared().in_environment():
+            asked = build_client("lambda", read_timeout=1)
+        return AthenaEngine(
+            replace(self.opened.settings, result_function=name),
+            self.opened.lake,
+            clients=lambda service: asked if service == "lambda" else shared().client(service),
+            sleep=sleep,
+        )
+
+
+def test_a_file_that_takes_longer_than_a_request_is_made_once_and_had_later(opened: OpenedOnAws) -> None:
+    slow = SlowFile(opened)
+    engine = slow.engine(lambda _: slow.go.set())
+    query = engine.wait(engine.start_query("SELECT 1 AS a").query_id, 60)
+    with pytest.raises(FileNotReady):
+        engine.download(query.query_id, "csv")
+    link = engine.download(query.query_id, "csv").link  # looks, and sleeps until it is there
+    assert link and slow.calls == 1
+    assert engine.download(query.query_id, "csv").link and slow.calls == 1
+
+
+def test_a_file_that_could_not_be_made_is_tried_again_when_asked_for(opened: OpenedOnAws) -> None:
+    slow = SlowFile(opened, failing=True)
+    slow.go.set()
+    engine = slow.engine(lambda _: None)
+    query = engine.wait(engine.start_query("SELECT 1 AS a").query_id, 60)
+    with pytest.raises(QueryFailed, match="out of memory"):
+        engine.download(query.query_id, "csv")
+    slow.failing = False
+    assert engine.download(query.query_id, "csv").link and slow.calls == 2
