@@ -105,7 +105,6 @@ def test_maintenance_makes_known_where_old_months_lie_and_forgets_where_they_lay
         command("compact")
         assert plays(aws, stage) == [(3,)]
     assert tables.months("plays_resolved").keys() == {"2023"}
-    assert tables.months("tracks_history").keys() == {"earlier"}
     assert tables.register_all() == [] and tables.forget_empty() == []
 
 

@@ -454,3 +454,15 @@ def test_a_mode_that_is_set_is_believed(tmp_path: Path) -> None:
 
 def test_default_settings_hold_the_documented_budget() -> None:
     assert Settings().calls_per_run == 300
+
+
+def test_a_listener_with_much_to_read_keeps_no_other_waiting_for_many_runs(tmp_path: Path) -> None:
+    """Two libraries of 40 pages each, and runs that may read six pages: neither has to be whole before the other."""
+    with world(tmp_path, scale="medium", calls_per_run=6) as here:
+        others = [one.id for one in list(here.sandbox.world.listeners.values())[1:2]]
+        users = {here.log_in(), *map(here.log_in, others)}
+        for number in range(8):
+            here.run(run_id=f"20261120T{12 + number}0000Z-{number:06x}", sources=["saved_tracks"])
+            here.advance(hours=1)
+        pages = Counter(answer.user_id for answer in here.answers() if answer.source == "saved_tracks")
+    assert pages.keys() == users and min(pages.values()) >= 6

@@ -397,7 +397,7 @@ class SlowFile:
 def test_a_file_that_takes_longer_than_a_request_is_made_once_and_had_later(opened: OpenedOnAws) -> None:
     slow = SlowFile(opened)
     engine = slow.engine(lambda _: slow.go.set())
-    query = engine.wait(engine.start_query("SELECT 1 AS a").query_id, 60)
+    query = opened.done("SELECT 1 AS a")
     with pytest.raises(FileNotReady):
         engine.download(query.query_id, "csv")
     link = engine.download(query.query_id, "csv").link  # looks, and sleeps until it is there
@@ -409,7 +409,7 @@ def test_a_file_that_could_not_be_made_is_tried_again_when_asked_for(opened: Ope
     slow = SlowFile(opened, failing=True)
     slow.go.set()
     engine = slow.engine(lambda _: None)
-    query = engine.wait(engine.start_query("SELECT 1 AS a").query_id, 60)
+    query = opened.done("SELECT 1 AS a")
     with pytest.raises(QueryFailed, match="out of memory"):
         engine.download(query.query_id, "csv")
     slow.failing = False
