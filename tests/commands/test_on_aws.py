@@ -95,15 +95,16 @@ def test_two_events_at_once_in_one_process_lose_no_partition(aws: Emulator, stag
     assert tables.register_all() == []
 
 
+@pytest.mark.timeout(600)  # three compactions through an emulated S3
 def test_maintenance_makes_known_where_old_months_lie_and_forgets_where_they_lay(aws: Emulator, stage: Stage) -> None:
-    for month in (1, 2, 3):
+    for month in (1, 2):
         raw_play(stage, "t", f"2023-{month:02d}-20T10:00:00.000Z", f"2023{month:02d}20T101500Z-{month:06x}")
     command("transform")
     tables = GlueTables(stage.names.database, stage.lake, glue=aws.client("glue"))
     for hours in range(0, 6, 2):
         pipeline.tidy(stage.lake, clock=lambda late=hours: now() + timedelta(hours=late))  # type: ignore[misc]
         command("compact")
-        assert plays(aws, stage) == [(3,)]
+        assert plays(aws, stage) == [(2,)]
     assert tables.months("plays_resolved").keys() == {"2023"}
     assert tables.register_all() == [] and tables.forget_empty() == []
 
