@@ -4,6 +4,7 @@
 
     raw/spotify/2026/11/20/<run>/<source>-0001.jsonl.gz   answers (see raw.py); written once, never changed; those
                                                           of all sources in answers-0001 where there are few
+    raw/spotify/listeners/<time>-<note>.json.gz           what was learnt of a listener (see listeners.py)
     raw/runs/2026/11/20/<run>.json                        the record of a finished run (see runs.py)
     raw/history/<name>                                    privacy exports
     transformed/<generation>/<table>/month=2026-11/*.parquet
@@ -34,6 +35,7 @@ from chalicelib.records import RecordKind
 
 RAW = "raw/"
 RAW_ANSWERS = "raw/spotify/"
+RAW_LISTENERS = "raw/spotify/listeners/"
 RAW_RUNS = "raw/runs/"
 RAW_HISTORY = "raw/history/"
 TRANSFORMED = "transformed/"
@@ -41,6 +43,8 @@ QUARANTINE = "quarantine/"
 STATE = "state/"
 RESULTS = "results/"
 REPORTS = "reports/"
+
+KEPT = re.compile(rf"{RAW_HISTORY}([^/]+)/([0-9a-f]{{32}})-([^/]+)")  # an export that an import has kept: whose
 
 GENERATION_KEY = "state/generation.json"
 FIRST_GENERATION = "g1"

@@ -14,6 +14,7 @@ from chalicelib.clock import Clock, now
 from chalicelib.errors import ImportRefused, InvalidRequest, LakeError
 from chalicelib.exports.dropped import unimported
 from chalicelib.lake import TRANSFORMED, Lake
+from chalicelib.listeners import MOVES_PLAYS, event_of
 from chalicelib.log import StepProgress
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ class CaughtUp:
 def transform_key(lake: Lake, key: str, *, again: bool = False) -> TransformReport:
     """Turn one raw object into rows, and decide which listens its plays are. The report's ``files`` are all that it
     has in the tables, and what deciding wrote."""
-    from chalicelib.plays.resolutions import resolve_keys
+    from chalicelib.plays.resolutions import resolve, resolve_keys
     from chalicelib.transformation.transform import transform_object
 
     report = transform_object(lake, key, again=again)
-    return replace(report, files=[*report.files, *resolve_keys(lake, report.files)])
+    resolved = resolve(lake) if event_of(key) in MOVES_PLAYS else resolve_keys(lake, report.files)
+    return replace(report, files=[*report.files, *resolved])
 
 
 def catch_up(lake: Lake, settings: Settings, progress: StepProgress | None = None, *, lately: bool = False) -> CaughtUp:
@@ -48,18 +50,20 @@ def catch_up(lake: Lake, settings: Settings, progress: StepProgress | None = Non
 
     ``lately``: while it is not long since everything was looked at, look only at what can have come since.
     """
-    from chalicelib.plays.resolutions import resolve_keys
+    from chalicelib.plays.resolutions import resolve, resolve_keys
     from chalicelib.transformation.backlog import forget_lost, last_sweep, note_partitions, since_sweep
     from chalicelib.transformation.transform import pending_transforms
 
     since = since_sweep(lake, now()) if lately else ""
     lost = set() if since else forget_lost(lake)
     begins = not since and last_sweep(lake) is None  # with nothing noted, or anew
-    objects, files = 0, {}
+    objects, files, moved = 0, {}, False
     for report in pending_transforms(lake, since, progress):
         objects += 1
+        moved |= event_of(report.raw_key) in MOVES_PLAYS
         files.update({name.rpartition("/")[0]: name for name in report.files})
-    files.update({name.rpartition("/")[0]: name for name in resolve_keys(lake, files.values())})
+    resolved = resolve(lake) if moved else resolve_keys(lake, files.values())
+    files.update({name.rpartition("/")[0]: name for name in resolved})
     if lost or begins:
         files.update({name.rpartition("/")[0]: name for name in mend_listens(lake, lost)})
     if not since:

@@ -275,7 +275,7 @@ PLAYLISTS = Table(
         text("playlist_id", "Spotify id"),
         text("name", "Name", True),
         text("description", "Description", True),
-        text("owner_id", "User id of its owner", True),
+        text("owner_id", "User id of its owner; listener_ids says which listener that is", True),
         Column("public", "boolean", "Shown on the owner's profile", True),
         Column("collaborative", "boolean", "Others may edit it", True),
         text("snapshot_id", "Version of its items", True),
@@ -531,6 +531,47 @@ LISTINGS = Table(
     current="internal",
 )
 
+LISTENER_IDS = Table(
+    "listener_ids",
+    "Every id that means a listener: of Spotify's account and user, and names given to imports",
+    (
+        text("id", "The id, as Spotify or an import has it; playlists.owner_id is one"),
+        text("user_id", "The listener whom it means: the user_id of plays"),
+        text("given_name", "Name given in this lake", True),
+        text("display_name", "Name that the account shows on Spotify", True),
+        text("image_url", "Largest picture of the account", True),
+        text("spotify_user_id", "User id of the account, as login or export says", True),
+        text("account_id", "Spotify's immutable account id", True),
+        Column("known_since", "timestamp", "When the lake first heard of the listener, UTC", True),
+        Column("authorized_at", "timestamp", "When the listener last agreed on Spotify's page, UTC", True),
+        Column("authorization_ends_at", "timestamp", "When Spotify ends that authorisation, UTC", True),
+        OBSERVED_AT,
+    ),
+    key=("id",),
+    current="merged",
+)
+
+LISTENERS = Table(
+    "listeners",
+    "Whose lake it is: each listener once, by whatever ids Spotify and exports know them",
+    (
+        text("user_id", "The listener: the user_id of plays"),
+        text("name", "Given in this lake, else the account's on Spotify, else the id"),
+        Column("spotify_user_ids", "array<string>", "User ids of the listener's accounts on Spotify", True),
+        text("account_id", "Spotify's immutable account id; null before a login", True),
+        text("image_url", "Largest picture of the account", True),
+        Column("known_since", "timestamp", "When the lake first heard of the listener, UTC", True),
+        Column("authorized_at", "timestamp", "When the listener last agreed on Spotify's page, UTC", True),
+        Column("authorization_ends_at", "timestamp", "When Spotify ends that authorisation, UTC", True),
+        Column("listens", "bigint", "Listens in plays"),
+        Column("first_listen", "timestamp", "End of the first listen, UTC", True),
+        Column("last_listen", "timestamp", "End of the last listen, UTC", True),
+    ),
+    key=("user_id",),
+    current="derived",
+    of=("listener_ids", "plays"),
+)
+
 RUNS = Table(
     "runs",
     "Extraction runs that have ended",
@@ -694,6 +735,8 @@ TABLES: tuple[Table, ...] = (
     ARTIST_GENRES,
     ARTIST_GENRES_IN_FORCE,
     LISTINGS,
+    LISTENER_IDS,
+    LISTENERS,
     RUNS,
     QUALITY_RESULTS,
     REJECTED_ROWS,

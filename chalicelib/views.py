@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chalicelib.tables import BY_NAME, PHYSICAL, PLAY_SECONDS, TABLES, Column, Table
+from chalicelib.tables import BY_NAME, LISTENER_IDS, PHYSICAL, PLAY_SECONDS, TABLES, Column, Table
 
 MONTH = Column("month", "string", "The Hive partition: YYYY-MM of observed_at, or earlier for what lies together")
 
@@ -37,7 +37,8 @@ def reads(name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(physical for base in table.of for physical in reads(base)))
     if table.current == "resolved":
         return (resolutions(table),)
-    return (table.history, "listings") if table.current == "listed" else (table.history,)
+    ids = (LISTENER_IDS.history,) if is_listeners_own(table) else ()
+    return (table.history, "listings", *ids) if table.current == "listed" else (table.history, *ids)
 
 
 def resolutions(table: Table) -> str:
@@ -55,6 +56,28 @@ def view_sql(table: Table, *, files_pruned: bool = False) -> str:
     if table.current == "resolved" and files_pruned:
         return pruned(table)
     return RULES[table.current](table)
+
+
+def is_listeners_own(table: Table) -> bool:
+    """Whether a table's rows are each of a listener, whose id is looked up when they are read. (Whose ``plays`` are is
+    decided when they are written.)"""
+    return table.current in ("row", "listed", "newest_set") and any(
+        column.name == "user_id" for column in table.columns
+    )
+
+
+def observed(table: Table, history: str = "") -> str:
+    """The stored rows of a table, each of the listener whom its ``user_id`` means by now."""
+    history = history or table.history
+    if not is_listeners_own(table):
+        return history
+    columns = [column.name for column in PHYSICAL[history].physical_columns if column.name != "user_id"]
+    shown = ", ".join(f"stored.{name} AS {name}" for name in columns)
+    return (
+        f"(SELECT coalesce(known.user_id, stored.user_id) AS user_id, {shown} FROM {history} AS stored LEFT JOIN ("
+        f"SELECT id, max_by(user_id, {credible('observed_at')}) AS user_id FROM {LISTENER_IDS.history} GROUP BY id"
+        f") AS known ON known.id = stored.user_id) AS observed"
+    )
 
 
 def merged(table: Table) -> str:
@@ -100,7 +123,7 @@ def listed(table: Table) -> str:
     seen = credible(f"ranked.{ordering(table)}")
     return (
         f"SELECT {shown} FROM ({ranked(table)}) AS ranked LEFT JOIN ("
-        f"SELECT {shared}, max(started_at) AS started_at FROM listings "
+        f"SELECT {shared}, max(started_at) AS started_at FROM {observed(table, 'listings')} "
         f"WHERE table_name = '{table.name}' AND started_at <= {SOON} GROUP BY {shared}) AS listing ON {match} "
         f"WHERE nth = 1 AND (listing.started_at IS NULL OR {seen} >= listing.started_at)"
     )
@@ -153,6 +176,14 @@ WAS_SKIPPED = """CASE
 SPOTIFY_GENRES = """SELECT artist_id, genre, CAST(NULL AS integer) AS votes, 'spotify' AS source
     FROM artists
     CROSS JOIN UNNEST(genres) AS listed (genre)"""
+
+
+def own_first(column: str) -> str:
+    """What is said of the listener's own id or, failing that, of the least of the others of which something is."""
+    return (
+        f"coalesce(max({column}) FILTER (WHERE id = user_id), min_by({column}, id) FILTER (WHERE {column} IS NOT NULL))"
+    )
+
 
 #: Names stand for the least id that plays or tracks have under them, so that everybody finds the same one.
 DERIVED = {
@@ -211,6 +242,30 @@ DERIVED = {
     LEFT JOIN track_artists ON track_artists.track_id = tracks.track_id AND track_artists.position = 0
     LEFT JOIN artist_genres_in_force AS in_force ON in_force.artist_id = track_artists.artist_id
     LEFT JOIN albums ON albums.album_id = tracks.album_id""",
+    "listeners": f"""known AS (
+        SELECT user_id,
+            coalesce({own_first("given_name")}, {own_first("display_name")}, user_id) AS name,
+            array_agg(DISTINCT spotify_user_id) FILTER (WHERE spotify_user_id IS NOT NULL) AS spotify_user_ids,
+            {own_first("account_id")} AS account_id,
+            {own_first("image_url")} AS image_url,
+            min(known_since) AS known_since,
+            max(authorized_at) AS authorized_at,
+            max(authorization_ends_at) AS authorization_ends_at
+        FROM listener_ids
+        GROUP BY user_id
+    ),
+    counted AS (
+        SELECT user_id, count(*) AS listens, min(ended_at) AS first_listen, max(ended_at) AS last_listen
+        FROM plays
+        GROUP BY user_id
+    )
+    SELECT coalesce(known.user_id, counted.user_id) AS user_id, coalesce(known.name, counted.user_id) AS name,
+        known.spotify_user_ids AS spotify_user_ids, known.account_id AS account_id, known.image_url AS image_url,
+        known.known_since AS known_since, known.authorized_at AS authorized_at,
+        known.authorization_ends_at AS authorization_ends_at, coalesce(counted.listens, 0) AS listens,
+        counted.first_listen AS first_listen, counted.last_listen AS last_listen
+    FROM known
+    FULL OUTER JOIN counted ON counted.user_id = known.user_id""",
     "heard": f"""measured AS (
         SELECT plays.*, coalesce(plays.ms_played, tracks.duration_ms, 0) AS ms
         FROM plays
@@ -232,7 +287,7 @@ def ranked(table: Table, *more: str) -> str:
     order = ordering(table)
     needed = dict.fromkeys([column.name for column in table.columns] + [order])
     nth = f"row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {credible(order)} DESC) AS nth"
-    return f"SELECT {', '.join([*needed, nth, *more])} FROM {table.history}"
+    return f"SELECT {', '.join([*needed, nth, *more])} FROM {observed(table)}"
 
 
 #: What was observed later than this was observed by a clock that was ahead.

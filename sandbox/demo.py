@@ -102,15 +102,19 @@ def log_in(environ: Mapping[str, str]) -> None:
     """Authorise at the sandbox: its consent page says yes by itself, so fetching it is all a browser would do."""
     import requests
 
-    from chalicelib.spotify.auth import login
-    from chalicelib.stores import open_secrets
+    from chalicelib.listeners import note_login
+    from chalicelib.spotify.auth import Login, login
+    from chalicelib.stores import open_lake, open_secrets
 
     settings = Settings.load(environ)
 
     def open_consent_page(address: str) -> bool:
         return requests.get(address, timeout=10).ok
 
-    login(settings, open_secrets(settings), open_url=open_consent_page)
+    def note(made: Login) -> None:
+        note_login(open_lake(settings), made.user_id, made.authorized_at, made.ends_at, made.profile)
+
+    login(settings, open_secrets(settings), open_url=open_consent_page, tell=note)
 
 
 @contextlib.contextmanager

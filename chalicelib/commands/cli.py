@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chalicelib import __version__
+from chalicelib.commands.people import ask_whose, listeners, note_who_logged_in, take_in
 from chalicelib.commands.printing import FORMATS, ProgressBar, print_table, show
 from chalicelib.errors import InvalidRequest, InvalidSetting, LakeError, QueryFailed, StorageFailed
 from chalicelib.log import set_up
@@ -26,6 +27,7 @@ from chalicelib.settings import COMMAND, SANDBOX_ENVIRONMENT, sandbox_environmen
 
 if TYPE_CHECKING:
     from chalicelib.commands.opening import Snippet
+    from chalicelib.exports.importing import ImportSummary
     from chalicelib.queries.engine import Crawl, Engine, Query
     from chalicelib.wiring import Parts
 
@@ -239,19 +241,32 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
 
 @main.command("import-history")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
-@click.option("--user", "user_id", help="The listener; the one who logged in without it.")
+@click.option("--user", metavar="NAME", help="Whose it is: a listener's name or id, or the name of somebody new.")
 @click.pass_obj
-def import_history(shared: Shared, paths: tuple[Path, ...], user_id: str | None) -> None:
+def import_history(shared: Shared, paths: tuple[Path, ...], user: str | None) -> None:
     """Import a Spotify privacy export: zip, folder or JSON files."""
     give_memory_back()
-    from chalicelib.exports.importing import import_export
-
     parts = shared.parts
     for path in paths:
-        with ProgressBar(path.name) as progress:
-            summary = import_export(parts.lake, parts.settings, path, user_id, progress=progress)
+        summary = import_path(parts, path, user)
         parts.register(summary.written)
+        if summary.note:
+            take_in(parts, summary.note)
         click.echo(str(summary))
+
+
+def import_path(parts: Parts, path: Path, user: str | None) -> ImportSummary:
+    """Import one export; in a terminal whose it is, is asked where that is not clear."""
+    from chalicelib.exports.importing import import_export
+
+    try:
+        with ProgressBar(path.name) as progress:
+            return import_export(parts.lake, parts.settings, path, user, progress=progress)
+    except InvalidRequest as error:
+        if user or "known" not in error.details or not sys.stdin.isatty():
+            raise
+        click.echo(error.message.partition(":")[0], err=True)
+        return import_path(parts, path, ask_whose(error.details["known"], error.details["owner"], parts))
 
 
 @main.command()
@@ -484,8 +499,6 @@ def login(shared: Shared) -> None:
     """Authorise a Spotify account and keep its refresh token."""
     import webbrowser
 
-    from chalicelib.listeners import note_listeners
-    from chalicelib.spotify.auth import authorizations
     from chalicelib.spotify.auth import login as authorise
 
     def show_page(url: str) -> None:
@@ -493,9 +506,10 @@ def login(shared: Shared) -> None:
         webbrowser.open(url)
 
     parts = shared.parts
-    user_id = authorise(parts.settings, parts.secrets, open_url=show_page)
-    note_listeners(parts.lake, {user_id, *(one.user_id for one in authorizations(parts.secrets))})
-    click.echo(f"{user_id} is logged in")
+    authorise(parts.settings, parts.secrets, open_url=show_page, tell=lambda login: note_who_logged_in(parts, login))
+
+
+main.add_command(listeners)
 
 
 @main.group()

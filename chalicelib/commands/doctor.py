@@ -130,19 +130,21 @@ GENRES_OFFER = (
 
 def authorisations(parts: Parts, clock: Clock) -> Iterator[Finding]:
     """Who is logged in, and for how long."""
+    from chalicelib.listeners import everybody
     from chalicelib.spotify.auth import authorizations
 
-    found = authorizations(parts.secrets)
+    found, known = authorizations(parts.secrets), everybody(parts.lake)
     if not found:
         yield Finding("warning", "login", "nobody is logged in: no listening is extracted", LOGIN)
     for each in found:
-        warning = each.warning(clock())
+        who = known.label_of(each.user_id)
+        warning = each.warning(clock(), who)
         ended = each.ends_at <= clock()
         if warning:
             yield Finding("fault" if ended else "warning", "login", warning, LOGIN)
         else:
             days = (clock() - each.authorized_at).days
-            yield Finding("ok", "login", f"{each.user_id}, authorised {days} days ago, ends {each.ends_at:%Y-%m-%d}")
+            yield Finding("ok", "login", f"{who}, authorised {days} days ago, ends {each.ends_at:%Y-%m-%d}")
 
 
 LOGIN = ".venv/bin/lake login"
@@ -211,6 +213,7 @@ def some(keys: list[str]) -> str:
 def newest_run(parts: Parts, clock: Clock) -> Iterator[Finding]:
     """What the newest run has to say."""
     from chalicelib import runs
+    from chalicelib.listeners import everybody
 
     run = runs.newest_run(parts.lake, clock)
     if run is None:
@@ -227,8 +230,9 @@ def newest_run(parts: Parts, clock: Clock) -> Iterator[Finding]:
         if source.left:
             until = f", not before {source.not_before}" if source.not_before else ""
             yield Finding("note", source.source, f"still to fetch: {source.left}{until}")
+    known = everybody(parts.lake)
     for hole in run.holes:
-        message = f"plays of {hole['user_id']} from {hole['after']} to {hole['before']} may be lost"
+        message = f"plays of {known.label_of(hole['user_id'])} from {hole['after']} to {hole['before']} may be lost"
         yield Finding("warning", "hole", message, "run more often (EXTRACT_SCHEDULE), or import the privacy export")
 
 

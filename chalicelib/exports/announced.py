@@ -19,7 +19,7 @@ from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import Conflict, InvalidRequest, NotFound
 from chalicelib.exports.dropped import outcome
 from chalicelib.lake import RAW_HISTORY, RESULTS, Lake
-from chalicelib.listeners import known_listeners
+from chalicelib.listeners import everybody, known_listeners, newcomer
 from chalicelib.records import RecordKind
 from chalicelib.runs import new_run_id
 from chalicelib.settings import Settings
@@ -61,10 +61,13 @@ def announce(
     user_id: str | None,
     size: int | None = None,
     *,
+    new_listener: str | None = None,
     clock: Clock = now,
 ) -> tuple[AnnouncedImport, dict[str, Any]]:
     """Note that a file will come, and where to put it: here, or on AWS to a link of S3, which takes a file of ``size``
     bytes and no other where the size is said.
+
+    ``user_id`` is a known listener's id or name, or the id of a new one; ``new_listener`` the name of somebody new.
 
     Raises InvalidRequest, with those ``known`` where it could be the listening of several.
     """
@@ -72,7 +75,7 @@ def announce(
         raise InvalidRequest(f"filename {filename!r} must end in .zip or .json and hold no folder", filename=filename)
     moment = clock()
     import_id = new_run_id(moment)
-    user_id = user_id or only_listener(lake)
+    user_id = announced_listener(lake, user_id, new_listener)
     folder = f"{quote(user_id, safe='')}/" if user_id else ""
     key = f"{RAW_HISTORY}{folder}{import_id}-{filename.replace(' ', '_')}"
     record = AnnouncedImport(import_id, ImportState.WAITING, filename, user_id, key, rfc3339(moment))
@@ -80,12 +83,27 @@ def announce(
     return record, upload_target(settings, lake, record, size, clock)
 
 
+def announced_listener(lake: Lake, user_id: str | None, new_listener: str | None) -> str | None:
+    """Whose export is announced. None where nobody is known yet: then the export itself may tell."""
+    if user_id and new_listener:
+        raise InvalidRequest("send user_id or new_listener, not both")
+    if new_listener:
+        return newcomer(lake, new_listener)
+    if user_id:
+        person = everybody(lake).find(user_id)
+        return person.user_id if person else user_id
+    return only_listener(lake)
+
+
 def only_listener(lake: Lake) -> str | None:
     """The one who has logged in; None where nobody is known yet. Raises InvalidRequest where there are several."""
     known = known_listeners(lake)
     if len(known) > 1:
+        could = ", ".join(map(everybody(lake).label_of, known))
         raise InvalidRequest(
-            f"whose listening is this export? It could be of {', '.join(known)}: send user_id", known=known
+            f"whose listening is this export? It could be of {could}: say whose it is, a known "
+            "listener (user_id) or the name of somebody new (new_listener)",
+            known=known,
         )
     return known[0] if known else None
 

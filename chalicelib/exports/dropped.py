@@ -6,17 +6,14 @@ A kept export is ``raw/history/<user>/<digest>-<name>`` and was written by an im
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import unquote
 
 from chalicelib.clock import Clock, now, rfc3339
-from chalicelib.lake import RAW_HISTORY, STATE, Lake, is_whole
+from chalicelib.lake import KEPT, RAW_HISTORY, STATE, Lake, is_whole
 from chalicelib.records import RecordKind
 
-KEPT = re.compile(rf"{RAW_HISTORY}([^/]+)/([0-9a-f]{{32}})-([^/]+)")
 OUTCOMES = STATE + "imports/"
 
 
@@ -39,11 +36,6 @@ IMPORT_OUTCOME = RecordKind(
 def kept_exports(lake: Lake) -> Iterator[str]:
     """Keys of the exports that imports have kept."""
     return (info.key for info in lake.store.list(RAW_HISTORY) if KEPT.fullmatch(info.key))
-
-
-def listeners_kept(lake: Lake) -> set[str]:
-    """Whose exports are kept."""
-    return {unquote(key.split("/")[2]) for key in kept_exports(lake)}
 
 
 def unimported(lake: Lake) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The files of a privacy export: in a zip, in a folder, in a zip inside either, or one by itself.
 
 A JSON file is listening history when it is named so, whatever was put before, behind or into the name, or when its
-first rows are listens. Files that are known to hold something else (addresses, payments, searches) are never opened.
+first rows are listens. Files that are known to hold something else (addresses, payments, searches) are never opened,
+but for the user name in ``Userdata.json`` (see owner.py).
 Every JSON file that is passed over is named. What a zip cannot honestly be is refused by name: members that point
 outside it, links, encrypted members, more members or more bytes than any export has, and bytes that do not match
 their sum. The bounds hold for gzip too.
@@ -53,6 +54,7 @@ MOST_BYTES = 64 * 1024**3  # of history in one export, unpacked
 MOST_RATIO = 250  # unpacked to packed; real histories pack 10 to 30 times
 SMALL = 1024 * 1024  # bytes up to which the ratio does not matter
 DEEPEST = 3  # zips inside each other
+LARGEST_PROFILE = 1024 * 1024  # bytes of Userdata.json; real ones have a thousand
 COPY_BLOCK = 4 * 1024 * 1024  # bytes
 ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 EMPTY_ZIP = b"PK\x05\x06"
@@ -74,10 +76,11 @@ class ExportFiles:
 
     ``history`` are its files of listening history in the order of their names (numbers by value); ``passed_over`` the
     names of its other JSON files, with what they hold where that is known. ``only_history``: it is one file of
-    history, or a zip that holds nothing else, and so may be kept as it is.
+    history, or a zip that holds nothing else, and so may be kept as it is. ``profiles``: those that tell whose it is.
     """
 
     history: list[ExportFile] = field(default_factory=list)
+    profiles: list[ExportFile] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     only_history: bool = True
     size: int = 0  # bytes of history
@@ -138,6 +141,8 @@ def add_file(files: ExportFiles, file: ExportFile) -> None:
     base = re.split(r"[/\\]", file.name)[-1]
     other = None if HISTORY_NAME.fullmatch(base) else other_content(base)
     if other:
+        if is_profile(base) and file.size <= LARGEST_PROFILE:
+            files.profiles.append(file)
         files.passed_over.append(f"{file.name} ({other})")
     elif HISTORY_NAME.fullmatch(base) or is_history(file):
         files.history.append(file)
@@ -154,6 +159,11 @@ def other_content(name: str) -> str | None:
     """What a file of Spotify's holds that is no history, by its name; None where the name does not tell."""
     stem = re.sub(r"[^a-z]", "", name.lower().partition(".json")[0].removeprefix("copy of "))
     return OTHER_FILES.get(stem)
+
+
+def is_profile(name: str) -> bool:
+    """Whether a file is the one that tells whose account an export is of, by its name."""
+    return name.lower().removeprefix("copy of ").startswith("userdata")
 
 
 def is_history(file: ExportFile) -> bool:

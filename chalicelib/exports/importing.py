@@ -38,12 +38,13 @@ import pyarrow.parquet as pq
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
-from chalicelib.exports.dropped import KEPT, ImportOutcome, kept_exports, listeners_kept, note_outcome
+from chalicelib.exports.dropped import ImportOutcome, kept_exports, note_outcome
 from chalicelib.exports.files import COPY_BLOCK, export_files
 from chalicelib.exports.observations import Observer
+from chalicelib.exports.owner import owner_of
 from chalicelib.exports.staging import STAGED, RowsByMonth, Staged, StagedFile, stage
-from chalicelib.lake import RAW_HISTORY, Lake, partition_prefix
-from chalicelib.listeners import known_listeners
+from chalicelib.lake import KEPT, RAW_HISTORY, Lake, partition_prefix
+from chalicelib.listeners import KnownListeners, everybody, listeners_kept, newcomer, note_import
 from chalicelib.log import StepProgress
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
 from chalicelib.plays import resolutions
@@ -56,6 +57,10 @@ FRESH = pa.schema([("play_id", pa.string()), ("file", pa.int32())])
 COUNTS = ("read", "new", "known", "merged", "rejected")
 PACKED_LEVEL = 1  # of the kept copy: histories are large, and this is a tenth of their size
 SHOWN_NAMES = 10  # of files passed over, in a summary
+IMPORT_AGAIN = (
+    "import it again and say whose it is, a known listener or a new name (a choice on the page, --user in a terminal, "
+    "user_id or new_listener over the API, a folder of that name below raw/history/)"
+)
 
 
 @dataclass(slots=True)
@@ -93,6 +98,7 @@ class ImportSummary:
     passed_over: list[str] = field(default_factory=list)
     seconds: float = 0.0
     written: list[str] = field(default_factory=list)  # keys of the tables' files; its record does without
+    note: str | None = None  # key of the note about its listener, where it told something new; likewise
 
     def total(self, count: str) -> int:
         """The sum of one of ``COUNTS`` over all files."""
@@ -100,7 +106,7 @@ class ImportSummary:
 
     def as_json(self) -> dict[str, Any]:
         """The summary with its totals, as an import's record has it."""
-        shown = {name: value for name, value in asdict(self).items() if name != "written"}
+        shown = {name: value for name, value in asdict(self).items() if name not in ("written", "note")}
         return {**shown, **{count: self.total(count) for count in COUNTS}}
 
     def __str__(self) -> str:
@@ -144,9 +150,9 @@ def import_export(
 
     Raises ImportRefused (nothing is changed then), InvalidRequest when it is not clear whose listening it is.
     """
-    user = listener(settings, lake, user_id)
+    owner = whose(settings, lake, path, path.name, user_id, "name the listener with --user, a known one or a new name")
     with tempfile.TemporaryDirectory(prefix="import-") as folder:
-        return ExportImport(lake, settings, path, path.name, user, Path(folder), "", progress, clock, timer).run()
+        return ExportImport(lake, settings, path, path.name, owner, Path(folder), "", progress, clock, timer).run()
 
 
 def import_dropped(
@@ -169,10 +175,10 @@ def import_dropped(
         return None
     folder_of_user, _, name = key.removeprefix(RAW_HISTORY).rpartition("/")
     try:
-        user = listener(settings, lake, user_id or unquote(folder_of_user) or None)
         with tempfile.TemporaryDirectory(prefix="import-") as folder:
             local = fetch(lake, key, Path(folder))
-            summary = ExportImport(lake, settings, local, name, user, Path(folder), key, progress, clock, timer).run()
+            owner = whose(settings, lake, local, name, user_id or unquote(folder_of_user) or None, IMPORT_AGAIN)
+            summary = ExportImport(lake, settings, local, name, owner, Path(folder), key, progress, clock, timer).run()
     except (ImportRefused, InvalidRequest) as error:
         note_outcome(lake, key, ImportOutcome("failed", error=error.as_json()["error"]), clock)
         note_reason(lake, key, error)
@@ -200,15 +206,20 @@ class ExportImport:
     settings: Settings
     path: Path
     name: str
-    user_id: str
+    whose: Whose
     folder: Path
     dropped: str = ""  # the key of the file itself, where it lies in the raw zone
     progress: StepProgress | None = None
     clock: Clock = now
     timer: Callable[[], float] = time.monotonic
 
+    @property
+    def user_id(self) -> str:
+        """The listener whose export it is."""
+        return self.whose.user_id
+
     def run(self) -> ImportSummary:
-        """Read, keep, publish and count it. Raises ImportRefused."""
+        """Read, keep, publish and count it, and note what it tells of its listener. Raises ImportRefused."""
         began = self.timer()
         staged, copy = self.read()
         pa.default_memory_pool().release_unused()
@@ -223,6 +234,7 @@ class ExportImport:
         summary.written += tables.written
         fresh.finish()
         self.work_out(staged, fresh, summary)
+        summary.note = note_import(self.lake, self.user_id, self.whose.name, self.whose.owner, self.clock)
         summary.seconds = round(self.timer() - began, 3)
         return summary
 
@@ -315,25 +327,56 @@ def month_number(month: str) -> int:
 # --- whose --------------------------------------------------------------------------------------------------------
 
 
-def listener(settings: Settings, lake: Lake, user_id: str | None) -> str:
-    """Whose export it is: who was named, the only one who logged in, or the only one whose exports are here.
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose export it is: the listener, the name that was said, and the user name that the export itself tells."""
 
-    Raises InvalidRequest when it could be several people's, or nobody is known.
+    user_id: str
+    name: str
+    owner: str
+
+
+def whose(settings: Settings, lake: Lake, path: Path, name: str, said: str | None, remedy: str) -> Whose:
+    """Whose export it is: who was named, else whom the export itself names, else the only one who has logged in, else
+    the only one whose exports are here.
+
+    Raises InvalidRequest when it could be several people's, or nobody is known; ``remedy`` is what to do about it.
     """
-    if user_id:
-        return user_id
-    known = set(known_listeners(lake))
+    known = everybody(lake)
+    with export_files(path, name) as files:
+        owner = owner_of(files) or ""
+    if said:
+        person = known.find(said)
+        return Whose(person.user_id if person else newcomer(lake, said), said, owner)
+    alike = [person for person in known.people() if owner in (*person.ids, *person.spotify_user_ids)]
+    if owner and len(alike) == 1:
+        return Whose(alike[0].user_id, "", owner)
+    likely = logged_in(settings, known) or sorted(listeners_kept(lake))
+    if len(likely) == 1 and not (owner and known.person(likely[0]).spotify_user_ids):
+        return Whose(known.listener_of(likely[0]), "", owner)
+    if not likely and owner:
+        return Whose(newcomer(lake, owner), owner, owner)
+    raise InvalidRequest(
+        f"whose listening is this export? {possibilities(known, likely, owner)}: {remedy}", known=likely, owner=owner
+    )
+
+
+def logged_in(settings: Settings, known: KnownListeners) -> list[str]:
+    """Who has logged in, as far as this process may know."""
+    found = {person.user_id for person in known.people() if person.has_logged_in}
     if not settings.on_aws:  # there those who import may not read Spotify's secrets
         from chalicelib.spotify.auth import authorizations
         from chalicelib.stores import open_secrets
 
-        known |= {one.user_id for one in authorizations(open_secrets(settings))}
-    if not known:
-        known = listeners_kept(lake)
-    if len(known) == 1:
-        return known.pop()
-    whose = f"it could be of {', '.join(sorted(known))}" if known else "nobody has logged in yet"
-    raise InvalidRequest(f"whose listening is this export? {whose}: name the listener with --user", known=sorted(known))
+        found |= {known.listener_of(one.user_id) for one in authorizations(open_secrets(settings))}
+    return sorted(found)
+
+
+def possibilities(known: KnownListeners, likely: list[str], owner: str) -> str:
+    """Whose it could be, in words."""
+    if owner and likely:
+        return f"It says it is of {owner}, and the lake knows {', '.join(map(known.label_of, likely))}"
+    return f"it could be of {', '.join(map(known.label_of, likely))}" if likely else "nobody has logged in yet"
 
 
 # --- the raw copy -------------------------------------------------------------------------------------------------
@@ -418,7 +461,7 @@ class ExportTables:
 
     def count_known(self, month: str, observed: pa.Table, fresh: RowsByMonth) -> Ints:
         """How many rows of each file have been there before; the others go to ``fresh``."""
-        there = resolutions.observations(self.lake, self.lake.generation(), month, ["play_id"], self.user_id)
+        there = resolutions.observations(self.lake, self.lake.generation(), month, ["play_id"], {self.user_id})
         again = repeated(observed["play_id"])
         again = again | flags(pc.is_in(observed["play_id"], value_set=there["play_id"].combine_chunks()))
         new = without(observed.select(FRESH.names), again)

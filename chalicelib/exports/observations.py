@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from chalicelib.exports.rows import ACCOUNT, EXTENDED
 from chalicelib.exports.staging import StagedFile
 from chalicelib.parquet import arrow_schema
-from chalicelib.plays.columns import Bools, Ints, flags, joined, normalised, normalised_codes, numbers
+from chalicelib.plays.columns import Bools, Ints, flags, joined, normalised_codes, numbers
 from chalicelib.plays.copies import END, START
-from chalicelib.plays.identities import Digests, play_ids
+from chalicelib.plays.identities import Digests, account_texts, names_of, parents, play_ids
 from chalicelib.tables import PLAYS
 
 OBSERVED = arrow_schema(PLAYS)
@@ -99,8 +99,7 @@ def item_texts(rows: pa.Table, account: Bools) -> pa.Array:
         parent, title = (pa.array(names, pa.string()) for names in names_of(rows))
         by_name = pc.binary_join_element_wise("named", parent, title, "\x1f")
         if account.any():
-            name = pc.if_else(pc.equal(title, ""), pc.binary_join_element_wise("", parent, "\x1e"), title)
-            by_name = pc.if_else(pa.array(account), pc.binary_join_element_wise("account", name, "0", "\x1f"), by_name)
+            by_name = pc.if_else(pa.array(account), account_texts(parent, title), by_name)
         texts = pc.if_else(pa.array(named), by_name, texts)
     return with_device_time(rows, texts)
 
@@ -114,24 +113,6 @@ def with_device_time(rows: pa.Table, texts: pa.Array) -> pa.Array:
         return texts
     timed = pc.binary_join_element_wise(texts, pa.array(device).cast(pa.string()), "\x1f")
     return pc.if_else(pa.array(offline), timed, texts)
-
-
-def names_of(rows: pa.Table) -> tuple[list[str], list[str]]:
-    """What an item belongs to and what it is called, normalised; '' where that is not said."""
-    return normalised_texts(parents(rows)), normalised_texts(rows["item_name"].combine_chunks())
-
-
-def parents(rows: pa.Table) -> pa.Array:
-    """What each item belongs to: an artist, a show or a book."""
-    chosen = pc.if_else(pc.equal(rows["item_type"], "audiobook"), rows["album_name"], rows["artist_name"])
-    return chosen.combine_chunks()
-
-
-def normalised_texts(column: pa.Array) -> list[str]:
-    """Names that can be compared; '' for none."""
-    encoded = column.dictionary_encode()
-    texts = [*map(normalised, encoded.dictionary.to_pylist()), ""]
-    return [texts[index] for index in pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_pylist()]
 
 
 def copies(rows: pa.Table, file: Ints) -> Ints:

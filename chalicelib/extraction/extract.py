@@ -26,6 +26,7 @@ from chalicelib.extraction.running import Run, SourceTurn
 from chalicelib.extraction.sources import chosen, load_sources
 from chalicelib.extraction.state import STATE_NAME
 from chalicelib.lake import STATE, Lake
+from chalicelib.listeners import noted
 from chalicelib.log import RunProgress, run_id_in_force
 from chalicelib.musicbrainz.client import MusicBrainz
 from chalicelib.names import artist_key
@@ -143,7 +144,9 @@ def deadline(seconds: float) -> Callable[[], float]:
 def warnings_of(secrets: SecretStore, keeper: Keeper, clock: Clock) -> list[str]:
     """What the owner should know of the listeners' authorisations, and of the state."""
     authorizations = auth.authorizations(secrets)
-    warnings = [warning for authorization in authorizations if (warning := authorization.warning(clock()))]
+    known = noted(keeper.lake)
+    told = (each.warning(clock(), known.label_of(each.user_id)) for each in authorizations)
+    warnings = [warning for warning in told if warning]
     if not authorizations:
         warnings = [not_logged_in().message]
     if keeper.file.damaged:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from chalicelib.plays.columns import Ints
+from chalicelib.plays.columns import Ints, normalised
 
 Words = np.ndarray[Any, np.dtype[np.uint64]]
 
@@ -58,4 +59,38 @@ def play_ids(digests: Words, second: Ints, length: Ints, copy: Ints) -> pa.Array
 def stepped(play_id: str, steps: int) -> str:
     """The id of the equal row that many places on."""
     words = np.frombuffer(bytes.fromhex(play_id), ">u8").astype(np.uint64) + np.int64(steps).astype(np.uint64) * STEP
-    return words.astype(">u8").tobytes().hex()
+    return str(words.astype(">u8").tobytes().hex())
+
+
+def taken_over(play_id: str, text: str, before: Digests, after: Digests) -> str:
+    """The id that the observation of ``text`` has for another listener, at the same moment, of the same length."""
+    words = np.frombuffer(bytes.fromhex(play_id), ">u8").astype(np.uint64)
+    words = words - before.words([text])[0] + after.words([text])[0]
+    return str(words.astype(">u8").tobytes().hex())
+
+
+# --- what an item is called ---------------------------------------------------------------------------------------
+
+
+def account_texts(parent: pa.Array, title: pa.Array) -> pa.Array:
+    """What rows of account data are a play of, by :func:`names_of`: a title or, where there is none, an artist."""
+    name = pc.if_else(pc.equal(title, ""), pc.binary_join_element_wise("", parent, "\x1e"), title)
+    return pc.binary_join_element_wise("account", name, "0", "\x1f")
+
+
+def names_of(rows: pa.Table) -> tuple[list[str], list[str]]:
+    """What an item belongs to and what it is called, normalised; '' where that is not said."""
+    return normalised_texts(parents(rows)), normalised_texts(rows["item_name"].combine_chunks())
+
+
+def parents(rows: pa.Table) -> pa.Array:
+    """What each item belongs to: an artist, a show or a book."""
+    chosen = pc.if_else(pc.equal(rows["item_type"], "audiobook"), rows["album_name"], rows["artist_name"])
+    return chosen.combine_chunks()
+
+
+def normalised_texts(column: pa.Array) -> list[str]:
+    """Names that can be compared; '' for none."""
+    encoded = column.dictionary_encode()
+    texts = [*map(normalised, encoded.dictionary.to_pylist()), ""]
+    return [texts[index] for index in pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_pylist()]

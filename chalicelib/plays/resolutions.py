@@ -45,6 +45,10 @@ query can still be reading them.
 file goes like a superseded one: so that a query over all years lists a folder a year. A new decision about such a month
 lies in the month's own folder again, and is in force because its number is higher.
 
+**Whose they are.** One person may have been known by several ids (see listeners.py). Each observation counts for the
+listener whom its id means now; of account data, whose equal rows are told apart by their ids, those ids are made anew
+for that listener, so that a file which was brought for both counts once.
+
 Listens of different listeners never touch. An import works out its own listener's and takes the others' over from the
 resolution before; whoever brings observations of theirs works them out in turn.
 """
@@ -52,7 +56,7 @@ resolution before; whoever brings observations of theirs works them out in turn.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -76,6 +80,7 @@ from chalicelib.lake import (
     resolution_of,
     table_prefix,
 )
+from chalicelib.listeners import noted
 from chalicelib.parquet import arrow_schema, parquet_of_sorted
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED, TRACKS
 from chalicelib.wanted import write_played_artists, write_wanted_tracks
@@ -128,6 +133,7 @@ def resolve(
     Raises StorageUnavailable when others keep writing the same month.
     """
     generation = generation or lake.generation()
+    user = user and noted(lake).listener_of(user)
     known = known_months(lake, generation)
     wanted = sorted(known if months is None else with_neighbours(months) & known)
     written: list[str] = []
@@ -166,7 +172,11 @@ def resolve_keys(lake: Lake, keys: Iterable[str], *, clock: Clock = now) -> list
 def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None = None) -> Iterator[MonthBatch]:
     """``months`` (ascending) worked out, as many together as memory allows, each with the months beside it."""
     from chalicelib.plays.matching import decide  # needs pandas, which only those who get here have to carry
+    from chalicelib.plays.owners import of_their_listeners
 
+    known = noted(lake)
+    ids = set(known.ids_of(user)) if user is not None else None
+    moved = known.moved()
     loaded: dict[str, pa.Table] = {}
     at = 0
     while at < len(months):
@@ -178,7 +188,8 @@ def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None
             highest[month] = highest_resolution(lake, generation, month)
             for near in (before(month), month, after(month)):
                 if near not in loaded:
-                    loaded[near] = of_user(observations(lake, generation, near, user=user), user)
+                    found = of_users(observations(lake, generation, near, users=ids), ids)
+                    loaded[near] = of_their_listeners(found, moved)
                     rows += loaded[near].num_rows
             batch.append(month)
             at += 1
@@ -190,18 +201,18 @@ def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None
 
 
 def observations(
-    lake: Lake, generation: str, month: str, columns: Sequence[str] = (), user: str | None = None
+    lake: Lake, generation: str, month: str, columns: Sequence[str] = (), users: Set[str] | None = None
 ) -> pa.Table:
     """Every row of ``plays_history`` of one month, however many files hold it; all columns or those named.
 
-    With ``user`` the files that hold nothing of that listener are left out. Texts are dictionaries (see coded).
+    With ``users`` the files that hold nothing of these ids are left out. Texts are dictionaries (see coded).
     """
     prefix = partition_prefix(generation, PLAYS.history, month)
     schema = pa.schema([OBSERVED.field(name) for name in columns]) if columns else OBSERVED
     for _ in range(MOST_TRIES):
         try:
             keys = [info.key for info in lake.store.list(prefix) if info.key.endswith(".parquet")]
-            return pa.concat_tables([schema.empty_table(), *(read_parquet(lake, key, schema, user) for key in keys)])
+            return pa.concat_tables([schema.empty_table(), *(read_parquet(lake, key, schema, users) for key in keys)])
         except NotFound:  # merged into another file meanwhile
             continue
     raise StorageUnavailable(f"the files of {prefix} keep changing: try again", prefix=prefix)
@@ -223,11 +234,11 @@ RESOLVED = coded(arrow_schema(PLAYS_RESOLVED))
 LISTENS = pa.schema([OBSERVED.field(name) for name in COLUMNS])
 
 
-def read_parquet(lake: Lake, key: str, schema: pa.Schema = OBSERVED, user: str | None = None) -> pa.Table:
-    """The columns of ``schema``; those that an old file lacks are null. No row of a file without ``user``."""
+def read_parquet(lake: Lake, key: str, schema: pa.Schema = OBSERVED, users: Set[str] | None = None) -> pa.Table:
+    """The columns of ``schema``; those that an old file lacks are null. No row of a file without any of ``users``."""
     texts = [field.name for field in schema if field.type == CODED]
     file = pq.ParquetFile(BytesIO(lake.store.read(key)), read_dictionary=texts)
-    if user is not None and not may_hold(file.metadata, user):
+    if users is not None and not any(may_hold(file.metadata, user) for user in users):
         return schema.empty_table()
     there = set(file.schema_arrow.names)
     table = file.read([name for name in schema.names if name in there], use_threads=False)
@@ -252,7 +263,14 @@ def may_hold(metadata: pq.FileMetaData, user: str) -> bool:
 
 def of_user(rows: pa.Table, user: str | None) -> pa.Table:
     """The rows of a listener; all for None."""
-    return rows if user is None or rows.num_rows == 0 else rows.filter(pc.equal(rows["user_id"], user))
+    return of_users(rows, None if user is None else {user})
+
+
+def of_users(rows: pa.Table, users: Set[str] | None) -> pa.Table:
+    """The rows of some ids; all for None."""
+    if users is None or rows.num_rows == 0:
+        return rows
+    return rows.filter(pc.is_in(rows["user_id"].cast(pa.string()), value_set=pa.array(sorted(users))))
 
 
 # --- writing -----------------------------------------------------------------------------------------------------

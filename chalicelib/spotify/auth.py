@@ -17,6 +17,7 @@ import secrets as randomness
 import threading
 import time
 import webbrowser
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -75,6 +76,20 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """A login that has succeeded: whose, what ``/me`` said, and from when to when Spotify will honour it (UTC)."""
+
+    user_id: str
+    profile: dict[str, Any]
+    authorized_at: datetime
+    ends_at: datetime
+
+
+def nobody(_: Login) -> None:
+    """Whom a login is told where nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
 class Authorization:
     """Whose authorisation, since when and until when (UTC)."""
 
@@ -90,13 +105,14 @@ class Authorization:
             "ends_at": rfc3339(self.ends_at),
         }
 
-    def warning(self, moment: datetime) -> str | None:
-        """What to tell the owner from 30 days before the end."""
+    def warning(self, moment: datetime, who: str = "") -> str | None:
+        """What to tell the owner from 30 days before the end; ``who`` is what the listener is called."""
+        who = who or self.user_id
         if moment >= self.ends_at:
-            return f"the authorisation of {self.user_id} ended on {self.ends_at:%Y-%m-%d}: {LOGIN}"
+            return f"the authorisation of {who} ended on {self.ends_at:%Y-%m-%d}: {LOGIN}"
         if moment >= self.ends_at - timedelta(days=WARNING_DAYS):
             days = (self.ends_at - moment).days
-            return f"the authorisation of {self.user_id} ends on {self.ends_at:%Y-%m-%d}, in {days} days: {LOGIN}"
+            return f"the authorisation of {who} ends on {self.ends_at:%Y-%m-%d}, in {days} days: {LOGIN}"
         return None
 
 
@@ -247,34 +263,94 @@ def login(
     clock: Clock = now,
     post: TokenPost | None = None,
     seconds: float = LOGIN_SECONDS,
+    tell: Callable[[Login], object] = nobody,
 ) -> str:
     """Let a listener authorise this app in a browser, and store the refresh token; answers the user id.
 
     ``open_url`` is given Spotify's page to show; Spotify then sends the browser back to SPOTIPY_REDIRECT_URI, where
-    this function listens for at most ``seconds``. Raises MissingCredentials, InvalidSetting (a redirect URI that
-    Spotify or this machine cannot use), SpotifyRefused (the listener declined) and what the network raises.
+    this function listens for at most ``seconds``. ``tell`` is told of the login once it is stored. Raises
+    MissingCredentials, InvalidSetting (a redirect URI that Spotify or this machine cannot use), SpotifyRefused (the
+    listener declined) and what the network raises.
     """
     app = credentials(settings, secrets)
-    state = randomness.token_urlsafe(24)
-    with CallbackServer(settings.spotipy_redirect_uri, state) as callback:
-        query = {
-            "client_id": app.client_id,
-            "response_type": "code",
-            "redirect_uri": settings.spotipy_redirect_uri,
-            "scope": " ".join(SCOPES),
-            "state": state,
-        }
-        open_url(f"{settings.spotify_accounts_url}/authorize?{urlencode(query)}")
+    consent = new_consent()
+    with CallbackServer(settings.spotipy_redirect_uri, consent.state) as callback:
+        open_url(consent_address(settings, app, settings.spotipy_redirect_uri, consent))
         code = callback.wait(seconds)
+    return exchange(
+        settings, secrets, app, code, settings.spotipy_redirect_uri, consent.verifier, post=post, clock=clock, tell=tell
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What this side must remember while a listener is at Spotify's page: ``state`` says that the answer is to this
+    question, ``verifier`` that who brings the code is who asked (PKCE, RFC 7636)."""
+
+    state: str
+    verifier: str
+
+    def __repr__(self) -> str:
+        return "Consent(***)"
+
+
+def new_consent() -> Consent:
+    """Fresh random values for one login."""
+    return Consent(randomness.token_urlsafe(24), randomness.token_urlsafe(48))
+
+
+def consent_address(settings: Settings, app: Credentials, redirect_uri: str, consent: Consent) -> str:
+    """Spotify's page on which a listener agrees."""
+    challenge = urlsafe_b64encode(hashlib.sha256(consent.verifier.encode()).digest()).rstrip(b"=").decode()
+    query = {
+        "client_id": app.client_id,
+        "response_type": "code",
+        "redirect_uri": redirect_uri,
+        "scope": " ".join(SCOPES),
+        "state": consent.state,
+        "code_challenge_method": "S256",
+        "code_challenge": challenge,
+    }
+    return f"{settings.spotify_accounts_url}/authorize?{urlencode(query)}"
+
+
+def exchange(
+    settings: Settings,
+    secrets: SecretStore,
+    app: Credentials,
+    code: str,
+    redirect_uri: str,
+    verifier: str,
+    *,
+    post: TokenPost | None = None,
+    clock: Clock = now,
+    tell: Callable[[Login], object] = nobody,
+) -> str:
+    """Store the refresh token that Spotify gives for the code of its answer; answers the user id.
+
+    Raises as :func:`login`.
+    """
     moment = clock()
-    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": settings.spotipy_redirect_uri}
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier,
+    }
     reply = TokenService(settings, app, post, clock).ask(form)
     if not reply.get("refresh_token"):
         raise SpotifyRefused("Spotify gave no refresh token; try to log in again")
-    return remember(settings, secrets, reply, moment, clock)
+    return remember(settings, secrets, reply, moment, clock, tell)
 
 
-def remember(settings: Settings, secrets: SecretStore, reply: Mapping[str, Any], moment: datetime, clock: Clock) -> str:
+def remember(
+    settings: Settings,
+    secrets: SecretStore,
+    reply: Mapping[str, Any],
+    moment: datetime,
+    clock: Clock,
+    tell: Callable[[Login], object] = nobody,
+) -> str:
     """Store a new authorisation under the id of the listener who gave it."""
     profile = who(settings, str(reply["access_token"]), clock)
     user_id = str(profile.get("account_id") or profile["id"])
@@ -291,11 +367,12 @@ def remember(settings: Settings, secrets: SecretStore, reply: Mapping[str, Any],
     name = listener_secret(user_id)
     with secrets.exclusive(name):
         secrets.write(name, json.dumps(asdict(listener)))
+    tell(Login(user_id, profile, moment, months_later(moment, AUTHORIZATION_MONTHS)))
     return user_id
 
 
 def who(settings: Settings, token: str, clock: Clock, sleep: Sleep = time.sleep) -> dict[str, Any]:
-    """Spotify's ``/me`` for a token. Only the ids in it are kept: the rest is personal and nobody's business here."""
+    """Spotify's ``/me`` for a token. Its ids, display name and picture are kept (listeners.py), nothing else."""
     from chalicelib.spotify.client import Spotify, SpotifySession
 
     session, said = SpotifySession(1), "did not answer"

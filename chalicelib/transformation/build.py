@@ -17,6 +17,7 @@ import pyarrow as pa
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
 from chalicelib.errors import CheckFailed, RawObjectInvalid, RecordDamaged
+from chalicelib.listeners import decode_note, rows_of
 from chalicelib.parquet import TableFiles, arrow_schema, sort_rows
 from chalicelib.raw import Answer
 from chalicelib.runs import RUN_RECORD, RunRecord
@@ -173,6 +174,27 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+# --- notes about listeners ----------------------------------------------------------------------------------------
+
+
+def build_listener(key: str, content: bytes, files: TableFiles) -> Built:
+    """Add to ``files`` which ids a note says mean which listener, and what it says of that listener."""
+    try:
+        rows = [note_row(row) for row in rows_of(decode_note(key, content))]
+        files.add(declared.LISTENER_IDS, sorted_table(declared.LISTENER_IDS, rows))
+    except RecordDamaged as error:
+        raise RawObjectInvalid(f"{key} is not a note about a listener: {error.reason}", key=key) from error
+    except (ValueError, TypeError, pa.ArrowException, OverflowError) as error:
+        raise RawObjectInvalid(f"{key} is not a note about a listener: {error}", key=key) from error
+    return Built(answers=1, items=1, rows=dict(files.rows))
+
+
+def note_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of ``listener_ids`` with its times as they are stored."""
+    times = {column.name for column in declared.LISTENER_IDS.columns if column.type == "timestamp"}
+    return {name: milliseconds(value) if name in times and value else value or None for name, value in row.items()}
 
 
 # --- the records of runs ------------------------------------------------------------------------------------------

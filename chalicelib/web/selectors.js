@@ -12,7 +12,7 @@ export function selectors({ signal, period = true, found = listeners(signal) } =
   return h("div.selectors", null, period && periodField(found), zoneField(), user);
 }
 
-/** Whose listens there are: [{user_id, plays, first_listen, last_listen}]. */
+/** Whose listens there are: [{user_id, name, plays, first_listen, last_listen}]. */
 export async function listeners(signal) {
   return (await runReport("dashboard_listeners", {}, signal)).records;
 }
@@ -80,10 +80,11 @@ export function listenerField(title, chosen, { found, id, onchange, nobody = "Ev
   const place = document.createComment(title);
   found.then((all) => {
     if (!place.isConnected || (all.length < 2 && !chosen)) return;
+    const names = new Map(all.map(({ user_id: user, name }) => [user, name]));
     const ids = [...new Set([...all.map(({ user_id: user }) => user), chosen].filter(Boolean))];
     const select = h("select", { id, onchange: () => onchange(select.value), ...more },
       h("option", { value: "", selected: chosen === "" }, nobody),
-      ids.map((user) => h("option", { value: user, selected: user === chosen }, user)));
+      ids.map((user) => h("option", { value: user, selected: user === chosen }, names.get(user) ?? user)));
     place.replaceWith(h("label.field", null, title, select));
   }, () => {});
   return place;

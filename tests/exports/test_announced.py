@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from chalicelib.errors import InvalidRequest
 from chalicelib.exports import announced
 from chalicelib.exports.importing import import_dropped
 from chalicelib.lake import Lake
-from chalicelib.listeners import known_listeners, note_listeners
+from chalicelib.listeners import known_listeners, note_login
 from chalicelib.runs import RunRecord, save_run
 from chalicelib.settings import Settings
 from chalicelib.stores.s3 import LARGEST_PUT, BucketStore
+from chalicelib.transformation.transform import transform_object
 from deploy.functions import BY_HANDLER
 from deploy.names import API_HANDLER, Names
 from deploy.policies import policy
@@ -77,6 +79,12 @@ def put(url: str, body: bytes) -> int:
         return error.code
 
 
+def log_in(lake: Lake, user: str) -> None:
+    """As a login leaves the lake, its note transformed."""
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    transform_object(lake, note_login(lake, user, began, began + timedelta(days=181), {"id": user}))
+
+
 def a_run(*users: str) -> RunRecord:
     authorizations = [{"user_id": user, "authorized_at": "2026-11-01T00:00:00Z", "ends_at": "2027-05-01T00:00:00Z"}
                       for user in users]  # fmt: skip
@@ -98,7 +106,7 @@ def test_the_pages_own_import_needs_no_name_where_one_has_logged_in(bucket: Buck
 
 
 def test_a_file_dropped_without_a_folder_is_the_only_listeners(bucket: Bucket) -> None:
-    note_listeners(bucket.lake(), ["anna"])
+    log_in(bucket.lake(), "anna")
     bucket.lake().store.write(f"raw/history/{NAME}", export())
     summary = import_dropped(bucket.lake("import_history"), bucket.settings, f"raw/history/{NAME}")
     assert summary and summary.user_id == "anna"
@@ -106,7 +114,7 @@ def test_a_file_dropped_without_a_folder_is_the_only_listeners(bucket: Bucket) -
 
 def test_where_several_have_logged_in_the_page_is_told_whom_to_name(bucket: Bucket) -> None:
     save_run(bucket.lake(), a_run("anna", "ben"))
-    note_listeners(bucket.lake(), ["cleo"])  # has logged in since
+    log_in(bucket.lake(), "cleo")  # has logged in since
     with pytest.raises(InvalidRequest, match="whose listening") as caught:
         bucket.announce()
     assert caught.value.details["known"] == ["anna", "ben", "cleo"]
@@ -134,7 +142,7 @@ def test_nobody_known_is_no_name() -> None:
 def test_an_import_that_fails_keeps_nothing_else_waiting(bucket: Bucket) -> None:
     """One try with the wrong rights, or a disk that is full, once stopped all maintenance for good."""
     lake = bucket.lake()
-    note_listeners(lake, ["anna"])
+    log_in(lake, "anna")
     for name in ("a.json", "b.json", "c.json"):
         lake.store.write(f"raw/history/anna/{name}", export())
     bucket.aws.inject("denied", "s3", "^GET .*/raw/history/anna/b.json", times=1000)
@@ -150,7 +158,7 @@ def test_an_export_of_400_mb_fits_a_tmp_that_holds_it_once(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Scaled down: what lies in the temporary folder at once is the file and less than half of it again."""
-    note_listeners(bucket.lake(), ["anna"])
+    log_in(bucket.lake(), "anna")
     data = export(20_000)
     bucket.lake().store.write("raw/history/anna/all.json", data)
     monkeypatch.setenv("TMPDIR", str(tmp_path))

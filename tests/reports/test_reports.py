@@ -242,9 +242,29 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
     ("release_years", MARCH, [(1995, 2, 6.0, 1), (2001, 1, 3.7, 1), (2010, 1, 1.7, 1)]),
     ("release_years", {**MARCH, "user": "v"}, [(2001, 1, 3.3, 1), (None, 1, 1.0, 0)]),
     ("features", MARCH, [(date(2025, 3, 1), 4, 0.5, 50.0)]),
-    ("compare_listeners", {"period": "2025-03"}, [("Ann", 2, 1, 50.0, 50.0, 50.0, "u", "v")]),
-    ("compare_listeners", {"period": "2025-03", "user": "v"}, [("Ann", 1, 2, 50.0, 50.0, 50.0, "v", "u")]),
-    ("compare_listeners", {"period": "2025-03", "other_user": "u"}, [("Ann", 1, 2, 50.0, 50.0, 50.0, "v", "u")]),
+    (
+        "compare_listeners",
+        {"period": "2025-03"},
+        [
+            ("u and v have 50 % of their listening in common.", "match", None, 4, 2, None, None, 50.0, "u", "v"),
+            ("Both hear Ann: u 2 plays, v 1.", "both", "Ann", 2, 1, 50.0, 50.0, 50.0, "u", "v"),
+            ("Only u hears Bob: 2 plays.", "only one", "Bob", 2, 0, 50.0, 0.0, 0.0, "u", "v"),
+            ("Only v hears Cat: 1 play.", "only one", "Cat", 0, 1, 0.0, 50.0, 0.0, "u", "v"),
+        ],
+    ),
+    *(
+        (
+            "compare_listeners",
+            {"period": "2025-03", "limit": 1, **chosen},
+            [
+                ("v and u have 50 % of their listening in common.", "match", None, 2, 4, None, None, 50.0, "v", "u"),
+                ("Both hear Ann: v 1 play, u 2.", "both", "Ann", 1, 2, 50.0, 50.0, 50.0, "v", "u"),
+                ("Only v hears Cat: 1 play.", "only one", "Cat", 1, 0, 50.0, 0.0, 0.0, "v", "u"),
+                ("Only u hears Bob: 2 plays.", "only one", "Bob", 0, 2, 0.0, 50.0, 0.0, "v", "u"),
+            ],
+        )
+        for chosen in ({"user": "v"}, {"other_user": "u"})
+    ),
     ("saved_never_played", {"user": "u"}, [("Delta", "Ann", at(3, 5, 7, 45), "t4", "u")]),
     (
         "year_in_review",

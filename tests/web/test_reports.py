@@ -72,7 +72,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
     (
         "dashboard_listeners",
         {},
-        [("u", 6, at(2, 10, 12), at(3, 5, 9)), ("v", 2, at(3, 6, 10), at(3, 7, 10))],
+        [("u", "u", 6, at(2, 10, 12), at(3, 5, 9)), ("v", "v", 2, at(3, 6, 10), at(3, 7, 10))],
     ),
     ("dashboard_totals", MARCH, [(5, 1, 0.4, 0.1, 2, 1, 1, 1)]),
     ("dashboard_totals", {**MARCH, "period": "2024"}, [(0, 0, 0.0, 0.0, 0, 0, 0, 0)]),
@@ -105,7 +105,10 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
     (
         "dashboard_playlists",
         {},
-        [("l1", "Mix", "u", 2, 2, at(1, 2), at(3, 1)), ("l2", "Gone", None, 0, 2, None, at(3, 1))],
+        [
+            ("l1", "Mix", "u", 2, 2, at(1, 2), at(3, 1), "u", None),
+            ("l2", "Gone", None, 0, 2, None, at(3, 1), None, None),
+        ],
     ),
     (
         "dashboard_playlist_changes",
@@ -121,6 +124,8 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         {"playlist": "l1", "limit": 1},
         [(at(3, 2), "Mix", "added", "Gamma", "C", "l1")],
     ),
+    ("dashboard_playlists", {"user": "v"}, []),
+    ("dashboard_playlist_changes", {"user": "u", "limit": 1}, [(at(3, 2), "Mix", "added", "Gamma", "C", "l1")]),
     ("dashboard_quality", {}, [("tracks", "pattern:track_id", "reject", 3, 15, 2, at(3, 7))]),
     ("dashboard_holes", {}, [(at(3, 4), at(3, 4, 12), None, None, None, at(3, 5))]),
     ("dashboard_rejected", {}, [(at(3, 6), "tracks", "pattern:track_id", "an odd id", "{}", "k1", 0, 3)]),

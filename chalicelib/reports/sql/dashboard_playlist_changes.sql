@@ -2,6 +2,7 @@
 -- description = "What was added to and removed from playlists between two versions that the lake has read, newest first."
 -- chart = {kind = "table"}
 -- [parameters]
+-- user = {type = "user", help = "Only playlists of this listener; empty for all"}
 -- playlist = {type = "text", help = "Playlist id; empty for all"}
 -- limit = {type = "integer", default = 200, least = 1, most = 1000, help = "Rows"}
 WITH seen AS (
@@ -64,5 +65,7 @@ SELECT
     changes.playlist_id
 FROM changes
 LEFT JOIN playlists ON playlists.playlist_id = changes.playlist_id
+LEFT JOIN listener_ids AS owners ON owners.id = playlists.owner_id
+WHERE :user = '' OR coalesce(owners.user_id, playlists.owner_id) = :user
 ORDER BY changes.seen_at DESC, playlist, changes.change, item, changes.item_uri, changes.copy
 LIMIT :limit

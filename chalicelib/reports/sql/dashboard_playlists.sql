@@ -1,6 +1,8 @@
 -- title = "Playlists"
--- description = "Every playlist as it is now, how many of its versions the lake has seen, and when it last changed."
+-- description = "Every playlist as it is now, whose it is, how many of its versions the lake has seen, and when it last changed."
 -- chart = {kind = "table"}
+-- [parameters]
+-- user = {type = "user", help = "Only playlists of this listener; empty for all"}
 WITH versions AS (
     SELECT playlist_id, count(DISTINCT snapshot_id) AS versions, min(observed_at) AS first_seen
     FROM playlists_history
@@ -20,8 +22,13 @@ SELECT
     playlists.total_items,
     versions.versions,
     newest.last_addition,
-    versions.first_seen
+    versions.first_seen,
+    coalesce(listeners.name, playlists.owner_id) AS owner,
+    owners.user_id
 FROM playlists
+LEFT JOIN listener_ids AS owners ON owners.id = playlists.owner_id
+LEFT JOIN listeners ON listeners.user_id = owners.user_id
 LEFT JOIN versions ON versions.playlist_id = playlists.playlist_id
 LEFT JOIN newest ON newest.playlist_id = playlists.playlist_id
+WHERE :user = '' OR coalesce(owners.user_id, playlists.owner_id) = :user
 ORDER BY newest.last_addition DESC NULLS LAST, playlists.name, playlists.playlist_id
