@@ -248,6 +248,69 @@ def delete_report(name: str) -> Response:
     return answer(name=name)
 
 
+# --- listeners ----------------------------------------------------------------------------------------------------
+
+
+@app.route("/listeners", authorizer=bearer, content_types=ANY)
+def list_listeners() -> Response:
+    return answer()
+
+
+@app.route("/listeners", methods=["PUT"], authorizer=bearer, content_types=ANY)
+def rename_listener() -> Response:
+    return answer()
+
+
+@app.route("/merges", methods=["POST"], authorizer=bearer, content_types=ANY)
+def merge_listeners() -> Response:
+    return answer()
+
+
+@app.route("/merges", methods=["DELETE"], authorizer=bearer, content_types=ANY)
+def split_listener() -> Response:
+    return answer()
+
+
+@app.route("/invitations", methods=["POST"], authorizer=bearer, content_types=ANY)
+def invite() -> Response:
+    return answer()
+
+
+@app.route("/invitations", authorizer=bearer, content_types=ANY)
+def list_invitations() -> Response:
+    return answer()
+
+
+@app.route("/invitations/{invitation_id}", methods=["DELETE"], authorizer=bearer, content_types=ANY)
+def withdraw_invitation(invitation_id: str) -> Response:
+    return answer(invitation_id=invitation_id)
+
+
+@app.route("/join", content_types=ANY)
+def join() -> Response:
+    return answer()
+
+
+@app.route("/callback", content_types=ANY)
+def spotify_callback() -> Response:
+    return answer()
+
+
+@app.route("/shares", methods=["POST"], authorizer=bearer, content_types=ANY)
+def share() -> Response:
+    return answer()
+
+
+@app.route("/shares", authorizer=bearer, content_types=ANY)
+def list_shares() -> Response:
+    return answer()
+
+
+@app.route("/shares/{token_id}", methods=["DELETE"], authorizer=bearer, content_types=ANY)
+def revoke_share(token_id: str) -> Response:
+    return answer(token_id=token_id)
+
+
 # --- imports ------------------------------------------------------------------------------------------------------
 
 

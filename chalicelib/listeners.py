@@ -165,10 +165,6 @@ class KnownListeners:
             ),
         )
 
-    def name_of(self, some_id: str) -> str:
-        """What a listener is called; the id itself where nobody has said."""
-        return self.person(self.listener_of(some_id)).name
-
     def label_of(self, some_id: str) -> str:
         """The name with the id behind it."""
         return self.person(self.listener_of(some_id)).label

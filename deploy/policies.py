@@ -16,7 +16,7 @@ from deploy.functions import FUNCTIONS, Function
 from deploy.names import Names
 
 TEMPLATES = Path(__file__).resolve().parent.parent / ".chalice"
-SECRETS = "Secrets"  # the statement about them
+SECRETS = ("Secrets", "SpotifySecrets")  # the statements about them
 RANDOM_SUFFIX = "-??????"  # what Secrets Manager adds to a name in its ARN
 TRACING = {
     "Sid": "TraceHasNoResources",  # X-Ray's write actions know no resources
@@ -36,7 +36,7 @@ def policy(
         document["Statement"] = [
             each
             for statement in document["Statement"]
-            for each in (of_parameters(statement, names, secrets_url) if statement["Sid"] == SECRETS else [statement])
+            for each in (of_parameters(statement, names, secrets_url) if statement["Sid"] in SECRETS else [statement])
         ]
     if tracing:
         document["Statement"].append(TRACING)
@@ -48,11 +48,12 @@ def of_parameters(statement: dict[str, Any], names: Names, secrets_url: str) -> 
     of SSM ("Restricting access to Parameter Store parameters", Systems Manager user guide)."""
     group = statement["Resource"].rpartition("/")[2].removesuffix(RANDOM_SUFFIX)
     folder = names.arn("ssm", f"parameter{secrets_url.removeprefix('ssm:')}/{group}")
-    read = {"Sid": SECRETS, "Effect": "Allow", "Action": ["ssm:GetParameter"], "Resource": f"{folder}/*"}
+    sid = statement["Sid"]
+    read = {"Sid": sid, "Effect": "Allow", "Action": ["ssm:GetParameter"], "Resource": f"{folder}/*"}
     if "secretsmanager:PutSecretValue" not in statement["Action"]:
         return [read]
     read["Action"] = ["ssm:GetParameter", "ssm:PutParameter"]
-    return [read, {"Sid": "ListSecrets", "Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": folder}]
+    return [read, {"Sid": f"List{sid}", "Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": folder}]
 
 
 def policies(names: Names, *, tracing: bool = False, secrets_url: str = "") -> dict[str, dict[str, Any]]:

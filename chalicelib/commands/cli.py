@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -512,6 +512,35 @@ def login(shared: Shared) -> None:
 main.add_command(listeners)
 
 
+@main.command()
+@click.argument("name")
+@click.pass_obj
+def invite(shared: Shared, name: str) -> None:
+    """Print a link with which NAME can log in to this lake on a device of their own; it works once, for a week."""
+    from urllib.parse import urlencode
+
+    from chalicelib.rest.invitations import Invitations, base_address
+
+    parts = shared.parts
+    address = base_address(parts.settings, host_of_service(parts))
+    made, code = Invitations(parts.settings, parts.secrets).invite(name)
+    click.echo(f"{address}/join?{urlencode({'invitation': code})}")
+    click.echo(
+        f"for {name}, until {made.expires_at[:10]}. At https://developer.spotify.com/dashboard the app must know"
+        f" {address}/callback as a redirect URI and the account under User Management.",
+        err=True,
+    )
+
+
+def host_of_service(parts: Parts) -> str:
+    """Host and port of the service that runs here, or would."""
+    from urllib.parse import urlsplit
+
+    from chalicelib.local.serve import PORT, served_at
+
+    return urlsplit(served_at(parts) or f"http://127.0.0.1:{PORT}/").netloc
+
+
 @main.group()
 def token() -> None:
     """The API's tokens: show this computer's, add, list, revoke."""
@@ -542,15 +571,35 @@ def add_token(shared: Shared, name: str, scope: str, days: int | None) -> None:
     click.echo(f"token {kept.token_id} ({scope}, {name}): it is not shown again", err=True)
 
 
+@token.command("create")
+@click.option("--listener", required=True, metavar="NAME", help="Whose pages and reports it shows; nobody else's.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Its last day (UTC); without end if not said.")
+@click.option("--name", default="share", show_default=True, help="Whom or what it is for.")
+@click.pass_obj
+def create_token(shared: Shared, listener: str, until: datetime | None, name: str) -> None:
+    """Make a token of one listener and print a link that opens the page with it, this once."""
+    from chalicelib.clock import now
+    from chalicelib.listeners import everybody
+    from chalicelib.rest.access import LISTENER, until_day
+    from chalicelib.rest.invitations import share_address
+
+    parts = shared.parts
+    person = everybody(parts.lake).get(listener)
+    lifetime = until_day(until.date(), now()) if until else None
+    kept, made = parts.access.add(name, LISTENER, lifetime, person.user_id)
+    click.echo(share_address(parts.settings, host_of_service(parts), made))
+    click.echo(f"token {kept.token_id} ({person.label} alone, {name}): it is not shown again", err=True)
+
+
 @token.command("list")
 @click.pass_obj
 def list_tokens(shared: Shared) -> None:
     """List every token that is let in: browsers', this computer's, API_TOKEN (not what they are)."""
     rows = [
-        (each.token_id, each.name, each.scope, each.created_at, each.expires_at or "never")
-        for each in shared.parts.access.accepted()
+        (one.token_id, one.name, one.scope, one.listener or "everybody", one.created_at, one.expires_at or "never")
+        for one in shared.parts.access.accepted()
     ]
-    print_table(("id", "name", "scope", "created", "expires"), rows)
+    print_table(("id", "name", "scope", "of", "created", "expires"), rows)
 
 
 @token.command("revoke")

@@ -431,6 +431,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             body=self._spool.upload() if self._spool else bytes(self._body),
             scope=self._token.scope if self._token else None,
             token_id=self._token.token_id if self._token else "",
+            listener=(self._token.listener or "") if self._token else "",
             request_id=self._request_id,
             wrong_code=lambda: self._server.doorkeeper.wrong(self._address),
         )

@@ -1,6 +1,7 @@
 """Who may call the API: bearer tokens of two scopes, several at once.
 
-``read`` asks, ``run`` may also start runs, crawls and imports and save reports. Tokens are kept as SHA-256 digests
+``read`` asks, ``run`` may also start runs, crawls and imports and save reports. A token of one *listener* asks for that
+listener's pages and reports and nothing else (see reports/own.py). Tokens are kept as SHA-256 digests
 in the secret store (a token is 256 random bits, so a slow hash would protect nothing more); a new one is added
 before the old one is revoked, so that rotation interrupts nobody. ``API_TOKEN`` is one more token, of scope
 ``run``. A laptop also has a *local* token for its own scripts, made when first needed and kept readable (mode 600)
@@ -19,7 +20,7 @@ import secrets as randomness
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.clock import Clock, now, parse_rfc3339, rfc3339
@@ -29,8 +30,8 @@ from chalicelib.settings import Settings
 if TYPE_CHECKING:
     from chalicelib.secrets import SecretStore
 
-READ, RUN = "read", "run"
-SCOPES = (READ, RUN)
+READ, RUN, LISTENER = "read", "run", "listener"
+SCOPES = (READ, RUN)  # of tokens that show everybody
 TOKENS_SECRET = "api-tokens"
 LOCAL_SECRET = "local-token"
 CODES_SECRET = "sign-in-codes"
@@ -54,6 +55,7 @@ class Token:
     digest: str
     created_at: str
     expires_at: str | None = None
+    listener: str | None = None  # whose pages and reports alone it shows; None for everybody's
 
 
 class Access:
@@ -68,7 +70,7 @@ class Access:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._secrets = secrets
+        self.secrets = secrets
         self._clock = clock
         self._monotonic = monotonic
         self._known: tuple[Token, ...] = ()
@@ -87,15 +89,18 @@ class Access:
         fresh = self._monotonic() - self._read_at <= REMEMBERED
         return self._match_remembered(digest(presented)) if fresh else None
 
-    def add(self, name: str, scope: str, lifetime: timedelta | None = None) -> tuple[Token, str]:
-        """A new token: what is kept of it, and the token itself, which is shown this once."""
-        if scope not in SCOPES:
+    def add(
+        self, name: str, scope: str, lifetime: timedelta | None = None, listener: str | None = None
+    ) -> tuple[Token, str]:
+        """A new token: what is kept of it, and the token itself, which is shown this once. One of a ``listener`` shows
+        that listener's pages and reports, and may start nothing."""
+        if scope not in SCOPES and not (scope == LISTENER and listener):
             raise InvalidRequest(f"scope must be one of {', '.join(SCOPES)}, not {scope!r}")
         token = new_token()
         created = self._clock()
         expires_at = rfc3339(created + lifetime) if lifetime else None
-        kept = Token(randomness.token_hex(4), name, scope, digest(token), rfc3339(created), expires_at)
-        with self._secrets.exclusive(TOKENS_SECRET):
+        kept = Token(randomness.token_hex(4), name, scope, digest(token), rfc3339(created), expires_at, listener)
+        with self.secrets.exclusive(TOKENS_SECRET):
             self._write([*self.tokens(), kept])
         return kept, token
 
@@ -103,12 +108,12 @@ class Access:
         """Take a token back. Raises NotFound; InvalidRequest for API_TOKEN, which is a setting."""
         if token_id == LOCAL_ID and self._local_secret():
             local = Token(LOCAL_ID, "this computer", RUN, "", "")
-            self._secrets.delete(LOCAL_SECRET)
+            self.secrets.delete(LOCAL_SECRET)
             self._read_at = float("-inf")
             return local
         if token_id == SETTING_ID and self._settings.api_token:
             raise InvalidRequest("API_TOKEN is a setting: take it out of the environment or of .env, then start again")
-        with self._secrets.exclusive(TOKENS_SECRET):
+        with self.secrets.exclusive(TOKENS_SECRET):
             tokens = self.tokens()
             revoked = next((token for token in tokens if token.token_id == token_id), None)
             if revoked is None:
@@ -120,7 +125,7 @@ class Access:
 
     def tokens(self) -> list[Token]:
         """The tokens kept in the secret store, those that have ended too."""
-        return [Token(**token) for token in json.loads(self._secrets.read(TOKENS_SECRET) or "[]")]
+        return [Token(**token) for token in json.loads(self.secrets.read(TOKENS_SECRET) or "[]")]
 
     def accepted(self) -> list[Token]:
         """Every token that is let in now: those added, browsers' sessions, this computer's own, API_TOKEN."""
@@ -133,32 +138,32 @@ class Access:
         """A code that works once, within CODE_LASTS, for whoever has it. Raises InvalidRequest on AWS."""
         self._require_laptop()
         code, moment = randomness.token_urlsafe(24), self._clock()
-        with self._secrets.exclusive(CODES_SECRET):
+        with self.secrets.exclusive(CODES_SECRET):
             codes = {key: until for key, until in self._codes().items() if parse_rfc3339(until) > moment}
             codes[digest(code)] = rfc3339(moment + CODE_LASTS)
-            self._secrets.write(CODES_SECRET, json.dumps(codes))
+            self.secrets.write(CODES_SECRET, json.dumps(codes))
         return code
 
     def sign_in(self, code: str) -> tuple[Token, str]:
         """A session for a code: what is kept of its token, and the token. Raises Unauthorized."""
         self._require_laptop()
-        with self._secrets.exclusive(CODES_SECRET):
+        with self.secrets.exclusive(CODES_SECRET):
             codes = self._codes()
             until = codes.pop(digest(code), None)
             if until is None or parse_rfc3339(until) <= self._clock():
                 again = f"`{self._settings.command} open` makes another"
                 raise Unauthorized(f"this address was used already, or is too old: {again}")
-            self._secrets.write(CODES_SECRET, json.dumps(codes))
+            self.secrets.write(CODES_SECRET, json.dumps(codes))
         return self.add(BROWSER, RUN, SESSION_LASTS)
 
     def stay(self, token_id: str) -> Token:
         """Let a browser's session last for STAYING_LASTS from now. Raises NotFound, InvalidRequest.
 
-        A lake on AWS has no such sessions, and its API may not read the tokens: the page keeps the one it was given.
+        A lake on AWS has no such sessions: the page keeps the token that it was given.
         """
         if self._settings.on_aws:
             raise InvalidRequest("this token is no browser's session: it lasts as long as it was made for")
-        with self._secrets.exclusive(TOKENS_SECRET):
+        with self.secrets.exclusive(TOKENS_SECRET):
             tokens = self.tokens()
             session = next((token for token in tokens if token.token_id == token_id and token.name == BROWSER), None)
             if session is None:
@@ -171,11 +176,11 @@ class Access:
         """Take a browser's session back; any other token stays, for it is its owner's to revoke."""
         if self._settings.on_aws:
             return
-        with self._secrets.exclusive(TOKENS_SECRET):
+        with self.secrets.exclusive(TOKENS_SECRET):
             self._write([token for token in self.tokens() if token.token_id != token_id or token.name != BROWSER])
 
     def _codes(self) -> dict[str, str]:
-        codes: dict[str, str] = json.loads(self._secrets.read(CODES_SECRET) or "{}")
+        codes: dict[str, str] = json.loads(self.secrets.read(CODES_SECRET) or "{}")
         return codes
 
     def _require_laptop(self) -> None:
@@ -190,12 +195,12 @@ class Access:
             return self._settings.api_token
         if self._settings.on_aws:
             raise InvalidRequest(f"a lake on AWS has no local token: {remedy(self._settings)}")
-        token = self._secrets.read(LOCAL_SECRET)
+        token = self.secrets.read(LOCAL_SECRET)
         if token:
             return token
-        with self._secrets.exclusive(LOCAL_SECRET):
-            token = self._secrets.read(LOCAL_SECRET) or new_token()
-            self._secrets.write(LOCAL_SECRET, token)
+        with self.secrets.exclusive(LOCAL_SECRET):
+            token = self.secrets.read(LOCAL_SECRET) or new_token()
+            self.secrets.write(LOCAL_SECRET, token)
             self._read_at = float("-inf")
         return token
 
@@ -227,12 +232,20 @@ class Access:
             yield Token(LOCAL_ID, "this computer", RUN, digest(secret), "")
 
     def _local_secret(self) -> str | None:
-        return None if self._settings.on_aws or self._settings.api_token else self._secrets.read(LOCAL_SECRET)
+        return None if self._settings.on_aws or self._settings.api_token else self.secrets.read(LOCAL_SECRET)
 
     def _write(self, tokens: list[Token]) -> None:
         kept = [asdict(token) for token in tokens if not (token.name == BROWSER and ended(token, self._clock()))]
-        self._secrets.write(TOKENS_SECRET, json.dumps(kept))
+        self.secrets.write(TOKENS_SECRET, json.dumps(kept))
         self._read_at = float("-inf")
+
+
+def until_day(day: date, moment: datetime) -> timedelta:
+    """How long a token lasts to the end of a day, UTC. Raises InvalidRequest for one that is over."""
+    end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    if end <= moment:
+        raise InvalidRequest(f"{day} is over: say a day to come")
+    return end - moment
 
 
 def ended(token: Token, moment: datetime) -> bool:

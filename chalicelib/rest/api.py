@@ -11,14 +11,19 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import date
+from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from chalicelib import listeners
 from chalicelib.clock import Clock, now
 from chalicelib.errors import (
     Conflict,
+    Forbidden,
     InvalidRequest,
     LakeError,
     NotFound,
@@ -34,11 +39,13 @@ from chalicelib.extraction import starting
 from chalicelib.extraction.lock import holder_of
 from chalicelib.extraction.starting import AcceptedRun, Worker
 from chalicelib.lake import QUARANTINE, REPORTS, Lake
+from chalicelib.listeners import KnownListeners, Person, everybody, noted
 from chalicelib.quarantine import quarantined, reasons
 from chalicelib.queries.engine import Engine, Examining, Query, QueryState, RowPage
 from chalicelib.rest import assets, paging
-from chalicelib.rest.access import Access
+from chalicelib.rest.access import LISTENER, RUN, Access, until_day
 from chalicelib.rest.health import Health
+from chalicelib.rest.invitations import base_address, share_address
 from chalicelib.rest.limits import RateLimit
 from chalicelib.rest.messages import (
     SOON,
@@ -58,8 +65,11 @@ from chalicelib.rest.replies import (
     BrowserSession,
     Deleted,
     Import,
+    InvitationList,
     ListedReport,
     ListedRun,
+    ListenerList,
+    ListenerShown,
     QuarantineList,
     QueryList,
     ReportList,
@@ -67,9 +77,13 @@ from chalicelib.rest.replies import (
     Rows,
     RunDetail,
     RunList,
+    Share,
+    ShareList,
+    ShownInvitation,
     TableList,
     UploadTarget,
     members,
+    of,
 )
 from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
 from chalicelib.rest.sql_requests import addressed_sql
@@ -79,8 +93,12 @@ from chalicelib.transforms import DoneNote, done_note
 
 if TYPE_CHECKING:
     from chalicelib.reports.catalogue import Report
+    from chalicelib.rest.invitations import Invitation, Invitations
+    from chalicelib.spotify.auth import Login
 
 KEY = r"[^\x00-\x1f]{1,500}"  # of an object below a zone
+HTML_TEXT = "text/html; charset=utf-8"
+JOIN_COOKIE = "lake_join"
 CSV_WITH_HEADER = "text/csv; charset=utf-8; header=present"
 LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
 
@@ -405,7 +423,16 @@ class Api:
 
     def _waited_for(self, asked: Asked) -> Query:
         query_id, seconds = asked.path["query_id"], asked.query["wait"]
+        self._require_own(asked, query_id)
         return self._engine().wait(query_id, seconds) if seconds else self._engine().query(query_id)
+
+    def _require_own(self, asked: Asked, query_id: str) -> None:
+        """Raises NotFound where a token of one listener asks for a query of anything else."""
+        from chalicelib.reports.own import is_own
+
+        listener = self._listener(asked)
+        if listener and not is_own(self._engine().query(query_id).sql, listener):
+            raise NotFound(f"there is no query {query_id}", query_id=query_id)
 
     def _rows_reply(
         self,
@@ -439,11 +466,13 @@ class Api:
 
     # --- reports --------------------------------------------------------------------------------------------------
 
-    def list_reports(self, _: Asked) -> Reply:
-        """Built-in reports and the owner's."""
+    def list_reports(self, asked: Asked) -> Reply:
+        """Built-in reports and the owner's; for a token of one listener those that it may run."""
         from chalicelib.reports.catalogue import reports
+        from chalicelib.reports.own import may_be_own
 
-        return cached(Reply(200, ReportList([listed(report) for report in reports(self._lake)])))
+        shown = [report for report in reports(self._lake) if asked.request.scope != LISTENER or may_be_own(report)]
+        return cached(Reply(200, ReportList([listed(report) for report in shown])))
 
     def run_report(self, asked: Asked) -> Reply:
         """A report's rows, or where they will be."""
@@ -455,7 +484,13 @@ class Api:
         values = single_values(asked.request.query)
         excel = values.pop("csv", "rfc4180") == "excel"
         done = catalogue.run(
-            self._engine(), report, values, wait=LONGEST_WAIT, client=asked.request.token_id, clock=self._clock
+            self._engine(),
+            report,
+            values,
+            wait=LONGEST_WAIT,
+            client=asked.request.token_id,
+            clock=self._clock,
+            only=self._listener(asked),
         )
         location = {"Location": f"/queries/{done.query.query_id}"}
         if done.page is None:
@@ -467,6 +502,10 @@ class Api:
             return cached(reply)
         rows = vars(rows_of(page))
         return cached(Reply(200, ReportRows(listed(report), done.values, report.sql, done.query.query_id, **rows)))
+
+    def _listener(self, asked: Asked) -> str | None:
+        """Whom a token of one listener means by now; None for any other token."""
+        return noted(self._lake).listener_of(asked.request.listener) if asked.request.scope == LISTENER else None
 
     def save_report(self, asked: Asked) -> Reply:
         """Keep a report of the owner's, after the guard has seen it."""
@@ -499,6 +538,129 @@ class Api:
         self._lake.store.delete([key])
         return Reply(200, Deleted(name))
 
+    # --- listeners ------------------------------------------------------------------------------------------------
+
+    def list_listeners(self, asked: Asked) -> Reply:
+        """Everybody; for a token of one listener that one."""
+        known, only = everybody(self._lake), self._listener(asked)
+        people = [known.person(only)] if only else known.people()
+        return Reply(200, ListenerList([shown(known, person, alone=bool(only)) for person in people]))
+
+    def rename_listener(self, asked: Asked) -> Reply:
+        """Give a name."""
+        person, _ = listeners.rename(self._lake, asked.body["listener"], asked.body["name"], self._clock)
+        return self._person(person)
+
+    def merge_listeners(self, asked: Asked) -> Reply:
+        """Say that two are one. The tables follow when the note's event is handled."""
+        person, _ = listeners.merge(self._lake, asked.body["listener"], asked.body["into"], self._clock)
+        return self._person(person)
+
+    def split_listener(self, asked: Asked) -> Reply:
+        """Take a merge back."""
+        person, _ = listeners.split(self._lake, asked.query["listener"], self._clock)
+        return self._person(person)
+
+    def _person(self, person: Person) -> Reply:
+        return Reply(200, shown(everybody(self._lake), person))
+
+    def invite(self, asked: Asked) -> Reply:
+        """A link for somebody new, or for a listener to renew; who has a token of one listener may renew their own."""
+        only = self._listener(asked)
+        if asked.request.scope != RUN and not only:
+            raise Forbidden("POST /invitations needs a token of scope run; this one may only read")
+        renews = only or asked.body["listener"]
+        person = everybody(self._lake).get(renews) if renews else None
+        name = person.name if person else listeners.require_name(asked.body["name"] or "somebody")
+        address = base_address(self._settings, asked.request.headers.get("host", ""))
+        made, code = self._invitations().invite(name, person.user_id if person else None)
+        return Reply(201, of(ShownInvitation, made, url=f"{address}/join?{urlencode({'invitation': code})}"))
+
+    def list_invitations(self, _: Asked) -> Reply:
+        """Those that can still be taken."""
+        return Reply(200, InvitationList([of(ShownInvitation, each) for each in self._invitations().open_ones()]))
+
+    def withdraw_invitation(self, asked: Asked) -> Reply:
+        """Take one back."""
+        return Reply(200, Deleted(self._invitations().withdraw(asked.path["invitation_id"]).invitation_id))
+
+    def join(self, asked: Asked) -> Reply:
+        """On to Spotify's page, with a cookie that tells this browser when it comes back."""
+        try:
+            address = base_address(self._settings, asked.request.headers.get("host", ""))
+            page, cookie = self._invitations().begin(asked.query["invitation"], f"{address}/callback")
+        except LakeError as error:
+            if isinstance(error, Unauthorized):
+                asked.request.wrong_code()
+            return told_to_a_person(error, asked.request)
+        secure = "; Secure" if address.startswith("https:") else ""
+        kept = f"{JOIN_COOKIE}={cookie}; Path=/; Max-Age=900; HttpOnly; SameSite=Lax{secure}"
+        return Reply(302, None, headers={"Location": page, "Cache-Control": "no-store", "Set-Cookie": kept})
+
+    def spotify_callback(self, asked: Asked) -> Reply:
+        """Log in who comes back from Spotify's page."""
+        logins: list[Login] = []
+        try:
+            values = single_values(asked.request.query)
+            address = base_address(self._settings, asked.request.headers.get("host", ""))
+            invitation = self._invitations().finish(
+                values.get("state", ""),
+                cookie_of(asked.request.headers.get("cookie", ""), JOIN_COOKIE),
+                values.get("code", ""),
+                f"{address}/callback",
+                listener_of=everybody(self._lake).listener_of,
+                tell=logins.append,
+            )
+        except LakeError as error:
+            if isinstance(error, Unauthorized):
+                asked.request.wrong_code()
+            return told_to_a_person(error, asked.request)
+        person = self._joined(invitation, logins[0])
+        words = f"{person.name} is logged in until {logins[0].ends_at:%Y-%m-%d}. You can close this window."
+        return Reply(200, html_page(words), HTML_TEXT)
+
+    def _joined(self, invitation: Invitation, login: Login) -> Person:
+        """Note who has taken an invitation; a listener of the invitation's name who is known from imports alone is the
+        same person, for the owner has said so."""
+        listeners.note_login(self._lake, login.user_id, login.authorized_at, login.ends_at, login.profile, self._clock)
+        known = everybody(self._lake)
+        person = known.person(known.listener_of(login.user_id))
+        if invitation.listener or invitation.name in ("", person.name):
+            return person
+        with suppress(LakeError):  # a name that others bear by now stays theirs
+            other = known.find(invitation.name)
+            if other is None:
+                return listeners.rename(self._lake, person.user_id, invitation.name, self._clock)[0]
+            if not other.has_logged_in:
+                return listeners.merge(self._lake, other.user_id, person.user_id, self._clock)[0]
+        return person
+
+    def _invitations(self) -> Invitations:
+        from chalicelib.rest.invitations import Invitations
+
+        return Invitations(self._settings, self._access().secrets, self._clock)
+
+    # --- tokens of one listener -----------------------------------------------------------------------------------
+
+    def share(self, asked: Asked) -> Reply:
+        """A token of one listener, and the link that opens the page with it."""
+        person = everybody(self._lake).get(asked.body["listener"])
+        lifetime = until_day(day_of(asked.body["until"]), self._clock()) if asked.body["until"] else None
+        kept, token = self._access().add(asked.body["name"], LISTENER, lifetime, person.user_id)
+        address = share_address(self._settings, asked.request.headers.get("host", ""), token)
+        return Reply(201, of(Share, kept, token=token, url=address))
+
+    def list_shares(self, _: Asked) -> Reply:
+        """Those that are let in now."""
+        return Reply(200, ShareList([of(Share, each) for each in self._access().accepted() if each.listener]))
+
+    def revoke_share(self, asked: Asked) -> Reply:
+        """Take one back; other tokens are not this route's to take."""
+        token_id = asked.path["token_id"]
+        if not any(each.token_id == token_id and each.listener for each in self._access().tokens()):
+            raise NotFound(f"there is no token {token_id} of one listener", token_id=token_id)
+        return Reply(200, Deleted(self._access().revoke(token_id).token_id))
+
     # --- imports --------------------------------------------------------------------------------------------------
 
     def start_import(self, asked: Asked) -> Reply:
@@ -509,6 +671,7 @@ class Api:
             asked.body["filename"],
             asked.body["user_id"],
             asked.body["bytes"],
+            new_listener=asked.body["new_listener"],
             clock=self._clock,
         )
         target = UploadTarget(**upload)
@@ -525,6 +688,39 @@ class Api:
             raise InvalidRequest("on AWS the file goes to the link that POST /imports answers")
         record = announced.receive(self._lake, asked.path["import_id"], asked.request.body, clock=self._clock)
         return Reply(202, imported(record), headers={"Location": f"/imports/{record.import_id}"})
+
+
+def shown(known: KnownListeners, person: Person, *, alone: bool = False) -> ListenerShown:
+    """A listener as the API shows it; ``alone``: without a word of others."""
+    may_be = [] if alone else [other.user_id for other in known.perhaps(person)]
+    return of(ListenerShown, person, may_be=may_be)
+
+
+def told_to_a_person(error: LakeError, request: Request) -> Reply:
+    """An error as a page where a browser asks for one."""
+    reply = error_reply(error)
+    if "text/html" in request.headers.get("accept", ""):
+        reply.content, reply.content_type = html_page(error.message), HTML_TEXT
+    return reply
+
+
+def html_page(words: str) -> str:
+    """A page that says one thing."""
+    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Listening lake</title><p>{escape(words)}</p>'
+
+
+def cookie_of(header: str, name: str) -> str:
+    """A cookie's value; empty where the browser sends none."""
+    pairs = (piece.strip().partition("=") for piece in header.split(";"))
+    return next((value for key, _, value in pairs if key == name), "")
+
+
+def day_of(text: str) -> date:
+    """A day of the calendar. Raises InvalidRequest."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequest(f"{text!r} is no day such as 2027-01-31") from None
 
 
 def imported(record: AnnouncedImport, **more: Any) -> Import:

@@ -45,6 +45,7 @@ def from_chalice(request: ChaliceRequest, path: dict[str, str]) -> Request:
         body=as_bytes(request.raw_body),
         scope=authorizer.get("scope"),
         token_id=authorizer.get("principalId", ""),
+        listener=authorizer.get("listener") or "",
         request_id=context_id or str(uuid4()),
     )
 
@@ -84,7 +85,9 @@ def authorize(parts: Parts, request: AuthRequest) -> AuthResponse:
         token = parts.access.recognise(request.token or "")
     except Unauthorized as error:
         raise refusal(error) from None
-    return AuthResponse(routes=["*"], principal_id=token.token_id, context={"scope": token.scope})
+    return AuthResponse(
+        routes=["*"], principal_id=token.token_id, context={"scope": token.scope, "listener": token.listener or ""}
+    )
 
 
 def refusal(error: Unauthorized) -> Exception:

@@ -26,7 +26,7 @@ from chalicelib.errors import (
     UnsupportedMediaType,
     WaitUntil,
 )
-from chalicelib.rest.access import RUN, remedy
+from chalicelib.rest.access import LISTENER, RUN, remedy
 from chalicelib.rest.routes import JSON, NAME, Route
 from chalicelib.rest.schema import RequestFault, check_body, check_query, fault, refuse
 from chalicelib.settings import Settings
@@ -65,6 +65,7 @@ class Request:
     body: bytes | Upload = b""
     scope: str | None = None
     token_id: str = ""
+    listener: str = ""  # whom a token of one listener is of
     request_id: str = ""
     wrong_code: Callable[[], None] = nobody_counts  # called when the code to sign in with is wrong
 
@@ -98,6 +99,8 @@ def require_scope(route: Route, request: Request, settings: Settings) -> None:
         raise Unauthorized(remedy(settings))
     if route.scope == RUN and request.scope != RUN:
         raise Forbidden(f"{route.method} {route.path} needs a token of scope run; this one may only read")
+    if request.scope == LISTENER and not (route.of_one_listener and request.listener):
+        raise Forbidden(f"{route.method} {route.path} is not for a token of one listener, which shows reports alone")
 
 
 def read_request(route: Route, request: Request) -> Asked:

@@ -6,7 +6,7 @@ Where an endpoint answers a record as it is (a query, a table, a crawl), the rec
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from chalicelib.exports.announced import ImportState
 from chalicelib.quarantine import Quarantined, Reason
@@ -234,6 +234,76 @@ class ReportRows:
     truncated: bool = field(metadata=CUT)
 
 
+# --- listeners ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class ListenerShown:
+    """A listener: ``user_id`` is what plays bear and reports take as ``user``, ``ids`` every id that means them.
+
+    ``may_be`` are user ids of listeners known from imports alone who may be the same person.
+    """
+
+    user_id: str
+    name: str
+    ids: list[str]
+    display_name: str | None
+    image_url: str | None
+    spotify_user_ids: list[str]
+    account_id: str | None
+    known_since: str | None
+    has_logged_in: bool
+    authorized_at: str | None
+    authorization_ends_at: str | None
+    may_be: list[str]
+
+
+@dataclass
+class ListenerList:
+    """Listeners, by name."""
+
+    listeners: list[ListenerShown]
+
+
+@dataclass
+class ShownInvitation:
+    """An open invitation; ``url`` is its link, in the answer that makes it alone."""
+
+    invitation_id: str
+    name: str
+    listener: str | None
+    created_at: str
+    expires_at: str
+    url: str | None = None
+
+
+@dataclass
+class InvitationList:
+    """Open invitations."""
+
+    invitations: list[ShownInvitation]
+
+
+@dataclass
+class Share:
+    """A token of one listener; ``token`` and the page's ``url`` with it are in the answer that makes it alone."""
+
+    token_id: str
+    name: str
+    listener: str
+    created_at: str
+    expires_at: str | None
+    token: str | None = None
+    url: str | None = None
+
+
+@dataclass
+class ShareList:
+    """Tokens of one listener that are let in now."""
+
+    shares: list[Share]
+
+
 # --- imports ------------------------------------------------------------------------------------------------------
 
 
@@ -262,9 +332,10 @@ class Import:
     error: dict[str, Any] | None = None
 
 
-def of(kind: type[T], record: Any) -> T:
-    """A reply that has some of a record's members."""
-    return kind(**members(kind, record))
+def of(kind: type[T], record: Any, **more: Any) -> T:
+    """A reply that has those of a record's members that it declares, and more."""
+    found = {each.name: getattr(record, each.name) for each in fields(cast(Any, kind)) if hasattr(record, each.name)}
+    return kind(**found | more)
 
 
 def members(kind: type[Any], record: Any) -> dict[str, Any]:

@@ -18,7 +18,10 @@ from chalicelib.rest.replies import (
     Deleted,
     HealthReport,
     Import,
+    InvitationList,
     ListedReport,
+    ListenerList,
+    ListenerShown,
     QuarantineList,
     QueryList,
     QueryRows,
@@ -27,6 +30,9 @@ from chalicelib.rest.replies import (
     Rows,
     RunDetail,
     RunList,
+    Share,
+    ShareList,
+    ShownInvitation,
     TableList,
 )
 from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole
@@ -74,6 +80,7 @@ class Route:
     body_type: str = JSON  # anything but JSON is handed on as it comes
     errors: tuple[int, ...] = ()  # besides those every endpoint may answer
     path_examples: dict[str, str] = field(default_factory=dict)
+    of_one_listener: bool = False  # whether a token of one listener may ask, and what it is answered is theirs alone
     tag: str = ""
 
 
@@ -93,6 +100,8 @@ LONG_WAIT = Field(
 )
 QUERY_ID, RUN_ID = "0f8fad5b-d9cb-469f-a165-70867728950e", "20261120T101530Z-1a2b3c"
 IMPORT_ID = "20261120T101530Z-4d5e6f"
+
+LISTENER = Field("listener", Text(1, 200), "A listener, by id or name", True, example="me")
 
 SQL_FIELDS = (
     Field("sql", Text(1, LONGEST_SQL), "One read-only statement in Athena's dialect", True, example="SELECT 1 AS one"),
@@ -197,6 +206,7 @@ ROUTES: tuple[Route, ...] = (
         "End this browser's session; any other token stays",
         (RouteAnswer(200, "Signed out", Deleted),),
         errors=(404,),
+        of_one_listener=True,
         tag="service",
     ),
     Route(
@@ -357,6 +367,7 @@ ROUTES: tuple[Route, ...] = (
         query=(WAIT,),
         errors=(404,),
         path_examples={"query_id": QUERY_ID},
+        of_one_listener=True,
         tag="queries",
     ),
     Route(
@@ -378,6 +389,7 @@ ROUTES: tuple[Route, ...] = (
         query=(ROW_LIMIT, PAGE_TOKEN, WAIT, CSV_FOR),
         errors=(404, 406, 409, 422),
         path_examples={"query_id": QUERY_ID},
+        of_one_listener=True,
         tag="queries",
     ),
     Route(
@@ -403,6 +415,7 @@ ROUTES: tuple[Route, ...] = (
         "list_reports",
         "Saved reports with their parameters",
         (RouteAnswer(200, "The reports", ReportList), RouteAnswer(304, "As you have it", None, ())),
+        of_one_listener=True,
         tag="reports",
     ),
     Route(
@@ -417,6 +430,7 @@ ROUTES: tuple[Route, ...] = (
         open_query=True,
         errors=(404, 406, 422),
         path_examples={"name": "top_artists"},
+        of_one_listener=True,
         tag="reports",
     ),
     Route(
@@ -451,6 +465,139 @@ ROUTES: tuple[Route, ...] = (
         tag="reports",
     ),
     Route(
+        "GET",
+        "/listeners",
+        "list_listeners",
+        "Whose lake it is: names, ids, and until when Spotify honours each authorisation",
+        (RouteAnswer(200, "The listeners", ListenerList),),
+        of_one_listener=True,
+        tag="listeners",
+    ),
+    Route(
+        "PUT",
+        "/listeners",
+        "rename_listener",
+        "Give a listener a name",
+        (RouteAnswer(200, "The listener", ListenerShown),),
+        RUN,
+        body=(LISTENER, Field("name", Text(1, 100), "The name", True, example="Ann")),
+        errors=(404, 409),
+        tag="listeners",
+    ),
+    Route(
+        "POST",
+        "/merges",
+        "merge_listeners",
+        "Say that two listeners are one person: plays that both tell of then count once",
+        (RouteAnswer(200, "The listener that both are", ListenerShown),),
+        RUN,
+        body=(LISTENER, Field("into", Text(1, 200), "The listener whose id stays, by id or name", True, example="Ann")),
+        errors=(404,),
+        tag="listeners",
+    ),
+    Route(
+        "DELETE",
+        "/merges",
+        "split_listener",
+        "Take back the last merge of a listener",
+        (RouteAnswer(200, "The listener who is one again", ListenerShown),),
+        RUN,
+        query=(Field("listener", Text(1, 200), "The id that was merged", True, example="me"),),
+        errors=(404,),
+        tag="listeners",
+    ),
+    Route(
+        "POST",
+        "/invitations",
+        "invite",
+        "Make a link that leads somebody to Spotify's consent and back, logged in; or one to renew an authorisation",
+        (RouteAnswer(201, "The invitation, with its link", ShownInvitation),),
+        body=(
+            Field("name", Text(1, 100), "Whom it is for", example="Ann"),
+            Field("listener", Text(1, 200), "The listener who renews, by id or name; nobody else can then take it"),
+        ),
+        errors=(404,),
+        of_one_listener=True,
+        tag="listeners",
+    ),
+    Route(
+        "GET",
+        "/invitations",
+        "list_invitations",
+        "Open invitations",
+        (RouteAnswer(200, "The invitations", InvitationList),),
+        RUN,
+        tag="listeners",
+    ),
+    Route(
+        "DELETE",
+        "/invitations/{invitation_id}",
+        "withdraw_invitation",
+        "Take an invitation back",
+        (RouteAnswer(200, "Withdrawn", Deleted),),
+        RUN,
+        errors=(404,),
+        path_examples={"invitation_id": "1a2b3c4d"},
+        tag="listeners",
+    ),
+    Route(
+        "GET",
+        "/join",
+        "join",
+        "Open an invitation: on to Spotify's page",
+        (RouteAnswer(302, "`Location` is Spotify's page", None, (), ("Location",)),),
+        None,
+        query=(Field("invitation", Text(1, 200), "The link's code", True, example="3q2-7wAAAAB"),),
+        errors=(401, 429),
+        tag="listeners",
+    ),
+    Route(
+        "GET",
+        "/callback",
+        "spotify_callback",
+        "Where Spotify sends who has agreed",
+        (RouteAnswer(200, "Logged in", None, (HTML,)),),
+        None,
+        open_query=True,
+        errors=(401, 403),
+        tag="listeners",
+    ),
+    Route(
+        "POST",
+        "/shares",
+        "share",
+        "Make a token of one listener, which shows that listener's pages and reports and nothing else",
+        (RouteAnswer(201, "The token, and a link that opens the page with it", Share),),
+        RUN,
+        body=(
+            LISTENER,
+            Field("name", Text(1, 100), "Whom or what it is for", default="share", example="Grandma"),
+            Field("until", Text(10, 10, r"\d{4}-\d\d-\d\d"), "Its last day, UTC; without end if not said"),
+        ),
+        errors=(404,),
+        tag="listeners",
+    ),
+    Route(
+        "GET",
+        "/shares",
+        "list_shares",
+        "Tokens of one listener that are let in now",
+        (RouteAnswer(200, "The tokens", ShareList),),
+        RUN,
+        tag="listeners",
+    ),
+    Route(
+        "DELETE",
+        "/shares/{token_id}",
+        "revoke_share",
+        "Take a token of one listener back",
+        (RouteAnswer(200, "Revoked", Deleted),),
+        RUN,
+        errors=(404,),
+        path_examples={"token_id": "1a2b3c4d"},
+        tag="listeners",
+    ),
+    Route(
         "POST",
         "/imports",
         "start_import",
@@ -459,7 +606,8 @@ ROUTES: tuple[Route, ...] = (
         RUN,
         body=(
             Field("filename", Text(1, 200), "Name of the zip or JSON file", True, example="my_spotify_data.zip"),
-            Field("user_id", Text(1, 128, USER_ID), "The listener; the one who logged in without it"),
+            Field("user_id", Text(1, 128, USER_ID), "The listener, by id or name; the one who logged in without it"),
+            Field("new_listener", Text(1, 100), "Instead of user_id: the name of somebody new"),
             Field("bytes", Whole(1, LARGEST_UPLOAD), "Size of the file: a link of S3 then takes no other"),
         ),
         errors=(409,),

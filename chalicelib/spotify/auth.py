@@ -324,11 +324,12 @@ def exchange(
     *,
     post: TokenPost | None = None,
     clock: Clock = now,
+    admit: Callable[[str], object] = str,
     tell: Callable[[Login], object] = nobody,
 ) -> str:
     """Store the refresh token that Spotify gives for the code of its answer; answers the user id.
 
-    Raises as :func:`login`.
+    ``admit`` is asked before, with the user id, and raises where it may not be. Raises as :func:`login`.
     """
     moment = clock()
     form = {
@@ -340,7 +341,7 @@ def exchange(
     reply = TokenService(settings, app, post, clock).ask(form)
     if not reply.get("refresh_token"):
         raise SpotifyRefused("Spotify gave no refresh token; try to log in again")
-    return remember(settings, secrets, reply, moment, clock, tell)
+    return remember(settings, secrets, reply, moment, clock, admit=admit, tell=tell)
 
 
 def remember(
@@ -349,11 +350,14 @@ def remember(
     reply: Mapping[str, Any],
     moment: datetime,
     clock: Clock,
+    *,
+    admit: Callable[[str], object] = str,
     tell: Callable[[Login], object] = nobody,
 ) -> str:
     """Store a new authorisation under the id of the listener who gave it."""
     profile = who(settings, str(reply["access_token"]), clock)
     user_id = str(profile.get("account_id") or profile["id"])
+    admit(user_id)
     others = [listener.user_id for listener in listeners(secrets) if listener.user_id != user_id]
     if len(others) >= MOST_LISTENERS:
         raise Conflict(f"{MOST_LISTENERS} listeners are logged in already, Spotify's most: {', '.join(others)}")
