@@ -64,6 +64,16 @@ async function signIn(code) {
   return null;
 }
 
+/** The token in a shared address, which is taken out of it. It stands behind the #, which no server is sent. */
+function takeShare() {
+  const share = /^#share=(.+)$/.exec(location.hash);
+  if (!share) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  setToken(decodeURIComponent(share[1]));
+}
+
+takeShare();
+
 /** Settles when the address has been asked for a code: with why it does not sign in, or null. */
 export const signedIn = signIn(takeCode());
 

@@ -4,6 +4,7 @@ import { ApiError, ROOT, get, pause, send, token } from "./api.js";
 import { announce, h, replace } from "./dom.js";
 import { bytes, count, words } from "./format.js";
 import { faultBox } from "./panel.js";
+import { askWhose, asksWhose } from "./people.js";
 
 const ENDED = new Set(["succeeded", "partial", "failed", "refused"]);
 
@@ -38,12 +39,21 @@ export function importDrop({ signal, onImported }) {
   return { element, take };
 }
 
-async function importOne(file, row, signal) {
+/** Import a file. Whose listening it is, is asked where several are known, or where nobody can tell. */
+async function importOne(file, row, signal, whose = {}) {
+  try {
+    await bring(file, row, signal, whose);
+  } catch (fault) {
+    if (!asksWhose(fault) || Object.keys(whose).length) throw fault;
+    await importOne(file, row, signal, await askWhose(row, file.name, signal));
+  }
+}
+
+async function bring(file, row, signal, whose) {
   const meter = h("progress", { max: "1", value: 0, "aria-label": `Import of ${file.name}` });
   const words_ = h("span.muted.small", null, "announcing");
   replace(row, h("div.row.spread", null, h("strong", null, file.name), words_), meter);
-  const record = await announced(file, row, signal);
-  replace(row, h("div.row.spread", null, h("strong", null, file.name), words_), meter);
+  const record = await send("POST", "imports", { filename: file.name, bytes: file.size || undefined, ...whose }, signal);
   await put(record.upload, file, signal, (part) => {
     meter.value = part;
     words_.textContent = part < 1 ? `sending ${bytes(part * file.size)} of ${bytes(file.size)}` : "importing";
@@ -55,23 +65,6 @@ async function importOne(file, row, signal) {
   if (done.state === "failed" || done.state === "refused") throw new ApiError(422, done.error ?? { code: "import_refused", message: "The file could not be imported." });
   replace(row, h("div.row.spread", null, h("strong", null, file.name), h("span.badge.good", null, "imported")), summary(done.summary ?? done));
   announce(`${file.name} imported`);
-}
-
-/** The announced import. Whose listening it is, is asked where several have logged in. */
-async function announced(file, row, signal) {
-  const asked = { filename: file.name, bytes: file.size || undefined };
-  try {
-    return await send("POST", "imports", asked, signal);
-  } catch (fault) {
-    const known = fault.details?.known;
-    if (!known?.length) throw fault;
-    const user = await new Promise((resolve) => {
-      replace(row, h("strong", null, file.name), h("div.row", { role: "group", "aria-label": `Whose listening is ${file.name}?` },
-        h("span", null, "Whose listening is it?"),
-        known.map((id) => h("button", { type: "button", onclick: () => resolve(id) }, id))));
-    });
-    return send("POST", "imports", { ...asked, user_id: user }, signal);
-  }
 }
 
 function progressWords(progress) {

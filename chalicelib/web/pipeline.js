@@ -5,6 +5,7 @@ import { announce, button, copyText, h, icon, notice, replace } from "./dom.js";
 import { ago, bytes, count, duration, instant, moment, words } from "./format.js";
 import { importDrop } from "./imports.js";
 import { faultBox, loading, panel, reportPanel } from "./panel.js";
+import { listenersPanel } from "./people.js";
 import { selection } from "./state.js";
 
 const GENRES_OFFER =
@@ -62,6 +63,7 @@ class Pipeline {
         h("section.panel", { "aria-labelledby": "runs-title" }, h("div.panel-head", null, h("h2", { id: "runs-title" }, "Runs"), this.crawl), this.runs),
         h("div.grid", null,
           h("section.panel.half", { "aria-labelledby": "import-title" }, h("h2", { id: "import-title" }, "Import your history"), this.importer.element),
+          listenersPanel({ signal }),
           half(this.holes), half(this.quality), half(this.rejected), this.quarantine, this.tables)));
     this.acceptDrops();
   }
