@@ -92,12 +92,20 @@ def library(lake: Lake, user: str, spotify: str, letters: str) -> None:
              "item_id": playlist}
         ],
         "playlists": [
-            {"playlist_id": playlist, "name": f"{said}Mix", "owner_id": spotify, "snapshot_id": number, "total_items": 1}
-            for number in ("1", "2")
+            {"playlist_id": playlist, "name": f"{said}Mix", "owner_id": spotify, "snapshot_id": nth, "total_items": 1}
+            for nth in ("1", "2")
         ],
         "playlist_items": [
-            {"playlist_id": playlist, "snapshot_id": number, "position": 0, "item_type": "track", "item_id": item(letter),
-             "item_uri": f"spotify:track:{item(letter)}", "name": f"{said}Song {letter}", "added_at": moment}
+            {
+                "playlist_id": playlist,
+                "snapshot_id": number,
+                "position": 0,
+                "item_type": "track",
+                "item_id": item(letter),
+                "item_uri": f"spotify:track:{item(letter)}",
+                "name": f"{said}Song {letter}",
+                "added_at": moment,
+            }
             for number, letter in zip(("1", "2"), letters, strict=False)
         ],
     }  # fmt: skip
@@ -227,7 +235,14 @@ def anns(server: LakeServer, token: str) -> requests.Session:
     return session
 
 
-FORGED = ({}, {"user": BEN}, {"user": ""}, {"other_user": BEN}, {"listener": BEN}, {"user_id": BEN})
+FORGED: tuple[dict[str, str], ...] = (
+    {},
+    {"user": BEN},
+    {"user": ""},
+    {"other_user": BEN},
+    {"listener": BEN},
+    {"user_id": BEN},
+)
 BODIES: dict[str, dict[str, Any]] = {
     "start_query": {"sql": "SELECT * FROM plays"},
     "save_report": {"sql": '-- title = "t"\n-- description = "d"\nSELECT * FROM plays'},
