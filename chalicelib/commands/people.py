@@ -82,7 +82,7 @@ def merge_and_say(parts: Parts, person: Person, key: str, listener: str) -> None
     first = note_of(parts, key)
     click.echo(
         f"{listener} and {person.label} are one listener: {', '.join(person.ids)}; "
-        f"`{parts.settings.command} listeners split {first}` takes it back"
+        f"`{parts.settings.command} listeners split {quoted(first)}` takes it back"
     )
 
 

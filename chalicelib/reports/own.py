@@ -37,7 +37,7 @@ OWN = {
 NEVER = ("compare_listeners",)
 READ = re.compile(r"(?<![:\w])(FROM|JOIN)(\s+)([a-z_]+)\b(?!\s*\()(\s+AS\b)?", re.IGNORECASE)
 PART = re.compile(r"\b([a-z_]+) AS \(", re.IGNORECASE)
-PARTS = re.compile(r"\s*WITH\s+", re.IGNORECASE)
+PARTS = re.compile(r"(\s*--[^\n]*\n)*\s*WITH\s+", re.IGNORECASE)
 
 
 def may_be_own(report: Report) -> bool:

@@ -572,7 +572,7 @@ class Api:
         renews = only or asked.body["listener"]
         person = everybody(self._lake).get(renews) if renews else None
         name = person.name if person else listeners.require_name(asked.body["name"] or "somebody")
-        address = base_address(self._settings, asked.request.headers.get("host", ""))
+        address = self._address(asked.request)
         made, code = self._invitations().invite(name, person.user_id if person else None)
         return Reply(201, of(ShownInvitation, made, url=f"{address}/join?{urlencode({'invitation': code})}"))
 
@@ -587,7 +587,7 @@ class Api:
     def join(self, asked: Asked) -> Reply:
         """On to Spotify's page, with a cookie that tells this browser when it comes back."""
         try:
-            address = base_address(self._settings, asked.request.headers.get("host", ""))
+            address = self._address(asked.request)
             page, cookie = self._invitations().begin(asked.query["invitation"], f"{address}/callback")
         except LakeError as error:
             if isinstance(error, Unauthorized):
@@ -602,7 +602,7 @@ class Api:
         logins: list[Login] = []
         try:
             values = single_values(asked.request.query)
-            address = base_address(self._settings, asked.request.headers.get("host", ""))
+            address = self._address(asked.request)
             invitation = self._invitations().finish(
                 values.get("state", ""),
                 cookie_of(asked.request.headers.get("cookie", ""), JOIN_COOKIE),
@@ -635,6 +635,10 @@ class Api:
                 return listeners.merge(self._lake, other.user_id, person.user_id, self._clock)[0]
         return person
 
+    def _address(self, request: Request) -> str:
+        """Where Spotify can send a browser back to. Raises InvalidRequest."""
+        return base_address(self._settings, request.headers.get("host", ""), request.gateway)
+
     def _invitations(self) -> Invitations:
         from chalicelib.rest.invitations import Invitations
 
@@ -647,7 +651,7 @@ class Api:
         person = everybody(self._lake).get(asked.body["listener"])
         lifetime = until_day(day_of(asked.body["until"]), self._clock()) if asked.body["until"] else None
         kept, token = self._access().add(asked.body["name"], LISTENER, lifetime, person.user_id)
-        address = share_address(self._settings, asked.request.headers.get("host", ""), token)
+        address = share_address(self._settings, asked.request.headers.get("host", ""), token, asked.request.gateway)
         return Reply(201, of(Share, kept, token=token, url=address))
 
     def list_shares(self, _: Asked) -> Reply:

@@ -45,9 +45,16 @@ def from_chalice(request: ChaliceRequest, path: dict[str, str]) -> Request:
         body=as_bytes(request.raw_body),
         scope=authorizer.get("scope"),
         token_id=authorizer.get("principalId", ""),
-        listener=authorizer.get("listener") or "",
+        listener=unquote(authorizer.get("listener") or ""),
         request_id=context_id or str(uuid4()),
+        gateway=gateway_address(request.context),
     )
+
+
+def gateway_address(context: dict[str, Any]) -> str:
+    """The address of a stage of API Gateway; empty elsewhere."""
+    domain, stage = context.get("domainName"), context.get("stage")
+    return f"https://{domain}/{stage}" if domain and stage else ""
 
 
 def as_bytes(body: str | bytes | None) -> bytes:

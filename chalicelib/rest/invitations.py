@@ -190,9 +190,9 @@ def require_invited(invitation: Invitation, listener: str) -> None:
         raise Forbidden("another account agreed than the one to be renewed: log in to Spotify as that one first")
 
 
-def base_address(settings: Settings, host: str) -> str:
+def base_address(settings: Settings, host: str, gateway: str = "") -> str:
     """Where others, or a browser on this computer, reach the service. Raises InvalidRequest where that is not https."""
-    address = settings.public_url
+    address = settings.public_url or gateway
     if not address and not settings.on_aws and re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d{1,5})?", host):
         address = f"http://{host.replace('localhost', '127.0.0.1')}"
     if address.startswith("https://") or re.match(r"http://127\.0\.0\.1(:\d{1,5})?(/|$)", address):
@@ -203,13 +203,11 @@ def base_address(settings: Settings, host: str) -> str:
     )
 
 
-def share_address(settings: Settings, host: str, token: str) -> str:
+def share_address(settings: Settings, host: str, token: str, gateway: str = "") -> str:
     """The page, opened with a token: behind the ``#``, which no browser sends to a server."""
-    return f"{page_address(settings, host)}/#share={token}"
+    return f"{page_address(settings, host, gateway)}/#share={token}"
 
 
-def page_address(settings: Settings, host: str) -> str:
+def page_address(settings: Settings, host: str, gateway: str) -> str:
     """Where the page is, as who asks for a link to it has reached it."""
-    if settings.public_url:
-        return settings.public_url.rstrip("/")
-    return f"https://{host}" if settings.on_aws else f"http://{host or '127.0.0.1:8000'}"
+    return (settings.public_url or gateway).rstrip("/") or f"http://{host or '127.0.0.1:8000'}"

@@ -67,6 +67,7 @@ class Request:
     token_id: str = ""
     listener: str = ""  # whom a token of one listener is of
     request_id: str = ""
+    gateway: str = ""  # API Gateway's own https address, where the request came through it
     wrong_code: Callable[[], None] = nobody_counts  # called when the code to sign in with is wrong
 
 

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from chalicelib.errors import Forbidden, InvalidRequest, NotFound, Unauthorized
+from chalicelib.rest.gateway import gateway_address
 from chalicelib.rest.invitations import Invitations, base_address
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
@@ -170,6 +171,14 @@ def test_spotify_sends_people_back_to_https_or_to_this_computer(
         assert base_address(settings, host) == address
 
 
+def test_on_aws_the_gateway_is_the_address_unless_there_is_a_better_one() -> None:
+    on_aws = Settings(lake_url="s3://lake")
+    gateway = gateway_address({"domainName": "a1.execute-api.eu-west-1.amazonaws.com", "stage": "api"})
+    assert base_address(on_aws, "x", gateway) == "https://a1.execute-api.eu-west-1.amazonaws.com/api"
+    with pytest.raises(InvalidRequest, match="PUBLIC_URL"):
+        base_address(on_aws, "127.0.0.1:8000", gateway_address({}))
+
+
 # --- over HTTP ----------------------------------------------------------------------------------------------------
 
 
@@ -215,7 +224,8 @@ def test_a_friend_who_was_imported_first_logs_in_by_the_link_and_is_one_person(
     assert (done["state"], done["summary"]["user_id"]) == ("succeeded", "Ann Lee")
     assert server.post("/imports", json={"filename": "a.zip", "new_listener": "ann lee"}).status_code == 400
     made = server.post("/invitations", json={"name": "Ann Lee"})
-    assert made.status_code == 201 and "url" not in server.get("/invitations").json()["invitations"][0].get("url", {})
+    assert made.status_code == 201
+    assert [one["url"] for one in server.get("/invitations").json()["invitations"]] == [None]
     friend = requests.Session()
     page = friend.get(made.json()["url"], timeout=20, headers={"Accept": "text/html"})
     assert page.status_code == 200 and "Ann Lee is logged in until" in page.text
