@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from chalice.app import AuthRequest, AuthResponse, Response
@@ -93,7 +94,9 @@ def authorize(parts: Parts, request: AuthRequest) -> AuthResponse:
     except Unauthorized as error:
         raise refusal(error) from None
     return AuthResponse(
-        routes=["*"], principal_id=token.token_id, context={"scope": token.scope, "listener": token.listener or ""}
+        routes=["*"],
+        principal_id=token.token_id,
+        context={"scope": token.scope, "listener": quote(token.listener or "")},
     )
 
 
