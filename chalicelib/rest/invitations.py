@@ -64,13 +64,17 @@ class Invitations:
         self._clock = clock
 
     def invite(self, name: str, listener: str | None = None) -> tuple[Invitation, str]:
-        """A new invitation and the code for its link. Raises InvalidRequest while too many are open."""
+        """A new invitation and the code for its link; one to renew takes the place of an earlier one of that listener.
+
+        Raises InvalidRequest while too many are open.
+        """
         code, moment = randomness.token_urlsafe(24), self._clock()
         made = Invitation(
             randomness.token_hex(4), name, digest(code), rfc3339(moment), rfc3339(moment + LASTS), listener
         )
         with self._secrets.exclusive(SECRET):
             open_ones, under_way = self._read()
+            open_ones = [one for one in open_ones if listener is None or one.listener != listener]
             if len(open_ones) >= MOST_OPEN:
                 raise InvalidRequest(f"{MOST_OPEN} invitations are open: withdraw one first")
             self._write([*open_ones, made], under_way)

@@ -137,6 +137,14 @@ def test_a_link_to_renew_is_the_listeners_alone(made: World, invitations: Invita
     assert finish(invitations, consent(page), cookie)
 
 
+def test_a_listener_has_one_link_to_renew_however_often_they_ask(invitations: Invitations) -> None:
+    codes = [invitations.invite("Ann", "ann")[1] for _ in range(30)]
+    assert len(invitations.open_ones()) == 1
+    with pytest.raises(Unauthorized):
+        invitations.begin(codes[0], CALLBACK)
+    assert invitations.begin(codes[-1], CALLBACK)
+
+
 def test_a_withdrawn_one_is_closed_and_no_more_than_twenty_are_open(invitations: Invitations) -> None:
     made = [invitations.invite(str(number)) for number in range(20)]
     with pytest.raises(InvalidRequest, match="withdraw one"):
