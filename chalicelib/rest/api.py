@@ -629,10 +629,9 @@ class Api:
             return person
         with suppress(LakeError):  # a name that others bear by now stays theirs
             other = known.find(invitation.name)
-            if other is None:
-                return listeners.rename(self._lake, person.user_id, invitation.name, self._clock)[0]
-            if not other.has_logged_in:
-                return listeners.merge(self._lake, other.user_id, person.user_id, self._clock)[0]
+            if other and not other.has_logged_in:
+                listeners.merge(self._lake, other.user_id, person.user_id, self._clock)
+            return listeners.rename(self._lake, person.user_id, invitation.name, self._clock)[0]
         return person
 
     def _address(self, request: Request) -> str:

