@@ -33,6 +33,8 @@ OWN = {
     "albums": "album_id IN (SELECT album_id FROM own_tracks UNION SELECT item_id FROM own_saved_items)",
     "artists": "artist_id IN (SELECT artist_id FROM own_track_artists UNION SELECT artist_id FROM own_followed_artists"
     " UNION SELECT item_id FROM own_top_items)",
+    "artist_genres": "artist_id IN (SELECT artist_id FROM own_artists)",
+    "artist_genres_in_force": "artist_id IN (SELECT artist_id FROM own_artists)",
 }
 NEVER = ("compare_listeners",)
 READ = re.compile(r"(?<![:\w])(FROM|JOIN)(\s+)([a-z_]+)\b(?!\s*\()(\s+AS\b)?", re.IGNORECASE)
