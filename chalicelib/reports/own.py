@@ -9,6 +9,7 @@ albums and tracks only those stay that the listener has heard, saved or in playl
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from chalicelib.errors import Forbidden
 from chalicelib.reports.catalogue import Report
@@ -36,6 +37,7 @@ OWN = {
     "artist_genres": "artist_id IN (SELECT artist_id FROM own_artists)",
     "artist_genres_in_force": "artist_id IN (SELECT artist_id FROM own_artists)",
 }
+STAMP = "listener_ids"
 NEVER = ("compare_listeners",)
 READ = re.compile(r"(?<![:\w])(FROM|JOIN)(\s+)([a-z_]+)\b(?!\s*\()(\s+AS\b)?", re.IGNORECASE)
 PART = re.compile(r"\b([a-z_]+) AS \(", re.IGNORECASE)
@@ -71,14 +73,24 @@ def own_sql(sql: str, user_id: str) -> str:
             return match[0]
         return f"{match[1]}{match[2]}own_{table}{match[4] or f' AS {table}'}"
 
-    rest, number = PARTS.subn(", ", READ.sub(narrowed, sql), count=1) if PARTS.match(sql) else ("", 0)
-    return own_parts(user_id) + (rest if number else "\n" + READ.sub(narrowed, sql))
+    body = READ.sub(narrowed, sql)
+    parts = own_parts(user_id, tables_of(sql) & OWN.keys())
+    return PARTS.sub(lambda _: f"{parts}, ", body, count=1) if PARTS.match(body) else f"{parts}\n{body}"
 
 
-def own_parts(user_id: str) -> str:
-    """What stands before every query that is narrowed to a listener, and before no other."""
+def own_parts(user_id: str, tables: Iterable[str] = ()) -> str:
+    """What stands before a query that is narrowed to a listener: a part for each of its tables, and for those on which
+    these build. The first is before every such query, and before no other."""
+    needed = {STAMP}
+    waiting = list(tables)
+    while waiting:
+        table = waiting.pop()
+        if table not in needed:
+            needed.add(table)
+            waiting += re.findall(r"own_([a-z_]+)", OWN[table])
     literal = "'" + user_id.replace("'", "''") + "'"
-    parts = [f"own_{table} AS (SELECT * FROM {table} WHERE {only.format(user=literal)})" for table, only in OWN.items()]
+    ordered = [STAMP, *(table for table in OWN if table in needed and table != STAMP)]
+    parts = [f"own_{table} AS (SELECT * FROM {table} WHERE {OWN[table].format(user=literal)})" for table in ordered]
     return "WITH " + ", ".join(parts)
 
 

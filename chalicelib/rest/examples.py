@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,8 +25,11 @@ from chalicelib.rest.replies import (
     Deleted,
     HealthReport,
     Import,
+    InvitationList,
     ListedReport,
     ListedRun,
+    ListenerList,
+    ListenerShown,
     QuarantineList,
     QueryList,
     QueryRows,
@@ -35,6 +38,9 @@ from chalicelib.rest.replies import (
     Rows,
     RunDetail,
     RunList,
+    Share,
+    ShareList,
+    ShownInvitation,
     TableList,
     UploadTarget,
 )
@@ -84,6 +90,23 @@ IMPORT = Import(
     UploadTarget("PUT", f"/imports/{IMPORT_ID}", None),
 )
 
+ANN = ListenerShown(
+    LISTENER,
+    "Ann",
+    [LISTENER, "ann.spotify", "me"],
+    "Ann Example",
+    None,
+    ["ann.spotify"],
+    LISTENER,
+    TEXT_MOMENT,
+    True,
+    TEXT_MOMENT,
+    "2027-05-20T10:15:30.000Z",
+    [],
+)
+INVITATION = ShownInvitation("1a2b3c4d", "Ann", None, TEXT_MOMENT, "2026-11-27T10:15:30.000Z")
+SHARE = Share("1a2b3c4d", "Grandma", LISTENER, TEXT_MOMENT, None)
+
 #: By the class of the answer. A list is one of rows by the columns' names; a dict is this document.
 EXAMPLES: dict[type[Any], Any] = {
     HealthReport: HealthReport("ok", __version__, "embedded", ".venv/bin/lake", []),
@@ -106,6 +129,12 @@ EXAMPLES: dict[type[Any], Any] = {
     ReportRows: ReportRows(REPORT, {"limit": 10}, SQL, QUERY_ID, COLUMNS, ROWS, None, False),
     ListedReport: REPORT,
     Import: IMPORT,
+    ListenerShown: ANN,
+    ListenerList: ListenerList([ANN]),
+    ShownInvitation: replace(INVITATION, url="https://lake.example/join?invitation=…"),
+    InvitationList: InvitationList([INVITATION]),
+    Share: replace(SHARE, token="lake_…", url="https://lake.example/#share=lake_…"),
+    ShareList: ShareList([SHARE]),
     list: [dict(zip([column.name for column in COLUMNS], row, strict=True)) for row in ROWS],
     dict: {"openapi": "3.1.0"},
 }

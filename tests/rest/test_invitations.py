@@ -245,9 +245,8 @@ def test_a_friend_who_was_imported_first_logs_in_by_the_link_and_is_one_person(
     assert ann["display_name"] == account.person.display_name
     ends = datetime.fromisoformat(ann["authorization_ends_at"])
     assert timedelta(days=178) < ends - datetime.now(UTC) < timedelta(days=186)
-    assert eventually(lambda: server.rows("SELECT user_id, name, listens FROM listeners")) == [
-        [account.account_id, "Ann Lee", 1]
-    ]
+    expected = [[account.account_id, "Ann Lee", 1]]
+    assert eventually(lambda: server.rows("SELECT user_id, name, listens FROM listeners") == expected)
     again = friend.get(made.json()["url"], timeout=20, headers={"Accept": "text/html"})
     assert again.status_code == 401 and "taken already" in again.text and "<p>" in again.text
     used = {made.json()["url"].rpartition("=")[2], *friend.cookies.values(), spotify.client_secret}
