@@ -225,6 +225,11 @@ def download(query_id: str) -> Response:
     return answer(query_id=query_id)
 
 
+@app.route("/mcp", methods=["POST"], authorizer=bearer, content_types=ANY)
+def assistant() -> Response:
+    return answer()
+
+
 # --- reports ------------------------------------------------------------------------------------------------------
 
 

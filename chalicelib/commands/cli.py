@@ -464,6 +464,15 @@ def duckdb(shared: Shared, file: Path | None, absolute: bool, print_lines: bool)
         click.echo(f"{path} ({'from any folder' if absolute else 'to be opened from its folder'}, read-only)")
 
 
+@main.command()
+@click.pass_obj
+def mcp(shared: Shared) -> None:
+    """Speak the Model Context Protocol on stdin and stdout: the lake for an assistant, read-only."""
+    from chalicelib.commands.assistant import serve_stdio
+
+    serve_stdio(shared.parts.api)
+
+
 def aws_region() -> str:
     """The region that AWS's own settings name. Raises InvalidSetting."""
     import boto3

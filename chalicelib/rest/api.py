@@ -464,6 +464,13 @@ class Api:
             return reply
         return cached(reply, "private, max-age=300")
 
+    def assistant(self, asked: Asked) -> Reply:
+        """A message of the Model Context Protocol."""
+        from chalicelib.rest.assistant import answer_message
+
+        answer = answer_message(asked.body, asked.request, self.handle)
+        return Reply(202, None) if answer is None else Reply(200, answer)
+
     # --- reports --------------------------------------------------------------------------------------------------
 
     def list_reports(self, asked: Asked) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -177,7 +178,7 @@ def response(answer: RouteAnswer) -> dict[str, Any]:
     for kind in answer.content_types:
         content[kind] = {"schema": answer_schema(answer) if kind == JSON else TEXT}
         if kind == JSON and answer.shape is not None:
-            content[kind]["example"] = example_of(answer.shape)
+            content[kind]["example"] = answer.example or example_of(answer.shape)
         elif kind == CSV:
             content[kind]["example"] = CSV_TEXT
         elif kind not in (JSON, HTML):
@@ -216,14 +217,20 @@ def error_response(status: int) -> dict[str, Any]:
 def schemas() -> dict[str, Schema]:
     """Of the errors' one shape, and of every class that an endpoint answers or that stands in one."""
     answered = [answer.shape for route in ROUTES for answer in route.answers if answer.shape not in (None, dict, list)]
-    shown: dict[str, Schema] = {"Error": closed(error=closed(code=TEXT, message=TEXT, details=ANYTHING))}
-    waiting = [each for each in answered if each is not None]
+    shown = answered_schemas([each for each in answered if each is not None])
+    return dict(sorted({**shown, "Error": closed(error=closed(code=TEXT, message=TEXT, details=ANYTHING))}.items()))
+
+
+def answered_schemas(answered: Sequence[type[Any]]) -> dict[str, Schema]:
+    """The schemas of answers, and of every class that stands in one, by name."""
+    shown: dict[str, Schema] = {}
+    waiting = [*answered]
     while waiting:
         kind = waiting.pop()
         if kind.__name__ not in shown:
             shown[kind.__name__] = record_schema(kind)
             waiting += classes_in(kind)
-    return dict(sorted(shown.items()))
+    return shown
 
 
 def classes_in(kind: type[Any]) -> list[type[Any]]:

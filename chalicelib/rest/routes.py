@@ -35,7 +35,7 @@ from chalicelib.rest.replies import (
     ShownInvitation,
     TableList,
 )
-from chalicelib.rest.schema import Field, ListOf, Number, Scalar, Text, Whole
+from chalicelib.rest.schema import AnyObject, Field, ListOf, Number, Scalar, Text, Whole
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 USER_ID = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"  # becomes a folder's name: no dot leads it
@@ -61,6 +61,7 @@ class RouteAnswer:
     shape: type[Any] | None = None
     content_types: tuple[str, ...] = (JSON,)
     headers: tuple[str, ...] = ()
+    example: Any = None  # where its class has no one example
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +409,23 @@ ROUTES: tuple[Route, ...] = (
         errors=(404, 409, 422),
         path_examples={"query_id": QUERY_ID},
         tag="queries",
+    ),
+    Route(
+        "POST",
+        "/mcp",
+        "assistant",
+        "The Model Context Protocol (streamable HTTP, without sessions): the lake for assistants, read-only",
+        (
+            RouteAnswer(200, "The answer", dict, example={"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}),
+            RouteAnswer(202, "To a notification", None, ()),
+        ),
+        body=(
+            Field("jsonrpc", Text(choices=("2.0",)), "JSON-RPC's version", True, example="2.0"),
+            Field("method", Text(1, 200), "What is asked", True, example="tools/list"),
+            Field("id", Scalar(), "Names the request; a notification has none", example=1),
+            Field("params", AnyObject(), "What the method takes"),
+        ),
+        tag="assistants",
     ),
     Route(
         "GET",

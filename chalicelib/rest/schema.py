@@ -126,6 +126,25 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyObject:
+    """A JSON object, whatever is in it."""
+
+    def read(self, value: Any) -> dict[str, Any]:
+        """See ValueKind."""
+        if not isinstance(value, dict):
+            raise ValueError("must be an object")
+        return value
+
+    def read_text(self, text: str) -> dict[str, Any]:
+        """See ValueKind."""
+        return self.read(text)
+
+    def schema(self) -> dict[str, Any]:
+        """See ValueKind."""
+        return {"type": "object", "additionalProperties": True}
+
+
+@dataclass(frozen=True, slots=True)
 class ListOf:
     """A list, of which each item is of one kind."""
 
