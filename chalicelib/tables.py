@@ -4,8 +4,9 @@ Everything else is derived from here: Arrow and Parquet schemas, the views under
 column descriptions, quality checks, documentation.
 
 **Storage.** Each table is stored as append-only observations in a physical table ``<name>_history``, in Hive
-partitions ``month=YYYY-MM``. The user-facing name is a view over it that answers one row per key, whatever was
-delivered twice, late or out of order. What the view does is the table's ``current`` rule:
+partitions ``month=YYYY-MM``, old ones of which are put together (``month=earlier``, and ``month=YYYY`` of plays; see
+transformation/compact.py and plays/resolutions.py). The user-facing name is a view over it that answers one row per
+key, whatever was delivered twice, late or out of order. What the view does is the table's ``current`` rule:
 
 ``merged``      one row per key; each column is the newest value Spotify *said* (a null means it did not say)
 ``row``         one row per key: the newest observation
