@@ -41,9 +41,9 @@ after the highest, created only if nobody else has, so that of several processes
 observation. A month whose listens have not changed is left as it is. Superseded files go after ``GRACE``, when no
 query can still be reading them.
 
-**Years.** A month before the previous one is copied into the folder of its year once it has only one file, and that
-file goes like a superseded one: so that a query over all years lists a folder a year. A new decision about such a month
-lies in the month's own folder again, and is in force because its number is higher.
+**Years.** What is in force of a month before the previous one is copied into the folder of its year, and what it was
+copied from goes like a superseded file: so that a query over all years lists a folder a year. A new decision about
+such a month lies in the month's own folder again, and is in force because its number is higher.
 
 **Whose they are.** One person may have been known by several ids (see listeners.py). Each observation counts for the
 listener whom its id means now; of account data, whose equal rows are told apart by their ids, those ids are made anew
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
 
 GRACE = timedelta(hours=1)  # a superseded resolution stays that long; queries take at most half an hour
 BATCH_ROWS = 40_000  # observations worked out together, about 40 MB
+MOST_OF_NOTHING = 20_000  # bytes of the file of a month without listens
 MOST_TRIES = 20  # times a month is worked out again because somebody else was faster
 WRITERS = 2  # files written at once
 MOST_WANTED = 50_000  # tracks
@@ -395,14 +396,22 @@ def gather_years(lake: Lake, *, clock: Clock = now) -> list[str]:
     generation, moment = lake.generation(), clock()
     written: list[str] = []
     for month, found in found_below(lake, table_prefix(generation, PLAYS_RESOLVED.name)).items():
-        (resolution, info), *others = found
+        resolution, info = found[-1]
         if month >= first_month_apart(moment):
             continue
         lake.store.delete(superseded([each for _, each in found], moment))
-        if not others and not resolution.gathered:
+        if not resolution.gathered and says_when(lake, info):
             written.append(gathered_key(generation, month, resolution.number))
             lake.store.copy(info.key, written[-1])
     return written
+
+
+def says_when(lake: Lake, info: ObjectInfo) -> bool:
+    """Whether the rows of a file tell of which month they are: the one of an empty month did not, before releases that
+    gather."""
+    if info.size > MOST_OF_NOTHING:
+        return True
+    return bool(read_parquet(lake, info.key, pa.schema([RESOLVED.field("ended_at")]))["ended_at"].null_count == 0)
 
 
 # --- what is in force --------------------------------------------------------------------------------------------

@@ -444,6 +444,10 @@ def check_what_was_replaced_is_deleted_an_hour_later(filled: Deployed) -> None:
     filled.two_hours_pass()
     maintained(filled)
     assert before - {info.key for info in filled.lake.store.list("transformed/")}, "what was merged is still there"
+    glue = filled.aws.client("glue")
+    partitions = glue.get_partitions(DatabaseName=filled.names.database, TableName="plays_resolved")["Partitions"]
+    months = {partition["Values"][0] for partition in partitions}
+    assert "2019" in months and "2019-03" not in months, "old months lie together, and what is empty is not listed"
     assert ask(filled, "SELECT count(*) FROM plays WHERE year(ended_at) = 2019", filled.token("read")) == [[4]]
     assert filled.aws.functions.failures == []
 

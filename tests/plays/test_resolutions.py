@@ -19,10 +19,10 @@ from chalicelib.exports.files import export_files
 from chalicelib.exports.observations import Observer
 from chalicelib.exports.rows import ACCOUNT, EXTENDED
 from chalicelib.exports.staging import stage
-from chalicelib.parquet import write_table
+from chalicelib.parquet import arrow_schema, parquet_of_sorted, write_table
 from chalicelib.plays import resolutions
 from chalicelib.plays.matching import decide
-from chalicelib.tables import PLAYS
+from chalicelib.tables import PLAYS, PLAYS_RESOLVED
 from tests.support.listening import (
     USER,
     account_row,
@@ -482,6 +482,19 @@ def test_old_months_are_gathered_by_year_and_can_be_decided_anew(tmp_path: Path)
         resolutions.gather_years(lake, clock=hours_later(hours))
         assert listens_in(lake).num_rows == 4
     assert all("/month=2023/" in key for key in resolutions.files_in_force(lake, generation))
+
+
+def test_an_empty_month_of_an_earlier_release_stays_where_it_is(tmp_path: Path) -> None:
+    """Its one row says no time: among those of its year nobody could tell which month it empties."""
+    lake = lake_in(tmp_path)
+    generation = lake.generation()
+    observe_api(lake, api_plays([heard("2023-05-01T10:04:00Z")]))
+    key = resolutions.resolution_key(generation, "2023-05", 2)
+    nothing = {"play_id": "", "resolution": 2}
+    row = pa.Table.from_pylist([nothing], schema=arrow_schema(PLAYS_RESOLVED).remove_metadata())
+    lake.store.write(key, parquet_of_sorted(PLAYS_RESOLVED, row))
+    assert resolutions.gather_years(lake) == []
+    assert listens_in(lake).num_rows == 0
 
 
 def test_this_months_listens_and_the_last_ones_lie_apart(tmp_path: Path) -> None:
