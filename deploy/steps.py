@@ -197,7 +197,10 @@ class Deployment:
         return url
 
     def _make_what_functions_need(self) -> dict[str, str]:
-        """Layers and the app stack; answers the layers' ARNs by kind."""
+        """Layers, the app stack and the views; answers the layers' ARNs by kind.
+
+        New functions may put files where only new views look for them; files of old functions new views find too.
+        """
         names = self.account.names
         with step("the secrets"):
             self._bring_secrets()
@@ -205,6 +208,8 @@ class Deployment:
             arns = self._publish_layers()
         with step("the stack"):
             self._stack(names.stack, app_template(names, self._options()), upload=self._upload_template)
+        with step("the views"):
+            self._make_views()
         return arns
 
     def _complete(self, arns: dict[str, str]) -> None:
@@ -225,8 +230,6 @@ class Deployment:
         with step("the budget"):
             done = put_budget(self.session.client("budgets"), names, self.choices.budget_usd)
             self.say(f"budget of {self.choices.budget_usd:g} USD a month: {done}")
-        with step("the views"):
-            self._make_views()
         with step("the partitions"):
             self._register_partitions()
 
