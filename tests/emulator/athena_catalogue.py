@@ -27,6 +27,13 @@ NUMBERS = itertools.count(1)
 VIEW_TEXT = re.compile(r"/\* Presto View: (\S+) \*/")
 UNBOUNDED = 2147483647  # the length of a varchar without one
 WIDENINGS = {("int", "bigint"), ("float", "double")}
+STEADY = {
+    "hive.metastore-cache-ttl": "1h",
+    "hive.metastore-cache.cache-partitions": "true",
+    "hive.metastore-cache-maximum-size": "10000",
+    "hive.file-status-cache-tables": "*",
+    "hive.file-status-cache-expire-time": "1h",
+}
 HIVE_NAMES = {"varchar": "string", "integer": "int", "real": "float", "varbinary": "binary"}
 
 
@@ -41,31 +48,34 @@ class Catalogues:
         self.aws = aws
         self.keys: dict[str, str] = {}  # access key -> catalogue
         self.incompatible: dict[str, str] = {}  # catalogue -> why its last query could not read a partition
-        self._of_roles: dict[str | None, str] = {}
+        self._of_roles: dict[tuple[str | None, bool], str] = {}
         self._making = threading.Lock()
 
-    def of(self, role: str | None) -> str:
-        """The name of a role's catalogue; None stands for somebody with all rights."""
+    def of(self, role: str | None, *, steady: bool = False) -> str:
+        """The name of a role's catalogue; None stands for somebody with all rights. A ``steady`` one looks at tables
+        and files once: for a lake that does not change any more."""
         with self._making:
-            if role not in self._of_roles:
+            if (role, steady) not in self._of_roles:
                 name = f"athena_{os.getpid()}_{next(NUMBERS)}"
                 key = name.upper()
                 self.keys[key] = name
                 if role is not None:
                     self.aws.roles[key] = role
-                trino.shared().ask(f"CREATE CATALOG {name} USING hive WITH ({', '.join(self._properties(key))})")
-                self._of_roles[role] = name
-            return self._of_roles[role]
+                told = {**self._properties(key), **(STEADY if steady else {})}
+                listed = ", ".join(f"\"{each}\" = '{value}'" for each, value in told.items())
+                trino.shared().ask(f"CREATE CATALOG {name} USING hive WITH ({listed})")
+                self._of_roles[role, steady] = name
+            return self._of_roles[role, steady]
 
     def close(self) -> None:
         for name in self._of_roles.values():
             trino.shared().ask(f"DROP CATALOG {name}")
         self._of_roles.clear()
 
-    def _properties(self, key: str) -> Iterable[str]:
+    def _properties(self, key: str) -> dict[str, str]:
         from tests.emulator.server import REGION
 
-        told = {
+        return {
             "hive.metastore": "glue",
             "hive.metastore.glue.region": REGION,
             "hive.metastore.glue.endpoint-url": self.aws.url,
@@ -84,7 +94,6 @@ class Catalogues:
             "s3.aws-access-key": key,
             "s3.aws-secret-key": "secret",
         }
-        return (f"\"{name}\" = '{value}'" for name, value in told.items())
 
     def for_trino(self, call: Call, body: bytes) -> bytes:
         """Glue's answer to one of Trino's requests, as Trino must read it. Raises Incompatible."""

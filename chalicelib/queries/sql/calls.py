@@ -28,7 +28,7 @@ from chalicelib.queries.sql.functions import (
 )  # fmt: skip
 from chalicelib.queries.sql.lambdas import PROGRAMMED, WITH_LAMBDA, body_of, variable
 from chalicelib.queries.sql.scope import Scope
-from chalicelib.queries.sql.suggestions import did_you_mean
+from chalicelib.queries.sql.suggestions import ELSEWHERE, did_you_mean
 from chalicelib.queries.sql.translator import Translator, expression
 from chalicelib.queries.sql.types import BIGINT, DOUBLE, UNKNOWN, VARCHAR, Type, array, decimal, text
 from chalicelib.queries.sql.values import OPAQUE, Refused, Value, coerce, once
@@ -76,7 +76,8 @@ def call(translator: Translator, node: s.Call, scope: Scope) -> Value:
     if found is not None and found[0].kind != "scalar":
         return aggregate(translator, node, name, scope)
     if name not in BY_VALUE and name not in PROGRAMMED and found is None:
-        translator.refuse(node, f"the function {written} is not supported{did_you_mean(written, known_names())}")
+        hint = did_you_mean(written, known_names(), ELSEWHERE)
+        translator.refuse(node, f"the function {written} is not supported{hint}")
     plain_only(translator, node, written)
     return scalar(translator, node, name, scope)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from chalicelib.queries.sql.types import Type
-from chalicelib.queries.sql.values import Refused, Value, once
+from chalicelib.queries.sql.types import Type, text
+from chalicelib.queries.sql.values import Refused, Value, compared, fail, once
+
+NULLS_WITHIN = {"row": "fields", "array": "arrays"}
 
 
 def compare(sign: str, left: Value, right: Value) -> str:
@@ -14,9 +16,41 @@ def compare(sign: str, left: Value, right: Value) -> str:
     if not kind.args:
         return f"({left.compared} {sign} {right.compared})"
     if sign not in ("=", "<>"):
-        raise Refused(f"comparing {kind} with {sign} is not supported")
+        return once([left, right], lambda one, other: ordered(sign, one.sql, other.sql, kind), always=True)
     same = once([left, right], lambda one, other: equal(one.sql, other.sql, kind), always=True)
     return f"({same})" if sign == "=" else f"(NOT ({same}))"
+
+
+def ordered(sign: str, one: str, other: str, kind: Type, depth: int = 0) -> str:
+    """Whether a row or an array stands before another: what differs first decides, and a null there fails.
+
+    NaN is above all numbers here, as in Trino.
+    """
+    if kind.name not in ("row", "array"):
+        if kind.args:
+            raise Refused(f"comparing {kind} with {sign} is not supported")
+        return f"({compared(one, kind)} {sign} {compared(other, kind)})"
+    null = fail(text(f"{kind.name.upper()} comparison not supported for {NULLS_WITHIN[kind.name]} with null elements"))
+    missing = f"WHEN {one} IS NULL OR {other} IS NULL THEN NULL"
+    if kind.name == "row":
+        cases = []
+        for at, part in enumerate(kind.args, 1):
+            pair = f"({one}).f{at}", f"({other}).f{at}"
+            cases += [
+                f"WHEN {pair[0]} IS NULL OR {pair[1]} IS NULL THEN {null}",
+                f"WHEN {pair[0]} <> {pair[1]} THEN {ordered(sign, *pair, part, depth)}",
+            ]
+        return f"CASE {missing} {' '.join(cases)} ELSE {'true' if '=' in sign else 'false'} END"
+    place = f"o{depth}"
+    pair = f"({one})[{place}]", f"({other})[{place}]"
+    differs = f"({one})[i] IS NULL OR ({other})[i] IS NULL OR ({one})[i] <> ({other})[i]"
+    first = f"list_position(list_transform(range(1, least(len({one}), len({other})) + 1), lambda i: {differs}), true)"
+    cases = [
+        f"WHEN {place} IS NULL THEN len({one}) {sign} len({other})",
+        f"WHEN {pair[0]} IS NULL OR {pair[1]} IS NULL THEN {null}",
+    ]
+    inner = f"CASE {' '.join(cases)} ELSE {ordered(sign, *pair, kind.args[0], depth + 1)} END"
+    return f"CASE {missing} ELSE list_extract(list_transform([{first}], lambda {place}: {inner}), 1) END"
 
 
 def approximate(sign: str, left: Value, right: Value) -> str:

@@ -13,7 +13,7 @@ from chalicelib.queries.sql import syntax as s
 from chalicelib.queries.sql import times
 from chalicelib.queries.sql.casts import cast
 from chalicelib.queries.sql.scope import Scope
-from chalicelib.queries.sql.suggestions import did_you_mean
+from chalicelib.queries.sql.suggestions import TYPES_ELSEWHERE, did_you_mean
 from chalicelib.queries.sql.translator import Translator, expression
 from chalicelib.queries.sql.types import (
     BIGINT,
@@ -287,7 +287,7 @@ def type_of(translator: Translator, kind: s.TypeName) -> Type:
         return row_of(inner, [field or "" for field in kind.fields])
     if name in NOT_HERE:
         translator.refuse(kind, f"the type {name} is not supported")
-    hint = did_you_mean(name, [*PLAIN_TYPES, "varchar", "decimal", "timestamp", "array", "map", "row"])
+    hint = did_you_mean(name, [*PLAIN_TYPES, "varchar", "decimal", "timestamp", "array", "map", "row"], TYPES_ELSEWHERE)
     return translator.refuse(kind, f"there is no such type as {name}{hint}")
 
 

@@ -52,7 +52,8 @@ def name(translator: Translator, node: s.Name, scope: Scope) -> Value:
             return fields(translator, node, value, rest)
         if around.level is not scope.level or around.outer is not None:
             between.append(around)
-    return translator.refuse(node, f"column '{'.'.join(parts)}' cannot be resolved{nearest_column(scope, parts)}")
+    hint = nearest_column(scope, parts) or remark(translator, node, scope)
+    return translator.refuse(node, f"column '{'.'.join(parts)}' cannot be resolved{hint}")
 
 
 def found_in(scope: Scope, parts: tuple[str, ...]) -> tuple[Value | None, tuple[str, ...]]:
@@ -70,6 +71,17 @@ def note_column(scope: Scope, between: list[Scope], node: s.Name, parts: tuple[s
     for inner in between:
         if inner.level is not scope.level:
             inner.level.outer_columns += 1
+
+
+def remark(translator: Translator, node: s.Name, scope: Scope) -> str:
+    """What else may be the matter with a name that is like no other."""
+    if len(node.parts) > 1 and not any(around.has(node.parts[0]) for around in scope.around()):
+        return f"; FROM has no '{node.parts[0]}'"
+    if translator.text[node.at : node.at + 1] == '"':
+        return f"; a text is written in single quotes: {text(node.parts[0])}"
+    if node.parts[0].lower() in scope.level.aliases:
+        return "; names of the select list are known in ORDER BY alone: write what it stands for"
+    return ""
 
 
 def nearest_column(scope: Scope, parts: tuple[str, ...]) -> str:
@@ -167,10 +179,7 @@ def at_time_zone(translator: Translator, node: s.AtTimeZone, scope: Scope) -> Va
 
 @expression(s.Comparison)
 def comparison(translator: Translator, node: s.Comparison, scope: Scope) -> Value:
-    met = scope.level.outer_columns
     one, other = translator.value(node.left, scope), translator.value(node.right, scope)
-    if scope.level.outer_columns > met and node.sign == "=" and one.type == other.type:
-        scope.level.equalities += 0 if one.is_constant or other.is_constant else scope.level.outer_columns - met
     left, right = paired(node.sign, one, other)
     return Value(compare(node.sign, left, right), BOOLEAN)
 
@@ -189,6 +198,8 @@ def paired(sign: str, left: Value, right: Value) -> tuple[Value, Value]:
 def remedy(left: Value, right: Value) -> str:
     """What to write for a comparison of a text with what is none."""
     for one, other in ((left, right), (right, left)):
+        if one.type.name == "array" and other.type in (one.type.args[0], UNKNOWN):
+            return "; write contains(array, element)"
         if one.type != VARCHAR or other.type.name not in (
             "date",
             "timestamp",
@@ -412,15 +423,17 @@ def row_subquery(relation: Relation) -> Value:
     return Value(f"coalesce({found}, CAST({{{nothing}}} AS {kind.duckdb}))", kind)
 
 
-def within_expression(translator: Translator, node: s.Node, query: s.Query, scope: Scope) -> Relation:
+def within_expression(
+    translator: Translator, node: s.Node, query: s.Query, scope: Scope, subquery: str = ""
+) -> Relation:
     if scope.lambdas:
         translator.refuse(node, "a lambda holds no subquery")
-    return translator.query(query, scope)
+    return translator.query(query, replace(scope, subquery=subquery))
 
 
 @expression(s.Exists)
 def exists(translator: Translator, node: s.Exists, scope: Scope) -> Value:
-    relation = within_expression(translator, node, node.query, scope)
+    relation = within_expression(translator, node, node.query, scope, "EXISTS")
     return Value(f"EXISTS ({relation.sql})", BOOLEAN)
 
 
@@ -439,7 +452,8 @@ def quantified_over(
 ) -> Value:
     """``left sign ANY (query)``; IN is ``= ANY``."""
     value = translator.value(left, scope)
-    relation = one_column(within_expression(translator, node, query, scope), value.type)
+    is_in = (sign, word) == ("=", "ANY")
+    relation = one_column(within_expression(translator, node, query, scope, "IN" if is_in else ""), value.type)
     kind = common(value.type, relation.columns[0].type)
     apart = sign in ("<", "<=", ">", ">=")
     if kind is None or not (kind == UNKNOWN or (kind.orderable if apart else kind.comparable)):

@@ -82,6 +82,7 @@ def joined(translator: Translator, node: s.Join, left: Source, scope: Scope) -> 
     if node.natural:
         translator.refuse(node, "Athena does not know NATURAL JOIN; write JOIN … USING (columns)")
     before = Scope(scope.outer, [*scope.fields, *left.fields], scope.level)
+    before.subquery = f"{'INNER' if node.kind == 'CROSS' else node.kind} LATERAL"
     check_lateral(translator, node)
     right = translator.source(node.right, before)
     sql = f"({right.sql})" if isinstance(node.right, s.Join) else right.sql

@@ -128,7 +128,7 @@ def translated(sql: str, tables: Tables, parameters: Parameters) -> Checked:
 
 def query(sql: str, tokens: list[Token], tables: Tables, parameters: Parameters) -> Checked:
     if tokens[0].word not in QUERY_WORDS:
-        raise refused_at(sql, tokens[0].at, READS)
+        raise refused_at(sql, tokens[0].at, READS + did_you_mean(tokens[0].value, ("select", "with", "values")))
     tree = Parser(sql, tokens).statement()
     translator = Translator(sql, dict(tables), parameters)
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from chalicelib.queries.sql import syntax as s
+from chalicelib.queries.sql.suggestions import did_you_mean
 from chalicelib.queries.sql.tokens import (
     BINARY,
     DECIMAL,
@@ -24,6 +25,7 @@ from chalicelib.queries.sql.tokens import (
     refused_at,
 )  # fmt: skip
 
+CLAUSES = ("from", "where", "group", "having", "order", "limit", "join", "union", "window")
 DEEPEST = 60  # expressions, types, relations or queries within one another
 LONGEST_CHAIN = 500  # operators in a row
 RESERVED = frozenset(
@@ -175,7 +177,23 @@ class Parser:
         token = self.token
         if token.kind == END:
             self.refuse(token, f"the statement ends where {wanted} is expected")
-        self.refuse(token, f"{self.text[token.at : token.end][:60]!r} stands where {wanted} is expected")
+        written = self.text[token.at : token.end][:60]
+        self.refuse(token, f"{written!r} stands where {wanted} is expected{self.remedy(token, wanted)}")
+
+    def remedy(self, token: Token, wanted: str) -> str:
+        """What to write in place of another dialect's way, or the word that was probably meant."""
+        before = self.tokens[self.place - 1] if self.place else token
+        if before.word == "INTERVAL":
+            return f"; write INTERVAL '{token.value}' {self.ahead().word or 'DAY'}"
+        if token.word == "=" and before.word == "=":
+            return "; equality is written with one ="
+        if before.word == "IN":
+            return "; an array is searched by contains(array, element)"
+        if before.word == "TOP":
+            return "; write LIMIT at the end"
+        if token.word == "," and self.place > 1 and self.tokens[self.place - 2].word == "LIMIT":
+            return "; write OFFSET n LIMIT m"
+        return did_you_mean(token.value, CLAUSES) if token.kind == NAME and wanted.startswith("the end") else ""
 
     def deeper(self, read: Callable[[], T]) -> T:
         """What ``read`` reads, one level further down."""

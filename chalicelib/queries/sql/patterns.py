@@ -22,7 +22,8 @@ def like(value: Value, pattern: Value, escape: Value | None) -> Value:
     """``value LIKE pattern [ESCAPE escape]``."""
     for part in (value, pattern, *([escape] if escape else [])):
         if part.type not in (VARCHAR, UNKNOWN):
-            raise Refused(f"LIKE takes varchar, not {part.type}")
+            hint = "; write any_match(array, x -> x LIKE …)" if part.type.name == "array" else ""
+            raise Refused(f"LIKE takes varchar, not {part.type}{hint}")
     sign = ""
     if escape is not None:
         if not isinstance(escape.constant, str) or len(escape.constant) != 1:

@@ -88,12 +88,15 @@ def with_tables(translator: Translator, node: s.Query, outer: Scope | None) -> l
 
 
 def select(translator: Translator, node: s.Select, ending: s.Query, outer: Scope | None) -> Relation:
-    level = Level(windows=node.windows)
+    aliases = frozenset(item.alias.lower() for item in node.items if isinstance(item, s.Item) and item.alias)
+    level = Level(windows=node.windows, aliases=aliases)
     scope = Scope(outer, level=level)
     parts = []
+    in_source = 0
     if node.source is not None:
         source = translator.source(node.source, scope)
         scope = Scope(outer, source.fields, level)
+        in_source = level.outer_columns
         parts.append(f"FROM {source.sql}")
     if node.where is not None:
         place = "WHERE"
@@ -115,7 +118,7 @@ def select(translator: Translator, node: s.Select, ending: s.Query, outer: Scope
         parts.append(grouping if grouping is not None else "GROUP BY ()")
     if having is not None:
         parts.append(f"HAVING {having}")
-    check_correlation(translator, node, ending, level)
+    check_correlation(translator, node, ending, scope, outer, in_source)
     listed = ", ".join(
         f"{item.value} AS {quote(column.held_as)}" for item, column in zip(items, relation.columns, strict=True)
     )

@@ -52,8 +52,8 @@ class Level:
     ungrouped: list[tuple[int, str]] = field(default_factory=list)
     aggregated: bool = False
     windows: dict[str, s.Window] = field(default_factory=dict)
-    outer_columns: int = 0  # how often columns of the queries around it are named,
-    equalities: int = 0  # and how many of these in ``inner = outer`` of one type
+    aliases: frozenset[str] = frozenset()  # of its select list, in small letters
+    outer_columns: int = 0  # how often columns of the queries around it are named
 
 
 class Ambiguous(ValueError):
@@ -76,6 +76,7 @@ class Scope:
     no_aggregates: str = ""
     no_windows: str = ""
     no_subqueries: str = ""  # whose subqueries may not name this scope's columns
+    subquery: str = ""  # what the query is for that this scope is around: EXISTS, IN, INNER LATERAL, LEFT LATERAL
     index: dict[str, list[Field]] | None = None
 
     def column(self, name: str) -> Value | None:

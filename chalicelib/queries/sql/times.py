@@ -102,7 +102,8 @@ SCALARS = {
 def unit_of(arguments: Sequence[Value], at: int = 0) -> str:
     unit = constant(arguments, at, "the unit").lower()
     if unit not in UNITS:
-        raise Refused(f"'{unit[:40]}' is not a unit; there is {', '.join(UNITS)}", at)
+        hint = did_you_mean(unit, UNITS) or f"; there is {', '.join(UNITS)}"
+        raise Refused(f"'{unit[:40]}' is not a unit{hint}", at)
     return unit
 
 
@@ -364,10 +365,17 @@ def zone_literal(name: str, at: int | None = None) -> str:
     known = zone_names().get(name.lower())
     if known is None:
         raise Refused(
-            f"there is no time zone {name[:60]}{did_you_mean(name, [one for one in zone_names() if one[:1] == name[:1].lower()])}",
+            f"there is no time zone {name[:60]}{nearest_zone(name)}",
             at,
         )
     return text(known)
+
+
+def nearest_zone(name: str) -> str:
+    """What to add to the refusal of a time zone."""
+    zones = zone_names()
+    found = did_you_mean(name, [one for one in zones if one[:1] == name[:1].lower()])
+    return re.sub(r"mean (\S+)\?", lambda match: f"mean {zones[match[1]]}?", found)
 
 
 @cache

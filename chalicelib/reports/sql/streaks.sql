@@ -37,5 +37,5 @@ SELECT
     user_id
 FROM placed
 GROUP BY user_id, streak
-ORDER BY 1 DESC, 2
+ORDER BY 1 DESC, 2, 5
 LIMIT :limit
