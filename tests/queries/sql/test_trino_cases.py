@@ -15,6 +15,7 @@ ONLY_2026 = {  # a rule of dividing decimals that came after every version near 
     "SELECT DECIMAL '500000000000000000000000000000075' / DECIMAL '-50'",
     "SELECT DECIMAL '500000000000000000000000000000070' / DECIMAL '-50'",
 }
+WRAPPED = "SELECT zip("  # whose rows lie in one more array there than Trino 476 gives them
 
 
 @pytest.mark.timeout(900)  # 9,495 statements
@@ -22,7 +23,8 @@ def test_trinos_own_cases_end_as_in_trino_but_for_a_few() -> None:
     if not CASES_FILE.exists():
         pytest.skip(f"{CASES_FILE} is absent: the cases of Trino's own tests are not part of the project")
     ended: dict[str, list[Outcome]] = collections.defaultdict(list)
-    for outcome in outcomes(case for case in cases() if case["sql"] not in ONLY_2026):
+    asked = (case for case in cases() if case["sql"] not in ONLY_2026 and not case["sql"].startswith(WRAPPED))
+    for outcome in outcomes(asked):
         ended[outcome.ended].append(outcome)
     assert len(ended["same"]) > 6_500
     for kind, most in MOST.items():
