@@ -6,6 +6,7 @@ A run's record lies in ``state/runs/<run>.json`` while it goes on, and is also w
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,13 +15,15 @@ from datetime import date, datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any
 
-from chalicelib.clock import Clock, now, rfc3339
+from chalicelib.clock import Clock, now, parse_rfc3339, rfc3339
 from chalicelib.errors import NotFound, RecordDamaged
 from chalicelib.lake import RAW_RUNS, STATE, Lake, day_of, run_key
 from chalicelib.records import RecordKind
+from chalicelib.schedule import next_time
 
 STATE_RUNS = f"{STATE}runs/"
 AFTER_ALL = "~"  # sorts after every run id
+MOST_RUNS = 10_000  # that a backlog is looked ahead for
 MOST_AHEAD = 20  # runs whose names are of the future that are looked at
 AHEAD = timedelta(hours=1)  # by which a record's time may be ahead of this machine's
 FIRST_STRETCH = timedelta(days=7)  # in which the newest runs are looked for first: 168 of an hourly schedule
@@ -121,6 +124,32 @@ def is_run_id(name: str) -> bool:
         return bool(day_of(name))
     except ValueError:
         return False
+
+
+# --- what is left -------------------------------------------------------------------------------------------------
+
+
+def calls_left(record: RunRecord) -> int:
+    """About how many calls the sources of a run have still to make."""
+    counts = [re.search(r"about (\d+) call", source.left or "") for source in record.sources]
+    return sum(int(found[1]) for found in counts if found)
+
+
+def complete_at(record: RunRecord, calls_per_run: int, schedule: str) -> datetime | None:
+    """When scheduled runs will have fetched what a run left, each with as many calls; None where nothing is left."""
+    runs = -(-calls_left(record) // calls_per_run)
+    if not runs or runs > MOST_RUNS:
+        return None
+    moment = parse_rfc3339(record.ended_at or record.started_at)
+    for _ in range(runs):
+        moment = next_time(schedule, moment)
+    return moment
+
+
+def plays_are_complete(record: RunRecord) -> bool:
+    """Whether a run read all the plays that Spotify shows of every listener."""
+    plays = [source for source in record.sources if source.source == "recently_played"]
+    return bool(plays) and all(source.state in (SUCCEEDED, SKIPPED) for source in plays)
 
 
 # --- which runs there are -----------------------------------------------------------------------------------------

@@ -215,6 +215,7 @@ def give_memory_back() -> None:
 def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigger: str) -> None:
     """Extract what is due from Spotify into the raw zone: one run, now."""
     from chalicelib.extraction.extract import deadline, run_extraction
+    from chalicelib.runs import complete_at, plays_are_complete
 
     parts = shared.parts
     with ProgressBar("extract") as progress:
@@ -225,12 +226,15 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
             trigger=trigger,
             sources=list(sources) or None,
             remaining_seconds=shared.stop.ends(deadline(parts.settings.run_seconds)),
-            progress=lambda event: progress(event.calls, event.calls + event.left, event.source),
+            progress=lambda event: progress(event.calls, min(event.calls + event.left, event.budget), event.source),
         )
     click.echo(f"run {record.run_id} {record.state}: {record.calls} calls, {record.items} items")
     for source in record.sources:
         if source.left:
             click.echo(f"  {source.source}: still to fetch: {source.left}")
+    if moment := complete_at(record, parts.settings.calls_per_run, parts.settings.extract_schedule):
+        plays = "the plays are complete; " if plays_are_complete(record) else ""
+        click.echo(f"  {plays}with a run each time of the schedule the rest is by {moment:%d %B %Y, %H:%M} UTC")
     for warning in record.warnings:
         click.echo(f"  warning: {warning}", err=True)
     if record.state == "failed":

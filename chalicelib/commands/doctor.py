@@ -266,16 +266,18 @@ def quality(parts: Parts, _clock: Clock) -> Iterator[Finding]:
     finally:
         parts.close()
     levels: Counter[str] = Counter()
-    for table, check, severity, failures in rows:
+    for table, check, severity, failures, detail in rows:
         levels[severity] += 1
         level: Level = "warning" if severity in ("reject", "fail") else "note"
-        yield Finding(level, "quality", f"{table} {check}: {failures} failed", "SELECT * FROM rejected_rows says more")
+        remedy = "SELECT * FROM rejected_rows says more" if severity == "reject" else detail
+        yield Finding(level, "quality", f"{table} {check}: {failures} failed", remedy or "")
     if not rows:
         yield Finding("ok", "quality", "no check has failed")
 
 
 FAILURES = """
-SELECT table_name, check_name, severity, sum(failures) AS failures FROM quality_results
+SELECT table_name, check_name, severity, sum(failures) AS failures, max_by(detail, observed_at) AS detail
+FROM quality_results
 WHERE failures > 0 GROUP BY table_name, check_name, severity ORDER BY failures DESC LIMIT 20
 """
 

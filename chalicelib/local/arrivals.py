@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -18,7 +19,7 @@ from chalice.app import Chalice, S3EventConfig
 from chalice.local import LambdaContext
 
 from chalicelib.clock import now, rfc3339
-from chalicelib.errors import LakeError, StorageFailed
+from chalicelib.errors import CrawlInProgress, LakeError, StorageFailed
 from chalicelib.handlers import LOCAL_BUCKET
 from chalicelib.lake import RAW, Lake, ObjectInfo, is_whole
 from chalicelib.pipeline import lately_unhandled, unhandled
@@ -28,6 +29,7 @@ LOOK_EVERY = 300  # ms between two looks at files that may still grow
 LOOK_AT_ALL = 60.0  # s between two looks at everything that was never handled
 LOOK_AFTER_FAILURE = 10.0  # s
 YOUNG = 600.0  # s a new folder is looked into without being told to
+QUIET = timedelta(seconds=5)  # without an arrival, after which the catalogue is refreshed
 STILL = 1.5  # s without a change after which a file is taken to be whole
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Arrivals(threading.Thread):
         self._sent: dict[str, ObjectInfo] = {}
         self._young: dict[Path, float] = {}
         self._look_again = float("-inf")
+        self._arrived: datetime | None = None
 
     def run(self) -> None:
         """Send events until it is stopped."""
@@ -73,6 +76,19 @@ class Arrivals(threading.Thread):
         for path in (*changed, *self._young_folders()):
             self._note(self._folder, path)
         self._send_whole()
+        self._refresh_catalogue()
+
+    def _refresh_catalogue(self) -> None:
+        """Have the catalogue tell what has arrived, once nothing has for a while and nobody else has asked for it."""
+        if self._arrived is None or self._growing or now() - self._arrived < QUIET:
+            return
+        last = self._parts.engine.latest_crawl()
+        if last is None or last.started_at < self._arrived:
+            try:
+                self._parts.engine.start_crawl()
+            except CrawlInProgress:  # it may have begun too early: again at the next look
+                return
+        self._arrived = None
 
     def _changes(self, folder: Path) -> Iterator[list[Path]]:
         """What was added or changed, every LOOK_EVERY; nothing where the system cannot watch so many folders."""
@@ -156,6 +172,7 @@ class Arrivals(threading.Thread):
         except Exception:
             log.exception("%s failed on %s", source.name, key)
         else:
+            self._arrived = now()
             log.info("%s: %s", source.name, key)
 
 

@@ -147,8 +147,8 @@ class Engine(Protocol):
 
     def table(self, name: str) -> CatalogueTable: ...
 
-    def check(self, sql: str, parameters: Sequence[Any] = ()) -> None:
-        """Raises QueryRefused for a statement that may not run."""
+    def check(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[ResultColumn, ...]:
+        """The columns that a statement would answer. Raises QueryRefused for one that may not run."""
 
     def start_query(
         self, sql: str, parameters: Sequence[Any] = (), *, client: str = "", max_rows: int | None = None

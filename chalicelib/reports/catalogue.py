@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -50,6 +50,7 @@ from chalicelib.reports.periods import PERIOD_BOUNDS, bounds
 BUILT_IN = Path(__file__).parent / "sql"
 LARGEST_REPORT = 65_536  # bytes of one report file
 CHARTS = ("bar", "line", "heatmap", "table", "number")
+AXES = ("x", "y", "value", "series")  # of a chart, each the name of a column; y may be several
 #: SQL text in which a colon is no parameter, or a parameter.
 PIECE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|(?<![:\w]):([a-z_]\w*)""", re.DOTALL)
 
@@ -276,6 +277,19 @@ def read_chart(said: Any) -> dict[str, Any]:
         raise ValueError(f"chart needs a kind: one of {', '.join(CHARTS)}")
     require_plain("chart", said)
     return dict(said)
+
+
+def require_axes(report: Report, columns: Sequence[str]) -> None:
+    """Refuse a chart whose axes are no columns of the result. Raises InvalidRequest naming every fault at once."""
+    said = [(axis, report.chart[axis]) for axis in AXES if axis in report.chart]
+    wanted = [(axis, name) for axis, names in said for name in (names if isinstance(names, list) else [names])]
+    if missing := [f"{axis} = {name}" for axis, name in wanted if name not in columns]:
+        raise InvalidRequest(
+            f"report {report.name}: its chart has {', '.join(missing)}, and the result has no such column; "
+            f"it has {', '.join(columns)}",
+            report=report.name,
+            columns=list(columns),
+        )
 
 
 def check_names(report: Report, said: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 from html import escape
 from itertools import islice
 from pathlib import Path
@@ -87,7 +87,7 @@ from chalicelib.rest.replies import (
 )
 from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
 from chalicelib.rest.sql_requests import addressed_sql
-from chalicelib.runs import RunRecord, load_run, new_run_id, run_ids
+from chalicelib.runs import RunRecord, complete_at, load_run, new_run_id, run_ids
 from chalicelib.settings import Settings
 from chalicelib.transforms import DoneNote, done_note
 
@@ -251,8 +251,12 @@ class Api:
         names, following = page_of(
             run_ids(self._lake, paging.place("list_runs", asked, NAME), self._clock), asked.query["limit"]
         )
-        runs = [ListedRun.of(record) for name in names if (record := self._readable(name))]
+        records = [record for name in names if (record := self._readable(name))]
+        runs = [ListedRun.of(record, self._complete_at(record)) for record in records]
         return Reply(200, RunList(runs, paging.token("list_runs", following)))
+
+    def _complete_at(self, record: RunRecord) -> datetime | None:
+        return complete_at(record, self._settings.calls_per_run, self._settings.extract_schedule)
 
     def _readable(self, run_id: str) -> RunRecord | None:
         """A listed run; None where what bears its name is no record, as when a person left a file there."""
@@ -530,11 +534,11 @@ class Api:
         return Reply(status, listed(report))
 
     def _check_report(self, report: Any) -> None:
-        """The guard's word on the report's SQL, before it is saved."""
-        from chalicelib.reports.catalogue import bind
+        """The guard's word on the report's SQL, before it is saved; the chart may only use columns that it answers."""
+        from chalicelib.reports.catalogue import bind, require_axes
 
         ready = bind(report, {}, clock=self._clock)
-        self._engine().check(ready.sql, ready.bound)
+        require_axes(report, [column.name for column in self._engine().check(ready.sql, ready.bound)])
 
     def delete_report(self, asked: Asked) -> Reply:
         """Delete a report of the owner's."""

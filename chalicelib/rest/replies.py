@@ -6,12 +6,14 @@ Where an endpoint answers a record as it is (a query, a table, a crawl), the rec
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any, Literal, TypeVar, cast
 
+from chalicelib.clock import rfc3339
 from chalicelib.exports.announced import ImportState
 from chalicelib.quarantine import Quarantined, Reason
 from chalicelib.queries.engine import CatalogueTable, Query, ResultColumn, TableColumn
-from chalicelib.runs import RunRecord, SourceRecord
+from chalicelib.runs import RunRecord, SourceRecord, plays_are_complete
 
 T = TypeVar("T")
 NEXT = {"description": "Give it as page_token to get the next page; null on the last one"}
@@ -88,11 +90,20 @@ class ListedRun:
     warnings: list[str]
     authorizations: list[dict[str, Any]]
     error: dict[str, Any] | None
+    complete_at: str | None = field(
+        metadata={"description": "When scheduled runs will have fetched what is left; null where nothing is"}
+    )
+    plays_are_complete: bool = field(metadata={"description": "Every play that Spotify showed was read"})
 
     @classmethod
-    def of(cls, record: RunRecord) -> ListedRun:
+    def of(cls, record: RunRecord, complete_at: datetime | None) -> ListedRun:
         """As ``GET /runs`` lists a run."""
-        return cls(**{**members(cls, record), "sources": [of(ListedSource, each) for each in record.sources]})
+        return cls(
+            **{name: getattr(record, name) for name in (each.name for each in fields(RunRecord)) if name != "sources"},
+            sources=[of(ListedSource, each) for each in record.sources],
+            complete_at=rfc3339(complete_at) if complete_at else None,
+            plays_are_complete=plays_are_complete(record),
+        )
 
 
 @dataclass

@@ -36,7 +36,7 @@ async function show() {
   if (!token()) return askForToken(refused ?? "Paste a token of this lake, or open the address that the lake prints.");
   const sameAgain = shownPage === location.hash.split("?")[0];
   shownPage = location.hash.split("?")[0];
-  if (!page) return replace(main, h("h1", null, "There is no such page"), h("p", null, h("a", { href: href("overview") }, "Go to the overview")));
+  if (!page) return replace(main, h("h1", null, "Page not found"), h("p", null, h("a", { href: href("overview") }, "Go to the overview")));
   document.title = `${page.title} · Listening lake`;
   if (!sameAgain) replace(main, h("h1.visually-hidden", null, page.title), loading(300));
   try {

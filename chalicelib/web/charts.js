@@ -21,23 +21,28 @@ const BEND = 0.75; // of a heat map's colours: most of the light lies where most
 const LETTER = 6.8; // px of one letter beside an axis, on average
 const drawn = new Map(); // canvas -> {chart, configure}
 
-/** Lines, filled when there is one: `series` is [{name, values, quiet?}]. */
-export function lineChart({ labels, series, label, unit = number, tall, valueName }) {
+/** Lines, filled when there is one: `series` is [{name, values, quiet?}]. What is `partial` (places) is dashed. */
+export function lineChart({ labels, series, label, unit = number, tall, valueName, partial = [], onChoose }) {
   return canvasOf(label, tall, (palette) => ({
     type: "line",
-    data: { labels, datasets: series.map((one, index) => lineOf(one, index, series, palette)) },
-    options: cartesian(palette, { unit, legend: series.length > 1, whole: areWhole(series), valueName, alone: labels.length === 1 }),
+    data: { labels, datasets: series.map((one, index) => lineOf(one, index, series, palette, new Set(partial))) },
+    options: { ...cartesian(palette, { unit, legend: series.length > 1, whole: areWhole(series), valueName, alone: labels.length === 1 }), ...choosing(onChoose) },
   }));
 }
 
-/** Vertical bars, or horizontal ones; several series stand beside each other or `stacked`. `named` labels may be long. */
-export function barChart({ labels, series, label, unit = number, named, horizontal, tall, stacked, valueName }) {
+/**
+ * Vertical bars, or horizontal ones; several series stand beside each other or `stacked`. `named` labels may be long.
+ * What is `partial` (places) is paler; `onChoose(place)` hears which bar was clicked.
+ */
+export function barChart({ labels, series, label, unit = number, named, horizontal, tall, stacked, valueName, partial = [], onChoose }) {
   const beside = stacked ? 1 : Math.max(1, series.length * 0.6);
   return canvasOf(label, tall ?? (horizontal ? Math.max(160, labels.length * 26 * beside + 50 + (valueName ? 22 : 0)) : undefined), (palette) => {
     const datasets = series.map((one, index) => ({
       label: one.name,
       data: one.values,
-      backgroundColor: one.quiet ? palette.quiet : palette.series[index % palette.series.length],
+      backgroundColor: partial.length
+        ? one.values.map((_, place) => withAlpha(palette.series[index % palette.series.length], partial.includes(place) ? 0.4 : 1))
+        : one.quiet ? palette.quiet : palette.series[index % palette.series.length],
       borderRadius: labels.length > 30 ? 1 : 3,
       maxBarThickness: 42,
       categoryPercentage: 0.86,
@@ -46,9 +51,18 @@ export function barChart({ labels, series, label, unit = number, named, horizont
     return {
       type: "bar",
       data: { labels, datasets },
-      options: cartesian(palette, { unit, legend: series.length > 1, horizontal, stacked, whole: areWhole(series), valueName, named }),
+      options: { ...cartesian(palette, { unit, legend: series.length > 1, horizontal, stacked, whole: areWhole(series), valueName, named }), ...choosing(onChoose) },
     };
   });
+}
+
+/** A click on what is drawn, for who has a use for it: the same is in the table, for keyboards. */
+function choosing(onChoose) {
+  if (!onChoose) return {};
+  return {
+    onClick: (_event, [found]) => found && onChoose(found.index),
+    onHover: (event, found) => { event.native.target.style.cursor = found.length ? "pointer" : ""; },
+  };
 }
 
 /** Points of two numbers: `points` is [{x, y, name?}]. */
@@ -70,7 +84,7 @@ export function scatterChart({ points, label, xName, yName, tall }) {
 }
 
 /** A heat map with its key: `value(x, y)` of so many `what` for each of `columns` and `rows` (their labels). */
-export function heatMap({ columns, rows, value, what, label, unit = number, tall = 236, describe, xName, yName }) {
+export function heatMap({ columns, rows, value, what, label, unit = number, tall = 236, describe, xName, yName, onChoose }) {
   const cells = rows.flatMap((row, y) => columns.map((column, x) => ({ x, y, v: Number(value(x, y) ?? 0) })));
   const most = Math.max(0, ...cells.map((cell) => cell.v)) || 1;
   return [canvasOf(label, tall, (palette) => ({
@@ -86,6 +100,7 @@ export function heatMap({ columns, rows, value, what, label, unit = number, tall
       }],
     },
     options: {
+      ...choosing(onChoose && ((at) => onChoose(cells[at]))),
       maintainAspectRatio: false,
       scales: {
         x: { ...axisOf(columns, palette, { autoSkip: true, maxRotation: 0, autoSkipPadding: 14 }), title: xName && titleOf(xName, palette) },
@@ -117,7 +132,7 @@ function axisOf(labels, palette, ticks) {
   };
 }
 
-function lineOf(one, index, series, palette) {
+function lineOf(one, index, series, palette, partial) {
   const colour = one.quiet ? palette.quiet : palette.series[index % palette.series.length];
   const alone = series.filter((each) => !each.quiet).length === 1 && !one.quiet;
   return {
@@ -131,9 +146,9 @@ function lineOf(one, index, series, palette) {
     pointRadius: one.values.filter((value) => value !== null).length > 40 ? 0 : 2.5,
     pointBackgroundColor: colour,
     pointHoverRadius: 5,
-    tension: 0.25,
-    cubicInterpolationMode: "monotone",
+    tension: 0, // a bend would show values that nobody counted
     spanGaps: true,
+    segment: { borderDash: ({ p0DataIndex, p1DataIndex }) => (partial.has(p0DataIndex) || partial.has(p1DataIndex) ? [3, 4] : undefined) },
   };
 }
 

@@ -1,11 +1,13 @@
-// Numbers, dates and durations as people read them, in the reader's own language.
+// Numbers, dates and durations as people read them, in English as the page's words are: the reader's own, where it is
+// one of the browser's languages.
 
-const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
-const tenth = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-const hundredth = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
-const fine = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 6 });
-const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
-const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
+export const LOCALE = navigator.languages?.find((language) => /^en\b/i.test(language)) ?? "en-GB";
+const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
+const tenth = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 1 });
+const hundredth = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 2 });
+const fine = new Intl.NumberFormat(LOCALE, { maximumSignificantDigits: 6 });
+const compact = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat(LOCALE, { style: "percent", maximumFractionDigits: 0 });
 
 export const NOTHING = "–";
 
@@ -63,19 +65,19 @@ export function day(text) {
   const found = /^(\d{4})-(\d{2})-(\d{2})/.exec(text ?? "");
   if (!found) return text ?? NOTHING;
   const date = new Date(Date.UTC(found[1], found[2] - 1, found[3]));
-  return date.toLocaleDateString(undefined, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
+  return date.toLocaleDateString(LOCALE, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
 }
 
 /** The month of a day: "Nov 2026". */
 export function month(text) {
-  return new Date(`${String(text).slice(0, 7)}-01T00:00:00Z`).toLocaleDateString(undefined, { timeZone: "UTC", month: "short", year: "numeric" });
+  return new Date(`${String(text).slice(0, 7)}-01T00:00:00Z`).toLocaleDateString(LOCALE, { timeZone: "UTC", month: "short", year: "numeric" });
 }
 
 /** A moment (RFC 3339 UTC, or SQL's "2026-11-20 10:15:30.000") in a time zone. */
 export function moment(text, timeZone = "UTC", styles = { dateStyle: "medium", timeStyle: "short" }) {
   const date = instant(text);
   if (!date) return text ?? NOTHING;
-  return date.toLocaleString(undefined, { timeZone, ...styles });
+  return date.toLocaleString(LOCALE, { timeZone, ...styles });
 }
 
 export function ago(text, now = Date.now()) {

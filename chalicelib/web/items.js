@@ -6,10 +6,10 @@ import { bdi, figure, h, icon, replace } from "./dom.js";
 import { count, hours, moment, share } from "./format.js";
 import { emptyState, reportPanel, retried, sqlDetails } from "./panel.js";
 import { plainTable } from "./table.js";
-import { rankedList } from "./ranked.js";
+import { longList, rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
 import { selectors } from "./selectors.js";
-import { filled } from "./spans.js";
+import { filled, partialSteps } from "./spans.js";
 import { href, selection } from "./state.js";
 
 export async function render(main, { page: kind, args: [artist, name = ""], signal }) {
@@ -34,7 +34,7 @@ function parts(kind, about, signal) {
   const { artist, name } = about;
   const list = (items, title, to, how) => reportPanel({
     report: "dashboard_item_tops", values: { ...about, items, limit: 15 }, title, hint: "In the chosen period", viewName: "List", wide: "half start", signal, tall: 400,
-    view: ({ records }) => rankedList(to, records, { name: ({ item }) => item, args: how, compare: false, key: () => null, signal }),
+    view: (result) => h("div.stack", null, longList(result, "dashboard_item_tops", (records) => rankedList(to, records, { name: ({ item }) => item, args: how, compare: false, key: () => null, signal }), { ...about, items })),
     empty: "Not heard in the chosen period. Choose a longer one.",
   });
   const history = reportPanel({
@@ -42,7 +42,7 @@ function parts(kind, about, signal) {
     view: ({ records }) => {
       const today = new Date().toISOString().slice(0, 10);
       const rows = filled(records, "month", { by: "month", values: ["plays"], period: [today] });
-      return lineChart({ labels: rows.map(({ label }) => label), series: [{ name: "Plays", values: rows.map(({ plays }) => plays) }], label: `Plays of ${name || artist} by month`, tall: 250 });
+      return lineChart({ labels: rows.map(({ label }) => label), series: [{ name: "Plays", values: rows.map(({ plays }) => plays) }], label: `Plays of ${name || artist} by month`, tall: 250, partial: partialSteps(rows, "month", []) });
     },
   });
   if (kind === "artist") {

@@ -98,7 +98,7 @@ function neverPlayed({ records }) {
   return plainTable({ records }, {
     caption: "Saved, never played",
     columns: {
-      track: { title: "Track", wide: true, show: (name, row) => bdi(name ?? row.track_id) },
+      track: { title: "Track", wide: true, show: (name, row) => (name && row.artist ? h("a", { href: href("track", [row.artist, name]) }, bdi(name)) : bdi(name ?? row.track_id)) },
       artist: { title: "Artist", wide: true, show: (name) => (name ? h("a", { href: href("artist", [name]) }, bdi(name)) : h("span.muted", null, "unknown")) },
       added_at: { title: "Saved", show: (value) => day(value) },
     },

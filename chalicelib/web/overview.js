@@ -2,16 +2,18 @@
 
 import { barChart, heatMap, lineChart } from "./charts.js";
 import { figure, h, replace } from "./dom.js";
-import { count, hours, share } from "./format.js";
-import { emptyState, reportPanel, retried, sqlDetails } from "./panel.js";
-import { rankedList } from "./ranked.js";
+import { count, day, hours, share } from "./format.js";
+import { emptyState, panel, reportPanel, retried, sqlDetails } from "./panel.js";
+import { longList, rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
 import { listeners, selectors } from "./selectors.js";
 import { href, selection } from "./state.js";
-import { daysOfPeriod, filled, grainOf } from "./spans.js";
+import { daysOfPeriod, filled, fitted, grainOf, partialSteps } from "./spans.js";
 
 export const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-const TOP = 10; // rows of a ranked list
+const TOP = 10; // rows of a ranked list, before more are asked for
+const FEW = 3; // steps of a chart that say too little: days say more
+const BARS = 14; // steps that are drawn as bars; more are a line
 
 export async function render(main, { signal }) {
   const totals = h("dl.figures", { "aria-label": "Totals of the period" }, ["Plays", "Listening time", "Artists", "New artists"].map((name) =>
@@ -55,15 +57,19 @@ function panels(signal) {
 function tops(report, title, kind, signal, how) {
   return reportPanel({
     report, values: { limit: TOP }, title, viewName: "List", wide: "third", signal, tall: 480,
-    view: ({ records, values }) => rankedList(kind, records, { ...how, signal, compare: values.previous_from !== values.from }),
+    view: (result) => h("div.stack", null, longList(result, report, (records) => rankedList(kind, records, {
+      ...how, signal, compare: result.values.previous_from !== result.values.from && records.some(({ place_before: before }) => before !== null),
+    }))),
   });
 }
 
 async function showTotals(place, signal) {
   const result = await runReport("dashboard_totals", {}, signal);
   const { records: [row], values } = result;
-  const comparable = values.previous_from !== values.from;
-  const compared = (name, show, now, before) => figure(name, show(now), comparable ? changeOf(now, before, show) : "over all time");
+  const ever = values.previous_from === values.from;
+  const nothingBefore = !row.plays_before && !row.hours_before;
+  const words = (now, before, show) => (ever ? "over all time" : nothingBefore ? null : changeOf(now, before, show));
+  const compared = (name, show, now, before) => figure(name, show(now), words(now, before, show));
   replace(place,
     compared("Plays", count, row.plays, row.plays_before),
     compared("Listening time", hours, row.hours, row.hours_before),
@@ -85,21 +91,39 @@ const MEASURES = { plays: "Plays", hours: "Hours" };
 function overTimePanel(grain, signal) {
   let measure = "plays";
   let rows = [];
+  let shown = grain; // days, where the period has seen little yet
+  let partial = [];
   const place = h("div.panel-body");
-  const draw = () => replace(place, lineChart({
-    labels: rows.map(({ label }) => label), series: [{ name: MEASURES[measure], values: rows.map((row) => row[measure]) }],
-    unit: measure === "hours" ? hours : count, label: `${MEASURES[measure]} by ${grain}`, tall: 250,
-  }));
+  const hint = h("span", null, `By ${grain}`);
+  const draw = () => {
+    const known = rows.filter((row) => row[measure] !== null).length;
+    const chart = known <= BARS ? barChart : lineChart;
+    replace(place, chart({
+      labels: rows.map(({ label }) => label), series: [{ name: MEASURES[measure], values: rows.map((row) => row[measure]) }],
+      unit: measure === "hours" ? hours : count, label: `${MEASURES[measure]} by ${shown}`, tall: 250, partial,
+    }));
+    const since = rows.length && rows[0].since ? ` since ${day(rows[0].key)}` : "";
+    hint.textContent = `By ${shown}${since}${partial.length ? `; ${known <= BARS ? "paler" : "dashed"}: not a whole ${shown}` : ""}`;
+  };
   const choice = h("select", { "aria-label": "Measure", onchange: () => {
     measure = choice.value;
     draw();
   } }, Object.entries(MEASURES).map(([value, text]) => h("option", { value }, text)));
-  return reportPanel({
-    report: "listening_over_time", values: { unit: grain }, title: "Listening over time", hint: grain === "day" ? "By day" : `By ${grain}; the first and the last may be incomplete`, signal, tall: 250, tools: choice,
+  return panel({
+    title: "Listening over time", hint, signal, tall: 250, tools: choice,
+    load: async (stop) => {
+      const found = await runReport("listening_over_time", { unit: grain }, stop);
+      if (grain === "day" || !found.rows.length || found.rows.length > FEW) return found;
+      return runReport("listening_over_time", { unit: "day" }, stop);
+    },
     view: ({ records, values }) => {
+      shown = values.unit;
       const period = daysOfPeriod(values, selection().timezone);
-      rows = filled(records, grain, { by: "start", values: ["plays", "minutes"], period })
+      const all = filled(records, shown, { by: "start", values: ["plays", "minutes"], period })
         .map((row) => ({ ...row, hours: row.minutes === null ? null : row.minutes / 60 }));
+      rows = fitted(all, "plays");
+      if (rows.length < all.length) rows[0] = { ...rows[0], since: true };
+      partial = partialSteps(rows, shown, period);
       draw();
       return place;
     },

@@ -5,6 +5,7 @@ import { announce, button, copyText, h, icon, replace } from "./dom.js";
 import { day, moment, month, number, words } from "./format.js";
 import { highlighted, withValues } from "./highlight.js";
 import { runReport } from "./reports.js";
+import { itemLink } from "./links.js";
 import { href } from "./state.js";
 import { isNumber as isNumeric, plainTable } from "./table.js";
 
@@ -142,9 +143,19 @@ export function chartOf(result, hint, label, { titled = false } = {}) {
     barChart({
       labels: labels.slice(0, MOST_NAMED), label, named, horizontal: labels.length > 4, valueName, stacked: Boolean(split) && areApart(series),
       series: series.map((one) => ({ ...one, values: one.values.slice(0, MOST_NAMED) })),
+      onChoose: split ? undefined : leadingOn(result, x),
     }),
     labels.length > MOST_NAMED && h("p.muted.small", null, `The first ${MOST_NAMED} of ${number(labels.length)} are drawn; the table has more.`),
   ];
+}
+
+/** From a bar to the page of what it names. */
+function leadingOn({ columns, records }, x) {
+  const link = itemLink(x, columns);
+  return link && ((place) => {
+    const to = link(records[place][x], records[place]);
+    if (to instanceof HTMLAnchorElement) location.assign(to.href);
+  });
 }
 
 /** Whether every label belongs to one series: bars then need no place beside each other. */

@@ -33,14 +33,14 @@ class Pipeline {
     this.crawlButton = button("Refresh the catalogue", { icon: "refresh", onclick: () => this.startCrawl() });
     this.importer = importDrop({ signal, onImported: () => this.refreshData() });
     this.tables = panel({
-      title: "Freshness", hint: "Every table with its newest data, as of when the catalogue was last refreshed", viewName: "Table", signal, wide: "",
+      title: "Freshness", hint: "Every table with its newest data; refreshed when something has arrived", viewName: "Table", signal, wide: "",
       load: async (stop) => tablesResult(await get("tables", {}, stop)), view: (result) => this.tableOfTables(result),
       empty: "No table yet: start a run or import an export.",
     });
     this.quarantine = panel({
       title: "Quarantine", hint: "What could not be read or believed: none of it is in the tables", viewName: "Table", signal,
       load: async (stop) => quarantineResult(await get("quarantine", { limit: MOST_QUARANTINED }, stop)), view: (result) => this.quarantined(result),
-      empty: ["Empty", "Nothing lies in quarantine."],
+      empty: ["Empty", "Nothing is in quarantine."],
     });
     this.quality = reportPanel({
       report: "dashboard_quality", title: "Quality checks", hint: "Checks that found something, worst first", viewName: "Table", signal,
@@ -56,7 +56,7 @@ class Pipeline {
     });
     this.element = h("div", null,
       h("div.page-head", null,
-        h("div", null, h("h1", null, "Pipeline"), h("p.lead", null, "From Spotify’s answers to the tables: what came in, what is left, and what to do about it.")),
+        h("div", null, h("h1", null, "Pipeline"), h("p.lead", null, "From Spotify’s answers to the tables: what came in, what is still to fetch, and what to do about faults.")),
         h("div.row", null, this.runButton, this.crawlButton)),
       h("div.stack", null,
         this.figures,
@@ -93,6 +93,10 @@ class Pipeline {
     this.showRuns(runs);
     this.showFigures(runs, health);
     this.showCrawl(crawl);
+    if (crawl?.crawl_id !== this.crawled && crawl?.state === "succeeded") {
+      if (this.crawled) this.tables.refresh();
+      this.crawled = crawl.crawl_id;
+    }
     if (wasBusy && !this.busy) {
       const ended = runs.find((run) => run.run_id === wasBusy);
       const text = ended ? `The run ${ended.state}: ${count(ended.items)} items with ${count(ended.calls)} calls.` : "The run has ended.";
@@ -125,7 +129,9 @@ class Pipeline {
     replace(this.figures,
       figure("Last run", last ? ago(last.ended_at) : "none yet", last && [h("span.badge", { class: STATE_KINDS[last.state] }, last.state)]),
       figure("Brought by it", last ? count(last.items) : "–", last && `items with ${count(last.calls)} calls, ${bytes(last.bytes)}`),
-      figure("Left to fetch", left.length ? `${left.length} ${left.length === 1 ? "source" : "sources"}` : "nothing", left.map((source) => `${words(source.source)}: ${grouped(source.left)}`).join("; ")),
+      figure("Left to fetch", left.length ? `${left.length} ${left.length === 1 ? "source" : "sources"}` : "nothing", [
+        ...left.map((source) => `${words(source.source)}: ${grouped(source.left)}`), backlogWords(newest),
+      ].filter(Boolean).join("; ")),
       figure("Spotify asks to wait", until ? `until ${moment(until, selection().timezone).split(", ").at(-1)}` : "no", waits.map((source) => words(source.source)).join(", ")),
       figure("Authorisation", authorised ? `${ago(authorised.authorized_at).replace(" ago", "")} old` : newest ? "none" : "–",
         authorised ? `ends ${moment(authorised.ends_at, selection().timezone, { dateStyle: "medium" })}` : newest && "log in with .venv/bin/lake login"));
@@ -144,7 +150,7 @@ class Pipeline {
   /** What lies in quarantine, why, and what may be done about it. */
   quarantined({ records, more }) {
     const many = `${count(records.length)}${more ? " or more" : ""}`;
-    const [noun, verb] = records.length === 1 && !more ? ["object", "lies"] : ["objects", "lie"];
+    const [noun, verb] = records.length === 1 && !more ? ["object", "is"] : ["objects", "are"];
     this.tellCautions({ quarantine: records.length ? [h("p.caution", null, `${many} ${noun} ${verb} in quarantine: `,
       h("button.linked", { type: "button", onclick: () => this.quarantine.scrollIntoView({ block: "center" }) }, "see which, and why"))] : [] });
     return h("div.stack", null,
@@ -153,7 +159,7 @@ class Pipeline {
           h("p", null, h("strong", null, `${words(one.code)}: `), one.message),
           h("p.muted.small", null, h("code", null, one.raw_key), ", ", h("span", { title: moment(one.since, selection().timezone) }, ago(one.since)))),
         remedyOf(one)))),
-      h("p.muted.small", null, "The objects themselves lie unaltered in ", h("code", null, "raw/"), ". Each leaves quarantine as soon as it can be published."));
+      h("p.muted.small", null, "The objects themselves are unaltered in ", h("code", null, "raw/"), ". Each leaves quarantine as soon as it can be published."));
   }
 
   showRuns(runs) {
@@ -201,7 +207,7 @@ class Pipeline {
       const waiting = whole.to_transform?.length ?? 0;
       const aside = whole.quarantined ?? [];
       quarantine.hidden = !aside.length;
-      replace(quarantine, aside.map((one) => h("p.caution", null, h("code", null, one.raw_key), ` lies in quarantine: ${one.message}`)));
+      replace(quarantine, aside.map((one) => h("p.caution", null, h("code", null, one.raw_key), ` is in quarantine: ${one.message}`)));
       replace(more, [
         whole.mode && `${words(whole.mode)} mode`, whole.trigger && `started by ${whole.trigger}`, `${bytes(whole.bytes)} of answers`,
         waiting ? `${count(waiting)} raw objects still to transform` : aside.length ? "all the rest is transformed" : "everything is transformed", whole.run_id,
@@ -311,6 +317,13 @@ function figure(name, value, more) {
   return h("div.figure", null, h("dt", null, name), h("dd.text", null, value), more && h("dd.change", { class: "small" }, more));
 }
 
+/** By when what is left will have been fetched, and whether it matters to what was heard. */
+function backlogWords(run) {
+  if (!run?.complete_at) return null;
+  const by = moment(run.complete_at, selection().timezone);
+  return `${run.plays_are_complete ? "plays are complete, the rest" : "all of it"} by ${by}`;
+}
+
 /** The numbers within a text as all others are written. */
 function grouped(text) {
   return String(text).replace(/\d{4,}/g, (digits) => count(digits));
@@ -335,7 +348,7 @@ function remedyOf({ raw_key: key }) {
   if (key.startsWith("raw/history/")) return h("p.remedy.small", null, "Import the export again, as Spotify sent it. If it is none, delete it and ", h("code", null, `quarantine/${key}.json`), ".");
   const command = `.venv/bin/lake transform ${key}`;
   return h("div.remedy", null,
-    h("p.small", null, "Mend it, or update the lake. Then transform it:"),
+    h("p.small", null, "Repair it, or update the lake. Then transform it:"),
     button("Copy the command", { icon: "copy", title: command, onclick: () => copyText(command) }));
 }
 

@@ -1,9 +1,13 @@
-// A ranked list: place, cover, name, how much, and how far it climbed.
+// A ranked list: place, cover, name, how much, and how far it climbed; more of it when asked for.
 
-import { announce, bdi, h } from "./dom.js";
+import { announce, bdi, button, h, notice } from "./dom.js";
 import { count, duration, hours } from "./format.js";
 import { cover, fillCovers } from "./covers.js";
+import { runReport } from "./reports.js";
 import { href } from "./state.js";
+
+const GROWTH = 5; // times as many rows, each time that more are asked for
+const MOST_LISTED = 1000; // rows of a report
 
 /**
  * `kind` is artist, album or track; `records` have place, plays, minutes and maybe climbed, place_before.
@@ -28,6 +32,25 @@ export function rankedList(kind, records, { name, by, args, key = name, measure 
   });
   fillCovers(kind, wanted, signal).catch(() => announce("covers could not be loaded"));
   return h("ol.ranked", null, items);
+}
+
+/** The first rows of a list, and a button that brings as many again and more. `draw` shows records. */
+export function longList(result, report, draw, extra = {}) {
+  const { limit } = result.values;
+  const place = h("div", null, draw(result.records));
+  if (result.records.length < limit) return place;
+  const more = button("Show more", { quiet: true, onclick: async () => {
+    more.disabled = true;
+    try {
+      const longer = await runReport(report, { ...extra, limit: Math.min(MOST_LISTED, limit * GROWTH) });
+      place.replaceWith(longList(longer, report, draw, extra));
+      more.closest(".row")?.remove();
+    } catch (fault) {
+      more.disabled = false;
+      notice(fault.message, { bad: true });
+    }
+  } });
+  return [place, limit < MOST_LISTED && h("div.row", null, more, h("a.small", { href: href("reports", [report]) }, "as a report"))];
 }
 
 function minutes(value) {

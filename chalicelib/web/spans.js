@@ -32,6 +32,29 @@ export function filled(records, grain, { by, values, period = [] }) {
   });
 }
 
+/** What is known of a period that it has hardly begun: the steps from the first that is known, where most are not. */
+export function fitted(rows, name) {
+  const first = rows.findIndex((row) => row[name] !== null);
+  return first > rows.length / 2 ? rows.slice(first) : rows;
+}
+
+/** The places of steps that the period cuts, or that go on today: what they hold is not to be compared. */
+export function partialSteps(rows, grain, [first, last], today = new Date().toISOString().slice(0, 10)) {
+  const places = [];
+  if (!rows.length) return places;
+  const end = rows.at(-1).key;
+  if (first && rows[0].key < first) places.push(0);
+  if ((last ?? today) >= today ? end >= startOf(today, grain) : following(end, grain) > following(last, "day")) places.push(rows.length - 1);
+  return places;
+}
+
+/** The first and the last day of a step. */
+export function daysOfStep(key, grain) {
+  const after = new Date(`${following(key, grain)}T00:00:00Z`);
+  after.setUTCDate(after.getUTCDate() - 1);
+  return [key, after.toISOString().slice(0, 10)];
+}
+
 /** The first and the last day of a report's period as far as it has passed; none where it has no bounds ("all"). */
 export function daysOfPeriod({ from, to }, timeZone, now = new Date()) {
   const [first, end] = [instant(from), instant(to)];

@@ -1,7 +1,8 @@
 // Tables that fit on a page; sheet.js has the one for large results.
 
 import { h } from "./dom.js";
-import { moment, number, words } from "./format.js";
+import { NOTHING, moment, number, words } from "./format.js";
+import { itemLink } from "./links.js";
 import { selection } from "./state.js";
 
 const MOST_SHOWN = 500;
@@ -10,7 +11,7 @@ const MOST_SHOWN = 500;
 export function plainTable(result, { caption, columns, tall } = {}) {
   const shown = columns
     ? Object.entries(columns).map(([name, how]) => ({ name, ...how }))
-    : result.columns.map(({ name, type }) => ({ name, right: isNumber(type), show: shownAs(name, type, result.records) }));
+    : result.columns.map(({ name, type }) => ({ name, right: isNumber(type), show: itemLink(name, result.columns) ?? shownAs(name, type, result.records) }));
   const rows = result.records.slice(0, MOST_SHOWN);
   return h("div", null,
     h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": caption ?? "Table", class: tall ? "tall" : "" },
@@ -33,7 +34,7 @@ function cell(column, record) {
   const value = record[column.name];
   const content = column.show ? column.show(value, record) : cellText(value);
   const classes = [column.right && "right", column.wide && "wide"].filter(Boolean).join(" ");
-  return h("td", { class: classes }, content === null || content === undefined ? h("span.null", null, "null") : content);
+  return h("td", { class: classes }, content === null || content === undefined ? h("span.null", { title: "not known" }, NOTHING) : content);
 }
 
 /** A value as text; null stays null. */

@@ -11,12 +11,13 @@ import { href, selection } from "./state.js";
 import { isNumber } from "./table.js";
 
 const DRAFT = "lake-sql-draft"; // in sessionStorage, so that leaving the page loses nothing
-const FIRST = `SELECT artist_name, count(*) AS plays, round(sum(ms_played) / 3600000.0, 1) AS hours
-FROM plays
+const FIRST = `SELECT artist_name, count_if(play_seconds >= 30) AS plays, round(sum(ms) / 3600000.0, 1) AS hours
+FROM heard
 GROUP BY artist_name
 ORDER BY plays DESC
 LIMIT 100`;
 const CHARTED = 5000; // rows fetched for a chart
+const MOST_SERIES = 12; // lines that a chart is split into unasked
 const LISTED = 100; // queries of the history, newest first
 
 export async function render(main, { signal }) {
@@ -145,6 +146,7 @@ class Workbench {
 
   async showResult(query, sql) {
     this.query = query;
+    this.hint = null; // the chart of another result says nothing of this one
     this.store = new RowStore(query, this.signal);
     await this.store.have(1);
     const seconds = query.ended_at && query.started_at ? (new Date(query.ended_at) - new Date(query.started_at)) / 1000 : null;
@@ -197,9 +199,18 @@ class Workbench {
     const x = columns.find(({ name }) => !numeric.includes(name))?.name ?? columns[0].name;
     const chosen = { kind: /date|timestamp/.test(columns.find(({ name }) => name === x).type) || /^(day|week|month|year)/.test(x) ? "line" : "bar", x, y: numeric.find((name) => name !== x) ?? numeric[0] ?? columns[0].name, series: "" };
     const place = h("div", null, loading());
+    const series = h("select", { onchange: () => {
+      chosen.series = series.value;
+      redraw();
+    } });
+    let guessed = false;
     const draw = async () => {
       await this.store.have(CHARTED);
       const rows = this.store.rows.slice(0, CHARTED);
+      if (!guessed) {
+        guessed = true;
+        chosen.series = series.value = seriesOf(columns, rows, chosen);
+      }
       const names = this.store.columns.map(({ name }) => name);
       const records = rows.map((row) => Object.fromEntries(names.map((name, index) => [name, row[index]])));
       const hint = chosen.kind === "heatmap" ? { kind: "heatmap", x: chosen.x, y: chosen.series || names[1] || names[0], value: chosen.y } : { ...chosen, series: chosen.series || undefined };
@@ -207,16 +218,18 @@ class Workbench {
       replace(place, chartOf({ columns: this.store.columns, rows, records }, hint, `${hint.kind} of ${chosen.y} by ${chosen.x}`, { titled: true }),
         this.store.total > CHARTED && h("p.muted.small", null, `Of the first ${count(CHARTED)} rows.`));
     };
+    const redraw = () => draw().catch((fault) => replace(place, faultBox(fault)));
     const choose = (name, title, options) => h("label.field", null, title, h("select", { onchange: (event) => {
       chosen[name] = event.target.value;
-      draw().catch((fault) => replace(place, faultBox(fault)));
+      redraw();
     } }, options.map(([value, text]) => h("option", { value, selected: chosen[name] === value }, text))));
     const all = columns.map(({ name }) => [name, name]);
-    draw().catch((fault) => replace(place, faultBox(fault)));
+    replace(series, [["", "nothing"], ...all].map(([value, text]) => h("option", { value }, text)));
+    redraw();
     return h("div.stack", null,
       h("div.selectors", null,
         choose("kind", "Chart", [["bar", "Bars"], ["line", "Lines"], ["scatter", "Points"], ["heatmap", "Heat map"]]),
-        choose("x", "Across", all), choose("y", "Value", all), choose("series", "Split by (or rows)", [["", "nothing"], ...all])),
+        choose("x", "Across", all), choose("y", "Value", all), h("label.field", null, "Split by (or rows)", series)),
       place);
   }
 
@@ -245,7 +258,7 @@ class Workbench {
     } },
       h("h2", { id: "save-title" }, "Save as a report"), nameField, titleField, descriptionField,
       h("label.field", null, "Shown as", kind), fault,
-      h("p.muted.small", null, "It lies in the lake as reports/NAME.sql, and the command line and API run it too."),
+      h("p.muted.small", null, "The lake keeps it as reports/NAME.sql; the command line and the API run it too."),
       h("div.row.end", null, button("Cancel", { onclick: () => dialog.close() }), button("Save", { primary: true, icon: "save", type: "submit" }))));
     document.body.append(dialog);
     dialog.showModal();
@@ -311,6 +324,15 @@ class Workbench {
       this.showFault(fault);
     }
   }
+}
+
+/** The column that tells apart the rows of one place on the axis: one line for each of its values. "" for none. */
+export function seriesOf(columns, rows, { x, y }) {
+  const at = columns.findIndex(({ name }) => name === x);
+  if (new Set(rows.map((row) => row[at])).size === rows.length) return "";
+  const found = columns.findIndex(({ name, type }, index) =>
+    name !== x && name !== y && /^(varchar|char|boolean)/.test(type) && new Set(rows.map((row) => row[index])).size <= MOST_SERIES);
+  return found < 0 ? "" : columns[found].name;
 }
 
 /** Whether a statement has `?` for values, outside strings and comments. */

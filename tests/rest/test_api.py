@@ -352,6 +352,8 @@ def test_a_report_of_ones_own_is_saved_run_replaced_and_deleted(server):
         ("mine", OWN.replace("SELECT count(*) AS n FROM tracks", "DELETE FROM tracks")),
         ("mine", OWN.replace("tracks WHERE", "read_csv('/etc/passwd') WHERE")),
         ("mine", OWN.replace(":least", ":nothing")),
+        ("mine", OWN.replace("-- [parameters]", '-- chart = {kind = "bar", x = "artist", y = "n"}\n-- [parameters]')),
+        ("mine", OWN.replace("-- [parameters]", '-- chart = {kind = "number", y = ["n", "m"]}\n-- [parameters]')),
     ],
 )
 def test_a_report_that_is_none_or_not_allowed_is_not_saved(server, name, sql):

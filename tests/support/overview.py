@@ -11,8 +11,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 Row = Mapping[str, Any]
-MIDNIGHT = "T00:00:00.000Z"
-MOMENT = r"\d{4}-\d\d-\d\dT[\d:.]+Z"
+MIDNIGHT = "T00:00:00.000"  # of the listener's clock
+MOMENT = r"\d{4}-\d\d-\d\dT[\d:.]+Z?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
 
 def cell(value: Any, *, day: bool) -> str:
     if value is None:
-        return "null"
+        return "–"
     if re.fullmatch(MOMENT, str(value)):
         return str(value)[: 10 if day else 19].replace("T", " ")
     return number(value) if isinstance(value, int | float) else str(value)

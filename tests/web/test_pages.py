@@ -419,7 +419,7 @@ def test_a_file_that_is_no_export_is_refused_in_words(filled, look, tmp_path):
     page = visit.open("#/pipeline")
     path = tmp_path / "holiday.zip"
     path.write_bytes(b"not a zip at all")
-    expect(visit.panel("Quarantine")).to_contain_text("Nothing lies in quarantine.")
+    expect(visit.panel("Quarantine")).to_contain_text("Nothing is in quarantine.")
     visit.drop(path)
     expect(page.locator(".panel", has_text="Import your history").get_by_role("alert")).to_be_visible(timeout=30_000)
     told = visit.panel("Quarantine").get_by_role("listitem")
@@ -441,14 +441,14 @@ def test_what_lies_in_quarantine_is_told_with_the_reason_and_the_remedy_until_it
         filled.command("transform", key)
     try:
         page = visit.open("#/pipeline")
-        expect(page.get_by_text(re.compile(r"^\d+ objects? lies? in quarantine"))).to_be_visible()
+        expect(page.get_by_text(re.compile(r"^\d+ objects? (is|are) in quarantine"))).to_be_visible()
         told = visit.panel("Quarantine").get_by_role("listitem").filter(has_text=key)
         expect(told).to_contain_text("Raw object invalid: not a whole gzip file")
         told.get_by_role("button", name="Copy the command").click()
         assert page.evaluate("navigator.clipboard.readText()") == f".venv/bin/lake transform {key}"
         page.locator(f"tr[data-run='{run['run_id']}'] button").click()
         caution = page.locator("tr.sources .caution").filter(has_text="quarantine")  # the sandbox's clock has one too
-        expect(caution).to_contain_text(f"{key} lies in quarantine: not a whole gzip file")
+        expect(caution).to_contain_text(f"{key} is in quarantine: not a whole gzip file")
         assert visit.violations() == []
     finally:
         path.write_bytes(whole)
@@ -586,6 +586,49 @@ def test_a_result_is_charted_saved_as_a_report_and_deleted(filled, look):
     page.get_by_role("button", name="Delete").click()
     expect(page.locator("h1")).to_have_text("Reports")
     expect(page.get_by_role("link", name="Plays by platform")).to_have_count(0)
+
+
+def test_a_report_is_saved_with_the_axes_of_its_own_query(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/sql")
+    run_sql(visit, "SELECT item_name, ms_played FROM plays WHERE ms_played IS NOT NULL LIMIT 5")
+    page.get_by_role("button", name="Chart", exact=True).click()
+    expect(page.get_by_role("img", name="bar of ms_played by item_name")).to_be_visible()
+    run_sql(visit, "SELECT artist_name, count(*) AS plays FROM plays GROUP BY 1 ORDER BY 2 DESC LIMIT 4")
+    page.get_by_role("button", name="Save as report").click()
+    page.get_by_label("Name, for addresses").fill("by_artist")
+    page.get_by_label("Title").fill("Plays by artist")
+    page.get_by_label("What it answers").fill("Who is played")
+    page.locator("label.field", has_text=re.compile("^Shown as")).locator("select").select_option("bar")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="Open it").click()
+    visit.settle()
+    assert visit.drawn("Result") == [row["plays"] for row in filled.report("by_artist")]
+    filled.server.delete("/reports/by_artist")
+
+
+def test_a_list_goes_on_beyond_ten_when_asked(filled, look):
+    visit = look(filled.server)
+    visit.open("#/overview?period=all&timezone=UTC")
+    panel = visit.panel("Top artists")
+    panel.get_by_role("button", name="Show more").click()
+    rows = filled.report("top_artists", period="all", timezone="UTC", limit=50)
+    assert len(rows) > 10
+    expect(panel.locator(".ranked li")).to_have_count(len(rows))
+    assert shown_list(visit, "Top artists") == overview.ranked(rows, "artist", None, comparable=False)
+
+
+def test_names_in_a_reports_table_and_its_bars_lead_to_their_pages(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/reports/top_tracks?period=all&timezone=UTC")
+    first = filled.report("top_tracks", period="all", timezone="UTC")[0]
+    page.locator("canvas").click(position={"x": 330, "y": 20})
+    page.wait_for_url("**#/track/**")
+    page.go_back()
+    visit.settle()
+    visit.panel("Result").get_by_role("button", name="Table", exact=True).click()
+    visit.panel("Result").get_by_role("link", name=first["track"], exact=True).first.click()
+    expect(page.locator("h1")).to_have_text(first["track"])
 
 
 def test_past_queries_are_listed_and_shown_again(filled, look):

@@ -84,6 +84,47 @@ def test_a_period_is_drawn_whole_and_empty_where_nothing_is_known(page):
     ]
 
 
+def test_a_period_that_has_hardly_begun_is_drawn_from_its_first_listen(page):
+    values = [None] * 40 + [3, 1, None]
+    rows = [{"key": str(at), "plays": value} for at, value in enumerate(values)]
+    assert [row["key"] for row in call(page, "spans", "m.fitted(given[0], 'plays')", rows)] == ["40", "41", "42"]
+    assert len(call(page, "spans", "m.fitted(given[0], 'plays')", rows[35:])) == 8
+
+
+@pytest.mark.parametrize(
+    ("keys", "grain", "period", "places"),
+    [
+        (["2026-01-05", "2026-01-12"], "week", ["2026-01-05", "2026-01-18"], []),
+        (["2026-01-05", "2026-01-12"], "week", ["2026-01-07", "2026-01-18"], [0]),
+        (["2026-01-05", "2026-01-12"], "week", ["2026-01-05", "2026-01-17"], [1]),
+        (["2026-02-01", "2026-03-01"], "month", ["2026-02-01", "2026-03-20"], [1]),
+        (["2026-02-01", "2026-03-01"], "month", [], [1]),
+        (["2026-01-01", "2026-02-01"], "month", [], []),
+        (["2026-03-19", "2026-03-20"], "day", ["2026-03-19", "2026-03-20"], [1]),
+        (["2026-03-18", "2026-03-19"], "day", ["2026-03-18", "2026-03-19"], []),
+    ],
+)
+def test_steps_that_are_not_whole_are_known(page, keys, grain, period, places):
+    rows = [{"key": key} for key in keys]
+    found = call(page, "spans", "m.partialSteps(given[0], given[1], given[2], '2026-03-20')", rows, grain, period)
+    assert found == places
+
+
+@pytest.mark.parametrize(
+    ("rows", "series"),
+    [
+        ([["2025-01", "u", 3], ["2025-01", "v", 2], ["2025-02", "u", 1]], "user_id"),
+        ([["2025-01", "u", 3], ["2025-02", "u", 1]], ""),
+        ([["2025-01", f"track {at}", 3] for at in range(40)], ""),
+    ],
+)
+def test_what_tells_rows_of_one_place_apart_is_a_line_each(page, rows, series):
+    columns = [{"name": "month", "type": "varchar"}, {"name": "user_id", "type": "varchar"},
+               {"name": "plays", "type": "bigint"}]  # fmt: skip
+    chosen = {"x": "month", "y": "plays"}
+    assert call(page, "workbench", "m.seriesOf(given[0], given[1], given[2])", columns, rows, chosen) == series
+
+
 @pytest.mark.parametrize(
     ("start", "end", "days"),
     [

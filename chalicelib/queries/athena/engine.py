@@ -160,10 +160,10 @@ class AthenaEngine:
 
     # --- queries --------------------------------------------------------------------------------------------------
 
-    def check(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+    def check(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[ResultColumn, ...]:
         from chalicelib.queries.sql import check
 
-        check(sql, user_tables(), parameters)
+        return check(sql, user_tables(), parameters).columns
 
     def start_query(
         self, sql: str, parameters: Sequence[Any] = (), *, client: str = "", max_rows: int | None = None

@@ -47,7 +47,7 @@ from chalicelib.queries.embedded.slots import WARM_UP, Job, Session, Slots
 from chalicelib.queries.embedded.space import Space
 from chalicelib.queries.embedded.tasks import DescribeTables, Judge, LookAt, RunQuery, Start, TaskOutcome, Verdict
 from chalicelib.queries.embedded.verdicts import Verdicts
-from chalicelib.queries.engine import CatalogueTable, Crawl, Download, Query, QueryState, RowPage
+from chalicelib.queries.engine import CatalogueTable, Crawl, Download, Query, QueryState, ResultColumn, RowPage
 from chalicelib.settings import Settings
 from chalicelib.views import reads
 
@@ -111,8 +111,8 @@ class EmbeddedEngine:
 
     # Queries
 
-    def check(self, sql: str, parameters: Sequence[Any] = ()) -> None:
-        self._judge(sql, parameters, "")
+    def check(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[ResultColumn, ...]:
+        return tuple(self._judge(sql, parameters, "").columns)
 
     def start_query(
         self, sql: str, parameters: Sequence[Any] = (), *, client: str = "", max_rows: int | None = None

@@ -23,28 +23,43 @@ first_seen_albums AS (
     FROM albums_history
     GROUP BY 1
 ),
+track_performers AS (
+    SELECT track_artists.track_id, artists.name AS artist_name
+    FROM track_artists
+    JOIN artists ON artists.artist_id = track_artists.artist_id
+    WHERE track_artists.position = 0
+),
+album_performers AS (
+    SELECT album_artists.album_id, artists.name AS artist_name
+    FROM album_artists
+    JOIN artists ON artists.artist_id = album_artists.artist_id
+    WHERE album_artists.position = 0
+),
 news AS (
     SELECT 'play' AS kind, item_name AS name, artist_name AS artist, heard_at AS moment
     FROM heard
     WHERE play_seconds >= :min_seconds AND (:user = '' OR user_id = :user)
     UNION ALL
-    SELECT 'saved track', tracks.name, CAST(NULL AS varchar), saved_items.added_at
+    SELECT 'saved track', tracks.name, track_performers.artist_name, saved_items.added_at
     FROM saved_items
     LEFT JOIN tracks ON tracks.track_id = saved_items.item_id
+    LEFT JOIN track_performers ON track_performers.track_id = saved_items.item_id
     WHERE saved_items.item_type = 'track' AND (:user = '' OR saved_items.user_id = :user)
     UNION ALL
-    SELECT 'saved album', albums.name, CAST(NULL AS varchar), saved_items.added_at
+    SELECT 'saved album', albums.name, album_performers.artist_name, saved_items.added_at
     FROM saved_items
     LEFT JOIN albums ON albums.album_id = saved_items.item_id
+    LEFT JOIN album_performers ON album_performers.album_id = saved_items.item_id
     WHERE saved_items.item_type = 'album' AND (:user = '' OR saved_items.user_id = :user)
     UNION ALL
     SELECT 'new artist', artists.name, artists.name, first_seen_artists.moment
     FROM first_seen_artists
     JOIN artists ON artists.artist_id = first_seen_artists.artist_id
     UNION ALL
-    SELECT 'new album', albums.name, CAST(NULL AS varchar), first_seen_albums.moment
+    SELECT 'new album', albums.name, album_performers.artist_name, first_seen_albums.moment
     FROM first_seen_albums
     JOIN albums ON albums.album_id = first_seen_albums.album_id
+    LEFT JOIN album_performers ON album_performers.album_id = first_seen_albums.album_id
 )
 SELECT news.kind, news.name, news.artist, news.moment
 FROM news
