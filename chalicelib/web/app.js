@@ -5,10 +5,13 @@ import { Unreachable, get, setToken, signOut, signedIn, staySignedIn, staysSigne
 import { redrawCharts } from "./charts.js";
 import { announce, button, h, icon, replace } from "./dom.js";
 import { faultBox, loading } from "./panel.js";
+import { searchBox } from "./search.js";
 import { change, href, route, selection } from "./state.js";
 
 const PAGES = {
   overview: { title: "Overview", load: () => import("./overview.js"), nav: true },
+  year: { title: "Year in review", short: "Year", load: () => import("./year.js"), nav: true },
+  listens: { title: "Listens", load: () => import("./listens.js"), nav: true },
   library: { title: "Library", load: () => import("./library.js"), nav: true },
   reports: { title: "Reports", load: () => import("./report_pages.js"), nav: true },
   sql: { title: "SQL", load: () => import("./workbench.js"), nav: true },
@@ -16,6 +19,8 @@ const PAGES = {
   artist: { title: "Artist", load: () => import("./items.js"), under: "overview" },
   album: { title: "Album", load: () => import("./items.js"), under: "overview" },
   track: { title: "Track", load: () => import("./items.js"), under: "overview" },
+  show: { title: "Podcast", load: () => import("./collections.js"), under: "listens" },
+  playlist: { title: "Playlist", load: () => import("./collections.js"), under: "library" },
 };
 
 const main = document.getElementById("main");
@@ -66,7 +71,7 @@ function holdFocus(id) {
 
 function markNavigation(current) {
   const links = Object.entries(PAGES).filter(([, page]) => page.nav).map(([name, page]) =>
-    h("a", { href: href(name), "aria-current": name === current ? "page" : null }, icon(name), h("span", null, page.title)));
+    h("a", { href: href(name), "aria-current": name === current ? "page" : null }, icon(name), h("span", null, page.short ?? page.title)));
   replace(document.getElementById("nav"), links);
 }
 
@@ -154,6 +159,7 @@ function signingButton() {
 }
 
 signedIn.then(() => showFoot());
+document.getElementById("nav").before(searchBox());
 dark.addEventListener("change", redrawCharts);
 setTheme(localStorage.getItem("lake-theme") ?? "auto");
 

@@ -22,11 +22,11 @@ const LETTER = 6.8; // px of one letter beside an axis, on average
 const drawn = new Map(); // canvas -> {chart, configure}
 
 /** Lines, filled when there is one: `series` is [{name, values, quiet?}]. What is `partial` (places) is dashed. */
-export function lineChart({ labels, series, label, unit = number, tall, valueName, partial = [], onChoose }) {
+export function lineChart({ labels, series, label, unit = number, tall, valueName, partial = [], onChoose, upsideDown }) {
   return canvasOf(label, tall, (palette) => ({
     type: "line",
-    data: { labels, datasets: series.map((one, index) => lineOf(one, index, series, palette, new Set(partial))) },
-    options: { ...cartesian(palette, { unit, legend: series.length > 1, whole: areWhole(series), valueName, alone: labels.length === 1 }), ...choosing(onChoose) },
+    data: { labels, datasets: series.map((one, index) => lineOf(one, index, series, palette, new Set(partial), upsideDown)) },
+    options: { ...cartesian(palette, { unit, legend: series.length > 1, whole: areWhole(series), valueName, alone: labels.length === 1, upsideDown }), ...choosing(onChoose) },
   }));
 }
 
@@ -110,7 +110,7 @@ export function heatMap({ columns, rows, value, what, label, unit = number, tall
         legend: { display: false },
         tooltip: tooltip(palette, {
           title: () => "",
-          label: ({ raw }) => describe?.(columns[raw.x], rows[raw.y], raw.v) ?? `${rows[raw.y]}, ${columns[raw.x]}: ${unit(raw.v)}`,
+          label: ({ raw }) => describe?.(columns[raw.x], rows[raw.y], raw.v, raw) ?? `${rows[raw.y]}, ${columns[raw.x]}: ${unit(raw.v)}`,
         }),
       },
     },
@@ -132,7 +132,7 @@ function axisOf(labels, palette, ticks) {
   };
 }
 
-function lineOf(one, index, series, palette, partial) {
+function lineOf(one, index, series, palette, partial, upsideDown) {
   const colour = one.quiet ? palette.quiet : palette.series[index % palette.series.length];
   const alone = series.filter((each) => !each.quiet).length === 1 && !one.quiet;
   return {
@@ -140,7 +140,7 @@ function lineOf(one, index, series, palette, partial) {
     data: one.values,
     borderColor: colour,
     backgroundColor: alone ? withAlpha(colour, 0.13) : colour,
-    fill: alone ? "origin" : false,
+    fill: alone && !upsideDown ? "origin" : false,
     borderWidth: one.quiet ? 1.5 : 2,
     borderDash: one.quiet ? [4, 4] : [],
     pointRadius: one.values.filter((value) => value !== null).length > 40 ? 0 : 2.5,
@@ -152,9 +152,9 @@ function lineOf(one, index, series, palette, partial) {
   };
 }
 
-function cartesian(palette, { unit, legend, horizontal, stacked, whole, valueName, named, alone }) {
+function cartesian(palette, { unit, legend, horizontal, stacked, whole, valueName, named, alone, upsideDown }) {
   const values = {
-    beginAtZero: true, stacked, border: { display: false }, grid: { color: palette.line, drawTicks: false },
+    beginAtZero: !upsideDown, ...(upsideDown && { reverse: true, min: 1, grace: "5%" }), stacked, border: { display: false }, grid: { color: palette.line, drawTicks: false },
     ticks: { color: palette.muted, maxTicksLimit: 6, padding: 8, precision: whole ? 0 : undefined, callback: (value) => short(value) },
     title: valueName ? titleOf(valueName, palette) : undefined,
   };

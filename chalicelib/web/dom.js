@@ -39,6 +39,8 @@ export function replace(element, ...children) {
 
 const ICONS = {
   overview: "M4 13h4v7H4zM10 4h4v16h-4zM16 9h4v11h-4z",
+  year: "M4 6h16v14H4zM4 10h16M8 3v4M16 3v4m-8 7h4",
+  listens: "M4 7h2m3 0h11M4 12h2m3 0h11M4 17h2m3 0h11",
   library: "M5 4v16M9.5 4v16M14 5l5 15",
   sql: "M4 6c0-1.7 3.6-3 8-3s8 1.3 8 3-3.6 3-8 3-8-1.3-8-3zm0 0v6c0 1.7 3.6 3 8 3s8-1.3 8-3V6m-16 6v6c0 1.7 3.6 3 8 3s8-1.3 8-3v-6",
   reports: "M6 3h9l4 4v14H6zM9 12h7M9 16h7M9 8h3",

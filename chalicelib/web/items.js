@@ -45,11 +45,18 @@ function parts(kind, about, signal) {
       return lineChart({ labels: rows.map(({ label }) => label), series: [{ name: "Plays", values: rows.map(({ plays }) => plays) }], label: `Plays of ${name || artist} by month`, tall: 250, partial: partialSteps(rows, "month", []) });
     },
   });
+  const ranks = reportPanel({
+    report: "dashboard_ranks", values: about, title: "Rank by month", hint: "The place among all, 1 at the top", signal, tall: 200, empty: "Not heard yet.",
+    view: ({ records }) => {
+      const rows = filled(records, "month", { by: "month", values: ["place"] }).map((row) => ({ ...row, place: row.place || null }));
+      return lineChart({ labels: rows.map(({ label }) => label), series: [{ name: "Rank", values: rows.map(({ place }) => place) }], label: `Rank of ${name || artist} by month`, tall: 200, upsideDown: true });
+    },
+  });
   if (kind === "artist") {
-    return [history, list("tracks", "Top tracks", "track", ({ item }) => [artist, item]), list("albums", "Top albums", "album", ({ item }) => [artist, item]), details(kind, about, signal)];
+    return [history, ranks, list("tracks", "Top tracks", "track", ({ item }) => [artist, item]), list("albums", "Top albums", "album", ({ item }) => [artist, item]), details(kind, about, signal)];
   }
-  if (kind === "album") return [history, list("tracks", "Tracks", "track", ({ item }) => [artist, item]), details(kind, about, signal)];
-  return [history, list("albums", "Played from these albums", "album", ({ item }) => [artist, item]), details(kind, about, signal)];
+  if (kind === "album") return [history, ranks, list("tracks", "Tracks", "track", ({ item }) => [artist, item]), details(kind, about, signal)];
+  return [history, ranks, list("albums", "Played from these albums", "album", ({ item }) => [artist, item]), details(kind, about, signal)];
 }
 
 async function showFigures(place, about, { picture, out, signal }) {
@@ -68,9 +75,12 @@ async function showFigures(place, about, { picture, out, signal }) {
     row.skipped !== null && figure("Skipped", share(row.skipped), "of the listens that say so"));
   place.after(sqlDetails(result));
   if (about.kind === "track" && row.item_id) fillCovers("track", [{ place: picture, key: row.item_id }], signal);
-  if (/^[0-9A-Za-z]{22}$/.test(row.item_id ?? "") && about.kind === "track") {
-    replace(out, h("a.small.out", { href: `https://open.spotify.com/track/${row.item_id}`, target: "_blank", rel: "noopener noreferrer" }, "Open in Spotify", icon("out")));
-  }
+  const known = about.kind === "track" && /^[0-9A-Za-z]{22}$/.test(row.item_id ?? "");
+  const there = known ? `track/${row.item_id}` : `search/${encodeURIComponent([about.name, about.artist].filter(Boolean).join(" "))}/${about.kind}s`;
+  const filters = { artist: about.artist, ...(about.kind !== "artist" && { [about.kind === "album" ? "album" : "name"]: about.name }) };
+  replace(out,
+    h("a.small.out", { href: `https://open.spotify.com/${there}`, target: "_blank", rel: "noopener noreferrer" }, "Open in Spotify", icon("out")), " ",
+    h("a.small", { href: href("listens", [], filters) }, "All its listens"));
   return place;
 }
 

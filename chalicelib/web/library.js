@@ -73,6 +73,7 @@ function playlists({ records }, chosen) {
       name: { title: "Playlist", wide: true, show: (name, row) => h("a", {
         href: href("library", [], { playlist: row.playlist_id === chosen ? "" : row.playlist_id }), "aria-current": row.playlist_id === chosen ? "true" : null,
       }, bdi(name || "untitled")) },
+      playlist_id: { title: "", show: (id, row) => h("a", { href: href("playlist", [id]), "aria-label": `Open ${row.name || "untitled"}` }, "open") },
       total_items: { title: "Items", right: true, show: (value) => count(value) },
       last_addition: { title: "Last addition", show: (value) => (value ? day(value) : h("span.muted", null, "unknown")) },
       versions: { title: "Versions", right: true, show: (value) => count(value) },

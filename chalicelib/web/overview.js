@@ -8,9 +8,9 @@ import { longList, rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
 import { listeners, selectors } from "./selectors.js";
 import { href, selection } from "./state.js";
-import { daysOfPeriod, filled, fitted, grainOf, partialSteps } from "./spans.js";
+import { WEEKDAYS } from "./listens.js";
+import { daysOfPeriod, daysOfStep, filled, fitted, grainOf, partialSteps } from "./spans.js";
 
-export const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const TOP = 10; // rows of a ranked list, before more are asked for
 const FEW = 3; // steps of a chart that say too little: days say more
 const BARS = 14; // steps that are drawn as bars; more are a line
@@ -101,6 +101,10 @@ function overTimePanel(grain, signal) {
     replace(place, chart({
       labels: rows.map(({ label }) => label), series: [{ name: MEASURES[measure], values: rows.map((row) => row[measure]) }],
       unit: measure === "hours" ? hours : count, label: `${MEASURES[measure]} by ${shown}`, tall: 250, partial,
+      onChoose: (at) => {
+        const [from, to] = daysOfStep(rows[at].key, shown);
+        location.hash = href("listens", [], { from, to });
+      },
     }));
     const since = rows.length && rows[0].since ? ` since ${day(rows[0].key)}` : "";
     hint.textContent = `By ${shown}${since}${partial.length ? `; ${known <= BARS ? "paler" : "dashed"}: not a whole ${shown}` : ""}`;
@@ -136,6 +140,7 @@ export function clock({ records }) {
     columns: Array.from({ length: 24 }, (_, hour) => String(hour)), rows: WEEKDAYS, what: "plays", label: "Plays by hour of the day and weekday",
     value: (x, y) => known.get(`${x} ${y + 1}`),
     describe: (hour, weekday, plays) => `${weekday} ${hour.padStart(2, "0")}:00 – ${count(plays)} plays`,
+    onChoose: ({ x, y }) => { location.hash = href("listens", [], { hour: x, weekday: y + 1 }); },
   });
 }
 

@@ -300,7 +300,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
             ("play", "Ep1", "Show", at(3, 5, 9)),
             ("play", "Beta", "Bob", at(3, 5, 8)),
             ("new artist", "Cat", "Cat", at(3, 5, 7, 50)),
-            ("saved track", "Delta", None, at(3, 5, 7, 45)),
+            ("saved track", "Delta", "Ann", at(3, 5, 7, 45)),
         ],
     ),
     (

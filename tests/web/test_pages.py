@@ -24,6 +24,8 @@ MOST_WEIGHT = 600_000  # bytes gzipped, everything that the page loads of itself
 NEVER_CRAWLED = r"404 .*/crawls/latest"  # an answer that the page expects; Chromium logs it all the same
 PAGES = {
     "overview": "#/overview",
+    "year": "#/year?period=2025",
+    "listens": "#/listens?period=2025",
     "library": "#/library",
     "reports": "#/reports",
     "report": "#/reports/top_artists",
@@ -375,6 +377,118 @@ def test_every_chart_shows_the_sql_that_made_it(filled, look):
     visit.settle()
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".sheet-row").first).to_contain_text(filled.report("top_artists", period="2025")[0]["artist"])
+
+
+# --- the year, listens, search ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chosen", SELECTIONS[1:3], ids=lambda chosen: chosen["period"])
+def test_every_figure_of_the_year_in_review_is_the_commands(filled, look, chosen):
+    chosen = {name: value for name, value in chosen.items() if name != "user"}
+    visit = look(filled.server, timezone_id=chosen["timezone"])
+    page = visit.open(f"#/year?{urlencode(chosen)}")
+    review, (totals,), artists, tracks, (first,), (obsession,), (streak,), months = filled.reports(
+        [
+            ("year_in_review", chosen),
+            ("dashboard_totals", chosen),
+            ("top_artists", {**chosen, "limit": 5}),
+            ("top_tracks", {**chosen, "limit": 5}),
+            ("dashboard_listens", {**chosen, "order": "oldest", "kind": "track", "limit": 1}),
+            ("obsessions", {**chosen, "limit": 1}),
+            ("streaks", {**chosen, "limit": 1}),
+            ("listening_over_time", {**chosen, "unit": "month"}),
+        ]
+    )
+    told = {row["what"]: row for row in review}
+    card = lambda title: words(visit.panel(title).inner_text())  # noqa: E731
+    assert overview.whole(told["minutes"]["number"]) in card("Minutes")
+    plays = ("plays", "days with listening", "tracks", "artists")
+    assert all(overview.whole(told[what]["number"]) in card("Plays") for what in plays)
+    assert overview.whole(told["artists heard for the first time"]["number"]) in card("Discoveries")
+    (biggest,) = visit.dates([told["busiest day (minutes)"]["name"]], "day")
+    assert biggest in card("Biggest day")
+    assert overview.hours(totals["hours"]) in card("Compared")
+    assert first["track"] in card("First listen") and first["artist"] in card("First listen")
+    assert obsession["track"] in card("Obsession") and f"{overview.whole(obsession['plays'])} plays" in card(
+        "Obsession"
+    )
+    assert f"{overview.whole(streak['days'])} day" in card("Longest streak")
+    assert shown_list(visit, "Top artists") == overview.ranked(artists, "artist", None, comparable=False)
+    assert shown_list(visit, "Top tracks") == overview.ranked(tracks, "track", "artist", comparable=False)
+    drawn = [value for value in visit.drawn("Seasons") if value is not None]
+    assert drawn == [row["minutes"] for row in months]
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as a picture").click()
+    picture = saved.value.path().read_bytes()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n" and int.from_bytes(picture[16:20], "big") == 1080
+
+
+def test_listens_go_on_to_the_last_one_and_each_is_there_once(filled, look):
+    day = filled.server.rows(
+        "SELECT CAST(date(heard_at) AS varchar), count(*) FROM heard WHERE play_seconds >= 30 GROUP BY 1 HAVING count(*) > 25 "
+        "ORDER BY 1 LIMIT 1"
+    )[0][0]
+    chosen = {"from": f"{day[:8]}01", "to": f"{day[:8]}28", "timezone": "UTC"}
+    rows = filled.report("dashboard_listens", **chosen, limit=1000)
+    assert 200 < len(rows) < 1000
+    visit = look(filled.server, timezone_id="UTC")
+    page = visit.open(f"#/listens?{urlencode(chosen)}")
+    shown = page.locator("[aria-label='List of listens'] tbody tr")
+    while shown.count() < len(rows):
+        before = shown.count()
+        page.get_by_role("button", name="Show more").scroll_into_view_if_needed()
+        expect(shown.nth(before)).to_be_attached()
+    titles = shown.evaluate_all("(rows) => rows.map((row) => row.cells[1].querySelector('bdi').textContent)")
+    assert titles == [row["track"] or "unknown" for row in rows]
+
+
+def test_a_cell_of_the_clock_leads_to_its_listens(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/overview?period=2025&timezone=UTC")
+    place = visit.panel("When you listen").locator("canvas")
+    visit.drawn("When you listen")
+    box = place.bounding_box()
+    place.click(position={"x": box["width"] * 0.8, "y": box["height"] * 0.5})
+    page.wait_for_url("**#/listens**")
+    visit.settle()
+    hour, weekday = (re.search(rf"[?&]{name}=(\d+)", page.url)[1] for name in ("hour", "weekday"))
+    rows = filled.report("dashboard_listens", period="2025", timezone="UTC", hour=hour, weekday=weekday, limit=100)
+    expect(page.locator("[aria-label='List of listens'] tbody tr")).to_have_count(len(rows))
+
+
+def test_search_finds_from_every_page_by_keyboard(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/pipeline")
+    artist = filled.report("top_artists", period="all", limit=30)[-1]["artist"]
+    page.locator("h1").click()
+    page.keyboard.press("/")
+    page.keyboard.type(artist[:8].lower())
+    found = page.locator(".answers section", has_text="Artists").get_by_role("link", name=re.compile(re.escape(artist)))
+    expect(found).to_be_visible()
+    expected = filled.report("dashboard_search", search=artist[:8].lower())
+    assert page.locator(".answers li").count() == len(expected)
+    assert visit.violations() == []
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.closest('.answers') !== null")
+    found.click()
+    visit.settle()
+    expect(page.locator("h1")).to_have_text(artist)
+    assert (
+        visit.drawn("Rank by month")[0]
+        == filled.report("dashboard_ranks", artist=artist, timezone="Europe/Berlin")[0]["place"]
+    )
+
+
+def test_a_playlist_has_a_page_with_what_it_holds(filled, look):
+    visit = look(filled.server)
+    page = visit.open("#/library")
+    visit.panel("Playlists").get_by_role("link", name=re.compile("^Open ")).first.click()
+    visit.settle()
+    playlist = page.url.split("#/playlist/")[1].split("?")[0]
+    rows = filled.report("dashboard_playlist", playlist=playlist)
+    assert rows
+    assert page.locator("[aria-label='Items'] tbody tr").count() == len(rows)
+    assert visit.violations() == []
 
 
 # --- the pipeline -------------------------------------------------------------------------------------------------

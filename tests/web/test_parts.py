@@ -88,7 +88,7 @@ def test_a_period_that_has_hardly_begun_is_drawn_from_its_first_listen(page):
     values = [None] * 40 + [3, 1, None]
     rows = [{"key": str(at), "plays": value} for at, value in enumerate(values)]
     assert [row["key"] for row in call(page, "spans", "m.fitted(given[0], 'plays')", rows)] == ["40", "41", "42"]
-    assert len(call(page, "spans", "m.fitted(given[0], 'plays')", rows[35:])) == 8
+    assert len(call(page, "spans", "m.fitted(given[0], 'plays')", rows[38:])) == 5
 
 
 @pytest.mark.parametrize(

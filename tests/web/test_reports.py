@@ -40,7 +40,8 @@ def fill(opened: Opened) -> None:
         "playlist_items",
         *(
             {"playlist_id": playlist_id, "snapshot_id": snapshot, "position": place, "item_type": "track",
-             "item_uri": uri, "name": name, "added_at": at(1, 1 + place), "observed_at": seen}
+             "item_uri": uri, "item_id": {"A": "t1"}.get(uri), "name": name, "added_at": at(1, 1 + place),
+             "observed_at": seen}
             for (playlist_id, snapshot), (seen, items) in versions.items()
             for place, (uri, name) in enumerate(items.items())
         ),
@@ -67,6 +68,8 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield made
 
 
+HISTORY = "extended_history"
+P4 = (at(3, 4, 0, 30), "Beta", "Bob", "Third", 3.0, "track", False, "ios", HISTORY, "u", at(3, 3, 23, 30), "p4")
 #: Report, its parameters, and the rows it must answer.
 EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
     (
@@ -126,6 +129,44 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
     ),
     ("dashboard_playlists", {"user": "v"}, []),
     ("dashboard_playlist_changes", {"user": "u", "limit": 1}, [(at(3, 2), "Mix", "added", "Gamma", "C", "l1")]),
+    (
+        "dashboard_listens",
+        {**MARCH, "limit": 2},
+        [
+            (at(3, 5, 10), "Ep1", "Show", None, 10.0, "episode", True, "ios", HISTORY, "u", at(3, 5, 9), "p7"),
+            (at(3, 5, 9), "Beta", "Bob", "Third", 3.0, "track", None, None, "api", "u", at(3, 5, 8), "p5"),
+        ],
+    ),
+    ("dashboard_listens", {**MARCH, "after": "2025-03-05 08:00:00.000", "after_id": "p5", "limit": 1}, [P4]),
+    ("dashboard_listens", {**MARCH, "weekday": 2, "hour": 0}, [P4]),
+    ("dashboard_listens", {**MARCH, "artist": "Bob", "skipped": "no", "order": "oldest", "limit": 1}, [P4]),
+    ("dashboard_listens", {**MARCH, "search": "THIRD", "order": "oldest", "limit": 1}, [P4]),
+    (
+        "dashboard_listens",
+        {**MARCH, "kind": "track", "order": "oldest", "limit": 1},
+        [(at(3, 3, 23, 30), "Alpha", "Ann", "First", 3.3, "track", False, "ios", HISTORY, "u", at(3, 3, 22, 30), "p2")],
+    ),
+    (
+        "dashboard_search",
+        {"search": "A", "user": "u"},
+        [("artist", "Ann", "Ann", 3, None), ("track", "Alpha", "Ann", 3, None), ("track", "Beta", "Bob", 2, None)],
+    ),
+    ("dashboard_search", {"search": "mi"}, [("playlist", "Mix", None, None, "l1")]),
+    ("dashboard_search", {"search": "sho"}, [("show", "Show", "Show", 1, None)]),
+    (
+        "dashboard_ranks",
+        {"artist": "Ann", "user": "u", "timezone": "Europe/Berlin"},
+        [(date(2025, 2, 1), 1, 1), (date(2025, 3, 1), 1, 2)],
+    ),
+    ("dashboard_ranks", {"artist": "Cat", "timezone": "Europe/Berlin"}, [(date(2025, 3, 1), 3, 1)]),
+    (
+        "dashboard_playlist",
+        {"playlist": "l1"},
+        [
+            (1, "Alpha", "Ann", at(1, 1), None, 3, "track", "A"),
+            (2, "Gamma", None, at(1, 2), None, 0, "track", "C"),
+        ],
+    ),
     ("dashboard_quality", {}, [("tracks", "pattern:track_id", "reject", 3, 15, 2, at(3, 7))]),
     ("dashboard_holes", {}, [(at(3, 4), at(3, 4, 12), None, None, None, at(3, 5))]),
     ("dashboard_rejected", {}, [(at(3, 6), "tracks", "pattern:track_id", "an odd id", "{}", "k1", 0, 3)]),

@@ -1,0 +1,180 @@
+// A period as a story: cards, each with the report behind it, and one picture of all to save. Nothing leaves the browser.
+
+import { barChart } from "./charts.js";
+import { bdi, button, h, notice, replace, saveFile } from "./dom.js";
+import { count, day, hours, month, share } from "./format.js";
+import { panel } from "./panel.js";
+import { drawPoster } from "./poster.js";
+import { rankedList } from "./ranked.js";
+import { runReport } from "./reports.js";
+import { selectors } from "./selectors.js";
+import { daysOfPeriod, filled, partialSteps } from "./spans.js";
+import { href, selection } from "./state.js";
+
+const TOP = 5;
+const NOTHING_HEARD = "Nothing was heard in this period. Choose another one.";
+
+export async function render(main, { signal }) {
+  const story = new Story(signal);
+  const pictureButton = button("Save as a picture", { icon: "download", primary: true, disabled: true, onclick: () => story.savePicture() });
+  replace(main,
+    h("div.page-head", null,
+      h("div", null, h("h1", null, "Year in review"), h("p.lead", null, "A year, or any other period, in a dozen cards. Each has the report that made it.")),
+      selectors({ signal })),
+    h("div.stack", null, h("div.grid.cards", null, story.cards()), h("section.panel.poster", { "aria-label": "The picture" }, story.canvas, h("div.row", null, pictureButton, h("span.muted.small", null, "Drawn here in your browser; nothing is sent anywhere.")))));
+  await story.ready();
+  if (signal.aborted) return;
+  pictureButton.disabled = !(await story.draw());
+}
+
+class Story {
+  constructor(signal) {
+    this.signal = signal;
+    this.asked = new Map(); // reports that several cards share, once each
+    this.canvas = h("canvas", { role: "img", "aria-label": "The story in one picture" });
+  }
+
+  cards() {
+    const review = (what) => ({ report: "year_in_review", pick: (records) => records.find((row) => row.what === what) });
+    return [
+      this.card("Minutes", review("minutes"), (row) => [big(count(row.number)), said(`minutes, or ${hours(row.number / 60)}: about ${count(row.number / 1440)} days and nights.`)]),
+      this.card("Plays", review("plays"), (row, records) => [big(count(row.number)), said(`plays on ${count(numberOf(records, "days with listening"))} days, of ${count(numberOf(records, "tracks"))} tracks by ${count(numberOf(records, "artists"))} artists.`)]),
+      this.card("Compared", { report: "dashboard_totals", pick: ([row]) => row }, versus),
+      this.list("Top artists", "top_artists", "artist", { name: ({ artist }) => artist, args: ({ artist }) => [artist] }),
+      this.list("Top tracks", "top_tracks", "track", { name: ({ track }) => track, by: ({ artist }) => artist, args: ({ artist, track }) => [artist, track], key: ({ track_id: id }) => id }),
+      this.list("Top albums", "top_albums", "album", { name: ({ album }) => album, by: ({ artist }) => artist, args: ({ artist, album }) => [artist, album] }),
+      this.card("First listen", { report: "dashboard_listens", values: { order: "oldest", kind: "track", limit: 1 }, pick: ([row]) => row },
+        (row) => [big(track(row.artist, row.track)), said([artist(row.artist), `, on ${day(row.heard_local)} at ${row.heard_local.slice(11, 16)}.`])]),
+      this.card("Obsession", { report: "obsessions", values: { limit: 1 }, pick: ([row]) => row },
+        (row) => [big(track(row.artist, row.track)), said([artist(row.artist), `: ${count(row.plays)} plays in the week from ${day(row.week)}.`])]),
+      this.card("Biggest day", review("busiest day (minutes)"), (row) => [big(day(row.name)), said([`${count(row.number)} minutes. `, h("a", { href: href("listens", [], { from: row.name, to: row.name }) }, "What was it?")])]),
+      this.card("Longest streak", { report: "streaks", values: { limit: 1 }, pick: ([row]) => row },
+        (row) => [big(`${count(row.days)} ${row.days === 1 ? "day" : "days"}`), said(`with music or talk, from ${day(row.first_day)} to ${day(row.last_day)}.`)]),
+      this.card("Discoveries", review("artists heard for the first time"), (row) => [big(count(row.number)), said("artists heard for the first time ever.")]),
+      this.card("Top podcast", review("top podcast (minutes)"), (row) => [big(h("a", { href: href("show", [row.name]) }, bdi(row.name))), said(`${count(row.number)} minutes.`)], "No podcast was heard."),
+      this.card("Genres", { report: "genres", values: { limit: TOP }, pick: (records) => records.length && records }, genres, "No genre is known of what was heard."),
+      this.seasons(),
+    ];
+  }
+
+  /** A card of one row (or of what `pick` makes of the rows). */
+  card(title, { report, values = {}, pick }, view, empty = NOTHING_HEARD) {
+    return panel({
+      title, viewName: "Card", wide: "third", signal: this.signal, tall: 120, empty,
+      load: async (stop) => {
+        const result = await this.ask(report, values, stop);
+        const picked = pick(result.records);
+        const heard = picked && (picked.number !== 0 || title === "Discoveries");
+        return heard ? { ...result, picked } : { ...result, rows: [], records: [] };
+      },
+      view: ({ picked, records }) => h("div.card", null, view(picked, records), reportLink(report, values)),
+    });
+  }
+
+  list(title, report, kind, how) {
+    return panel({
+      title, viewName: "Card", wide: "third", signal: this.signal, tall: 300, empty: NOTHING_HEARD,
+      load: (stop) => this.ask(report, { limit: TOP }, stop),
+      view: ({ records }) => h("div.card", null, rankedList(kind, records, { ...how, compare: false, signal: this.signal }), reportLink(report, {})),
+    });
+  }
+
+  seasons() {
+    return panel({
+      title: "Seasons", hint: "Minutes of each month", viewName: "Card", wide: "two-thirds", signal: this.signal, tall: 200, empty: NOTHING_HEARD,
+      load: (stop) => this.ask("listening_over_time", { unit: "month" }, stop),
+      view: ({ records, values }) => {
+        const period = daysOfPeriod(values, selection().timezone);
+        const rows = filled(records, "month", { by: "start", values: ["minutes"], period });
+        return h("div.card", null, barChart({
+          labels: rows.map(({ key }) => month(key)), series: [{ name: "Minutes", values: rows.map(({ minutes }) => minutes) }], label: "Minutes by month", tall: 200,
+          partial: partialSteps(rows, "month", period),
+        }), reportLink("listening_over_time", { unit: "month" }));
+      },
+    });
+  }
+
+  ask(report, values, stop) {
+    const key = JSON.stringify([report, values]);
+    if (!this.asked.has(key)) this.asked.set(key, runReport(report, values, stop));
+    return this.asked.get(key);
+  }
+
+  async ready() {
+    await Promise.allSettled(this.asked.values());
+  }
+
+  /** The first row of a report that a card has asked for, or all of them. */
+  async told(report, values) {
+    return (await this.asked.get(JSON.stringify([report, values])).catch(() => ({ records: [] }))).records;
+  }
+
+  async draw() {
+    const [review, artists, tracks, [streak], [obsession]] = await Promise.all([
+      this.told("year_in_review", {}), this.told("top_artists", { limit: TOP }), this.told("top_tracks", { limit: TOP }),
+      this.told("streaks", { limit: 1 }), this.told("obsessions", { limit: 1 }),
+    ]);
+    if (!review.length || !artists.length) return false;
+    drawPoster(this.canvas, {
+      period: periodWords(), minutes: count(numberOf(review, "minutes")),
+      facts: [
+        [count(numberOf(review, "plays")), "plays"], [count(numberOf(review, "artists")), "artists"],
+        [count(numberOf(review, "artists heard for the first time")), "new artists"], [streak ? `${count(streak.days)}` : "0", "days in a row"],
+      ],
+      lists: [["Top artists", artists.map((row) => row.artist)], ["Top tracks", tracks.map((row) => `${row.track} – ${row.artist}`)]],
+      last: obsession && `Obsession: ${obsession.track}, ${count(obsession.plays)} plays in a week`,
+    });
+    return true;
+  }
+
+  savePicture() {
+    this.canvas.toBlob((blob) => (blob ? saveFile(blob, `listening-${fileWords()}.png`) : notice("The picture could not be made.", { bad: true })), "image/png");
+  }
+}
+
+function numberOf(records, what) {
+  return records.find((row) => row.what === what)?.number ?? 0;
+}
+
+function big(content) {
+  return h("p.big", null, content);
+}
+
+function said(content) {
+  return h("p", null, content);
+}
+
+function track(by, name) {
+  return h("a", { href: href("track", [by ?? "", name ?? ""]) }, bdi(name ?? "unknown"));
+}
+
+function artist(name) {
+  return h("a", { href: href("artist", [name ?? ""]) }, bdi(name ?? "unknown"));
+}
+
+function versus(row) {
+  if (!row.plays_before) return [big("–"), said("Nothing was heard in the period before.")];
+  const part = (row.hours - row.hours_before) / row.hours_before;
+  return [big(`${part < 0 ? "−" : "+"}${share(Math.abs(part))}`), said(`of listening time: ${hours(row.hours)}, after ${hours(row.hours_before)} in the period before. ${count(row.plays)} plays, after ${count(row.plays_before)}.`)];
+}
+
+function genres(records) {
+  return [h("ol.plain", null, records.map((row) => h("li", null, row.genre, " ", h("span.muted.small", null, `${count(row.plays)} plays`)))), said(`A genre is known of ${count(records[0].percent_known)} % of the plays.`)];
+}
+
+/** From a card to its report, with the same values. */
+function reportLink(report, values) {
+  const query = Object.fromEntries(Object.entries(values).map(([name, value]) => [`p_${name}`, value]));
+  return h("p.small", null, h("a", { href: href("reports", [report], query) }, "The report"));
+}
+
+function periodWords() {
+  const { period, from, to } = selection();
+  if (from && to) return from === to ? day(from) : `${day(from)} – ${day(to)}`;
+  return { "7d": "my last 7 days", "4w": "my last 4 weeks", "3m": "my last 3 months", "6m": "my last 6 months", "1y": "my last 12 months", all: "all my listening" }[period] ?? period;
+}
+
+function fileWords() {
+  const { period, from, to } = selection();
+  return from && to ? `${from}-${to}` : period;
+}
