@@ -415,7 +415,7 @@ def test_every_figure_of_the_year_in_review_is_the_commands(filled, look, chosen
     assert f"{overview.whole(streak['days'])} day" in card("Longest streak")
     assert shown_list(visit, "Top artists") == overview.ranked(artists, "artist", None, comparable=False)
     assert shown_list(visit, "Top tracks") == overview.ranked(tracks, "track", "artist", comparable=False)
-    drawn = [value for value in visit.drawn("Seasons") if value is not None]
+    drawn = [value for value in visit.drawn("Seasons") if value]  # months without a listen are empty
     assert drawn == [row["minutes"] for row in months]
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save as a picture").click()
@@ -425,7 +425,7 @@ def test_every_figure_of_the_year_in_review_is_the_commands(filled, look, chosen
 
 def test_listens_go_on_to_the_last_one_and_each_is_there_once(filled, look):
     day = filled.server.rows(
-        "SELECT CAST(date(heard_at) AS varchar), count(*) FROM heard WHERE play_seconds >= 30 GROUP BY 1 HAVING count(*) > 25 "
+        "SELECT CAST(date(heard_at) AS varchar) FROM heard WHERE play_seconds >= 30 GROUP BY 1 HAVING count(*) > 25 "
         "ORDER BY 1 LIMIT 1"
     )[0][0]
     chosen = {"from": f"{day[:8]}01", "to": f"{day[:8]}28", "timezone": "UTC"}
