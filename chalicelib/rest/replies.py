@@ -96,7 +96,7 @@ class ListedRun:
     plays_are_complete: bool = field(metadata={"description": "Every play that Spotify showed was read"})
 
     @classmethod
-    def of(cls, record: RunRecord, complete_at: datetime | None) -> ListedRun:
+    def of(cls, record: RunRecord, complete_at: datetime | None = None) -> ListedRun:
         """As ``GET /runs`` lists a run."""
         return cls(
             **{name: getattr(record, name) for name in (each.name for each in fields(RunRecord)) if name != "sources"},

@@ -451,7 +451,7 @@ def test_a_cell_of_the_clock_leads_to_its_listens(filled, look):
     place.click(position={"x": box["width"] * 0.8, "y": box["height"] * 0.5})
     page.wait_for_url("**#/listens**")
     visit.settle()
-    hour, weekday = (re.search(rf"[?&]{name}=(\d+)", page.url)[1] for name in ("hour", "weekday"))
+    hour, weekday = (re.findall(rf"[?&]{name}=(\d+)", page.url)[0] for name in ("hour", "weekday"))
     rows = filled.report("dashboard_listens", period="2025", timezone="UTC", hour=hour, weekday=weekday, limit=100)
     expect(page.locator("[aria-label='List of listens'] tbody tr")).to_have_count(len(rows))
 
