@@ -1,7 +1,8 @@
 // One playlist, or one show: what it holds, what changed, and its listens.
 
-import { bdi, figure, h, icon, replace } from "./dom.js";
+import { bdi, figure, h, replace } from "./dom.js";
 import { ago, count, day, moment } from "./format.js";
+import { outside } from "./links.js";
 import { listenList } from "./listens.js";
 import { reportPanel } from "./panel.js";
 import { longList } from "./ranked.js";
@@ -19,7 +20,7 @@ export async function render(main, { page, args: [key = ""], signal }) {
 function showOne(main, name, signal) {
   document.title = `${name} · Listening lake`;
   replace(main,
-    h("div.page-head", null, h("div", null, h("p.kind.muted.small", null, "Podcast"), h("h1", null, bdi(name)), outside(`https://open.spotify.com/search/${encodeURIComponent(name)}/shows`)), selectors({ signal })),
+    h("div.page-head", null, h("div", null, h("p.kind.muted.small", null, "Podcast"), h("h1", null, bdi(name)), outside(`search/${encodeURIComponent(name)}/shows`)), selectors({ signal })),
     h("section.panel", { "aria-label": "Listens" }, h("h2", null, "Episodes heard"), listenList({ kind: "episode", artist: name }, signal)));
 }
 
@@ -27,7 +28,7 @@ async function playlistOne(main, id, signal) {
   const title = h("h1", null, "Playlist");
   const figures = h("dl.figures", null);
   replace(main,
-    h("div.page-head", null, h("div", null, h("p.small", null, h("a", { href: href("library") }, "Library and playlists")), title, /^[0-9A-Za-z]{22}$/.test(id) && outside(`https://open.spotify.com/playlist/${id}`)),
+    h("div.page-head", null, h("div", null, h("p.small", null, h("a", { href: href("library") }, "Library and playlists")), title, /^[0-9A-Za-z]{22}$/.test(id) && outside(`playlist/${id}`)),
       selectors({ signal, period: false })),
     h("div.stack", null, figures, h("div.grid", null,
       reportPanel({
@@ -47,10 +48,6 @@ async function playlistOne(main, id, signal) {
   return replace(figures,
     figure("Items", count(found.total_items)), figure("Versions seen", count(found.versions)),
     figure("Last addition", found.last_addition ? day(found.last_addition) : "unknown"));
-}
-
-function outside(address) {
-  return h("a.small.out", { href: address, target: "_blank", rel: "noopener noreferrer" }, "Open in Spotify", icon("out"));
 }
 
 function items(records) {

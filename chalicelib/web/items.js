@@ -2,8 +2,9 @@
 
 import { lineChart } from "./charts.js";
 import { cover, fillCovers } from "./covers.js";
-import { bdi, figure, h, icon, replace } from "./dom.js";
+import { bdi, figure, h, replace } from "./dom.js";
 import { count, hours, moment, share } from "./format.js";
+import { outside } from "./links.js";
 import { emptyState, reportPanel, retried, sqlDetails } from "./panel.js";
 import { plainTable } from "./table.js";
 import { longList, rankedList } from "./ranked.js";
@@ -79,7 +80,7 @@ async function showFigures(place, about, { picture, out, signal }) {
   const there = known ? `track/${row.item_id}` : `search/${encodeURIComponent([about.name, about.artist].filter(Boolean).join(" "))}/${about.kind}s`;
   const filters = { artist: about.artist, ...(about.kind !== "artist" && { [about.kind === "album" ? "album" : "name"]: about.name }) };
   replace(out,
-    h("a.small.out", { href: `https://open.spotify.com/${there}`, target: "_blank", rel: "noopener noreferrer" }, "Open in Spotify", icon("out")), " ",
+    outside(there), " ",
     h("a.small", { href: href("listens", [], filters) }, "All its listens"));
   return place;
 }

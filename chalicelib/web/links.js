@@ -1,7 +1,9 @@
 // From a row to the page of what it names.
 
-import { bdi, h } from "./dom.js";
+import { bdi, h, icon } from "./dom.js";
 import { href } from "./state.js";
+
+const TRACKS = "https://open.spotify.com/track/"; // Spotify's own player
 
 const NAMES = { artist: ["artist", "artist_name"], album: ["album", "album_name"], track: ["track", "item_name"] };
 
@@ -14,4 +16,9 @@ export function itemLink(column, columns) {
     if (!value || !record[artist]) return value;
     return h("a", { href: href(kind, kind === "artist" ? [value] : [record[artist], value]) }, bdi(value));
   };
+}
+
+/** A link to Spotify's player: "track/ID", "playlist/ID", or "search/NAME/artists" where no id is known. */
+export function outside(path) {
+  return h("a.small.out", { href: new URL(`/${path}`, TRACKS).href, target: "_blank", rel: "noopener noreferrer" }, "Open in Spotify", icon("out"));
 }
