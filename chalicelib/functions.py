@@ -7,12 +7,17 @@ to what happens afterwards; boto3 and a client of S3 alone take 0.2 s of a proce
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import LakeError
+from chalicelib.settings import COMMAND
 
 if TYPE_CHECKING:
     from chalicelib.settings import Settings
@@ -65,6 +70,8 @@ CLIENTS = {
 
 def begin(parts: Parts) -> None:
     """On Lambda: import and build what this function needs. What is wrong with its settings, its first event says."""
+    if "AWS_CHALICE_CLI_MODE" in os.environ:  # Chalice's own command has set it
+        meet_chalice(sys.argv[1:])
     if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
         return
     handler = os.environ.get("_HANDLER", "").removeprefix("app.").replace("app", "api_handler")
@@ -75,6 +82,38 @@ def begin(parts: Parts) -> None:
     with suppress(LakeError):
         for service in services(handler, parts.settings):
             client(service)
+
+
+def meet_chalice(words: Sequence[str]) -> None:
+    """Say what Chalice's own commands do not: that a stage is not prepared, and how to open the page signed in.
+
+    Raises SystemExit with one sentence, which Chalice lets through, before `chalice deploy` or `chalice package` fails
+    over a file that is missing.
+    """
+    if "local" in words:
+        port = option(words, "--port", "8000")
+        print(f"`{COMMAND} open --port {port}` opens the page, signed in", file=sys.stderr)
+    if not {"deploy", "package"} & set(words):
+        return
+    stage, chalice = option(words, "--stage", "dev"), Path.cwd() / ".chalice"
+    config = chalice / "config.json"
+    declared = json.loads(config.read_text("utf-8"))["stages"].get(stage, {}) if config.is_file() else {}
+    needed = [each.get("iam_policy_file") for each in (declared, *declared.get("lambda_functions", {}).values())]
+    if not declared or any(name and not (chalice / name).is_file() for name in needed):
+        raise SystemExit(
+            f"stage {stage} is not prepared: `python -m deploy prepare --stage {stage}` makes what Chalice does not, "
+            f"or `make deploy STAGE={stage}` does everything"
+        )
+
+
+def option(words: Sequence[str], name: str, otherwise: str) -> str:
+    """The value of an option of a command, ``--name value`` or ``--name=value``."""
+    for at, word in enumerate(words):
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+        if word == name and at + 1 < len(words):
+            return words[at + 1]
+    return otherwise
 
 
 def services(handler: str, settings: Settings) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,27 @@ def imported(**environment: str) -> tuple[set[str], set[str]]:
     )
     clients, _, modules = done.stdout.partition("modules")
     return set(clients.split()), set(modules.split())
+
+
+CHALICE = "import sys; from chalice.cli import main; sys.argv[0] = 'chalice'; main()"
+
+
+@pytest.mark.parametrize("command", ["deploy", "package"])
+def test_chalice_says_in_one_sentence_that_a_stage_is_not_prepared(command: str, tmp_path: Path) -> None:
+    shutil.copy(PROJECT / "app.py", tmp_path)
+    shutil.copytree(
+        PROJECT / "chalicelib", tmp_path / "chalicelib", ignore=shutil.ignore_patterns("web", "__pycache__")
+    )
+    (tmp_path / ".chalice").mkdir()
+    shutil.copy(PROJECT / ".chalice" / "config.json", tmp_path / ".chalice")
+    words = [command, *(["out"] if command == "package" else [])]
+    given = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-central-1"}
+    done = subprocess.run(
+        [sys.executable, "-c", CHALICE, *words], env=given, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "stage dev is not prepared" in done.stderr and "make deploy STAGE=dev" in done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 def test_every_function_is_declared() -> None:

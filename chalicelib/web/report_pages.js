@@ -1,7 +1,7 @@
 // Every saved report: the list, and one with its parameters, chart, table and SQL.
 
 import { request, send } from "./api.js";
-import { button, h, notice, replace, saveFile } from "./dom.js";
+import { button, h, icon, notice, replace, saveFile } from "./dom.js";
 import { rowsOf, words } from "./format.js";
 import { chartOf, panel } from "./panel.js";
 import { forgetReports, reports, runReport } from "./reports.js";
@@ -10,6 +10,16 @@ import { change, href, route, selection, valuesFor } from "./state.js";
 
 const LABELS = { user: "Listener", other_user: "Other listener" };
 const OF_ALL = "Listener; empty for everybody"; // what the API says of a listener where a report says nothing else
+
+/** Which question a report answers; what is in none of them stands under "More". */
+const QUESTIONS = {
+  "What did I hear most?": ["top_artists", "top_tracks", "top_albums", "genres", "podcasts", "obsessions", "release_years", "year_in_review"],
+  "When did I listen?": ["recently_played", "listening_over_time", "listening_by_hour_and_weekday", "best_of_each_hour", "streaks", "longest_sessions", "listening_holes", "first_and_last_listens"],
+  "What is new, and what is forgotten?": ["discovery", "new_since_last_run", "forgotten_favourites", "saved_never_played"],
+  "How do I listen?": ["skips_and_completion", "starts_and_ends", "platforms_and_countries", "features"],
+  "Who shares my taste, and what do I keep?": ["compare_listeners", "library_overview"],
+};
+const PICTURES = { bar: "chart", line: "chart", heatmap: "table", table: "table", number: "overview" };
 
 export async function render(main, { args: [name], signal }) {
   const known = await reports();
@@ -32,12 +42,14 @@ function showList(main, known) {
   const section = (title, list, hint) => list.length > 0 && h("section.stack", { "aria-label": title },
     h("div", null, h("h2", null, title), hint && h("p.muted.small", null, hint)),
     h("ul.report-list", null, list.map((report) => h("li", null, h("a", { href: href("reports", [report.name]) },
-      h("strong", null, report.title), h("span", null, report.fault ?? report.description))))));
+      h("strong", null, icon(PICTURES[report.chart?.kind] ?? "table"), report.title), h("span", null, report.fault ?? report.description))))));
+  const grouped = Object.entries(QUESTIONS).map(([title, names]) => section(title, names.map((name) => general.find((report) => report.name === name)).filter(Boolean)));
+  const rest = general.filter(({ name }) => !Object.values(QUESTIONS).flat().includes(name));
   replace(main,
     h("div.page-head", null, h("div", null, h("h1", null, "Reports"),
       h("p.lead", null, "Saved questions, the same from here, the command line and the API. Write your own on the SQL page.")), search),
     h("div.stack.reports", null,
-      section("Your own", own), section("Listening", general), section("Behind these pages", pages, "What the dashboard itself is made of")));
+      section("Your own", own), grouped, section("More", rest), section("Behind these pages", pages, "What the dashboard itself is made of")));
 }
 
 function showReport(main, report, signal) {
