@@ -92,7 +92,7 @@ def meet_chalice(words: Sequence[str]) -> None:
     """
     if "local" in words:
         port = option(words, "--port", "8000")
-        print(f"`{COMMAND} open --port {port}` opens the page, signed in", file=sys.stderr)
+        sys.stderr.write(f"`{COMMAND} open --port {port}` opens the page, signed in\n")
     if not {"deploy", "package"} & set(words):
         return
     stage, chalice = option(words, "--stage", "dev"), Path.cwd() / ".chalice"

@@ -147,7 +147,7 @@ class Pipeline {
     replace(this.cautioned, all);
   }
 
-  /** What lies in quarantine, why, and what may be done about it. */
+  /** What is in quarantine, why, and what may be done about it. */
   quarantined({ records, more }) {
     const many = `${count(records.length)}${more ? " or more" : ""}`;
     const [noun, verb] = records.length === 1 && !more ? ["object", "is"] : ["objects", "are"];

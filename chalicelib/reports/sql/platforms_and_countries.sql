@@ -1,5 +1,5 @@
 -- title = "Platforms and countries"
--- description = "Where and on what listening happens, as Spotify's extended history tells it."
+-- description = "Where you listen, and on which devices. Only Spotify's extended history says so."
 -- chart = {kind = "bar", x = "name", y = "minutes", series = "kind"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

@@ -1,5 +1,5 @@
 -- title = "How listening starts and ends"
--- description = "Why what was started began and ended, short or long, as Spotify's extended history tells it, with the share of each reason."
+-- description = "Why each listen began and why it ended, with the share of each reason; short listens count too. Only Spotify's extended history says so."
 -- chart = {kind = "bar", x = "reason", y = "starts", series = "moment"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}
