@@ -152,6 +152,9 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         [("artist", "Ann", "Ann", 3, None), ("track", "Alpha", "Ann", 3, None), ("track", "Beta", "Bob", 2, None)],
     ),
     ("dashboard_search", {"search": "mi"}, [("playlist", "Mix", None, None, "l1")]),
+    ("dashboard_search", {"search": "mi", "user": "u"}, [("playlist", "Mix", None, None, "l1")]),
+    ("dashboard_search", {"search": "mi", "user": "v"}, []),
+    ("dashboard_playlist", {"playlist": "l1", "user": "v"}, []),
     ("dashboard_search", {"search": "sho"}, [("show", "Show", "Show", 1, None)]),
     (
         "dashboard_ranks",

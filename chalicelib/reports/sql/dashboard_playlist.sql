@@ -3,7 +3,7 @@
 -- chart = {kind = "table"}
 -- [parameters]
 -- playlist = {type = "text", help = "Playlist id"}
--- user = {type = "user"}
+-- user = {type = "user", help = "Plays of this listener alone, and only if the playlist is theirs; empty for all"}
 -- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 100, least = 1, most = 1000, help = "Rows"}
 WITH items AS (
@@ -12,7 +12,9 @@ WITH items AS (
     FROM playlist_items
     JOIN playlists
         ON playlists.playlist_id = playlist_items.playlist_id AND playlists.snapshot_id = playlist_items.snapshot_id
+    LEFT JOIN listener_ids AS owners ON owners.id = playlists.owner_id
     WHERE playlist_items.playlist_id = :playlist
+        AND (:user = '' OR coalesce(owners.user_id, playlists.owner_id) = :user)
 ),
 performers AS (
     SELECT track_artists.track_id, artists.name AS artist_name

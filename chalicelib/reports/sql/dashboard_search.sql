@@ -35,9 +35,11 @@ found AS (
     WHERE strpos(lower(name), lower(:search)) > 0
     GROUP BY 1, 2, 3
     UNION ALL
-    SELECT 'playlist', name, CAST(NULL AS varchar), CAST(NULL AS bigint), playlist_id
+    SELECT 'playlist', playlists.name, CAST(NULL AS varchar), CAST(NULL AS bigint), playlists.playlist_id
     FROM playlists
-    WHERE strpos(lower(name), lower(:search)) > 0
+    LEFT JOIN listener_ids AS owners ON owners.id = playlists.owner_id
+    WHERE strpos(lower(playlists.name), lower(:search)) > 0
+        AND (:user = '' OR coalesce(owners.user_id, playlists.owner_id) = :user)
 ),
 placed AS ( -- names that begin with it first, then what is played most
     SELECT
