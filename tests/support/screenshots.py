@@ -56,6 +56,8 @@ def take_pictures(browser: Browser, filled: Filled, look: str, options: dict[str
     quoted = [part.replace("%", "%25").replace("/", "%2F").replace("?", "%3F").replace(" ", "%20") for part in artist]
     pages = {
         "overview": "overview",
+        "year": "year",
+        "listens": "listens",
         "artist": f"artist/{quoted[0]}",
         "album": f"album/{quoted[0]}/{quoted[1]}",
         "track": f"track/{quoted[0]}/{quoted[2]}",
