@@ -116,6 +116,20 @@ CASES: dict[str, list[tuple[str, Any]]] = {
         ("ARRAY[1, CAST(NULL AS integer)] < ARRAY[1, 2]", Fails("null elements")),
         ("CAST(NULL AS array(integer)) < ARRAY[1]", None),
     ],
+    "language/select: the columns of a query around": [
+        ("SELECT (SELECT t.* FROM (VALUES 0)) FROM (VALUES 1, 2) AS t(a)", Rows([(1,), (2,)])),
+        ("SELECT t.a, u.d FROM (VALUES (0, 1), (2, 3)) AS t(a, b), LATERAL (SELECT t.*) AS u(c, d)", Rows([(0, 1), (2, 3)])),
+        ("SELECT EXISTS (SELECT t.* FROM (VALUES 1) AS u(b) WHERE u.b > t.a) FROM (VALUES 0, 2) AS t(a)", Rows([(True,), (False,)])),
+    ],
+    "language/types: intervals times decimals, timestamps in format, maps told apart": [
+        ("CAST(2.5 * INTERVAL '1' DAY AS varchar)", "2 12:00:00.000"),
+        ("CAST(INTERVAL '4' YEAR / 4.8 AS varchar)", "0-10"),
+        ("format('%s', TIMESTAMP '2020-05-10 12:34:56.11')", "2020-05-10T12:34:56.110"),
+        ("format('%s', TIMESTAMP '2020-05-10 12:34:00')", "2020-05-10T12:34"),
+        ("MAP(ARRAY[1, 2], ARRAY['a', 'b']) IS NOT DISTINCT FROM MAP(ARRAY[2, 1], ARRAY['b', 'a'])", True),
+        ("MAP(ARRAY[1], ARRAY[NULL]) IS DISTINCT FROM MAP(ARRAY[1], ARRAY[0])", True),
+        ("MAP(ARRAY[1], ARRAY[2]) IS NOT DISTINCT FROM NULL", False),
+    ],
     "functions/math: distributions": [
         ("normal_cdf(10, 9, 10)", Typed(0.5, "double")),
         ("normal_cdf(0, 0, 0.1)", Fails("must be > 0")),

@@ -145,5 +145,20 @@ def any_true(booleans: str) -> str:
 def distinct_from(left: Value, right: Value) -> str:
     """``IS DISTINCT FROM``, to which NaN is NaN."""
     if left.type.holds("map"):
-        raise Refused(f"IS DISTINCT FROM of {left.type} is not supported")
+        if left.type.holds("timestamptz"):
+            raise Refused(f"IS DISTINCT FROM of {left.type} is not supported")
+        return f"({in_order(left.sql, left.type)} IS DISTINCT FROM {in_order(right.sql, right.type)})"
     return f"({left.compared} IS DISTINCT FROM {right.compared})"
+
+
+def in_order(sql: str, kind: Type) -> str:
+    """A value whose maps are lists of their entries, which stand in one order in equal ones."""
+    if not kind.holds("map"):
+        return sql
+    if kind.name == "map":
+        cells = f"{{'k': {in_order('e.key', kind.args[0])}, 'v': {in_order('e.value', kind.args[1])}}}"
+        return f"list_sort(list_transform(map_entries({sql}), lambda e: {cells}))"
+    if kind.name == "array":
+        return f"list_transform({sql}, lambda e: {in_order('e', kind.args[0])})"
+    cells = ", ".join(f"'f{at}': {in_order(f'({sql}).f{at}', part)}" for at, part in enumerate(kind.args, 1))
+    return f"CASE WHEN {sql} IS NOT NULL THEN {{{cells}}} END"

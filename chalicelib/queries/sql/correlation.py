@@ -52,7 +52,7 @@ def check_correlation(
 
 def takes_apart(node: s.Select, ending: s.Query, scope: Scope, subquery: str) -> bool:
     level, compared = scope.level, compared_columns(node.where, scope)
-    listed = outer_columns(node.items, scope)
+    listed = outer_columns(node.items, scope) + sum(is_outer_star(item, scope) for item in node.items)
     if listed and subquery != "EXISTS":
         return False
     elsewhere = level.outer_columns > compared.outer + listed
@@ -74,6 +74,12 @@ def takes_apart(node: s.Select, ending: s.Query, scope: Scope, subquery: str) ->
         return True
     own = {text for item in node.items for text in own_columns(item, scope)}
     return bool(compared.constant) and (subquery == "EXISTS" or own <= compared.constant)
+
+
+def is_outer_star(node: s.Node, scope: Scope) -> bool:
+    """Whether it is ``t.*`` of a query around."""
+    base = node.base if isinstance(node, s.Star) else None
+    return isinstance(base, s.Name) and len(base.parts) == 1 and not scope.has(base.parts[0])
 
 
 def reads_unnest(node: s.Select) -> bool:

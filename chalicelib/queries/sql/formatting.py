@@ -60,6 +60,17 @@ def specified(value: Value, at: int, flags: str, precision: str | None, letter: 
     return f"upper({made})" if upper else made
 
 
+def java_timestamp(sql: str) -> str:
+    """A timestamp as Java's LocalDateTime writes it: seconds where there are any, and three or six digits of them."""
+    micros = f"(epoch_us({sql}) % 1000000)"
+    fraction = (
+        f"CASE WHEN {micros} = 0 THEN '' WHEN {micros} % 1000 = 0 THEN strftime({sql}, '.%g') "
+        f"ELSE strftime({sql}, '.%f') END"
+    )
+    seconds = f"CASE WHEN second({sql}) = 0 AND {micros} = 0 THEN '' ELSE strftime({sql}, ':%S') || {fraction} END"
+    return f"strftime({sql}, '%Y-%m-%dT%H:%M') || {seconds}"
+
+
 def plain(value: Value, at: int) -> str:
     """``%s``: as Java writes the value."""
     kind = value.type
@@ -67,6 +78,8 @@ def plain(value: Value, at: int) -> str:
         return once([value], lambda one: java_double(one.sql))
     if kind.integral or kind.name in ("boolean", "varchar", "decimal", "date"):
         return text_of(value)
+    if kind.name == "timestamp":
+        return once([value], lambda one: java_timestamp(one.sql))
     if kind.name == "unknown":
         return "CAST(NULL AS VARCHAR)"
     raise Refused(f"%s of {kind} is not supported; write CAST(… AS varchar)", at)

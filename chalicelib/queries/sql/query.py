@@ -185,12 +185,14 @@ def star_fields(translator: Translator, node: s.Star, fields: Sequence[Field], s
 def star_of(translator: Translator, node: s.Star, base: s.Node, scope: Scope) -> list[Output]:
     """``t.*``, also of a query around this one, or the fields of a row."""
     if isinstance(base, s.Name) and len(base.parts) == 1:
+        between: list[Scope] = []
         for around in scope.around():
             if around.has(base.parts[0]):
                 alias = base.parts[0].lower()
-                if around is not scope:
-                    translator.refuse(node, f"{alias}.* of a query around this one is not supported; name the columns")
+                for inner in between:
+                    inner.level.outer_columns += 1
                 return star_fields(translator, node, [one for one in around.fields if one.alias == alias], around)
+            between.append(around)
     if isinstance(base, s.Name) and scope.named(base.parts[0].lower()) == [] and len(base.parts) == 1:
         aliases = [one.alias for around in scope.around() for one in around.fields if one.alias]
         translator.refuse(node, f"there is no table '{base.parts[0]}' in FROM{did_you_mean(base.parts[0], aliases)}")

@@ -393,6 +393,8 @@ def now(_arguments: Sequence[Value]) -> Value:
 
 def arithmetic(sign: str, left: Value, right: Value) -> Value:
     """``+ - * /`` where a date, a timestamp or an interval is on one side."""
+    if sign in "*/":  # an interval is multiplied by a double
+        left, right = (coerce(one, DOUBLE) if one.type.name in ("decimal", "real") else one for one in (left, right))
     first, second = left.type.name, right.type.name
     if sign == "+" and left.type.interval and second in TIMES:
         return arithmetic(sign, right, left)
