@@ -45,7 +45,7 @@ class DuckBounds:
 
 
 class Duck:
-    """One connection with a database of its own, for one thread at a time (``interrupt`` may come from any)."""
+    """One connection with a database of its own, for one thread at a time ."""
 
     def __init__(self, tables: Path, bounds: DuckBounds, listing: FileListing) -> None:
         self.listing = listing
@@ -113,9 +113,6 @@ class Duck:
         """Name and DuckDB type of the columns of all files together."""
         found = self._connection.execute(f"DESCRIBE SELECT * FROM {reading(files)}").fetchall()
         return [(str(row[0]), str(row[1])) for row in found if row[0] != "filename"]
-
-    def interrupt(self) -> None:
-        self._connection.interrupt()
 
     def close(self) -> None:
         self._connection.close()

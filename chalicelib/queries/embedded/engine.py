@@ -287,7 +287,7 @@ class EmbeddedEngine:
     def _describe(self, before: dict[str, Any]) -> Found:
         """What a crawl finds, by a process of its own."""
         process = self._open_process()
-        overdue = threading.Timer(CRAWL_SECONDS, process.close)
+        overdue = threading.Timer(CRAWL_SECONDS, process.stop)
         overdue.start()
         try:
             found: Found = process.call(DescribeTables(before))

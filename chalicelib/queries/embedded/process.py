@@ -1,7 +1,8 @@
-"""A process that works for the engine, seen from the engine: asked, interrupted, and ended by a signal.
+"""A process that works for the engine, seen from the engine: asked, and ended by a signal.
 
-A query that does not heed an interrupt within ``GRACE`` is killed with its process; whoever needs the next one starts
-it. What a process holds is bounded by the system (see worker.py) and watched from here.
+A task that is not to go on is killed with its process, and not asked to end first: there is always something that does
+not heed it, and a process that broke off may hold memory. Whoever needs the next one starts it. What a process holds is
+bounded by the system (see worker.py) and watched from here.
 """
 
 from __future__ import annotations
@@ -12,18 +13,15 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from chalicelib.queries.embedded.nursery import NURSERY, Child, environment
-from chalicelib.queries.embedded.tasks import Done, Failed, Grant, MoreBytes, Start, StopTask, Task
+from chalicelib.queries.embedded.tasks import Done, Failed, Grant, MoreBytes, Start, Task
 
-GRACE = 0.3  # s between an interrupt and the signal that ends the process
 LOOK = 0.2  # s between two looks whether a process has gone
 ITSELF = 250_000_000  # bytes that a process holds before it does anything
 log = logging.getLogger(__name__)
@@ -50,11 +48,11 @@ class Process:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = begin(theirs)
-        self._connection = Connection(ours.detach())
+        self._line = ours
+        self._connection = Connection(os.dup(ours.fileno()))
         self._most = start.memory
-        self._numbers = count(1)
-        self._number = 0  # of the task going on; 0: none
-        self._interrupted: float | None = None
+        self._busy = False
+        self._stopped = False
         self._sending = threading.Lock()
         self.worn = False
         self._send(start)
@@ -74,19 +72,17 @@ class Process:
 
         Raises what the task raised, or ProcessEnded.
         """
-        self._interrupted = None
-        number = next(self._numbers)
-        self._number = number
+        self._busy = True
         try:
-            self._send((number, task))
+            self._send(task)
             while isinstance(reply := self._reply(), MoreBytes):
                 self._send(Grant(grant(reply.least, reply.liked)))
         except (EOFError, OSError):
             self.worn = True
-            raise ProcessEnded(self._ended()) from None
+            raise ProcessEnded(None if self._stopped else self._ended()) from None
         finally:
-            self._number = 0
-        self.worn = self.worn or reply.worn or self._interrupted is not None  # what was broken off may hold memory
+            self._busy = False
+        self.worn = self.worn or reply.worn
         if isinstance(reply, Done):
             return reply.value
         if reply.trace:
@@ -94,25 +90,13 @@ class Process:
         raise reply.error
 
     def stop(self) -> None:
-        """Interrupt the task going on; end the process if that was said ``GRACE`` ago."""
-        number = self._number
-        if number == 0:
-            return
-        if self._interrupted is None:
-            self._interrupted = time.monotonic()
-            self._say_stop(number)
-        elif time.monotonic() - self._interrupted > GRACE:
+        """End the process and with it the task going on, which fails with ProcessEnded at once, however long the
+        system takes to clear away what the process holds."""
+        if self._busy:
+            self.worn = self._stopped = True
             self._process.kill()
-
-    def _say_stop(self, number: int) -> None:
-        """Never waits: a process that does not listen is ended by force a moment later."""
-        if self._sending.acquire(blocking=False):
-            try:
-                self._connection.send(StopTask(number))
-            except OSError:
-                pass  # it has ended
-            finally:
-                self._sending.release()
+            with suppress(OSError):  # it has ended
+                self._line.shutdown(socket.SHUT_RDWR)
 
     def overloaded(self) -> bool:
         """Whether it holds more memory than it may; the system's own limit mostly comes first."""
@@ -123,6 +107,7 @@ class Process:
         self._process.kill()
         self._ended()
         self._connection.close()
+        self._line.close()
         self._on_close()
 
     def _reply(self) -> MoreBytes | Done | Failed:

@@ -56,7 +56,6 @@ class Caps:
     bytes: int
     granted: int
     more: Callable[[int, int], int]
-    stopped: Callable[[], bool]
 
 
 class MeteredFile(io.RawIOBase):
@@ -79,8 +78,6 @@ class MeteredFile(io.RawIOBase):
         view = memoryview(data).cast("B")
         if self.length + len(view) > self._caps.bytes:
             raise ResultTooLarge(f"it is larger than QUERY_BYTES allows ({self._caps.bytes:,} bytes)")
-        if self._caps.stopped():
-            raise QueryFailed("interrupted")
         if (needed := self.length + len(view) - self._granted) > 0:
             more = self._caps.more(needed, max(needed, GRANT))
             if more < needed:
@@ -115,8 +112,6 @@ def write_result(batches: Iterable[pa.RecordBatch], columns: Sequence[ResultColu
                     rows += part.num_rows
                     sizes.append(part.nbytes)
                 if truncated := truncated or left.num_rows > 0:
-                    break
-                if caps.stopped():
                     break
             file.note(LONG_GROUPS, ",".join(str(at) for at, size in enumerate(sizes) if size > LARGEST_READ))
         return Written(rows, sink.tell(), truncated)

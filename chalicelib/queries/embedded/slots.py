@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -28,7 +28,7 @@ class Session(Protocol):
     worn: bool
 
     def stop(self) -> None:
-        """End what it does. Called again and again, it ends it by force."""
+        """End what it does, at once."""
 
     def overloaded(self) -> bool:
         """Whether it holds more memory than it may."""
@@ -73,6 +73,7 @@ class Slots:
         self._tick = tick
         self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
         self._running: dict[Job, Session | None] = {}
+        self._held: Counter[str] = Counter()  # slots a client holds, with those that get a new session because of it
         self._threads: list[threading.Thread] = []
         self._watchdog: threading.Thread | None = None
         lock = threading.RLock()
@@ -153,13 +154,19 @@ class Slots:
             finally:
                 with self._changed:
                     self._running.pop(job, None)
-                    self._changed.notify()
                 job.done.set()
             if session and session.worn:
                 session.close()
                 session = self._open()
+            self._give_back(job.client)
         if session:
             session.close()
+
+    def _give_back(self, client: str) -> None:
+        with self._changed:
+            self._held[client] -= 1
+            self._held += Counter()  # without those that hold none
+            self._changed.notify()
 
     def _open(self) -> Session | None:
         """A session before there is work for it. Where none can be opened, the next piece of work says why."""
@@ -182,6 +189,7 @@ class Slots:
                 if job := self._take():
                     job.deadline = time.monotonic() + job.seconds
                     self._running[job] = None
+                    self._held[job.client] += 1
                     self._busy.notify()
                     return job
                 self._changed.wait()
@@ -189,11 +197,8 @@ class Slots:
 
     def _take(self) -> Job | None:
         """The next client's oldest job; that client goes to the end of the line."""
-        held: dict[str, int] = {}
-        for running in self._running:
-            held[running.client] = held.get(running.client, 0) + 1
         for client in self._queues:
-            if held.get(client, 0) < self._most_for_one:
+            if self._held[client] < self._most_for_one:
                 job = self._queues[client].popleft()
                 self._queues.move_to_end(client)
                 self._forget_if_empty(client)

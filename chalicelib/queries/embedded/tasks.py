@@ -102,13 +102,6 @@ Task = Judge | RunQuery | WriteCsv | LookAt | DescribeTables
 
 
 @dataclass(frozen=True, slots=True)
-class StopTask:
-    """Give up the task of this number, if it is the one going on."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
 class Grant:
     """``bytes`` more may be written; none are left where that is 0."""
 

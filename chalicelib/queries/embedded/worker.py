@@ -1,8 +1,8 @@
 """What runs in the engine's processes: judging statements, queries, CSV files, looks at the tables' files.
 
-A process takes one task at a time from its socket. A thread beside listens, so that a task can be interrupted and the
-process ends with the engine, whatever it is doing. Memory is bounded by the system: what does not fit fails this
-task alone. Nothing is imported before it is needed, but for what the first message says.
+A process takes one task at a time from its socket. A thread beside listens, so that the process ends with the engine,
+whatever it is doing. Memory is bounded by the system: what does not fit fails this task alone. Nothing is imported
+before it is needed, but for what the first message says.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from chalicelib.queries.embedded.tasks import (
     MoreBytes,
     RunQuery,
     Start,
-    StopTask,
     Task,
     TaskOutcome,
     Verdict,
@@ -63,10 +62,8 @@ class QueryWorker:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._tasks: queue.SimpleQueue[tuple[int, Task] | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._grants: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._number = 0
-        self.stopped = False
         self._duck: Duck | None = None
         self.start: Start = connection.recv()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -78,10 +75,8 @@ class QueryWorker:
 
     def run(self) -> None:
         self._connection.send(Done(None))  # ready
-        while (asked := self._tasks.get()) is not None:
-            self._number, task = asked
-            self._connection.send(self._answer(task))
-            self._number, self.stopped = 0, False
+        while True:
+            self._connection.send(self._answer(self._tasks.get()))
 
     @property
     def duck(self) -> Duck:
@@ -103,8 +98,6 @@ class QueryWorker:
         except MemoryError:
             return Failed(QueryFailed(OUT_OF_MEMORY), worn=True)
         except Exception:
-            if self.stopped:
-                return Failed(QueryFailed("interrupted"), worn=self._worn())
             return Failed(QueryFailed("the engine failed; the log says more"), traceback.format_exc(), worn=True)
         return Done(value, self._worn())
 
@@ -119,19 +112,10 @@ class QueryWorker:
                 message = self._connection.recv()
             except (EOFError, OSError):
                 os._exit(0)
-            if isinstance(message, StopTask):
-                self._stop(message.number)
-            elif isinstance(message, Grant):
+            if isinstance(message, Grant):
                 self._grants.put(message.bytes)
             else:
                 self._tasks.put(message)
-
-    def _stop(self, number: int) -> None:
-        if number == self._number:
-            self.stopped = True
-            self._grants.put(0)
-            if self._duck is not None:
-                self._duck.interrupt()
 
 
 def bound_memory(more: int) -> int:
@@ -214,13 +198,11 @@ def run_query(worker: QueryWorker, task: RunQuery, again: int = LOST_FILES) -> T
     checked = with_values(pickle.loads(task.statement), task.parameters)  # noqa: S301 - our own judge wrote it
     try:
         scanned = duck.refresh(checked.tables)
-        caps = Caps(task.most_rows, task.most_bytes, task.granted, worker.more, lambda: worker.stopped)
+        caps = Caps(task.most_rows, task.most_bytes, task.granted, worker.more)
         written = write_result(duck.batches(checked, FETCH_ROWS), checked.columns, Path(task.path), caps)
         return TaskOutcome(scanned, written.rows, written.bytes, written.truncated)
     except Exception as error:
         duck.finish()
-        if worker.stopped:
-            raise QueryFailed("interrupted") from None
         if again and duck.has_other_files(checked.tables):
             return run_query(worker, task, again - 1)
         raise failure(error, duck.files(checked.tables)) from error
@@ -233,7 +215,7 @@ def write_csv(worker: QueryWorker, task: WriteCsv) -> int:
     from chalicelib.queries.embedded.csv_file import write_csv
     from chalicelib.queries.embedded.results import Caps
 
-    caps = Caps(0, task.most_bytes, task.granted, worker.more, lambda: worker.stopped)
+    caps = Caps(0, task.most_bytes, task.granted, worker.more)
     return write_csv(Path(task.result), Path(task.path), task.columns, caps)
 
 
