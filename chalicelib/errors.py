@@ -50,6 +50,7 @@ message and exits with ``exit_status``. A message names the thing and the remedy
 
 from __future__ import annotations
 
+import errno
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -350,7 +351,9 @@ class StorageFailed(Terminal):
     @classmethod
     def not_writable(cls, what: str, error: OSError) -> StorageFailed:
         """A folder of the lake that cannot be made or written, and what to do about it."""
-        return cls(f"{what} is not writable ({error.strerror}): make it writable or choose another LAKE_URL")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "free some space" if full else "make it writable or choose another LAKE_URL"
+        return cls(f"{what} is not writable ({error.strerror}): {remedy}")
 
 
 class RecordDamaged(StorageFailed):

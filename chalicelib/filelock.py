@@ -6,6 +6,7 @@ Who holds one lives: nothing need be known of process numbers, boots or clocks.
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
 from typing import IO
 
@@ -22,13 +23,18 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def open_own(path: Path) -> IO[str]:
+    """A file to lock, which its owner alone may open."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a")
+
+
 def hold(path: Path) -> IO[str] | None:
     """Take the lock on ``path`` until what is answered is closed; None when somebody has it. Does not wait.
 
-    The file stays: deleted while another process opens it, it would be two files with a lock each.
+    The file stays: deleted while another process opens it, it would be two files with a lock each. Its folder must be
+    there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = path.open("a")
+    handle = open_own(path)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

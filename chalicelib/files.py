@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -30,6 +32,8 @@ READERS = {
     "everyone": FileAccess(0o644, 0o755),
 }
 OWNER = READERS["owner"]
+GROWING = re.compile(r"\.[0-9a-f]{16}\.tmp")  # names of files that replacing() writes
+LEFT_AFTER = 86_400.0  # s since the last write to a file after which it was left behind
 
 
 @contextmanager
@@ -47,6 +51,14 @@ def replacing(target: Path, access: FileAccess = OWNER, scratch: Path | None = N
     except BaseException:
         growing.unlink(missing_ok=True)
         raise
+
+
+def remove_left_behind(folder: Path, moment: Callable[[], float] = time.time) -> None:
+    """Delete what writers that were killed left growing in a folder, when no writer can be at work on it any more."""
+    with suppress(OSError), os.scandir(folder) as entries:  # who has not the right to it need not tidy up
+        for entry in entries:
+            if GROWING.fullmatch(entry.name) and moment() - entry.stat(follow_symlinks=False).st_mtime > LEFT_AFTER:
+                Path(entry.path).unlink()
 
 
 def make_folder(folder: Path, access: FileAccess = OWNER) -> None:

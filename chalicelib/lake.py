@@ -134,12 +134,29 @@ class Appendable(Protocol):
         """Begin an object that grows by appending."""
 
 
+@runtime_checkable
+class InFolder(Protocol):
+    """A store that is a folder of this computer."""
+
+    def folder(self, prefix: str) -> Path:
+        """The folder of a prefix, made where it is missing, with the rights that the lake's folders have.
+
+        Raises StorageFailed.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Lake:
     """A store and the meaning of its keys."""
 
     store: ObjectStore
     pinned: str | None = None  # a generation to work on instead of the one in force
+
+    def folder(self, prefix: str) -> Path:
+        """As :meth:`InFolder.folder`; only for a lake in a folder."""
+        if not isinstance(self.store, InFolder):
+            raise TypeError("a bucket has no folders")
+        return self.store.folder(prefix)
 
     def generation(self) -> str:
         """The generation of the tables in force, or the one that this lake is pinned to."""

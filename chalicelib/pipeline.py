@@ -51,7 +51,7 @@ def catch_up(lake: Lake, settings: Settings, progress: StepProgress | None = Non
     ``lately``: while it is not long since everything was looked at, look only at what can have come since.
     """
     from chalicelib.plays.resolutions import resolve, resolve_keys
-    from chalicelib.transformation.backlog import forget_lost, last_sweep, note_partitions, since_sweep
+    from chalicelib.transformation.backlog import forget_lost, last_sweep, note_files, since_sweep
     from chalicelib.transformation.transform import pending_transforms
 
     since = since_sweep(lake, now()) if lately else ""
@@ -67,7 +67,7 @@ def catch_up(lake: Lake, settings: Settings, progress: StepProgress | None = Non
     if lost or begins:
         files.update({name.rpartition("/")[0]: name for name in mend_listens(lake, lost)})
     if not since:
-        note_partitions(lake)
+        note_files(lake)
     dropped = list(unimported(lake))
     for key in dropped:
         try:
@@ -87,11 +87,11 @@ def mend_listens(lake: Lake, lost: set[str]) -> list[str]:
     from chalicelib.exports.dropped import kept_exports
     from chalicelib.plays.resolutions import resolve
     from chalicelib.tables import PLAYS, PLAYS_RESOLVED
-    from chalicelib.transformation.backlog import stored_partitions
+    from chalicelib.transformation.backlog import stored_files
 
     tables = (f"{PLAYS.history}/", f"{PLAYS_RESOLVED.name}/")
     months = {month for each in lost if each.startswith(tables) for month in months_of(each.rpartition("=")[2])}
-    nothing = not lost and not any(each.startswith(tables) for each in stored_partitions(lake))
+    nothing = not lost and not any(each.startswith(tables) for each in stored_files(lake))
     if not months and not nothing:
         return []
     if next(kept_exports(lake), None) is None:
@@ -100,7 +100,7 @@ def mend_listens(lake: Lake, lost: set[str]) -> list[str]:
 
     importing.rebuild_plays(lake)
     prefix = f"{TRANSFORMED}{lake.generation()}/"
-    return [f"{prefix}{each}/" for each in stored_partitions(lake) if each.startswith(tables)]
+    return [f"{prefix}{each}/" for each in stored_files(lake) if each.startswith(tables)]
 
 
 def months_of(partition: str) -> list[str]:

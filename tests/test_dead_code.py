@@ -39,8 +39,10 @@ CALLED_BY_OTHERS = {
     "start_request", "on_close", "headers_received", "data_received", "on_connection_close",
     # by spotipy
     "get_access_token",
-    # by tests: those that change the account below a process, and those that hold documents to costs
+    # by tests: those that change the account below a process, that ask Trino's cases of DuckDB, that hold documents to
+    # costs
     "forget_clients",
+    "interrupt",
     "DASHBOARD", "ONE_LISTENER", "MANY_PLAYLISTS",
 }  # fmt: skip
 

@@ -410,12 +410,14 @@ def assignments(values: Sequence[str]) -> dict[str, str]:
 
 
 def ended(engine: Engine, started: Query) -> Query:
-    """The query when it has ended. Raises QueryFailed if that is no success."""
+    """The query when it has ended. Raises QueryFailed or StorageFailed if that is no success."""
     done = started
     while not done.state.ended:
         done = engine.wait(started.query_id, 10)
     if done.error or done.state != "succeeded":
-        raise QueryFailed((done.error or {}).get("message", f"the query was {done.state}"))
+        from chalicelib.queries.engine import failure_of
+
+        raise failure_of(done)
     return done
 
 

@@ -183,22 +183,25 @@ def raw_objects(parts: Parts, _clock: Clock) -> Iterator[Finding]:
             yield Finding("note", "quarantine", told.message)
 
 
-def table_files(parts: Parts, _clock: Clock) -> Iterator[Finding]:
+def table_files(parts: Parts, clock: Clock) -> Iterator[Finding]:
     """What of the tables is damaged, gone, or of an earlier release."""
-    from chalicelib.transformation.backlog import is_of_an_earlier_version, lost_partitions
+    from chalicelib.transformation.backlog import is_of_an_earlier_version, lost_files, lost_partitions
     from chalicelib.transformation.compact import damaged_files
 
-    damaged, lost = list(damaged_files(parts.lake)), sorted(lost_partitions(parts.lake))
+    damaged, lost = list(damaged_files(parts.lake)), sorted(lost_partitions(parts.lake, clock))
+    missing = lost_files(parts.lake, clock)
     if damaged:
         message = f"{len(damaged)} damaged files, of which queries fail: {some(damaged)}"
         yield Finding("fault", "tables", message, f"{PROGRAM} transform --all")
     if lost:
         message = f"{len(lost)} partitions are gone: {some(lost)}"
         yield Finding("fault", "tables", message, f"{PROGRAM} transform")
+    if missing:
+        yield Finding("fault", "tables", f"{len(missing)} files are gone: {some(missing)}", f"{PROGRAM} transform")
     if is_of_an_earlier_version(parts.lake):
         message = "an earlier release made some rows, which this one would make otherwise"
         yield Finding("warning", "tables", message, f"{PROGRAM} transform --all")
-    if not damaged and not lost:
+    if not damaged and not lost and not missing:
         yield Finding("ok", "tables", "every file can be read")
 
 

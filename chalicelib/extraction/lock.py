@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from chalicelib.clock import Clock
-from chalicelib.errors import RunInProgress, StorageFailed, WriteConflict
+from chalicelib.errors import LakeError, RunInProgress, StorageFailed, WriteConflict
 from chalicelib.filelock import hold, is_held
 from chalicelib.lake import STATE, Appendable, Lake
 from chalicelib.records import RecordKind
@@ -52,10 +52,15 @@ class RunLock:
         """Take the lock. Raises RunInProgress naming the run that holds it."""
         holder = Holder(run_id, clock() + LEASE)
         if path := lock_path(lake):
+            lake.folder(STATE)
             handle = held(path)
             if handle is None:
                 raise in_progress(holder_of(lake, clock()))
-            return cls(lake, run_id, clock, RUN_LOCK.write(lake.store, LOCK_KEY, holder), handle)
+            try:
+                return cls(lake, run_id, clock, RUN_LOCK.write(lake.store, LOCK_KEY, holder), handle)
+            except LakeError:
+                handle.close()
+                raise
         other, etag = RUN_LOCK.read_version(lake.store, LOCK_KEY)
         if other and other.lives(clock()):
             raise in_progress(other.run_id)

@@ -71,6 +71,7 @@ class LocalWorker:
             command += ["--source", source]
         with self._lock:
             self._require_idle()
+            self._lake.folder(STATE)
             lock = hold(starting_lock(self._lake))
             if lock is None:
                 raise RunInProgress("another service is starting a run; GET /runs shows it")

@@ -19,7 +19,7 @@ from chalice.app import Chalice, S3EventConfig
 from chalice.local import LambdaContext
 
 from chalicelib.clock import now, rfc3339
-from chalicelib.errors import CrawlInProgress, LakeError, StorageFailed
+from chalicelib.errors import CrawlInProgress, LakeError
 from chalicelib.handlers import LOCAL_BUCKET
 from chalicelib.lake import RAW, Lake, ObjectInfo, is_whole
 from chalicelib.pipeline import lately_unhandled, unhandled
@@ -178,13 +178,9 @@ class Arrivals(threading.Thread):
 
 def watched_folder(lake: Lake, sources: Sequence[S3EventConfig]) -> Path:
     """The raw zone's folder, in which each source has its own. Raises StorageFailed."""
-    folder = Path(lake.store.location(RAW))
-    try:
-        for source in sources:
-            (folder / (source.prefix or "").removeprefix(RAW)).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageFailed.not_writable(f"the lake folder {folder}", error) from error
-    return folder
+    for source in sources:
+        lake.folder(source.prefix or RAW)
+    return lake.folder(RAW)
 
 
 def files_in(path: Path) -> Iterator[Path]:

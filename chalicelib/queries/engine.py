@@ -13,6 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from chalicelib.errors import LakeError, QueryFailed, StorageFailed
+
 
 class QueryState(StrEnum):
     """Where a query stands; those that have ended stay as they are."""
@@ -53,6 +55,15 @@ class Query:
     truncated: bool = False
     reused: bool = False
     error: dict[str, Any] | None = None  # {"code", "message", "details": {"position": {"line", "column"}}}
+
+
+def failure_of(query: Query, about: str = "") -> LakeError:
+    """What a query without rows ended with: StorageFailed where the disk was at fault and not the query, else
+    QueryFailed. ``about`` comes before its message."""
+    error = query.error or {"message": f"the query was {query.state}"}
+    kind = StorageFailed if error.get("code") == StorageFailed.code else QueryFailed
+    details = {**error.get("details", {}), "query_id": query.query_id}
+    return kind(f"{about}{error['message']}", **details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +195,7 @@ class Examining(Protocol):
     """An engine whose tables' files may be damaged by who has the disk."""
 
     def damaged_files(self, *, thorough: bool = False) -> dict[str, str]:
-        """Key and fault of each damaged file of the tables in force; ``thorough`` reads all that they hold."""
+        """Key and fault of each damaged or lost file of the tables in force; ``thorough`` reads all that they hold."""
 
 
 @runtime_checkable

@@ -41,9 +41,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chalicelib.clock import Clock, now
-from chalicelib.errors import InvalidRequest, NotFound, QueryFailed
+from chalicelib.errors import InvalidRequest, NotFound
 from chalicelib.lake import REPORTS, Lake
-from chalicelib.queries.engine import Engine, Query, QueryState, RowPage
+from chalicelib.queries.engine import Engine, Query, QueryState, RowPage, failure_of
 from chalicelib.reports.parameters import Parameter, read_parameter, read_value, require_plain
 from chalicelib.reports.periods import PERIOD_BOUNDS, bounds
 
@@ -140,8 +140,7 @@ def run(
     query = engine.start_query(ready.sql, ready.bound, client=client)
     query = engine.wait(query.query_id, wait)
     if query.state in (QueryState.FAILED, QueryState.CANCELLED):
-        message = (query.error or {}).get("message", f"the query was {query.state}")
-        raise QueryFailed(f"report {report.name}: {message}", query_id=query.query_id, error=query.error)
+        raise failure_of(query, f"report {report.name}: ")
     page = engine.rows(query.query_id, limit) if query.state == QueryState.SUCCEEDED else None
     return ReportRun(report, ready.values, query, page)
 

@@ -41,7 +41,7 @@ from chalicelib.extraction.starting import AcceptedRun, Worker
 from chalicelib.lake import QUARANTINE, REPORTS, Lake
 from chalicelib.listeners import KnownListeners, Person, everybody, noted
 from chalicelib.quarantine import quarantined, reasons
-from chalicelib.queries.engine import Engine, Examining, Query, QueryState, RowPage
+from chalicelib.queries.engine import Engine, Examining, Query, QueryState, RowPage, failure_of
 from chalicelib.rest import assets, paging
 from chalicelib.rest.access import LISTENER, RUN, Access, until_day
 from chalicelib.rest.health import Health
@@ -743,12 +743,11 @@ def imported(record: AnnouncedImport, **more: Any) -> Import:
 
 
 def require_result(query: Query) -> Query:
-    """The query, if it has rows. Raises Conflict while it has none yet, QueryFailed if it never will."""
+    """The query, if it has rows. Raises Conflict while it has none yet, what it failed with if it never will."""
     if query.state == QueryState.SUCCEEDED:
         return query
     if query.state == QueryState.FAILED:
-        error = query.error or {}
-        raise QueryFailed(error.get("message", "the query failed"), query_id=query.query_id, **error.get("details", {}))
+        raise failure_of(query)
     remedy = "ask again with wait=10" if not query.state.ended else "start it again"
     raise Conflict(f"query {query.query_id} is {query.state}: {remedy}", query_id=query.query_id, state=query.state)
 

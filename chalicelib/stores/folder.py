@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from chalicelib.errors import NotFound, StorageFailed, WriteConflict
-from chalicelib.files import OWNER, FileAccess, flush_folder, make_folder, replacing, storage_errors
+from chalicelib.files import OWNER, FileAccess, flush_folder, make_folder, remove_left_behind, replacing, storage_errors
 from chalicelib.lake import ObjectInfo
 
 SCRATCH = ".tmp"
@@ -35,6 +35,7 @@ class FolderStore:
     def __init__(self, root: Path, access: FileAccess = OWNER) -> None:
         self.root = root.absolute()
         self.access = access
+        self._tidy = False
         self._place: tuple[int, int] | None = None  # device and number of the folder, once it was seen
 
     def read(self, key: str) -> bytes:
@@ -128,6 +129,16 @@ class FolderStore:
             make_folder(path.parent, self.access)
             return FileAppender(path, self.access)
 
+    def folder(self, prefix: str) -> Path:
+        """A folder for what is no object (see lake.InFolder)."""
+        path = self._path(prefix.rstrip("/"))
+        self._require_root()
+        try:
+            make_folder(path, self.access)
+        except OSError as error:
+            raise StorageFailed.not_writable(f"the lake folder {path}", error) from error
+        return path
+
     def location(self, prefix: str) -> str:
         return str(self._path(prefix))
 
@@ -187,6 +198,9 @@ class FolderStore:
             raise StorageFailed.not_writable(f"the lake folder {self.root}", error) from error
         if self._place is None:
             self._require_root()  # now it is there
+        if not self._tidy:
+            self._tidy = True
+            remove_left_behind(folder)
         return folder
 
     def _require_root(self) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chalicelib.errors import StorageFailed
-from chalicelib.files import OWNER, make_folder, replacing, words_of
+from chalicelib.files import OWNER, make_folder, remove_left_behind, replacing, words_of
 
 LOCK = ".lock-"
 
@@ -33,6 +33,7 @@ class SecretFolder:
         target = self._path(name)
         try:
             self._make_root()
+            remove_left_behind(self.root)
             with replacing(target) as stream:
                 stream.write(value.encode())
         except OSError as error:

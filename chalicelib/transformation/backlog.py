@@ -10,7 +10,7 @@ for the next sweep, for at most :data:`SWEEP_EVERY`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -27,22 +27,25 @@ from chalicelib.lake import (
     sweep_key,
 )
 from chalicelib.records import RecordKind
+from chalicelib.tables import PLAYS_RESOLVED
 from chalicelib.transforms import TRANSFORM_VERSION, done_key, done_note, open_key
 
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY = timedelta(days=1)
+MOST_NAMED = 200  # files of a partition, above which only its being there at all is noted
 LONGEST_RUN = timedelta(days=1)  # RUN_SECONDS allows no more; its objects lie under the day on which it began
 
 
 @dataclass(slots=True)
 class Sweep:
-    """The last time that every raw object was looked at: what the tables' partitions (``<table>/month=…``) were when
-    it had ended, and which version of the transform the oldest of their rows may be of."""
+    """The last time that every raw object was looked at: what the tables' partitions (``<table>/month=…``) and their
+    files were when it had ended, and which version of the transform the oldest of their rows may be of."""
 
     begun_at: datetime
     partitions: list[str] = field(default_factory=list)
     version: int = 1
+    files: dict[str, list[str]] = field(default_factory=dict)
 
 
 SWEEP = RecordKind(Sweep, "the note of a sweep", "nothing is lost; the next sweep looks at everything", derived=True)
@@ -84,16 +87,32 @@ def note_sweep(lake: Lake, begun_at: datetime) -> None:
     """Note that everything that was there at ``begun_at`` is done, in quarantine or noted as begun."""
     key = sweep_key(lake.generation())
     last = SWEEP.read(lake.store, key)
-    note = Sweep(begun_at, sorted(stored_partitions(lake)), last.version if last else TRANSFORM_VERSION)
-    SWEEP.write(lake.store, key, note)
+    note = Sweep(begun_at, version=last.version if last else TRANSFORM_VERSION)
+    SWEEP.write(lake.store, key, with_stored(lake, note))
 
 
-def note_partitions(lake: Lake) -> None:
-    """Note what the tables' partitions are, once the listens of a sweep have been decided too."""
+def note_files(lake: Lake) -> None:
+    """Note what the tables' files are, once the listens of a sweep have been decided too."""
     key = sweep_key(lake.generation())
     if note := SWEEP.read(lake.store, key):
-        note.partitions = sorted(stored_partitions(lake))
-        SWEEP.write(lake.store, key, note)
+        SWEEP.write(lake.store, key, with_stored(lake, note))
+
+
+def with_stored(lake: Lake, note: Sweep) -> Sweep:
+    """The note with the partitions that there are now and, of those with few enough, their files."""
+    stored = stored_files(lake)
+    note.partitions = sorted(stored)
+    note.files = {
+        partition: sorted(names)[-1:] if is_resolved(partition) else sorted(names)
+        for partition, names in stored.items()
+        if is_resolved(partition) or len(names) <= MOST_NAMED
+    }
+    return note
+
+
+def is_resolved(partition: str) -> bool:
+    """Whether only the last of a partition's files is in force."""
+    return partition.startswith(f"{PLAYS_RESOLVED.name}/")
 
 
 def is_of_an_earlier_version(lake: Lake) -> bool:
@@ -105,10 +124,14 @@ def is_of_an_earlier_version(lake: Lake) -> bool:
 # --- what was lost ------------------------------------------------------------------------------------------------
 
 
-def stored_partitions(lake: Lake) -> set[str]:
-    """The partitions of the generation in force that have files, as ``<table>/month=2026-11``."""
+def stored_files(lake: Lake) -> dict[str, set[str]]:
+    """The partitions of the generation in force that have files, as ``<table>/month=2026-11``: the files' names."""
     prefix = f"{TRANSFORMED}{lake.generation()}/"
-    return {info.key.removeprefix(prefix).rpartition("/")[0] for info in lake.store.list(prefix)}
+    found: dict[str, set[str]] = {}
+    for info in lake.store.list(prefix):
+        partition, _, name = info.key.removeprefix(prefix).rpartition("/")
+        found.setdefault(partition, set()).add(name)
+    return found
 
 
 def lost_partitions(lake: Lake, clock: Clock = now) -> set[str]:
@@ -117,7 +140,7 @@ def lost_partitions(lake: Lake, clock: Clock = now) -> set[str]:
     last = SWEEP.read(lake.store, sweep_key(lake.generation()))
     if last is None:
         return set()
-    stored, apart = stored_partitions(lake), first_month_apart(clock())
+    stored, apart = stored_files(lake).keys(), first_month_apart(clock())
     return {each for each in set(last.partitions) - stored if not (month_of(each) < apart and together(each) & stored)}
 
 
@@ -132,13 +155,51 @@ def together(partition: str) -> set[str]:
     return {f"{table}={EARLIER}", f"{table}={month_of(partition)[:4]}"} - {partition}
 
 
+def noted_files(lake: Lake, clock: Clock = now) -> dict[str, list[str]]:
+    """Of each partition the names of the files that it had at the last sweep and must have still; of resolutions of
+    plays the last, which only a later one may stand for, and none of old months, which their years take in."""
+    last, apart = SWEEP.read(lake.store, sweep_key(lake.generation())), first_month_apart(clock())
+    noted = last.files if last else {}
+    return {each: names for each, names in noted.items() if not (is_resolved(each) and month_of(each) < apart)}
+
+
+def lost_files(lake: Lake, clock: Clock = now) -> list[str]:
+    """Keys of files that were there at the last sweep and are gone from a partition that has others."""
+    stored, prefix = stored_files(lake), f"{TRANSFORMED}{lake.generation()}/"
+    return sorted(
+        f"{prefix}{partition}/{name}"
+        for partition, names in noted_files(lake, clock).items()
+        for name in losses(partition, names, stored.get(partition, set()))
+        if partition in stored
+    )
+
+
+def losses(partition: str, noted: Iterable[str], stored: Collection[str]) -> set[str]:
+    """Of the files of a partition that were noted: those whose rows the stored ones do not have."""
+    missing = set(noted) - set(stored)
+    return missing if not is_resolved(partition) else {name for name in missing if all(each < name for each in stored)}
+
+
+def forget_files(lake: Lake, keys: Collection[str]) -> None:
+    """Note that files may be deleted: others have their rows. Comes before they are."""
+    if not keys:
+        return
+    note_at = sweep_key(lake.generation())
+    if note := SWEEP.read(lake.store, note_at):
+        for key in keys:
+            names = note.files.get(partition_of(key), [])
+            if (name := key.rpartition("/")[2]) in names:
+                names.remove(name)
+        SWEEP.write(lake.store, note_at, note)
+
+
 def forget_lost(lake: Lake) -> set[str]:
-    """Take back that the raw objects of lost partitions are done, so that they are left to transform; answers those
-    partitions."""
-    lost = lost_partitions(lake)
+    """Take back that the raw objects of lost partitions, and of those that lost a file, are done, so that they are left
+    to transform; answers those partitions."""
+    lost = lost_partitions(lake) | {partition_of(key) for key in lost_files(lake)}
     if lost:
-        log.warning("%d partitions of the tables are gone (%s, …): they are made again", len(lost), min(lost))
-        generation, stored = lake.generation(), stored_partitions(lake)
+        log.warning("files of %d partitions of the tables are gone (%s, …): they are made again", len(lost), min(lost))
+        generation, stored = lake.generation(), stored_files(lake).keys()
         for prefix in (RAW_ANSWERS, RAW_RUNS):
             for key in done_keys(lake, generation, prefix, ""):
                 note = done_note(lake, generation, key)
@@ -147,9 +208,9 @@ def forget_lost(lake: Lake) -> set[str]:
     return lost
 
 
-def is_gone(partition: str, lost: set[str], stored: set[str]) -> bool:
+def is_gone(partition: str, lost: Collection[str], stored: Collection[str]) -> bool:
     """Whether what was written into a partition is lost, there or where old months lie together."""
-    return partition in lost or (partition not in stored and bool(together(partition) & lost))
+    return partition in lost or (partition not in stored and bool(together(partition) & set(lost)))
 
 
 def partition_of(key: str) -> str:

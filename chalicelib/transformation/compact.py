@@ -43,6 +43,7 @@ from chalicelib.lake import (
 from chalicelib.log import StepProgress
 from chalicelib.parquet import arrow_schema, parquet_of_sorted, sort_rows
 from chalicelib.tables import BY_NAME, PHYSICAL, PLAYS, PLAYS_RESOLVED, TABLES, Table
+from chalicelib.transformation.backlog import forget_files
 from chalicelib.transformation.compaction_notes import MERGE_NOTE, Merge, MergeNote, note_key, notes, replaced
 
 log = logging.getLogger(__name__)
@@ -98,10 +99,12 @@ def compact(
     generation = lake.generation()
     apart = first_month_apart(clock()) if old_months else ""
     found = list(partitions(lake, generation, chosen(tables), apart))
+    before = clock() - grace
+    forget_files(lake, [key for each in found for key in replaced_before(each.merges, each.files, before)])
     for number, partition in enumerate(found):
         if progress:
             progress(number, len(found), f"{partition.table.history} {partition.month}")
-        compact_partition(lake, partition, min_files, clock() - grace, done)
+        compact_partition(lake, partition, min_files, before, done)
     return done
 
 
@@ -316,17 +319,24 @@ def comparable(column: pa.Array) -> pa.Array:
 
 def delete_replaced(lake: Lake, merges: Sequence[Merge], files: Sequence[ObjectInfo], before: datetime) -> int:
     """Delete files that were replaced long enough ago and are still what was read; answers how many."""
-    there = {info.key: info for info in files}
-    deleted = 0
-    for each in merges:
-        merged = there.get(each.merged)
-        if (merged or each.note).modified > before:
-            continue
-        for key, (_, etag) in each.replaces.items() if merged else ():
-            if key in there and key != each.merged:
-                deleted += delete_unchanged(lake, key, etag)
-        lake.store.delete([each.note.key])
+    deleted = sum(delete_unchanged(lake, key, etag) for key, etag in replaced_before(merges, files, before).items())
+    modified = {info.key: info.modified for info in files}
+    ended = [each.note.key for each in merges if modified.get(each.merged, each.note.modified) <= before]
+    if ended:
+        lake.store.delete(ended)
     return deleted
+
+
+def replaced_before(merges: Sequence[Merge], files: Sequence[ObjectInfo], before: datetime) -> dict[str, str]:
+    """Of the files those whose rows a merged file has had since ``before``: what their etags were when it read them."""
+    there = {info.key: info for info in files}
+    return {
+        key: etag
+        for each in merges
+        if each.merged in there and there[each.merged].modified <= before
+        for key, (_, etag) in each.replaces.items()
+        if key in there and key != each.merged
+    }
 
 
 def delete_unchanged(lake: Lake, key: str, etag: str) -> bool:

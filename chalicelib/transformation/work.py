@@ -20,6 +20,7 @@ from pathlib import Path
 from chalicelib.errors import LakeError, NotFound
 from chalicelib.lake import QUARANTINE, RAW, RAW_ANSWERS, RAW_RUNS, Lake
 from chalicelib.quarantine import REASON, Reason, copy_key, note_reason, release
+from chalicelib.transformation.backlog import forget_files
 from chalicelib.transforms import (
     DONE,
     OPEN,
@@ -80,7 +81,7 @@ class RawWork:
         stale = files_of(done, begun) - files.keys()
         OPEN.write(self.lake.store, open_key(self.generation, self.key), begun.touching(files.keys() | stale))
         write_all(self.lake, files)
-        self.lake.store.delete(sorted(stale))
+        self._delete(stale)
         if done and done.quarantined:
             release(self.lake, self.key)
         self.finish(sorted(files), built)
@@ -105,9 +106,14 @@ class RawWork:
         self._copy(copy_key(self.key))
         reason = note_reason(self.lake, self.key, error)
         write_all(self.lake, files)
-        self.lake.store.delete(sorted(files_of(*self._notes()) - files.keys()))
+        self._delete(files_of(*self._notes()) - files.keys())
         self.finish(sorted(files), Built(failures={error.code: 1}), reason)
         return sorted(files)
+
+    def _delete(self, stale: set[str]) -> None:
+        """Take back files that an earlier transform of it has made."""
+        forget_files(self.lake, stale)
+        self.lake.store.delete(sorted(stale))
 
     def _notes(self) -> tuple[DoneNote | None, OpenNote]:
         """What is noted of its last transform, and of one that was begun since."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -291,3 +292,22 @@ def test_a_refusal_says_what_helps(number: int) -> None:
     helps = rf"^cannot write it: {os.strerror(number).lower()}; [a-z]+ "
     with pytest.raises(StorageFailed, match=helps), storage_errors("write it"):
         raise OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("days", [0, 2])
+def test_what_a_killed_writer_left_is_removed_once_nobody_can_be_writing_it(
+    store: FolderStore, root: Path, days: int
+) -> None:
+    store.write("state/a", b"")
+    program = """
+import os, sys
+from pathlib import Path
+from chalicelib.files import replacing
+with replacing(Path(sys.argv[1]) / "state" / "b", scratch=Path(sys.argv[1]) / ".tmp") as stream:
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", program, str(root)], cwd=PROJECT, check=False)
+    (left,) = [path for path in (root / ".tmp").iterdir() if path.name != "lock"]
+    os.utime(left, (time.time() - days * 86_400,) * 2)
+    FolderStore(root).write("state/a", b"")
+    assert left.exists() == (days == 0)

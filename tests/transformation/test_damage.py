@@ -15,9 +15,10 @@ from chalicelib.clock import Clock
 from chalicelib.commands import doctor
 from chalicelib.errors import LakeError
 from chalicelib.lake import GENERATION_KEY, Lake, is_whole, run_key, sweep_key
+from chalicelib.queries.embedded.engine import EmbeddedEngine
 from chalicelib.runs import RunRecord, load_run, save_run
 from chalicelib.settings import Settings
-from chalicelib.transformation.backlog import SWEEP, lost_partitions, pending
+from chalicelib.transformation.backlog import SWEEP, lost_files, lost_partitions, pending
 from chalicelib.transformation.compact import compact
 from chalicelib.transformation.transform import rebuild, transform_pending
 from chalicelib.transforms import DONE, TRANSFORM_VERSION, done_key, open_key
@@ -196,6 +197,44 @@ def test_what_was_deleted_of_the_tables_or_of_their_notes_is_made_again(
         key.rpartition("/")[0] for key in listens
     }
     assert caught_up.files and not lost_partitions(lake)
+
+
+@pytest.mark.parametrize("which", ["/tracks_history/", "/plays_history/", "compact-"])
+def test_a_file_that_was_deleted_beside_others_is_named_and_made_again(
+    lake: Lake, settings: Settings, tmp_path: Path, which: str
+) -> None:
+    put(lake, [playlist_page([entry(track("t"))], second=7)], part=7)
+    put(lake, [answer("me/player/recently-played", {"items": [play(track("t"), "2026-11-20T09:00:00Z")]})], part=8)
+    pipeline.catch_up(lake, settings)
+    if which == "compact-":
+        compact(lake, min_files=2)
+        pipeline.catch_up(lake, settings)
+        put(lake, [playlist_page([entry(track("t"))], second=9)], part=9)
+        pipeline.catch_up(lake, settings)
+    before = {name: set(found) for name, found in rows(lake).items()}
+    key = max(key for key in files(lake) if which in key)
+    (tmp_path / "lake" / key).unlink()
+    (fault,) = [each for each in looked(doctor.table_files, settings) if each.level == "fault"]
+    assert ("are gone" in fault.message) and fault.remedy.endswith("lake transform")
+    engine = EmbeddedEngine(settings, lake)
+    assert engine.damaged_files() == {key: "it is gone"}
+    engine.close()
+    pipeline.catch_up(lake, settings)
+    assert {name: set(found) for name, found in rows(lake).items()} == before
+    assert {each.level for each in looked(doctor.table_files, settings)} == {"ok"}
+
+
+def test_the_last_decision_about_a_months_listens_is_missed_and_an_earlier_one_is_not(
+    lake: Lake, settings: Settings, tmp_path: Path
+) -> None:
+    put(lake, [answer("me/player/recently-played", {"items": [play(track("t"), "2026-11-20T09:00:00Z")]})], part=8)
+    pipeline.catch_up(lake, settings)
+    first, *_, last = sorted(key for key in files(lake) if "resolution-" in key)
+    then = lambda: datetime(2026, 11, 21, tzinfo=UTC)  # noqa: E731
+    (tmp_path / "lake" / first).unlink()
+    assert lost_files(lake, then) == []
+    (tmp_path / "lake" / last).rename(tmp_path / "lake" / first)
+    assert lost_files(lake, then) == [last]
 
 
 def test_rows_of_an_earlier_release_are_named(lake: Lake, settings: Settings) -> None:

@@ -14,17 +14,19 @@ import secrets
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 from chalicelib.clock import Clock
 from chalicelib.errors import NotFound, RecordDamaged, StorageFailed
-from chalicelib.filelock import is_held
+from chalicelib.filelock import is_held, open_own
 from chalicelib.lake import RESULTS, Lake
 from chalicelib.queries.engine import Query, QueryState
 from chalicelib.records import RecordKind
+from chalicelib.stores.folder import open_file
 
 QUERY_ID = re.compile(r"\d{8}T\d{2}\d{10}Z-[0-9a-f]{16}")
 OWNERS = "owners"
@@ -49,11 +51,12 @@ class QueryBook:
     """Reads and writes the records. Writing is atomic but not synced: a query lost with the machine is asked again."""
 
     def __init__(self, lake: Lake, kept: timedelta, clock: Clock) -> None:
+        self._lake = lake
         self._folder = Path(lake.store.location(RESULTS)).absolute()
         self._kept = kept
         self._clock = clock
         self.owner = secrets.token_hex(8)
-        self._lock: TextIO | None = None
+        self._lock: IO[str] | None = None
         self._claiming = threading.Lock()
 
     def new_id(self) -> str:
@@ -70,14 +73,18 @@ class QueryBook:
                 self._claim()
             write_new(scratch, QUERY_RECORD.encode(entry))
             scratch.replace(path)
-        except OSError as error:
-            raise StorageFailed(f"cannot write the query's record to {self._folder}: {error.strerror}") from error
+        except (OSError, StorageFailed) as error:
+            with suppress(OSError):
+                scratch.unlink(missing_ok=True)
+            why = error.message if isinstance(error, StorageFailed) else error.strerror
+            raise StorageFailed(f"cannot write the query's record to {self._folder}: {why}") from error
 
     def read(self, query_id: str) -> QueryRecord:
         """The record of a query, as it stands. Raises NotFound when it is unknown or has expired, RecordDamaged."""
         path = self.path(query_id, "json")
         try:
-            content = path.read_bytes()
+            with open_file(path) as stream:
+                content = stream.read()
         except FileNotFoundError:
             raise unknown(query_id) from None
         entry = QUERY_RECORD.decode(f"{RESULTS}{path.parent.name}/{path.name}", content)
@@ -109,14 +116,11 @@ class QueryBook:
 
     def prepare(self, query_id: str) -> None:
         """Make the folder that a query's files go to."""
-        try:
-            self.path(query_id, "json").parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageFailed.not_writable(str(self._folder), error) from error
+        self._lake.folder(f"{RESULTS}{self.path(query_id, 'json').parent.name}")
 
     def ask_to_cancel(self, query_id: str) -> None:
         """Leave word for the process that runs the query."""
-        self.path(query_id, "cancel").touch()
+        self.path(query_id, "cancel").touch(0o600)
 
     def asked_to_cancel(self, query_id: str) -> bool:
         return self.path(query_id, "cancel").exists()
@@ -152,10 +156,9 @@ class QueryBook:
         with self._claiming:
             if self._lock is not None:
                 return
-            folder = self._folder / OWNERS
-            folder.mkdir(parents=True, exist_ok=True)
+            folder = self._lake.folder(f"{RESULTS}{OWNERS}")
             scratch = self._folder / f".{self.owner}"
-            handle = scratch.open("w")
+            handle = open_own(scratch)
             fcntl.flock(handle, fcntl.LOCK_EX)
             scratch.rename(folder / self.owner)  # seen unlocked, even for a moment, it would pass for a dead one's
             self._lock = handle

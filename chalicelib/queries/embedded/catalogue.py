@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any
 
 from chalicelib.clock import Clock, parse_moment
 from chalicelib.errors import CrawlInProgress, LakeError, NotFound, StorageFailed
-from chalicelib.filelock import is_held
+from chalicelib.filelock import is_held, open_own
 from chalicelib.lake import STATE, Lake
 from chalicelib.queries.embedded.damage import HEAL, found_damaged
 from chalicelib.queries.embedded.listing import File, ListedFiles
@@ -102,7 +102,7 @@ class Catalogue:
         """What the last crawl found."""
         return CATALOGUE.read(self._lake.store, CATALOGUE_KEY)
 
-    def _crawl(self, crawl: Crawl, lock: TextIO) -> None:
+    def _crawl(self, crawl: Crawl, lock: IO[str]) -> None:
         with lock:
             try:
                 done = self._crawled(crawl)
@@ -134,11 +134,11 @@ class Catalogue:
     def _lock_path(self) -> Path:
         return Path(self._lake.store.location(LOCK))
 
-    def _take_lock(self) -> TextIO:
+    def _take_lock(self) -> IO[str]:
         path = self._lock_path()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = path.open("w")
+            self._lake.folder(STATE)
+            handle = open_own(path)
         except OSError as error:
             raise StorageFailed.not_writable(str(path.parent), error) from error
         deadline = time.monotonic() + LETTING_GO

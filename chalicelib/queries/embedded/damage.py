@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from chalicelib.clock import Clock, now
 from chalicelib.errors import QueryFailed
-from chalicelib.lake import TRANSFORMED
+from chalicelib.lake import TRANSFORMED, Lake
 from chalicelib.queries.embedded.listing import File
+from chalicelib.stores.folder import open_file
+from chalicelib.transformation.backlog import losses, noted_files
 
 MAGIC = b"PAR1"
 LEAST = 12  # bytes of a Parquet file: the mark twice, and the length of a footer
@@ -36,6 +39,21 @@ def found_damaged(files: Iterable[File], *, thorough: bool = False) -> list[Dama
     return found
 
 
+def found_missing(lake: Lake, files: Iterable[File], clock: Clock = now) -> list[Damage]:
+    """Files that the tables had when their raw objects were last looked at, and have lost since."""
+    prefix = f"{TRANSFORMED}{lake.generation()}/"
+    there: dict[str, set[str]] = {}
+    for file in files:
+        partition, _, name = key_of(file.path).removeprefix(prefix).rpartition("/")
+        there.setdefault(partition, set()).add(name)
+    lost = [
+        f"{prefix}{partition}/{name}"
+        for partition, names in noted_files(lake, clock).items()
+        for name in sorted(losses(partition, names, there.get(partition, set())))
+    ]  # or not in force: replaced by a merge
+    return [Damage(key, "it is gone") for key in lost if lake.store.stat(key) is None]
+
+
 def damaged(found: list[Damage]) -> QueryFailed:
     """The error that names damaged files and the remedy."""
     listed = "; ".join(f"{each.key}: {each.reason}" for each in found[:NAMED])
@@ -47,7 +65,7 @@ def damaged(found: list[Damage]) -> QueryFailed:
 def reason_of(file: File) -> str | None:
     """What is wrong with a file as its ends tell; None where they are a Parquet file's."""
     try:
-        with open(file.path, "rb") as stream:
+        with open_file(Path(file.path)) as stream:
             if file.size < LEAST or stream.read(len(MAGIC)) != MAGIC:
                 return "it is no Parquet file"
             stream.seek(-8, os.SEEK_END)
@@ -55,7 +73,7 @@ def reason_of(file: File) -> str | None:
             if magic != MAGIC or length > file.size - LEAST:
                 return "its end is missing"
     except FileNotFoundError:
-        return None  # a compaction took it away meanwhile
+        return None if not os.path.lexists(file.path) else "it is no file"  # a compaction took it away meanwhile
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
     return None
@@ -67,7 +85,7 @@ def unreadable(path: Path) -> str | None:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with open_file(path) as stream, pq.ParquetFile(stream) as file:
             for group in range(file.num_row_groups):
                 file.read_row_group(group, use_threads=False)
     except FileNotFoundError:

@@ -19,6 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from chalicelib.errors import QueryRefused
+from chalicelib.files import make_folder
 from chalicelib.lake import TRANSFORMED
 from chalicelib.queries.embedded.listing import File, FileListing, ListedFiles
 from chalicelib.queries.embedded.tasks import Start
@@ -114,6 +115,10 @@ class Duck:
         found = self._connection.execute(f"DESCRIBE SELECT * FROM {reading(files)}").fetchall()
         return [(str(row[0]), str(row[1])) for row in found if row[0] != "filename"]
 
+    def interrupt(self) -> None:
+        """Have the statement going on fail, where DuckDB heeds it. From any thread."""
+        self._connection.interrupt()
+
     def close(self) -> None:
         self._connection.close()
 
@@ -200,7 +205,7 @@ def open_duck(start: Start) -> Duck:
     lake = open_lake(start.settings)
     scratch = Path(start.scratch)
     with suppress(OSError):  # where nothing can be written, whoever has to spill fails
-        scratch.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes the last folder only
+        make_folder(scratch.parent)  # DuckDB makes the last folder only
     bounds = DuckBounds(
         memory=memory_share(start.settings), threads=max(1, min(4, os.cpu_count() or 1)), scratch=scratch
     )

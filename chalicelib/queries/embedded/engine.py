@@ -36,7 +36,7 @@ from chalicelib.errors import (
 from chalicelib.lake import RESULTS, Lake
 from chalicelib.queries.embedded.book import QueryBook, QueryRecord
 from chalicelib.queries.embedded.catalogue import Catalogue, Found
-from chalicelib.queries.embedded.damage import found_damaged
+from chalicelib.queries.embedded.damage import found_damaged, found_missing
 from chalicelib.queries.embedded.downloads import CsvFiles
 from chalicelib.queries.embedded.ledger import Ledger
 from chalicelib.queries.embedded.limits import OUT_OF_MEMORY
@@ -104,7 +104,8 @@ class EmbeddedEngine:
 
     def damaged_files(self, *, thorough: bool = False) -> dict[str, str]:
         files = [file for name in self._listing.names() for file in self._listing.files(name).files]
-        return {each.key: each.reason for each in found_damaged(files, thorough=thorough)}
+        found = [*found_damaged(files, thorough=thorough), *found_missing(self._lake, files, self._clock)]
+        return {each.key: each.reason for each in found}
 
     def publish(self, generation: str) -> None:
         self._lake.publish_generation(generation)

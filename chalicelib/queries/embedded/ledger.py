@@ -17,7 +17,9 @@ from chalicelib.queries.embedded.book import QueryBook, QueryRecord
 from chalicelib.queries.engine import Query
 
 WRITE_AFTER = 0.1  # s
-REMEMBERED = 1_000  # queries kept in memory
+REMEMBERED = 1_000  # queries kept in memory…
+REMEMBERED_BYTES = 16_000_000  # …and of their texts and columns
+COLUMN = 300  # bytes that a column takes
 log = logging.getLogger(__name__)
 
 
@@ -29,6 +31,8 @@ class Ledger:
         self._kept = kept
         self._clock = clock
         self._entries: dict[str, QueryRecord] = {}
+        self._bytes = 0  # of the entries
+        self._unwritable = False
         self._unwritten: dict[str, float] = {}  # since when they have been as they are
         self._seen: set[str] = set()  # going on, and written already
         self._lock = threading.Lock()
@@ -38,7 +42,9 @@ class Ledger:
         """Remember a query as it is now."""
         entry = QueryRecord(query, self._book.owner, result)
         with self._lock:
+            self._forget(query.query_id)
             self._entries[query.query_id] = entry
+            self._bytes += size(query)
             if not query.state.ended:
                 self._unwritten[query.query_id] = time.monotonic()
                 return query
@@ -64,7 +70,7 @@ class Ledger:
     def drop(self, query_id: str) -> None:
         """Forget a query that never was."""
         with self._lock:
-            self._entries.pop(query_id, None)
+            self._forget(query_id)
             self._unwritten.pop(query_id, None)
             self._seen.discard(query_id)
 
@@ -82,15 +88,30 @@ class Ledger:
                 self._write(entry)
 
     def _write(self, entry: QueryRecord) -> None:
-        """A record that cannot be written (a full disk) stays in memory: who asked here is still answered."""
+        """A record that cannot be written (a full disk) stays in memory: who asked here is still answered. That is said
+        once, until one can be written again."""
         try:
             self._book.write(entry)
         except StorageFailed as error:
-            log.warning("%s", error.message)
+            if not self._unwritable:
+                log.warning("%s", error.message)
+            self._unwritable = True
+        else:
+            self._unwritable = False
 
     def _forget_oldest(self) -> None:
-        while len(self._entries) > REMEMBERED:
-            oldest = next(iter(self._entries))
-            if not self._entries[oldest].query.state.ended:
-                return
-            del self._entries[oldest]
+        """Of those that have ended: their records lie on disk."""
+        if len(self._entries) > REMEMBERED or self._bytes > REMEMBERED_BYTES:
+            for query_id in [name for name, entry in self._entries.items() if entry.query.state.ended]:
+                if len(self._entries) <= REMEMBERED and self._bytes <= REMEMBERED_BYTES:
+                    return
+                self._forget(query_id)
+
+    def _forget(self, query_id: str) -> None:
+        if entry := self._entries.pop(query_id, None):
+            self._bytes -= size(entry.query)
+
+
+def size(query: Query) -> int:
+    """About how many bytes a query takes in memory."""
+    return len(query.sql) + COLUMN * len(query.columns)

@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import json
+import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class MeteredFile(io.RawIOBase):
     """A file that never gets longer than it may, at no moment."""
 
     def __init__(self, path: Path, caps: Caps) -> None:
-        self._file = path.open("wb", buffering=0)
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0)
         self._caps = caps
         self._granted = caps.granted
         self.length = 0

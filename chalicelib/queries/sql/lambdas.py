@@ -53,7 +53,8 @@ def reduce(translator: Translator, node: s.Call, scope: Scope) -> Value:
     merged = body_of(translator, merging, [(f"{one}.s", state), (f"{other}.x", element)], scope)
     if merged.type != state:
         state = common(state, merged.type) or state
-        merged = body_of(translator, merging, [(f"{one}.s", state), (f"{other}.x", element)], scope)
+        with translator.once_more(merging):
+            merged = body_of(translator, merging, [(f"{one}.s", state), (f"{other}.x", element)], scope)
     if common(merged.type, state) != state:
         raise Refused(f"reduce starts with {start.type} and goes on with {merged.type}")
     # DuckDB folds values of one type: state and element together in a struct

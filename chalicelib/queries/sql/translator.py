@@ -6,7 +6,8 @@ that nothing is registered for cannot be read by the parser either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 from chalicelib.queries.sql import syntax as s
@@ -16,6 +17,7 @@ from chalicelib.queries.sql.types import BOOLEAN, UNKNOWN, Type
 from chalicelib.queries.sql.values import Refused, Value, coerce
 
 MOST_WRITTEN = 3_000_000  # characters that the parts of one translation may have in all
+MOST_REPEATS = 4  # translations of a part once more, each within another
 MOST_SOURCES = 64  # tables and subqueries in FROM
 
 TableColumns = tuple[tuple[str, Type], ...]
@@ -59,6 +61,7 @@ class Translator:
         self._names = 0
         self._written = 0
         self._sources = 0
+        self._repeats = 0
 
     def value(self, node: s.Node, scope: Scope) -> Value:
         """An expression's translation. Raises QueryRefused."""
@@ -94,6 +97,17 @@ class Translator:
         if self._sources > MOST_SOURCES:
             self.refuse(node, f"at most {MOST_SOURCES} tables and subqueries in FROM")
         return RELATIONS[type(node)](self, node, scope)
+
+    @contextmanager
+    def once_more(self, node: s.Node) -> Iterator[None]:
+        """Around what is translated a second time. Each such within another doubles the work: few levels may do so."""
+        self._repeats += 1
+        if self._repeats > MOST_REPEATS:
+            self.refuse(node, "the statement is too complex: let each reduce start with the type that it ends with")
+        try:
+            yield
+        finally:
+            self._repeats -= 1
 
     def fresh(self, prefix: str) -> str:
         """A name that nothing else in the translation has."""

@@ -239,15 +239,23 @@ def test_pipes_and_odd_names_among_the_tables_stop_nothing(opened: Opened) -> No
 
 
 def test_a_pipe_that_takes_a_files_place_is_left_when_time_is_over(tmp_path: Path) -> None:
-    with embedded(tmp_path, query_seconds=1.5) as opened:
+    """Whoever opens it waits for a writer. The folder of the table does not change, so that it is not listed anew."""
+    with embedded(tmp_path, query_seconds=3.0) as opened:
         fill(opened)
         (file,) = Path(opened.lake.store.location("transformed/g1/tracks_history")).rglob("*.parquet")
-        target = file.with_name("target")
-        os.mkfifo(target)
-        file.unlink()
+        elsewhere = Path(opened.lake.store.location("transformed/elsewhere"))  # DuckDB may not read other places
+        elsewhere.mkdir()
+        target = file.rename(elsewhere / "target")
         file.symlink_to(target)
-        assert opened.engine.wait(opened.engine.start_query("SELECT count(*) FROM tracks").query_id, 30).state.ended
+        for number in range(2):
+            time.sleep(0.1)  # a folder that has just changed is listed once more
+            assert opened.ask(f"SELECT count(*) + {number} FROM tracks") == [(2 + number,)]
+        target.unlink()
+        os.mkfifo(target)
+        query = opened.done("SELECT count(*) + 3 FROM tracks")
+        assert query.error is not None and "QUERY_SECONDS allows (3 s)" in query.error["message"]
         assert opened.ask("SELECT count(*) FROM plays") == [(3,)]
+        assert list(opened.engine.damaged_files().values()) == ["it is no file"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("harm", ["cut", "zeros", "empty", "noise"])
@@ -358,6 +366,22 @@ def test_a_row_too_long_for_a_page_is_downloaded(tmp_path: Path) -> None:
             with pytest.raises(QueryFailed, match="download"):
                 opened.engine.rows(query.query_id)
             assert opened.engine.download(query.query_id, "parquet").path
+
+
+def test_what_queries_write_is_their_owners_alone(tmp_path: Path) -> None:
+    mask = os.umask(0)
+    try:
+        with embedded(tmp_path) as opened:
+            fill(opened)
+            query = opened.done("SELECT * FROM plays")
+            list(opened.engine.download(query.query_id, "csv").chunks or ())
+            opened.crawl()
+            paths = [path for path in (tmp_path / "lake").rglob("*") if not path.is_symlink()]
+    finally:
+        os.umask(mask)
+    assert {oct(path.stat().st_mode & 0o777) for path in paths if path.is_file()} == {"0o600"}
+    assert {oct(path.stat().st_mode & 0o777) for path in paths if path.is_dir()} == {"0o700"}
+    assert {".csv", ".parquet", ".json", ".lock"} <= {path.suffix for path in paths}
 
 
 def test_messages_name_no_place_of_this_computer(opened: Opened) -> None:

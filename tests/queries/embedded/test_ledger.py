@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,6 +31,30 @@ def test_a_query_that_ended_is_known_here_although_its_record_cannot_be_written(
     assert ledger.note(ended) == ended
     assert ledger.entry(ended.query_id).query == ended
     assert "cannot write the query's record" in caplog.text
+
+
+def test_what_is_kept_of_queries_is_bounded_in_bytes_and_is_read_again_from_their_records(tmp_path: Path) -> None:
+    kept = timedelta(hours=1)
+    book = QueryBook(Lake(FolderStore(tmp_path / "lake")), kept, now)
+    ledger = Ledger(book, kept, now)
+    going_on = Query(book.new_id(), "SELECT 0", QueryState.RUNNING, now())
+    book.prepare(going_on.query_id)
+    ledger.note(going_on)
+    tracemalloc.start()
+    try:
+        names = []
+        for number in range(300):
+            name = book.new_id()
+            book.prepare(name)
+            names.append(name)
+            ledger.note(Query(name, f"SELECT '{number:0200000}'", QueryState.SUCCEEDED, now()))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 20_000_000  # of 60 MB of text
+    assert ledger.entry(names[0]).query.sql.startswith("SELECT '0000")
+    assert ledger.entry(going_on.query_id).query == going_on
+    book.close()
 
 
 def test_a_query_that_goes_on_is_known_here_although_its_record_cannot_be_written(

@@ -57,6 +57,17 @@ def test_the_translation_grows_no_faster_than_the_nesting(nest: tuple[str, str])
         assert next_size <= 3 * size + 2_000, (depth, sizes)
 
 
+def test_each_reduce_that_widens_its_state_within_another_doubles_the_work_and_few_may() -> None:
+    def nested(levels: int, start: str = "0") -> str:
+        return "SELECT " + f"reduce(ARRAY[1], {start}, (s, v) -> " * levels + "1.5" + ", s -> s)" * levels
+
+    for levels in (5, 10, 25):
+        with pytest.raises(QueryRefused, match="let each reduce start"):
+            check(nested(levels), user_tables())
+    assert check(nested(3), user_tables()).duckdb
+    assert check(nested(20, "CAST(0 AS decimal(2,1))"), user_tables()).duckdb
+
+
 @pytest.mark.parametrize(
     "statement",
     [
