@@ -170,10 +170,14 @@ class KnownListeners:
         return self.person(self.listener_of(some_id)).label
 
     def find(self, text: str) -> Person | None:
-        """Who is meant by an id or, where no id is so, by a name. Raises InvalidRequest where several bear it."""
+        """Who is meant by an id or, where no id is just so, by a name, capitals or not. Raises InvalidRequest where that
+        is several."""
         if text in self._facts:
             return self.person(self.listener_of(text))
-        named = [person for person in self.people() if person.name.casefold() == text.strip().casefold()]
+        wanted = text.strip().casefold()
+        named = [
+            person for person in self.people() if wanted in {each.casefold() for each in (person.name, *person.ids)}
+        ]
         if len(named) > 1:
             ids = ", ".join(person.user_id for person in named)
             raise InvalidRequest(f"{text!r} is the name of several listeners ({ids}): say the id")
