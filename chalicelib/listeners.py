@@ -170,8 +170,10 @@ class KnownListeners:
         return self.person(self.listener_of(some_id)).label
 
     def find(self, text: str) -> Person | None:
-        """Who is meant by an id or, where no id is just so, by a name, capitals or not. Raises InvalidRequest where that
-        is several."""
+        """Who is meant by an id or, where no id is just so, by a name, capitals or not.
+
+        Raises InvalidRequest where several are.
+        """
         if text in self._facts:
             return self.person(self.listener_of(text))
         wanted = text.strip().casefold()
