@@ -173,10 +173,10 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         "longest_sessions",
         MARCH,
         [
-            (at(3, 3, 23, 26, 40), at(3, 3, 23, 40), 13.3, 5.0, 2, 1, "u"),
-            (at(3, 5, 9, 50), at(3, 5, 10), 10.0, 10.0, 1, 1, "u"),
-            (at(3, 5, 8, 57), at(3, 5, 9, 1), 4.0, 3.3, 1, 1, "u"),
-            (at(3, 4, 0, 27), at(3, 4, 0, 30), 3.0, 3.0, 1, 1, "u"),
+            (at(3, 3, 23, 26, 40), at(3, 3, 23, 40), 13.3, 5.0, 2, 1, "u", "u"),
+            (at(3, 5, 9, 50), at(3, 5, 10), 10.0, 10.0, 1, 1, "u", "u"),
+            (at(3, 5, 8, 57), at(3, 5, 9, 1), 4.0, 3.3, 1, 1, "u", "u"),
+            (at(3, 4, 0, 27), at(3, 4, 0, 30), 3.0, 3.0, 1, 1, "u", "u"),
         ],
     ),
     (
@@ -193,7 +193,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         [("Bob", 2, at(3, 4, 0, 30), "Beta", at(3, 5, 9), "Beta", 1)],
     ),
     ("discovery", MARCH, [(date(2025, 3, 1), 2, 1, 4, 2, 50.0)]),
-    ("streaks", MARCH, [(3, date(2025, 3, 3), date(2025, 3, 5), 5, "u")]),
+    ("streaks", MARCH, [(3, date(2025, 3, 3), date(2025, 3, 5), 5, "u", "u")]),
     ("skips_and_completion", {**MARCH, "min_plays": 1}, [("Ann", 3, 33.3, 33.3, 75.0), ("Bob", 1, 0.0, 0.0, 100.0)]),
     ("skips_and_completion", {**MARCH, "min_plays": 3, "by": "track"}, [("Ann - Alpha", 3, 33.3, 33.3, 75.0)]),
     (
@@ -223,8 +223,8 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         "listening_holes",
         ALWAYS,
         [
-            ("silence", at(2, 10, 13), at(3, 3, 23, 30), 21.4, "u"),
-            ("plays may be lost", at(3, 4, 1), at(3, 4, 13), 0.5, None),
+            ("silence", at(2, 10, 13), at(3, 3, 23, 30), 21.4, "u", "u"),
+            ("plays may be lost", at(3, 4, 1), at(3, 4, 13), 0.5, None, None),
         ],
     ),
     (
@@ -265,7 +265,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         )
         for chosen in ({"user": "v"}, {"other_user": "u"})
     ),
-    ("saved_never_played", {"user": "u"}, [("Delta", "Ann", at(3, 5, 7, 45), "t4", "u")]),
+    ("saved_never_played", {"user": "u"}, [("Delta", "Ann", at(3, 5, 7, 45), "t4", "u", "u")]),
     (
         "year_in_review",
         MARCH,
@@ -289,8 +289,8 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         "recently_played",
         {"user": "u", "timezone": "Europe/Berlin", "limit": 2},
         [
-            (at(3, 5, 10), "Ep1", "Show", None, 10.0, "episode", "extended_history", "u"),
-            (at(3, 5, 9, 1), "Alpha", "Ann", None, 0.3, "track", "account_data", "u"),
+            (at(3, 5, 10), "Ep1", "Show", None, 10.0, "episode", "extended_history", "u", "u"),
+            (at(3, 5, 9, 1), "Alpha", "Ann", None, 0.3, "track", "account_data", "u", "u"),
         ],
     ),
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +13,23 @@ import pytest
 import requests
 
 from chalicelib.errors import Forbidden, InvalidRequest, NotFound, Unauthorized
+from chalicelib.lake import Lake
+from chalicelib.rest.access import Access
+from chalicelib.rest.api import Api
 from chalicelib.rest.gateway import gateway_address
 from chalicelib.rest.invitations import Invitations, base_address
+from chalicelib.rest.messages import Reply, Request
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
+from chalicelib.stores.s3 import BucketStore
+from chalicelib.stores.secrets_aws import ManagedSecrets
+from chalicelib.transformation.transform import transform_object
+from deploy.functions import BY_HANDLER
+from deploy.names import API_HANDLER, Names
+from deploy.policies import policy
 from sandbox.server import Sandbox
+from tests.emulator import ACCOUNT, REGION, shared
+from tests.emulator.stage import make_bucket, make_role
 from tests.support.extraction import World, world
 from tests.support.listening import account_row, extended_row, write_export
 from tests.support.server import LakeServer, eventually
@@ -279,3 +292,62 @@ def test_names_merges_and_shares_over_the_api(server: LakeServer) -> None:
     assert server.delete("/shares/local").status_code == 404
     for wrong in ("2025-01-01", "2025-13-01"):
         assert server.post("/shares", json={"listener": "Mum", "until": wrong}).status_code == 400
+
+
+def no_engine() -> Any:
+    """What nothing here asks for."""
+    raise AssertionError("no engine and no worker is needed to log in")
+
+
+# --- on AWS, with the rights of the API's function and no others --------------------------------------------------
+
+
+def test_on_aws_the_apis_own_rights_suffice_for_invitations_names_and_shares(spotify: Sandbox) -> None:
+    aws, names = shared(), Names("join", ACCOUNT, REGION)
+    before = len(aws.denied)
+    make_bucket(aws, names.bucket)
+    for which in ("api", "spotify"):
+        aws.client("secretsmanager").create_secret(Name=f"{names.secret}/{which}", SecretString="{}")
+    settings = Settings(
+        lake_url=names.lake_url,
+        secrets_url=f"secretsmanager:{names.secret}",
+        spotipy_client_id=spotify.client_id,
+        spotipy_client_secret=spotify.client_secret,
+        spotify_api_url=spotify.api_url.rstrip("/"),
+        spotify_accounts_url=spotify.accounts_url,
+    )
+    for handler in (API_HANDLER, "transform"):
+        make_role(aws, names.role(handler), policy(BY_HANDLER[handler], names))
+
+    def client(handler: str, service: str) -> Any:
+        return aws.client(service, aws.credentials(names.role(handler)))
+
+    lake = Lake(BucketStore(names.bucket, s3=lambda: client(API_HANDLER, "s3")))
+    transforms = Lake(BucketStore(names.bucket, s3=lambda: client("transform", "s3")))
+    secrets = ManagedSecrets(names.secret, manager=lambda: client(API_HANDLER, "secretsmanager"))
+    access = Access(settings, secrets)
+    api = Api(settings, lake, engine=no_engine, worker=no_engine, access=lambda: access)
+
+    def ask(method: str, route: str, body: dict[str, Any] | None = None, **more: Any) -> Reply:
+        request = Request(
+            method, route, body=json.dumps(body).encode() if body else b"", scope=more.pop("scope", "run"),
+            gateway="https://a1.execute-api.eu-west-1.amazonaws.com/api", **more,
+        )  # fmt: skip
+        return api.handle(request)
+
+    made = json.loads(ask("POST", "/invitations", {"name": "Ann"}).content)
+    code = made["url"].partition("invitation=")[2]
+    joined = ask("GET", "/join", query={"invitation": [code]}, scope=None)
+    assert joined.status == 302 and "; Secure" in joined.headers["Set-Cookie"]
+    told = {name: [value] for name, value in consent(joined.headers["Location"]).items()}
+    cookie = joined.headers["Set-Cookie"].partition(";")[0]
+    back = ask("GET", "/callback", query=told, headers={"cookie": cookie}, scope=None)
+    assert back.status == 200 and "Ann is logged in until" in back.content
+    (ann,) = json.loads(ask("GET", "/listeners").content)["listeners"]
+    assert (ann["name"], ann["user_id"]) == ("Ann", spotify.world.default_listener.account_id)
+    share = json.loads(ask("POST", "/shares", {"listener": "Ann"}).content)
+    assert share["url"].startswith("https://a1.execute-api.eu-west-1.amazonaws.com/api/#share=lake_")
+    assert ask("DELETE", "/shares/{token_id}", path={"token_id": share["token_id"]}).status == 200
+    keys = [info.key for info in lake.store.list("raw/spotify/listeners/")]
+    assert [transform_object(transforms, key).state for key in keys] == ["done"] * 2
+    assert aws.denied[before:] == []

@@ -33,7 +33,9 @@ SELECT
     CAST(at_timezone(with_timezone(window_start, 'UTC'), :timezone) AS timestamp) AS after_local,
     CAST(at_timezone(with_timezone(window_end, 'UTC'), :timezone) AS timestamp) AS before_local,
     round(CAST(date_diff('hour', window_start, window_end) AS double) / 24, 1) AS days,
-    user_id
+    holes.user_id,
+    listeners.name AS listener
 FROM holes
+LEFT JOIN listeners ON listeners.user_id = holes.user_id
 ORDER BY 4 DESC, 2
 LIMIT :limit

@@ -65,8 +65,10 @@ SELECT
     round(CAST(sum(chosen.ms) AS double) / 60000, 1) AS minutes_heard,
     count_if(chosen.play_seconds >= :min_seconds) AS plays,
     count(DISTINCT CASE WHEN chosen.play_seconds >= :min_seconds THEN chosen.artist_name END) AS artists,
-    longest.user_id
+    longest.user_id,
+    min(listeners.name) AS listener
 FROM longest
+LEFT JOIN listeners ON listeners.user_id = longest.user_id
 JOIN chosen
     ON chosen.user_id = longest.user_id
     AND chosen.heard_at >= longest.first_end

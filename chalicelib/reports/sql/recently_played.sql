@@ -22,6 +22,8 @@ SELECT
     round(CAST(ms AS double) / 60000, 1) AS minutes,
     item_type,
     origin,
-    user_id
+    newest.user_id,
+    listeners.name AS listener
 FROM newest
+LEFT JOIN listeners ON listeners.user_id = newest.user_id
 ORDER BY heard_at DESC, play_id

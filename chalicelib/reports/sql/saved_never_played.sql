@@ -40,8 +40,10 @@ SELECT
     saved.artist_name AS artist,
     saved.added_at,
     saved.item_id AS track_id,
-    saved.user_id
+    saved.user_id,
+    coalesce(listeners.name, saved.user_id) AS listener
 FROM saved
+LEFT JOIN listeners ON listeners.user_id = saved.user_id
 LEFT JOIN heard_ids ON heard_ids.user_id = saved.user_id AND heard_ids.item_id = saved.item_id
 LEFT JOIN heard_recordings ON heard_recordings.user_id = saved.user_id AND heard_recordings.isrc = saved.isrc
 LEFT JOIN heard_names

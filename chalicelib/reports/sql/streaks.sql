@@ -34,8 +34,10 @@ SELECT
     CAST(min(day) AS date) AS first_day,
     CAST(max(day) AS date) AS last_day,
     sum(plays) AS plays,
-    user_id
+    placed.user_id,
+    min(listeners.name) AS listener
 FROM placed
-GROUP BY user_id, streak
+LEFT JOIN listeners ON listeners.user_id = placed.user_id
+GROUP BY placed.user_id, streak
 ORDER BY 1 DESC, 2, 5
 LIMIT :limit
