@@ -90,7 +90,7 @@ class Access:
         return self._match_remembered(digest(presented)) if fresh else None
 
     def add(
-        self, name: str, scope: str, lifetime: timedelta | None = None, listener: str | None = None
+        self, name: str, scope: str, lifetime: timedelta | datetime | None = None, listener: str | None = None
     ) -> tuple[Token, str]:
         """A new token: what is kept of it, and the token itself, which is shown this once. One of a ``listener`` shows
         that listener's pages and reports, and may start nothing."""
@@ -98,7 +98,8 @@ class Access:
             raise InvalidRequest(f"scope must be one of {', '.join(SCOPES)}, not {scope!r}")
         token = new_token()
         created = self._clock()
-        expires_at = rfc3339(created + lifetime) if lifetime else None
+        end = created + lifetime if isinstance(lifetime, timedelta) else lifetime
+        expires_at = rfc3339(end) if end else None
         kept = Token(randomness.token_hex(4), name, scope, digest(token), rfc3339(created), expires_at, listener)
         with self.secrets.exclusive(TOKENS_SECRET):
             self._write([*self.tokens(), kept])
@@ -240,12 +241,12 @@ class Access:
         self._read_at = float("-inf")
 
 
-def until_day(day: date, moment: datetime) -> timedelta:
-    """How long a token lasts to the end of a day, UTC. Raises InvalidRequest for one that is over."""
+def until_day(day: date, moment: datetime) -> datetime:
+    """The end of a day, UTC. Raises InvalidRequest for one that is over."""
     end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
     if end <= moment:
         raise InvalidRequest(f"{day} is over: say a day to come")
-    return end - moment
+    return end
 
 
 def ended(token: Token, moment: datetime) -> bool:
