@@ -430,6 +430,7 @@ PLAYS = Table(
     history_columns=(
         OBSERVED_AT,
         text("file_edge", "start or end: of account data, it stands in the first or last minute of its file", True),
+        text("file_digest", "Of account data: which file tells it, by the digest of what that holds", True),
     ),
     view_columns=(YEAR_ENDED,),
 )

@@ -19,8 +19,8 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -49,11 +49,13 @@ from chalicelib.log import StepProgress
 from chalicelib.parquet import arrow_schema, by_month, parquet_bytes, write_table
 from chalicelib.plays import resolutions
 from chalicelib.plays.columns import Bools, Ints, flags
+from chalicelib.plays.identities import stepped
 from chalicelib.quarantine import note_reason, release
 from chalicelib.settings import Settings
 from chalicelib.tables import PLAYS, QUALITY_RESULTS, REJECTED_ROWS
 
 FRESH = pa.schema([("play_id", pa.string()), ("file", pa.int32())])
+Edges = dict[str, list[int]]  # the files that have a row, which counts as known, in their first or last minute
 COUNTS = ("read", "new", "known", "merged", "rejected")
 PACKED_LEVEL = 1  # of the kept copy: histories are large, and this is a tenth of their size
 SHOWN_NAMES = 10  # of files passed over, in a summary
@@ -233,7 +235,7 @@ class ExportImport:
             summary.files[number].known += known
         summary.written += tables.written
         fresh.finish()
-        self.work_out(staged, fresh, summary)
+        self.work_out(staged, fresh, summary, tables.edges)
         summary.note = note_import(self.lake, self.user_id, self.whose.name, self.whose.owner, self.clock)
         summary.seconds = round(self.timer() - began, 3)
         return summary
@@ -264,13 +266,16 @@ class ExportImport:
             self.lake.store.write_file(key, copy)
         return key
 
-    def work_out(self, staged: Staged, fresh: RowsByMonth, summary: ImportSummary) -> None:
+    def work_out(self, staged: Staged, fresh: RowsByMonth, summary: ImportSummary, edges: Edges) -> None:
         """Decide which listens the export's rows are, and count which of the fresh ones nobody had reported."""
 
         def count(batch: resolutions.MonthBatch) -> None:
             for number, (new, merged) in enumerate(count_new(batch, fresh, len(summary.files))):
                 summary.files[number].new += new
                 summary.files[number].merged += merged
+            for number in files_that_share(batch, self.lake, edges):
+                summary.files[number].new += 1
+                summary.files[number].known -= 1
 
         def show(done: int, total: int) -> None:
             if self.progress:
@@ -311,6 +316,31 @@ def count_new(batch: resolutions.MonthBatch, fresh: RowsByMonth, files: int) -> 
     file = rows["file"].to_numpy()[pc.fill_null(place, 0).to_numpy(zero_copy_only=False)]
     new, merged = (np.bincount(file[counted & chosen], minlength=files).tolist() for chosen in (tells, ~tells))
     return list(zip(new, merged, strict=True))
+
+
+def files_that_share(batch: resolutions.MonthBatch, lake: Lake, edges: Edges) -> list[int]:
+    """For each listen that is new because two files share out equal rows, the file whose row had counted as known."""
+    shared = {play_id: first for play_id, first in batch.decided.shared.items() if any(edges.values())}
+    if not shared:
+        return []
+    listens = pa.concat_tables([batch.listens_of(month).select(["play_id"]) for month in batch.months])
+    is_new = set(listens["play_id"].to_pylist()) & set(shared)
+    for month in batch.months:
+        is_new -= set(resolutions.resolved(lake, lake.generation(), month, batch.highest[month])["play_id"].to_pylist())
+    found = []
+    for play_id in sorted(is_new):
+        number = next((edges[one].pop() for one in equals_of(shared[play_id], play_id) if edges.get(one)), None)
+        found += [] if number is None else [number]
+    return found
+
+
+def equals_of(first: str, last: str) -> Iterator[str]:
+    """The ids of equal rows of account data, from one to another."""
+    step, play_id = 0, first
+    while play_id != last:
+        yield play_id
+        step += 1
+        play_id = stepped(first, step)
 
 
 def month_numbers(moments: pa.ChunkedArray) -> Ints:
@@ -391,7 +421,7 @@ def kept_key(name: str, staged: Staged, user_id: str, suffix: str) -> str:
 
 def keep_rows(staged: Staged, path: Path) -> None:
     """The rows of an export without its personal fields, month by month, and what its files were."""
-    files = [{"name": file.name, "variant": file.variant} for file in staged.files]
+    files = [{"name": file.name, "variant": file.variant, "digest": file.digest} for file in staged.files]
     about = {"files": files, "digest": staged.digest}
     schema = STAGED.with_metadata({"export": json.dumps(about)})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -403,7 +433,7 @@ def kept_rows(path: Path, folder: Path) -> Staged:
     """The export that :func:`keep_rows` wrote."""
     kept = pq.ParquetFile(path)
     about = json.loads(kept.schema_arrow.metadata[b"export"])
-    files = [StagedFile(file["name"], file["variant"]) for file in about["files"]]
+    files = [StagedFile(file["name"], file["variant"], digest=file["digest"]) for file in about["files"]]
     rows_by_month = RowsByMonth(folder / "rows.arrow", STAGED)
     for group in range(kept.num_row_groups):
         rows = kept.read_row_group(group).replace_schema_metadata(None)
@@ -427,6 +457,7 @@ class ExportTables:
     user_id: str
     raw_key: str
     written: list[str] = field(default_factory=list)  # the keys of its files
+    edges: Edges = field(default_factory=lambda: defaultdict(list))
 
     @property
     def file_name(self) -> str:
@@ -467,6 +498,9 @@ class ExportTables:
         new = without(observed.select(FRESH.names), again)
         if new.num_rows:
             fresh.add(month, new)
+        at_edge = observed.filter(pa.array(again & flags(observed["file_edge"].is_valid())))
+        for play_id, file in zip(at_edge["play_id"].to_pylist(), at_edge["file"].to_pylist(), strict=True):
+            self.edges[play_id].append(file)
         return np.bincount(observed["file"].to_numpy()[again], minlength=len(self.staged.files))
 
     def write_observations(self, month: str, observed: pa.Table) -> None:

@@ -22,6 +22,7 @@ OBSERVED = arrow_schema(PLAYS)
 ITEM_URI = r"^spotify:(track|episode|chapter):[0-9A-Za-z]{22}$"
 ID_LENGTH = 22
 MINUTE = 60_000  # ms
+SHOWN_DIGITS = 16  # of a file's digest
 
 
 class Observer:
@@ -32,6 +33,7 @@ class Observer:
         self._account = np.asarray([file.variant == ACCOUNT for file in files], np.bool_)
         self._first = np.asarray([minute_of(file.first) for file in files], np.int64)
         self._last = np.asarray([minute_of(file.last) for file in files], np.int64)
+        self._digest = pa.array([file.digest[:SHOWN_DIGITS] or None for file in files], pa.string())
         self._user_id = user_id
         self._moment = np.datetime64(moment, "ms")
         self._digests = Digests(user_id)
@@ -50,6 +52,7 @@ class Observer:
             "origin": pc.if_else(pa.array(account), ACCOUNT, EXTENDED),
             "context_uri": pa.nulls(rows.num_rows, pa.string()),
             "file_edge": self.edges(rows, file, account),
+            "file_digest": self._digest.take(pa.array(file, mask=~account)),
             "observed_at": pa.array(np.full(rows.num_rows, self._moment), pa.timestamp("ms")),
         }
         columns = [values[field.name] if field.name in values else rows[field.name] for field in OBSERVED]

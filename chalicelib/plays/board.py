@@ -164,59 +164,6 @@ class Board:
             return sure or no_other_id
         return bool(sure and no_other_id and self.heard[row] and alike(names[row], there))
 
-    def join_renamed_account_rows(self) -> None:
-        """A row whose title is gone, or has been changed between two exports, is the row of the same minute, length
-        and artist (or show)."""
-        account = self._free(FROM_ACCOUNT)
-        account = account[self.parent[account] >= 0]
-        key = joined(self.user[account], self.ended[account] // MINUTE, self.length[account], self.parent[account])
-        several = pd.Series(key).duplicated(keep=False).to_numpy()
-        for group in groups_of(account[several], key[several]):
-            titles = [self.title[row] for row in group]
-            untitled = [row for row in group if self.title[row] < 0 and not self.is_episode[row]]
-            episodes = [row for row in group if self.title[row] >= 0 and self.is_episode[row]]
-            for row, episode in zip(untitled, episodes, strict=False):
-                self.absorbed_by[row] = episode
-            if (
-                not untitled
-                and len(set(titles)) == len(titles)
-                and self.length[group[0]] >= SECOND
-                and self.alone(group)
-            ):
-                self.absorbed_by[group[1:]] = group[0]
-
-    def alone(self, group: list[int]) -> bool:
-        """Whether rows of account data that may be one play were not reported together with others."""
-        first = group[0]
-        minute = (self.ended == self.ended[first]) & (self.user == self.user[first])
-        others = minute & np.isin(self.rank, FROM_ACCOUNT) & (self.absorbed_by < 0)
-        others[group] = False
-        return bool(self.length[others].sum() <= MINUTE + BATCH)
-
-    def join_api(self) -> None:
-        """A play of one track that is told again within seconds is the same: two would be further apart."""
-        api = self._free((API,))
-        if len(api) < 2:
-            return
-        for code in (self.item[api], self.names[api]):
-            free = (self.absorbed_by[api] < 0) & (code >= 0)
-            rows = api[free]
-            key = joined(self.user[rows], code[free])
-            order = np.lexsort((rows, self.ended[rows], key))
-            rows, key = rows[order], key[order]
-            near = (np.diff(key) == 0) & (np.diff(self.ended[rows]) < HEARD)
-            if near.any():
-                self._join_runs(rows, near)
-
-    def _join_runs(self, rows: Ints, near: Bools) -> None:
-        """Rows in order, of which some are near the one before: each is told by the first that it is near enough to."""
-        first = rows[0]
-        for row, is_near in zip(rows[1:], near, strict=True):
-            if is_near and self.ended[row] - self.ended[first] < HEARD:
-                self.absorbed_by[row] = first
-            else:
-                first = row
-
     def join_api_to_extended(self) -> None:
         """Here the richer row has a start and an end, and ``played_at`` is one of them."""
         if not self._present(API) or not self._present(*EXTENDED):
@@ -383,7 +330,8 @@ class Board:
     def _present(self, *ranks: int) -> bool:
         return bool(np.isin(self.rank, ranks).any())
 
-    def _free(self, ranks: tuple[int, ...]) -> Ints:
+    def free(self, ranks: tuple[int, ...]) -> Ints:
+        """Rows of these ranks that no other has absorbed."""
         return np.flatnonzero(np.isin(self.rank, ranks) & (self.absorbed_by < 0))
 
     # --- what rows are known by

@@ -14,6 +14,7 @@ from chalicelib.plays.columns import Bools, Ints, decoded, flags, numbers
 from chalicelib.plays.identities import stepped
 
 NAMES = ("item_type", "item_name", "artist_name", "album_name")  # from one report, never mixed
+ABOUT_REPORTS = ("observed_at", "file_edge", "file_digest", "month")  # what differs between copies that say the same
 START, END = "start", "end"  # of a file of account data: its first minute, its last
 MINUTE = 60_000  # ms
 ORDER = [("ended_at", "ascending"), ("play_id", "ascending")]
@@ -22,10 +23,11 @@ ORDER = [("ended_at", "ascending"), ("play_id", "ascending")]
 @dataclass(frozen=True, slots=True)
 class Distinct:
     """One row per play_id in the order of time and id. ``copies`` are those that bear other names; ``shared`` gives
-    the first of its equals for the id of each row that was put in."""
+    the first of its equals for the id of each row that was put in; ``observed`` is what all this was made of."""
 
     rows: pa.Table
     copies: pa.Table
+    observed: pa.Table
     shared: dict[str, str] = field(default_factory=dict)
 
 
@@ -35,7 +37,7 @@ def distinct(observed: pa.Table) -> Distinct:
     Where copies differ, the fullest tells the names, and each other column is the fullest's that says it. A skip is
     one if any copy says so: exports made since 2023 say false for all of 2015 to 2022.
     """
-    names = [name for name in observed.column_names if name not in ("play_id", "observed_at", "file_edge", "month")]
+    names = [name for name in observed.column_names if name not in ("play_id", *ABOUT_REPORTS)]
     ordered = observed.take(pc.sort_indices(observed, sort_keys=ORDER)).select(["play_id", *names]).combine_chunks()
     same = same_as_before(ordered["play_id"].combine_chunks())
     other_names = ordered.slice(0, 0)
@@ -45,7 +47,7 @@ def distinct(observed: pa.Table) -> Distinct:
         once, other_names = merged_copies(ordered.filter(pa.array(again)))
         rows = pa.concat_tables([ordered.filter(pa.array(~again)), once])
         ordered = rows.take(pc.sort_indices(rows, sort_keys=ORDER)).combine_chunks()
-    return with_shared_rows(Distinct(ordered, other_names), observed)
+    return with_shared_rows(Distinct(ordered, other_names, observed))
 
 
 def merged_copies(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -66,15 +68,15 @@ def merged_copies(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
 # --- equal rows of account data -----------------------------------------------------------------------------------
 
 
-def with_shared_rows(found: Distinct, observed: pa.Table) -> Distinct:
+def with_shared_rows(found: Distinct) -> Distinct:
     """The rows with those that two files of account data share out.
 
     Equal rows are as many listens as one file tells. Those of a file's last minute and of the first minute of the
     file that goes on from there add up: the rows that are missing then are put in.
     """
+    rows, observed = found.rows, found.observed
     if observed["file_edge"].null_count == observed.num_rows:
         return found
-    rows = found.rows
     copies: dict[str, set[str]] = defaultdict(set)
     account = decoded(observed.filter(pc.equal(observed["origin"], "account_data")))
     for play_id, edge in zip(account["play_id"].to_pylist(), account["file_edge"].to_pylist(), strict=True):
@@ -92,7 +94,7 @@ def with_shared_rows(found: Distinct, observed: pa.Table) -> Distinct:
     more = more.set_column(more.column_names.index("play_id"), "play_id", pa.array(list(missing)))
     together = pa.concat_tables([rows, more])
     order = pc.sort_indices(together, sort_keys=ORDER)
-    return Distinct(together.take(order).combine_chunks(), found.copies, missing)
+    return Distinct(together.take(order).combine_chunks(), found.copies, observed, missing)
 
 
 def equal_rows(copies: dict[str, set[str]]) -> list[list[str]]:

@@ -7,6 +7,8 @@ inner months.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +18,7 @@ from chalicelib.plays.board import Board
 from chalicelib.plays.columns import Ints, codes, decoded, joined, numbers
 from chalicelib.plays.copies import distinct
 from chalicelib.plays.outcome import Decided, outcome_of
+from chalicelib.plays.retold import join_api, join_renamed
 from chalicelib.tables import PLAYS
 
 
@@ -27,13 +30,13 @@ def decide(observed: pa.Table) -> Decided:
         return Decided(rows.select([column.name for column in PLAYS.columns]), rows, np.arange(rows.num_rows))
     board = Board.from_rows(decoded(rows), found.copies)
     board.join_extended()
-    board.join_renamed_account_rows()
-    board.join_api()
+    join_renamed(board, observed)
+    join_api(board, observed)
     board.join_api_to_extended()
     board.join_account_to_extended()
     board.join_account_to_api()
     board.drop_shared(found.shared)
-    return outcome_of(board)
+    return replace(outcome_of(board), shared=found.shared)
 
 
 def all_are_listens(rows: pa.Table) -> bool:

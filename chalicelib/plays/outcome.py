@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chalicelib.plays.board import API, FROM_ACCOUNT, MINUTE, NEAR, PAUSED, Board
+from chalicelib.plays.board import API, FROM_ACCOUNT, HEARD, MINUTE, NEAR, PAUSED, Board
 from chalicelib.plays.columns import Bools, Ints, flags, numbers
 from chalicelib.plays.copies import NAMES
 from chalicelib.tables import PLAYS
@@ -20,11 +20,13 @@ FILLED = [column.name for column in PLAYS.columns if column.nullable and column.
 @dataclass(frozen=True, slots=True)
 class Decided:
     """``listens`` has the columns of ``plays``. ``winner_of`` maps each distinct observation to the row of the
-    observation that tells its listen; ``observations`` are the distinct ones."""
+    observation that tells its listen; ``observations`` are the distinct ones. ``shared``: of them those that two files
+    share out, by play_id, each with the first of its equals."""
 
     listens: pa.Table
     observations: pa.Table
     winner_of: Ints
+    shared: dict[str, str] = field(default_factory=dict)
 
 
 def outcome_of(board: Board) -> Decided:
@@ -92,8 +94,10 @@ class Outcome:
 
     def times(self, started: pa.Array, ended: pa.Array) -> tuple[pa.Array, pa.Array]:
         """When each listen started and ended. Of a play of the API that account data tells of too, whose ``played_at``
-        may be either, the end lies in the minute that account data says."""
+        may be either, the end lies in the minute that account data says; one that was told at two moments began at
+        the earlier."""
         board = self.board
+        started = self.earlier_of_two(started)
         account = self.absorbed[np.isin(board.rank[self.absorbed], FROM_ACCOUNT)]
         account = account[board.rank[self.winner[account]] == API]
         if not len(account):
@@ -110,6 +114,15 @@ class Outcome:
         start = np.where(is_start, played_at, end - length)
         place = np.searchsorted(self.telling, play)
         return changed(started, place, start, is_start | is_end), changed(ended, place, end, is_start | is_end)
+
+    def earlier_of_two(self, started: pa.Array) -> pa.Array:
+        """When plays started that the API told first by their start and then by their end."""
+        board = self.board
+        api = self.absorbed[(board.rank[self.absorbed] == API) & (board.rank[self.winner[self.absorbed]] == API)]
+        apart = board.ended[self.winner[api]] - board.ended[api]
+        api = api[(apart >= HEARD) & (apart <= PAUSED)]
+        place = np.searchsorted(self.telling, self.winner[api])
+        return changed(started, place, board.ended[api], np.ones(len(api), np.bool_))
 
 
 def changed(moments: pa.Array, place: Ints, values: Ints, these: Bools) -> pa.Array:

@@ -11,7 +11,8 @@ Months before the previous one are merged into the table's partition ``month=ear
 all of them, and lists three folders instead of one for each month there ever was. Listens keep their months, for
 queries ask for some of them (see plays/resolutions.py).
 
-Of observations that changed nothing the last is kept, and of tables whose history is open to queries the first too.
+Of observations that changed nothing the last is kept; of plays, and of tables whose history is open to queries, the
+first too.
 """
 
 from __future__ import annotations
@@ -295,7 +296,8 @@ def without_repeats(table: Table, rows: pa.Table) -> pa.Table:
     elif rows.num_rows:
         return rows.filter(pc.invert(same))
     same_as_next = pa.concat_arrays([same.slice(1), pa.array([False])]) if len(same) else same
-    dropped = pc.and_(same, same_as_next) if table.shows_history else same_as_next
+    keeps_first = table.shows_history or table is PLAYS  # when the API told a play first and last tells it apart
+    dropped = pc.and_(same, same_as_next) if keeps_first else same_as_next
     return rows.filter(pc.invert(dropped))
 
 

@@ -534,6 +534,8 @@ def test_equal_account_rows_on_both_sides_of_a_files_end_are_two_listens_however
         ("1", [twice, account_row("2023-05-01 10:09", 210_000, "c")]),
     ):
         sources[number] = write_export(tmp_path / "export" / f"StreamingHistory_music_{number}.json", rows)
-    for name in order:
-        bring(tmp_path, sources[name])
-    assert listens_in(lake_in(tmp_path)).num_rows == 4
+    summaries = [bring(tmp_path, sources[name]) for name in order]
+    assert listens_in(lake_in(tmp_path)).num_rows == 4 == sum(summary.total("new") for summary in summaries)
+    for summary in summaries:
+        assert summary.total("new") + summary.total("known") == summary.total("read")
+    assert bring(tmp_path, sources["both"]).total("known") == 4

@@ -283,6 +283,51 @@ def test_two_exports_of_account_data_may_tell_of_one_listen_under_two_names(tmp_
     assert origins(told(tmp_path, extended=[FULL], account=account)) == [EXTENDED]
 
 
+def told_by_files(folder: Path, *files: Rows) -> Rows:
+    """The listens that files of account data, of one export or of several, tell together."""
+    parts = [observed(folder / str(at), f"StreamingHistory{at}.json", rows) for at, rows in enumerate(files)]
+    rows: Rows = decide(pa.concat_tables(parts)).listens.to_pylist()
+    return rows
+
+
+def titled(title: str, length: int, minute: str = "14:06") -> dict[str, Any]:
+    return account_row(f"2023-05-01 {minute}", length, None, artistName="Band a", trackName=title)
+
+
+BEFORE, AFTER = titled("Other", 90_000, "08:00"), titled("Another", 90_000, "19:00")
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_renamed_track_that_was_heard_again_on_a_flight_counts_as_often_as_it_was_heard(
+    tmp_path: Path, times: int
+) -> None:
+    others = [account_row("2023-05-01 14:06", 200_000, "b"), account_row("2023-05-01 14:06", 210_000, "c")]
+    old, new = (
+        [BEFORE, *[titled(title, 63_378)] * times, *others, AFTER] for title in ("Song a", "Song a - 2023 Version")
+    )
+    for files in ((old, new), (new, old)):
+        listens = told_by_files(tmp_path, *files)
+        assert len([row for row in listens if row["ms_played"] == 63_378]) == times
+
+
+@pytest.mark.parametrize("length", [900, 12_000, 29_000])
+def test_two_songs_that_one_file_tells_side_by_side_are_two_whatever_other_files_tell(
+    tmp_path: Path, length: int
+) -> None:
+    both = [BEFORE, titled("Song a", length), titled("Song b", length), AFTER]
+    renamed = [BEFORE, titled("Song a (Live)", length), titled("Song b", length), AFTER]
+    for files in ((both,), (both, both[:-1]), (both, renamed), (renamed, both)):
+        assert len(told_by_files(tmp_path, *files)) == 4
+
+
+def test_two_songs_at_the_end_of_a_file_and_the_start_of_the_next_are_two_if_both_could_be_heard(
+    tmp_path: Path,
+) -> None:
+    """No file tells of both; that they were reported together says that they are no one song under two names."""
+    landed = [account_row("2023-05-01 14:06", 150_000, "c"), titled("Song a", 60_500), titled("Song b", 60_500)]
+    assert len(told_by_files(tmp_path, [BEFORE, *landed[:2]], [landed[2], AFTER])) == 5
+
+
 def test_a_renamed_track_of_the_api_meets_account_data_that_tells_of_its_time(tmp_path: Path) -> None:
     around = [account_row("2023-05-01 09:50", 200_000, "b"), account_row("2023-05-01 10:20", 200_000, "c")]
     renamed = account_row("2023-05-01 10:04", 200_000, None, artistName="Band a", trackName="Song a (Live)")
@@ -319,6 +364,59 @@ def test_a_play_that_the_api_tells_again_within_seconds_is_one(tmp_path: Path) -
     assert len(told(tmp_path, api=[*again, relinked])) == 1
     assert len(told(tmp_path, api=[again[0], heard("2023-05-01T10:06:40.381Z")])) == 2
     assert len(told(tmp_path, api=[again[0], heard("2023-05-01T10:03:50.381Z")])) == 2
+
+
+def polled(*polls: tuple[str, list[tuple[str, str, str, str]]]) -> Rows:
+    """The listens that answers of the API tell, each at a time with all the plays that it lists."""
+    parts = []
+    for moment, plays in polls:
+        rows = api_plays(plays)
+        moments = pa.array([datetime.fromisoformat(f"2023-05-01T{moment}")] * len(plays), pa.timestamp("ms"))
+        parts.append(rows.set_column(rows.column_names.index("observed_at"), "observed_at", moments))
+    rows_: Rows = decide(pa.concat_tables(parts)).listens.to_pylist()
+    return rows_
+
+
+def at_ten(*plays: str) -> list[tuple[str, str, str, str]]:
+    """Plays in the hour after ten: ``03:20 a``."""
+    return [heard(f"2023-05-01T10:{play[:5]}.000Z", play[6:]) for play in plays]
+
+
+ONE_PLAY: list[tuple[list[str], list[str], list[str]]] = [
+    (["00:00 a"], ["03:20 a"], ["00:00", "03:20"]),  # its start, then its end
+    (["03:20 a"], ["00:00 a"], ["00:00", "03:20"]),  # its end, then its start
+    (["00:00 a", "03:21 b"], ["03:20 a", "07:00 b"], ["00:00", "03:20"]),  # all of them
+]
+
+
+@pytest.mark.parametrize(("before", "after", "moments"), ONE_PLAY)
+def test_a_play_in_whose_place_later_polls_tell_another_moment_of_its_track_is_one(
+    before: list[str], after: list[str], moments: list[str]
+) -> None:
+    older = heard("2023-05-01T09:50:00.000Z", "z")
+    listens = polled(("10:08:00", [older, *at_ten(*before)]), ("11:00:00", [older, *at_ten(*after)]))
+    assert len(listens) == 1 + len(before)
+    (play,) = [row for row in listens if row["item_name"] == "Song a"]
+    assert [f"{play[name]:%M:%S}" for name in ("started_at", "ended_at")] == moments
+
+
+def test_the_oldest_play_that_is_listed_is_known_by_a_newer_one() -> None:
+    polls = ("10:08:00", at_ten("00:00 a", "03:21 b")), ("11:00:00", at_ten("03:20 a", "03:21 b"))
+    assert len(polled(*polls)) == 2
+
+
+def test_a_track_heard_again_is_told_beside_the_first_play_and_stays_two() -> None:
+    first, second = at_ten("00:00 a"), at_ten("03:20 a")
+    older = heard("2023-05-01T09:50:00.000Z", "z")
+    assert len(polled(("10:01:00", [older, *first]), ("11:00:00", [older, *first, *second]))) == 3
+    assert len(polled(("10:01:00", first), ("11:00:00", second))) == 2  # the first may be older than the last 50
+    assert len(polled(("10:01:00", [older, *first]), ("10:30:00", [*first, *second]), ("11:00:00", second))) == 3
+
+
+def test_a_loop_whose_plays_are_told_anew_keeps_its_length() -> None:
+    loop = [f"{minute:02}:00 a" for minute in range(0, 41, 4)]
+    older = heard("2023-05-01T09:50:00.000Z", "z")
+    assert len(polled(("10:45:00", [older, *at_ten(*loop[:-1])]), ("11:00:00", [older, *at_ten(*loop[1:])]))) == 11
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,13 @@ class Listen:
     def began(self) -> datetime:
         return self.ended - timedelta(milliseconds=self.ms)
 
+    def shown(self, other: bool) -> datetime:
+        """The moment at which the API says that it was played, or the ``other`` of its start and end."""
+        assert self.api_at
+        if not other:
+            return self.api_at
+        return self.began if self.api_at == self.ended else self.ended
+
 
 @dataclass(slots=True)
 class Life:
@@ -177,30 +184,33 @@ def account_row(listen: Listen, downloaded: datetime, era: str) -> Row:
     return {**row, "artistName": artist, "trackName": title}
 
 
+LISTED = 50  # plays that one answer of the API holds
+
+
 def polls(life: Life, rng: random.Random, tells: Callable[[int], bool]) -> Report:
-    """What polling often brought: plays as the API shows them, some told again within seconds."""
+    """What polling often brought: the last plays as the API lists them, some told again within seconds. One day it
+    may begin to tell the start of each play where it told the end, and the end where it told the start."""
     places = [at for at, one in enumerate(life.listens) if one.api_at and tells(at)]
-    plays: list[tuple[str, str, str, str]] = []
-    for at in places:
-        listen = life.listens[at]
-        artist, title = listen.track.names(listen.ended)
-        assert listen.api_at
-        for delay in [0, *([rng.randrange(100, 2600)] if rng.random() < 0.15 else [])]:
-            moment = listen.api_at + timedelta(milliseconds=delay)
-            plays.append(
-                (
-                    moment.isoformat(timespec="milliseconds") + "Z",
-                    f"spotify:track:{listen.track.item_id}",
-                    title,
-                    artist,
-                )
-            )
+    late = {at: timedelta(milliseconds=rng.randrange(100, 2600) if rng.random() < 0.15 else 0) for at in places}
+    moment, last = BORN, life.listens[-1].ended
+    turned = BORN + timedelta(days=rng.randrange(60), hours=12)
+    plays: list[tuple[str, str, str, str, datetime]] = []
+    while moment < last:
+        moment += timedelta(hours=rng.randrange(1, 9))
+        for at in [at for at in places if life.listens[at].ended <= moment][-LISTED:]:
+            listen = life.listens[at]
+            artist, title = listen.track.names(listen.ended)
+            stamp = listen.shown(moment >= turned) + (late[at] if rng.random() < 0.5 else timedelta(0))
+            played_at = stamp.isoformat(timespec="milliseconds") + "Z"
+            plays.append((played_at, f"spotify:track:{listen.track.item_id}", title, artist, moment))
     return Report("api", frozenset(places), tuple(plays))
 
 
 def observations(report: Report) -> pa.Table:
     """Polls as rows of ``plays_history``."""
-    return api_plays(report.rows)
+    rows = api_plays(row[:4] for row in report.rows)
+    moments = pa.array([row[4] for row in report.rows], pa.timestamp("ms"))
+    return rows.set_column(rows.column_names.index("observed_at"), "observed_at", moments)
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -222,14 +232,9 @@ NAMES = {
 
 
 def write_files(folder: Path, report: Report, rng: random.Random, most: int = 4) -> list[Path]:
-    """An export's rows in some files, in their order, under some names; a file may repeat the row before its first.
-
-    No file of account data ends within a minute: of equal rows there nobody can tell two listens from two exports
-    that are cut at one (what is done about them has tests of its own).
-    """
+    """An export's rows in some files, in their order, under some names; a file may repeat the row before its first."""
     rows = report.rows
-    places = [at for at in range(1, len(rows)) if rows[at - 1].get("endTime", at - 1) != rows[at].get("endTime", at)]
-    cuts = sorted(rng.sample(places, min(rng.randrange(most), len(places))))
+    cuts = sorted(rng.sample(range(1, len(rows)), min(rng.randrange(most), len(rows) - 1)))
     name = rng.choice(NAMES[report.kind])
     paths = []
     for number, (first, last) in enumerate(zip([0, *cuts], [*cuts, len(rows)], strict=True)):

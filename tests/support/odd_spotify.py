@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -313,29 +313,43 @@ odd("another thing", another_answer)
 
 @dataclass(slots=True)
 class OddSpotify:
-    """The proxy. ``template`` (``albums/{id}``) is the endpoint that answers oddly while ``oddity`` is set."""
+    """The proxy. ``templates`` (``albums/{id}``) are the endpoints that answer oddly while ``oddity`` is set."""
 
     target: str
     url: str = ""
-    template: str = ""
+    templates: Sequence[str] = ()
     oddity: Oddity | None = None
-    spared: Callable[[str], bool] = lambda _: False  # of a path: whether it is answered well all the same
-    struck: Counter[str] = field(default_factory=Counter)  # calls to the odd endpoint, by path
-    calls: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)  # calls that were answered oddly, by template
     lock: threading.Lock = field(default_factory=threading.Lock)
+    answers: dict[str, tuple[int, Headers, bytes]] = field(default_factory=dict)
 
-    def be(self, template: str, oddity: Oddity | None) -> None:
-        """Answer one endpoint oddly from now on, or all well."""
-        self.template, self.oddity = template, oddity
+    def be(self, templates: Sequence[str], oddity: Oddity | None) -> None:
+        """Answer some endpoints oddly from now on, or all well."""
+        self.templates, self.oddity = templates, oddity
         self.struck.clear()
-        self.calls.clear()
+
+    def odd_template(self, path: str) -> str | None:
+        """The template of a path that is to be answered oddly."""
+        return next((one for one in self.templates if re.fullmatch(one.replace("{id}", r"\w+"), path)), None)
+
+    def well(self, path: str, headers: Headers, session: requests.Session) -> tuple[int, Headers, bytes]:
+        """The answer of the Spotify behind: asked for once as long as it stands still (see ``forget``)."""
+        if path not in self.answers:
+            reply = session.get(self.target + path, headers=headers, timeout=30, allow_redirects=False)
+            kept = {name: reply.headers[name] for name in ("Content-Type", "Retry-After") if name in reply.headers}
+            if reply.status_code != 200:
+                return reply.status_code, kept, reply.content
+            self.answers[path] = reply.status_code, kept, reply.content
+        return self.answers[path]
+
+    def forget(self) -> None:
+        """Ask anew for everything: the Spotify behind has changed."""
+        self.answers.clear()
 
     def changed(self, answer: Answer, headers: Headers, session: requests.Session) -> Answer:
         """The answer as this Spotify gives it."""
-        with self.lock:
-            self.calls[answer.path] += 1
-        pattern = self.template.replace("{id}", r"\w+")
-        if self.oddity is None or not re.fullmatch(pattern, answer.path) or self.spared(answer.path):
+        template = self.odd_template(answer.path)
+        if self.oddity is None or template is None:
             return answer
         changed = copy.copy(answer)
         changed.headers = dict(answer.headers)
@@ -346,7 +360,7 @@ class OddSpotify:
         if (changed.status, changed.body, changed.headers) == (answer.status, answer.body, answer.headers):
             return answer
         with self.lock:
-            self.struck[answer.path] += 1
+            self.struck[template] += 1
         if changed.headers.pop("X-First-Page", None):
             query = {name: value for name, value in answer.query.items() if name not in ("offset", "after")}
             reply = session.get(f"{self.target}/v1/{answer.path}", params=query, headers=headers, timeout=30)
@@ -369,11 +383,9 @@ def odd_spotify(target: str) -> Iterator[OddSpotify]:
                 local.session.trust_env = False
             url = urlsplit(self.path)
             sent = {"Authorization": self.headers.get("Authorization", "")}
-            reply = local.session.get(spotify.target + self.path, headers=sent, timeout=30, allow_redirects=False)
+            status, headers, body = spotify.well(self.path, sent, local.session)
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
-            kept = {name: reply.headers[name] for name in ("Content-Type", "Retry-After") if name in reply.headers}
-            path = url.path.removeprefix("/v1/").strip("/")
-            answer = Answer(path, query, reply.status_code, kept, reply.content)
+            answer = Answer(url.path.removeprefix("/v1/").strip("/"), query, status, headers, body)
             self._write(spotify.changed(answer, sent, local.session))
 
         def _write(self, answer: Answer) -> None:
