@@ -127,15 +127,15 @@ def join_api(board: Board, observed: pa.Table) -> None:
     api = board.free((API,))
     if len(api) < 2:
         return
-    listed = Listed.of(board, api, observed)
-    for code in (board.item, board.names):
-        for rows, key in of_one_track(board, code):
-            join_replaced(board, rows, key, listed)
     for code in (board.item, board.names):
         for rows, key in of_one_track(board, code):
             near = (np.diff(key) == 0) & (np.diff(board.ended[rows]) < HEARD)
             if near.any():
                 join_near(board, rows, near)
+    listed = Listed.of(board, api, observed)
+    for code in (board.item, board.names):
+        for rows, key in of_one_track(board, code):
+            join_replaced(board, rows, key, listed)
 
 
 def of_one_track(board: Board, code: Ints) -> Iterator[tuple[Ints, Ints]]:
@@ -161,7 +161,7 @@ def join_near(board: Board, rows: Ints, near: Bools) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """When (ms) the API listed each row first and last; until when it listed plays that are older than it; and how new
+    """When (ms) the API listed each play first and last; until when it listed plays that are older than it; and how new
     a play was listed when it was listed last."""
 
     first: Ints
@@ -171,13 +171,14 @@ class Listed:
 
     @classmethod
     def of(cls, board: Board, api: Ints, observed: pa.Table) -> Listed:
-        """From all answers that told of these rows."""
+        """From all answers that told of these rows, of which some are one play already."""
         told = observed.filter(pc.equal(observed["origin"], "api")).select(["play_id", "observed_at"])
         times = told.group_by("play_id", use_threads=False).aggregate([("observed_at", "min"), ("observed_at", "max")])
         place = pc.index_in(board.rows["play_id"].take(pa.array(api)), value_set=times["play_id"].combine_chunks())
+        first, last = (numbers(times[f"observed_at_{end}"].take(place), -1) for end in ("min", "max"))
+        plays = pd.DataFrame({"play": board.winners()[api], "first": first, "last": last}).groupby("play")
         listed = cls(*(np.full(len(board.user), -1, np.int64) for _ in range(4)))
-        listed.first[api] = numbers(times["observed_at_min"].take(place), -1)
-        listed.last[api] = numbers(times["observed_at_max"].take(place), -1)
+        listed.first[api], listed.last[api] = plays["first"].transform("min"), plays["last"].transform("max")
         for user in np.unique(board.user[api]):
             listed.look_around(board, api[board.user[api] == user])
         return listed

@@ -65,11 +65,11 @@ def tables_of(lake: Lake, names: Collection[str] = COMPARED, held: Held | None =
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute(DATE_ADD)
         for name, table in PHYSICAL.items():
-            rows = [arrow_schema(table).empty_table()]
-            for info in lake.store.list(f"transformed/{lake.generation()}/{name}/"):
-                if info.key.endswith(".parquet"):
-                    rows.append((held or {}).get(info.key) or pq.read_table(BytesIO(lake.store.read(info.key))))
-            connection.register(f"rows_{name}", pa.concat_tables(rows, promote_options="default"))
+            infos = lake.store.list(f"transformed/{lake.generation()}/{name}/")
+            keys = [info.key for info in infos if info.key.endswith(".parquet")]
+            files = [(held or {}).get(key) or pq.read_table(BytesIO(lake.store.read(key))) for key in keys]
+            rows = pa.concat_tables([arrow_schema(table).empty_table(), *files], promote_options="default")
+            connection.register(f"rows_{name}", rows)
             month = table.partition_by
             connection.execute(f"CREATE VIEW {name} AS SELECT *, strftime({month}, '%Y-%m') AS month FROM rows_{name}")
         return {table.name: rows_of(connection, view_sql(table)) for table in TABLES if table.name in names}

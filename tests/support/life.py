@@ -197,12 +197,14 @@ def polls(life: Life, rng: random.Random, tells: Callable[[int], bool]) -> Repor
     plays: list[tuple[str, str, str, str, datetime]] = []
     while moment < last:
         moment += timedelta(hours=rng.randrange(1, 9))
-        for at in [at for at in places if life.listens[at].ended <= moment][-LISTED:]:
+        shown = []
+        for at in [at for at in places if life.listens[at].ended <= moment]:
             listen = life.listens[at]
-            artist, title = listen.track.names(listen.ended)
             stamp = listen.shown(moment >= turned) + (late[at] if rng.random() < 0.5 else timedelta(0))
+            artist, title = listen.track.names(listen.ended)
             played_at = stamp.isoformat(timespec="milliseconds") + "Z"
-            plays.append((played_at, f"spotify:track:{listen.track.item_id}", title, artist, moment))
+            shown.append((played_at, f"spotify:track:{listen.track.item_id}", title, artist, moment))
+        plays += sorted(shown)[-LISTED:]
     return Report("api", frozenset(places), tuple(plays))
 
 
@@ -231,10 +233,21 @@ NAMES = {
 }
 
 
+def spans(rows: Sequence[Row]) -> bool:
+    """Whether rows are of more than one minute, as far as that matters."""
+    return len({row.get("endTime", at) for at, row in enumerate(rows)}) > 1 or "ts" in rows[0]
+
+
 def write_files(folder: Path, report: Report, rng: random.Random, most: int = 4) -> list[Path]:
-    """An export's rows in some files, in their order, under some names; a file may repeat the row before its first."""
+    """An export's rows in some files, in their order, under some names; a file may repeat the row before its first.
+
+    No file of account data lies within one minute: Spotify's hold 10,000 rows.
+    """
     rows = report.rows
-    cuts = sorted(rng.sample(range(1, len(rows)), min(rng.randrange(most), len(rows) - 1)))
+    cuts: list[int] = []
+    for cut in sorted(rng.sample(range(1, len(rows)), min(rng.randrange(most), len(rows) - 1))):
+        if spans(rows[cuts[-1] if cuts else 0 : cut]) and spans(rows[cut:]):
+            cuts.append(cut)
     name = rng.choice(NAMES[report.kind])
     paths = []
     for number, (first, last) in enumerate(zip([0, *cuts], [*cuts, len(rows)], strict=True)):
