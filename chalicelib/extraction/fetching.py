@@ -74,7 +74,7 @@ class Fetcher:
     def _refused(self, request: SpotifyRequest, refused: CallRefused, tally: Tally) -> FetchOutcome:
         reply, error, call = refused.reply, refused.error, request.call
         if isinstance(error, EndpointRemoved):
-            note = {"removed": {call.template: rfc3339(reply.received_at)}}
+            note = {"removed": {call.template: {"run_id": self.run_id, "at": rfc3339(reply.received_at)}}}
             return self._taken_down(FetchOutcome(tally, JournalEntry(note=note), error=error))
         if message_of(reply) == "Invalid limit" and call.arguments.get("limit", 0) > SHORT_PAGE:
             return self._taken_down(FetchOutcome(tally, JournalEntry(note={"limits": {call.template: SHORT_PAGE}})))

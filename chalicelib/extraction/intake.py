@@ -9,16 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.clock import parse_rfc3339
 from chalicelib.extraction import readers  # noqa: F401 (the takers register themselves)
 from chalicelib.extraction.catalogue_readers import album_listing, is_whole
 from chalicelib.extraction.listing import count, started_at_of
 from chalicelib.extraction.oddities import odd_part
 from chalicelib.extraction.reading import TAKERS, YIELDERS, Document, Taken
 from chalicelib.extraction.shapes import child, id_of, is_id, objects
-from chalicelib.extraction.state import WANTED, State, Walk
+from chalicelib.extraction.state import WANTED, State, Walk, endpoint_key
 from chalicelib.musicbrainz.questions import usable_isrc
 from chalicelib.raw import Answer
 from chalicelib.spotify.guard import Wait
+
+NOT_OFFERED = "Spotify does not offer it to this app"
 
 
 def take_in(state: State, answer: Answer, document: Document) -> Taken:
@@ -43,6 +46,8 @@ def take_in(state: State, answer: Answer, document: Document) -> Taken:
         found = pattern.fullmatch(answer.endpoint)
         if found:
             forget_wait(state, endpoint.group, answer)
+            state.trust(endpoint_key(endpoint.template))
+            state.removed.pop(endpoint.template, None)
             return take(state, answer, document, *found.groups())
     return Taken()
 
@@ -68,9 +73,13 @@ def take_refusal(state: State, answer: Answer, listing: str) -> Taken:
 
 
 def take_note(state: State, note: dict[str, Any]) -> None:
-    """Change the state by a note: a group's wait, a removed endpoint, a page size, a source that is read."""
+    """Change the state by a note: a group's wait, an endpoint that is not for this app, a page size, a source that is
+    read."""
     state.waits.update({group: Wait(**wait) for group, wait in note.get("waits", {}).items()})
-    state.removed.update(note.get("removed", {}))
+    for template, told in note.get("removed", {}).items():
+        doubt = state.doubt(endpoint_key(template), NOT_OFFERED, told["run_id"], parse_rfc3339(told["at"]))
+        if doubt.believed():
+            state.removed[template] = told["at"]
     state.limits.update(note.get("limits", {}))
     state.done.update(note.get("done", {}))
 

@@ -59,7 +59,8 @@ class View:
 
     ``listeners`` maps user ids to Spotify ids. ``by_hand``: a person asked for this run; ``chosen``: and for these
     very sources. ``unsettled``: sources earlier in the order may still bring more to read. ``busy`` holds the listings
-    with a call under way, ``given_up`` those that failed in this run, ``read`` those that were read in it.
+    with a call under way, ``given_up`` those that failed in this run, ``read`` those that were read in it;
+    ``denied`` are endpoints that Spotify said in it are not for this app.
     ``may_ask`` says of an endpoint whether calls may leave for it now.
     """
 
@@ -75,6 +76,7 @@ class View:
     busy: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
     may_ask: Callable[[Endpoint], bool] = lambda _: True
 
     @property
@@ -105,8 +107,10 @@ class View:
         return self.due(source, listing, self.state.last_done(source.name, user))
 
     def removed(self, endpoint: Endpoint) -> bool:
-        """Whether Spotify has lately said that this app may not use ``endpoint``. Who asks for it by name gets it
-        asked."""
+        """Whether Spotify said in this run that this app may not use ``endpoint``, or has said so to several. Who asks
+        for it by name gets it asked."""
+        if endpoint.template in self.denied:
+            return True
         text = self.state.removed.get(endpoint.template)
         return text is not None and not self.chosen and -SLACK <= self.now - parse_rfc3339(text) < REMOVED_FOR
 

@@ -250,8 +250,10 @@ class Run:
     def _trouble(self, place: SourceTurn, request: SpotifyRequest, error: LakeError, *, answered: bool) -> None:
         """What an error means for the rest of the run; ``answered``: it is Spotify's word on one thing."""
         if isinstance(error, EndpointRemoved):
-            logger.warning("%s", error.message)
+            self.view.denied.add(request.call.template)
             place.reader.put_back(request, Again.NOW)  # a batch is asked for one by one
+            self.deviations[f"{place.record.source}: {error.message}"] += 1
+            logger.warning("%s", error.message)
             if request.call.template == place.reader.endpoint.template:
                 place.record.error = error.as_json()["error"]
         elif isinstance(error, WaitUntil):
@@ -354,7 +356,7 @@ class Run:
 
     def _end_source(self, place: SourceTurn) -> None:
         record, left = place.record, place.reader.calls_left(self.view)
-        if self.view.removed(place.reader.endpoint):
+        if self.view.removed(place.reader.endpoint) and place.reader.endpoint.template in self.view.state.removed:
             record.state = UNAVAILABLE
             return
         if left:

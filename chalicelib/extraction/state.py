@@ -134,11 +134,11 @@ class State:
     version: int = VERSION
     mode: str | None = None  # development or extended, as the answers' shape says
     waits: dict[str, Wait] = field(default_factory=dict)  # endpoint group -> until when it may not be called
-    removed: dict[str, str] = field(default_factory=dict)  # endpoint -> when Spotify said that it is not for this app
+    removed: dict[str, str] = field(default_factory=dict)  # endpoint -> when it was believed not to be for this app
     done: dict[str, str] = field(default_factory=dict)  # "source|user" -> when it was last read
     walks: dict[str, Walk] = field(default_factory=dict)  # by listing
     known: dict[str, Known] = field(default_factory=dict)  # by listing
-    doubts: dict[str, Doubt] = field(default_factory=dict)  # by listing, or "album:ID"
+    doubts: dict[str, Doubt] = field(default_factory=dict)  # by listing, "album:ID" or "endpoint:albums"
     plays: dict[str, str] = field(default_factory=dict)  # user -> end of the newest known play
     playlists: dict[str, KnownPlaylist] = field(default_factory=dict)  # by id
     followed: dict[str, list[str]] = field(default_factory=dict)  # user -> artist ids
@@ -198,6 +198,11 @@ def done_key(source: str, user: str | None) -> str:
 def detail_key(kind: str, item_id: str) -> str:
     """The listing that the details of one thing are: ``album:ID``."""
     return f"{kind.removesuffix('s')}:{item_id}"
+
+
+def endpoint_key(template: str) -> str:
+    """Where ``State.doubts`` has an endpoint that Spotify said is not for this app."""
+    return f"endpoint:{template}"
 
 
 STATE_FILE = RecordKind(State, "the state of extraction", "the next run reads everything anew", derived=True)

@@ -118,7 +118,7 @@ def as_many_listens(edges: list[set[str]]) -> int:
 
 def goes_on(play_id: str, rows: pa.Table, copies: dict[str, set[str]]) -> bool:
     """Whether a file that begins with a row may go on from one that ends with an equal row: both fit into the minute,
-    or it is the minute of a landing; and no other file ends right before."""
+    or it is the minute of a landing; and only files that end in it tell of others in it, or none ends right before."""
     here = rows.filter(pc.equal(rows["play_id"], play_id)).slice(0, 1)
     account = rows.filter(
         pc.and_(pc.equal(rows["origin"], "account_data"), pc.equal(rows["user_id"], here["user_id"][0]))
@@ -128,6 +128,8 @@ def goes_on(play_id: str, rows: pa.Table, copies: dict[str, set[str]]) -> bool:
     others = numbers(minute["ms_played"], 0)
     if length >= MINUTE and others[others != length].sum() <= MINUTE:
         return False
+    if any(copies[other] == {END} for other in minute["play_id"].to_pylist()):
+        return True
     earlier = account.filter(pc.less(account["ended_at"], here["ended_at"][0]))
     last = earlier.filter(pc.equal(earlier["ended_at"], pc.max(earlier["ended_at"])))["play_id"].to_pylist()
     return not any(END in copies[other] for other in last)

@@ -217,3 +217,5 @@ def join_replaced(board: Board, rows: Ints, key: Ints, listed: Listed) -> None:
     for one, other in zip(*assign(Pairs(new, old, np.abs(board.ended[new] - board.ended[old]))), strict=True):
         earlier, later = sorted((int(one), int(other)), key=lambda row: (board.ended[row], row))
         board.absorbed_by[earlier] = later
+        listed.first[later] = listed.first[[one, other]].min()
+        listed.last[later] = listed.last[[one, other]].max()

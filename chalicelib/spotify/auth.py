@@ -18,7 +18,7 @@ import threading
 import time
 import webbrowser
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,6 +35,7 @@ from chalicelib.errors import (
 from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
 from chalicelib.spotify.callback import CallbackServer
+from chalicelib.spotify.clock import SpotifyClock
 from chalicelib.spotify.tokens import LOGIN, Credentials, TokenPost, TokenService, lifetime
 
 SCOPES = (
@@ -354,11 +355,13 @@ def remember(
     admit: Callable[[str], object] = str,
     tell: Callable[[Login], object] = nobody,
 ) -> str:
-    """Store a new authorisation under the id of the listener who gave it."""
-    profile = who(settings, str(reply["access_token"]), clock)
-    user_id = str(profile.get("account_id") or profile["id"])
+    """Store a new authorisation, given at ``moment`` of ``clock``, under the id of the listener who gave it."""
+    spotify_clock = SpotifyClock(clock)  # it says when the authorisation ends, so that it must not be wrong by hours
+    profile = who(settings, str(reply["access_token"]), spotify_clock)
+    known = listeners(secrets)
+    user_id = user_id_of(profile, known)
     admit(user_id)
-    others = [listener.user_id for listener in listeners(secrets) if listener.user_id != user_id]
+    others = [listener.user_id for listener in known if listener.user_id != user_id]
     if len(others) >= MOST_LISTENERS:
         raise Conflict(f"{MOST_LISTENERS} listeners are logged in already, Spotify's most: {', '.join(others)}")
     listener = Listener(
@@ -366,13 +369,20 @@ def remember(
         spotify_id=str(profile["id"]),
         scope=str(reply.get("scope", "")),
         refresh_token=str(reply["refresh_token"]),
-        authorized_at=rfc3339(moment),
+        authorized_at=rfc3339(moment + spotify_clock.offset),
     )
     name = listener_secret(user_id)
     with secrets.exclusive(name):
         secrets.write(name, json.dumps(asdict(listener)))
     tell(Login(user_id, profile, moment, months_later(moment, AUTHORIZATION_MONTHS)))
     return user_id
+
+
+def user_id_of(profile: Mapping[str, Any], known: Iterable[Listener]) -> str:
+    """The immutable ``account_id``, else the id; of who logged in before Spotify said the former, still the latter."""
+    spotify_id = str(profile["id"])
+    before = any(one.user_id == one.spotify_id == spotify_id for one in known)
+    return spotify_id if before else str(profile.get("account_id") or spotify_id)
 
 
 def who(settings: Settings, token: str, clock: Clock, sleep: Sleep = time.sleep) -> dict[str, Any]:

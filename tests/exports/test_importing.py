@@ -153,6 +153,17 @@ def test_the_same_export_twice_changes_nothing_and_says_so(tmp_path: Path, expor
     assert listens_in(lake_in(tmp_path)).equals(before)
 
 
+def test_equal_rows_of_a_landing_that_a_files_end_cuts_are_two_although_another_export_ends_before_it(
+    tmp_path: Path,
+) -> None:
+    before, twice = account_row("2023-05-01 09:00", 150_000, "b"), account_row("2023-05-01 10:05", 200_000)
+    other, after = account_row("2023-05-01 10:05", 180_000, "c"), account_row("2023-05-01 12:00", 90_000, "d")
+    files = {"old": [account_row("2023-04-30 09:00", 4_000), before], "0": [before, other, twice], "1": [twice, after]}
+    for name, rows in files.items():
+        bring(tmp_path, write_export(tmp_path / name / "StreamingHistory.json", rows))
+    assert listens_in(lake_in(tmp_path)).num_rows == 6
+
+
 def test_one_export_in_two_folders_beside_each_other_counts_once(tmp_path: Path) -> None:
     rows = [account_row("2023-05-01 10:04", 4_000)] * 3
     write_export(tmp_path / "all" / "first" / "StreamingHistory0.json", rows)

@@ -14,6 +14,7 @@ from chalicelib.clock import THIS_CLOCK, parse_rfc3339, rfc3339
 from chalicelib.extraction.state import StateFile
 from chalicelib.quarantine import reasons
 from chalicelib.runs import RunRecord, newest_run
+from chalicelib.spotify.auth import authorizations
 from chalicelib.spotify.clock import SpotifyClock, http_date, spoken
 from chalicelib.transformation.transform import transform_pending
 from tests.support.extraction import START, Clock, World, world
@@ -72,6 +73,17 @@ def test_what_is_kept_bears_spotifys_time(tmp_path: Path, by: timedelta) -> None
         assert all(at <= made.clock().timestamp() for known in state.details.values() for at in known.values())
         transform_pending(made.lake)
         assert not list(reasons(made.lake))
+
+
+@pytest.mark.parametrize("by", [*AHEAD, -timedelta(hours=9), -timedelta(days=365)], ids=str)
+def test_an_authorisation_that_was_given_while_the_clock_was_off_bears_spotifys_time(
+    tmp_path: Path, by: timedelta
+) -> None:
+    with living(tmp_path) as made:
+        right, made.clock = made.clock, off(by)
+        made.log_in()
+        (given,) = authorizations(made.secrets)
+        assert abs(given.authorized_at - right()) < NEAR
 
 
 @pytest.mark.parametrize("by", AHEAD, ids=str)

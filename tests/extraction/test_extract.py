@@ -189,19 +189,39 @@ def test_passing_faults_of_every_kind_lose_and_double_nothing(tmp_path: Path, mo
         assert record.calls == made.sandbox.calls.total
 
 
-def test_an_endpoint_that_is_taken_away_is_remembered_and_done_without(tmp_path: Path) -> None:
-    with world(tmp_path, mode="extended") as made:
-        made.sandbox.faults.add("removed", endpoint="/artists")
-        made.sandbox.faults.add("removed", endpoint="/browse/new-releases")
-        record = made.run()
+def test_an_endpoint_that_is_taken_away_is_done_without_and_believed_gone_when_three_runs_were_told_so(
+    tmp_path: Path,
+) -> None:
+    endpoints = ("artists", "browse/new-releases")
+    with world(tmp_path, mode="extended", refresh_after=timedelta(hours=20)) as made:
+        for endpoint in endpoints:
+            made.sandbox.faults.add("removed", endpoint=f"/{endpoint}")
+        for _ in range(3):
+            record = made.run()
+            assert [made.calls()[endpoint] for endpoint in endpoints] == [1, 1]
+            assert made.sandbox.calls.by_endpoint["GET /artists/{id}"] > 0
+            for endpoint in endpoints:
+                assert any(f"does not offer {endpoint} to this app" in text for text in record.warnings), endpoint
+            made.advance(days=1, hours=1)
         assert part(record, "new_releases").state == "unavailable"
-        assert made.sandbox.calls.by_endpoint["GET /artists"] == 1
-        assert made.sandbox.calls.by_endpoint["GET /artists/{id}"] > 0
         assert record.state == "succeeded"
-        made.advance(days=2)
         made.run()
-        assert made.sandbox.calls.by_endpoint["GET /artists"] == 0
-        assert made.sandbox.calls.by_endpoint["GET /browse/new-releases"] == 0
+        assert [made.calls()[endpoint] for endpoint in endpoints] == [0, 0]
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_an_endpoint_that_was_refused_for_a_while_is_asked_again_in_the_next_run(tmp_path: Path, runs: int) -> None:
+    with world(tmp_path, mode="extended") as made:
+        made.sandbox.faults.add("removed", endpoint="/browse/new-releases")
+        for _ in range(runs):
+            record = made.run()
+            assert (record.state, part(record, "new_releases").state) == ("partial", "partial")
+            made.advance(hours=1)
+        made.sandbox.faults.clear()
+        record = made.run()
+        assert part(record, "new_releases").items > 0
+        assert record.state == "succeeded"
+        assert StateFile.load(made.lake).state.doubts == {}
 
 
 def test_an_app_that_is_refused_everything_for_a_while_takes_nothing_for_gone(tmp_path: Path) -> None:
