@@ -19,8 +19,11 @@ every name that any report of a listen bears can match.
    unless their devices played them at different times: offline plays share the second of reconnection. A stream that
    stands under another id in a newer export is so the same play; of what was offline only if the device says so.
 2. *Account into account*: a row of the years when podcasts stood among the music, without its title, is the episode
-   of the same show, minute and msPlayed; two titles of one artist, minute and msPlayed are one that was renamed.
-3. *API into API*: a play of one track told again within 30 s is the same; the API reports nothing shorter.
+   of the same show, minute and msPlayed; two titles of one artist, minute and msPlayed are one that was renamed
+   unless one file tells of both.
+3. *API into API*: a play of one track told again within 30 s is the same; the API reports nothing shorter. So is one
+   that is listed no more although older ones are, or that was listed beside newer ones where now another of its track
+   stands: its start was told first and then its end, or the other way round.
 4. *API into extended*, one to one, as many as go together: same id or else same title, and ``played_at`` within 30 s
    of the play's end, its start, or either by its device's clock (Spotify has meant each of them); plays of 30 s and
    more first, which are all that the API reports. Then plays that may have been paused (started up to 15 minutes
