@@ -358,6 +358,7 @@ def remember(
     """Store a new authorisation, given at ``moment`` of ``clock``, under the id of the listener who gave it."""
     spotify_clock = SpotifyClock(clock)  # it says when the authorisation ends, so that it must not be wrong by hours
     profile = who(settings, str(reply["access_token"]), spotify_clock)
+    moment += spotify_clock.offset
     known = listeners(secrets)
     user_id = user_id_of(profile, known)
     admit(user_id)
@@ -369,7 +370,7 @@ def remember(
         spotify_id=str(profile["id"]),
         scope=str(reply.get("scope", "")),
         refresh_token=str(reply["refresh_token"]),
-        authorized_at=rfc3339(moment + spotify_clock.offset),
+        authorized_at=rfc3339(moment),
     )
     name = listener_secret(user_id)
     with secrets.exclusive(name):
