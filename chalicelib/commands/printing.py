@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ from chalicelib.errors import InvalidRequest
 if TYPE_CHECKING:
     from chalicelib.queries.engine import Engine, Query, RowPage
 
+MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\dT00:00:00(\.0+)?Z?)?")  # or nothing
 FORMATS = ("table", "json", "csv", "parquet")
 PIPE_WIDTH = 200  # columns of a table that is not on a terminal
 SHOWN_ROWS = 1_000  # rows of a table on a terminal; files have them all
@@ -90,9 +92,18 @@ def write_table(pages: Iterable[RowPage], stream: Any, title: str | None) -> Non
         rows += [["" if value is None else csv_text(value) for value in row] for row in page.rows]
         if len(rows) > SHOWN_ROWS:
             break
-    print_table(names, rows[:SHOWN_ROWS], title, stream)
+    print_table(names, with_days(rows[:SHOWN_ROWS]), title, stream)
     if len(rows) > SHOWN_ROWS:
         click.echo(f"the first {SHOWN_ROWS} rows; --output FILE has them all", err=True)
+
+
+def with_days(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Times that are all the beginning of a day, as days."""
+    columns = [
+        [text[:10] for text in column] if any(column) and all(MIDNIGHT.fullmatch(text) for text in column) else column
+        for column in zip(*rows, strict=True)
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 WRITERS: dict[str, Callable[[Iterable[Any], Any, str | None], None]] = {

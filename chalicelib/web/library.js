@@ -6,11 +6,10 @@ import { ago, count, day, moment, month, words } from "./format.js";
 import { reportPanel } from "./panel.js";
 import { selectors } from "./selectors.js";
 import { stepsBetween } from "./spans.js";
-import { change, href, route, selection } from "./state.js";
+import { href, selection } from "./state.js";
 import { plainTable } from "./table.js";
 
-export async function render(main, { signal, query }) {
-  const playlist = query.playlist ?? "";
+export async function render(main, { signal }) {
   replace(main,
     h("div.page-head", null,
       h("div", null, h("h1", null, "Library and playlists"), h("p.lead", null, "What is saved and followed now, and what changed since the lake began to look.")),
@@ -29,12 +28,12 @@ export async function render(main, { signal, query }) {
         empty: "No release dates yet: they come with the albums that runs fetch.",
       }),
       reportPanel({
-        report: "dashboard_playlists", title: "Playlists", hint: "Choose one to see only its changes", viewName: "List", wide: "half", signal, tall: 300, view: (result) => playlists(result, playlist),
+        report: "dashboard_playlists", title: "Playlists", hint: "Choose one to see what it holds", viewName: "List", wide: "half", signal, tall: 300, view: playlists,
         empty: "No playlist has been read yet: start a run on the pipeline page.",
       }),
       reportPanel({
-        report: "dashboard_playlist_changes", values: { playlist }, title: "Changes of playlists", viewName: "List", wide: "half", signal, tall: 300,
-        hint: playlist ? "Of the chosen playlist, between two versions" : "Between two versions that the lake has read", view: changes,
+        report: "dashboard_playlist_changes", title: "Changes of playlists", viewName: "List", wide: "half", signal, tall: 300,
+        hint: "Between two versions that the lake has read", view: changes,
         empty: "No playlist has changed between two runs yet.",
       }),
       reportPanel({
@@ -66,14 +65,11 @@ function years({ records }) {
   return barChart({ labels: labels.map(String), series: [{ name: "Tracks", values: of("tracks") }, { name: "Albums", values: of("albums") }], label: "Saved tracks and albums by release year", stacked: true });
 }
 
-function playlists({ records }, chosen) {
+function playlists({ records }) {
   return plainTable({ records }, {
     caption: "Playlists",
     columns: {
-      name: { title: "Playlist", wide: true, show: (name, row) => h("a", {
-        href: href("library", [], { playlist: row.playlist_id === chosen ? "" : row.playlist_id }), "aria-current": row.playlist_id === chosen ? "true" : null,
-      }, bdi(name || "untitled")) },
-      playlist_id: { title: "", show: (id, row) => h("a", { href: href("playlist", [id]), "aria-label": `Open ${row.name || "untitled"}` }, "open") },
+      name: { title: "Playlist", wide: true, show: (name, row) => h("a", { href: href("playlist", [row.playlist_id]) }, bdi(name || "untitled")) },
       total_items: { title: "Items", right: true, show: (value) => count(value) },
       last_addition: { title: "Last addition", show: (value) => (value ? day(value) : h("span.muted", null, "unknown")) },
       versions: { title: "Versions", right: true, show: (value) => count(value) },
@@ -83,16 +79,14 @@ function playlists({ records }, chosen) {
 
 function changes({ records }) {
   const { timezone } = selection();
-  return h("div.stack", null,
-    route().query.playlist && h("div.row", null, h("button.button.quiet", { type: "button", onclick: () => change({ playlist: "" }) }, "Show all playlists")),
-    plainTable({ records }, {
-      caption: "Changes of playlists",
-      columns: {
-        item: { title: "Item", wide: true, show: (value, row) => [bdi(value ?? row.item_uri), h("br"), h("span.muted", null, "in ", bdi(row.playlist ?? "a playlist no more there"))] },
-        change: { title: "Change", show: (value) => h("span.badge", { class: value === "added" ? "good" : "bad" }, value) },
-        seen_at: { title: "Seen", show: (value) => h("span", { title: moment(value, timezone) }, ago(value)) },
-      },
-    }));
+  return plainTable({ records }, {
+    caption: "Changes of playlists",
+    columns: {
+      item: { title: "Item", wide: true, show: (value, row) => [bdi(value ?? row.item_uri), h("br"), h("span.muted", null, "in ", bdi(row.playlist ?? "a playlist that is gone"))] },
+      change: { title: "Change", show: (value) => h("span.badge", { class: value === "added" ? "good" : "bad" }, value) },
+      seen_at: { title: "Seen", show: (value) => h("span", { title: moment(value, timezone) }, ago(value)) },
+    },
+  });
 }
 
 function neverPlayed({ records }) {
