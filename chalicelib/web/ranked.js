@@ -34,17 +34,17 @@ export function rankedList(kind, records, { name, by, args, key = name, measure 
   return h("ol.ranked", null, items);
 }
 
-/** The first rows of a list, and a button that brings as many again and more. `draw` shows records. */
+/** The nodes of a list's first rows, and of a button that brings many more. `draw` shows records. */
 export function longList(result, report, draw, extra = {}) {
   const { limit } = result.values;
   const place = h("div", null, draw(result.records));
-  if (result.records.length < limit) return place;
+  if (result.records.length < limit) return [place];
   const more = button("Show more", { quiet: true, onclick: async () => {
     more.disabled = true;
     try {
       const longer = await runReport(report, { ...extra, limit: Math.min(MOST_LISTED, limit * GROWTH) });
-      place.replaceWith(longList(longer, report, draw, extra));
-      more.closest(".row")?.remove();
+      more.closest(".row").remove();
+      place.replaceWith(...longList(longer, report, draw, extra).filter(Boolean));
     } catch (fault) {
       more.disabled = false;
       notice(fault.message, { bad: true });
