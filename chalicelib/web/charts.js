@@ -101,6 +101,7 @@ export function heatMap({ columns, rows, value, what, label, unit = number, tall
     },
     options: {
       ...choosing(onChoose && ((at) => onChoose(cells[at]))),
+      interaction: { mode: "nearest", intersect: false }, // between two cells too
       maintainAspectRatio: false,
       scales: {
         x: { ...axisOf(columns, palette, { autoSkip: true, maxRotation: 0, autoSkipPadding: 14 }), title: xName && titleOf(xName, palette) },
