@@ -390,21 +390,29 @@ EPISODES = Table(
 #: By it a query chooses which files are read at all.
 YEAR_ENDED = Column("year", "int", "Year of ended_at, UTC: a condition on it spares Athena the other years' files")
 
+ORIGINS = ("api", "extended_history", "account_data", "listenbrainz", "lastfm")
+ORIGIN_WORDS = "api, extended_history, account_data, listenbrainz or lastfm"
+
 PLAYS = Table(
     "plays",
-    "Every listen once, whatever reported it: the API, the extended streaming history or the account data",
+    "Every listen once, whatever reported it: the API, the extended streaming history, the account data, ListenBrainz "
+    "or Last.fm",
     (
         text("play_id", "Digest of what identifies the listen"),
         USER_ID,
-        Column("ended_at", "timestamp", "When it ended, UTC; for API plays Spotify's played_at"),
+        Column(
+            "ended_at",
+            "timestamp",
+            "When it ended, UTC; for API plays Spotify's played_at, of a scrobble of unknown length its start",
+        ),
         Column("started_at", "timestamp", "When it started, UTC, where that is known", True),
-        Column("ms_played", "bigint", "Milliseconds heard; null for API plays", True),
+        Column("ms_played", "bigint", "Milliseconds heard; null for API plays and scrobbles", True),
         text("item_type", "track, episode or audiobook"),
         text("item_id", "Track, episode or audiobook chapter id; null where only names are known", True),
         text("item_name", "Title as the origin gives it", True),
         text("artist_name", "Artist, show or author as the origin gives it", True),
         text("album_name", "Album, or audiobook title, as the origin gives it", True),
-        text("origin", "api, extended_history or account_data: the richest report of this listen"),
+        text("origin", f"{ORIGIN_WORDS}: the richest report of this listen"),
         text("context_uri", "What it was played from", True),
         text("platform", "Device or system", True),
         text("country", "ISO 3166 alpha-2 country of the connection; null when unknown", True),
@@ -422,13 +430,16 @@ PLAYS = Table(
     checks=(
         identifier("item_id"),
         Check("one_of", "item_type", values=("track", "episode", "audiobook")),
-        Check("one_of", "origin", values=("api", "extended_history", "account_data")),
+        Check("one_of", "origin", values=ORIGINS),
         at_least("ms_played", 0, LONGEST_TRACK * 7),
         Check("not_after_observed", "ended_at", "warn"),
         MOSTLY_REJECTED,
     ),
     history_columns=(
         OBSERVED_AT,
+        Column("length_ms", "bigint", "Of a scrobble: the length of its track in milliseconds", True),
+        Column("to_the_minute", "boolean", "Of a scrobble: its time is known to the minute only", True),
+        Column("settled", "boolean", "A lake exported it, which had decided that it is a listen of its own", True),
         text("file_edge", "start or end: of account data, it stands in the first or last minute of its file", True),
         text("file_digest", "Of account data: which file tells it, by the digest of what that holds", True),
     ),
@@ -454,7 +465,7 @@ PLAY_DETAILS = Table(
         Column("heard_at", "timestamp", "When it was heard to its end, UTC: by the device's clock if that was offline"),
         Column("ended_at", "timestamp", "When it ended, UTC", True),
         Column("ms", "bigint", "Milliseconds heard; the track's length where only the API told of it, 0 if not known"),
-        Column("ms_played", "bigint", "Milliseconds heard; null for API plays", True),
+        Column("ms_played", "bigint", "Milliseconds heard; null for API plays and scrobbles", True),
         Column("play_seconds", "bigint", "Whole seconds by which it counts as a play, as in heard"),
         text("item_type", "track, episode or audiobook"),
         text("item_id", "As reported, or the track known under these names; null while there is none", True),
@@ -462,7 +473,7 @@ PLAY_DETAILS = Table(
         text("item_name", "Title as the origin gives it", True),
         text("artist_name", "Artist, show or author as the origin gives it", True),
         text("album_name", "Album, or audiobook title, as the origin gives it", True),
-        text("origin", "api, extended_history or account_data"),
+        text("origin", ORIGIN_WORDS),
         text("isrc", "The recording: the same on every album it stands on", True),
         Column("duration_ms", "bigint", "Length of the track in milliseconds", True),
         text("artist_id", "The track's first artist", True),
@@ -501,7 +512,7 @@ HEARD = Table(
         text("item_name", "Title as the origin gives it", True),
         text("artist_name", "Artist, show or author as the origin gives it", True),
         text("album_name", "Album, or audiobook title, as the origin gives it", True),
-        text("origin", "api, extended_history or account_data"),
+        text("origin", ORIGIN_WORDS),
         text("platform", "Device or system", True),
         text("country", "ISO 3166 alpha-2 country of the connection; null when unknown", True),
         text("reason_start", "Why it started", True),

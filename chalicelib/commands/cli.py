@@ -248,7 +248,7 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
 @click.option("--user", metavar="NAME", help="Whose it is: a listener's name or id, or the name of somebody new.")
 @click.pass_obj
 def import_history(shared: Shared, paths: tuple[Path, ...], user: str | None) -> None:
-    """Import a Spotify privacy export: zip, folder or JSON files."""
+    """Import a Spotify privacy export, or a history of Last.fm or ListenBrainz: zip, folder or files."""
     give_memory_back()
     parts = shared.parts
     for path in paths:
@@ -271,6 +271,22 @@ def import_path(parts: Parts, path: Path, user: str | None) -> ImportSummary:
             raise
         click.echo(error.message.partition(":")[0], err=True)
         return import_path(parts, path, ask_whose(error.details["known"], error.details["owner"], parts))
+
+
+@main.command()
+@click.argument("path", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE")
+@click.option("--format", "form", type=click.Choice(["listenbrainz", "lastfm"]), default="listenbrainz")
+@click.option("--user", "user_id", help="The listener; needed where there are several.")
+@click.option("--counted", is_flag=True, help="Only what ListenBrainz counts: music, half of it or four minutes.")
+@click.pass_obj
+def export(shared: Shared, path: Path, form: str, user_id: str | None, counted: bool) -> None:
+    """Write every listen to a zip for ListenBrainz (and back into a lake), or to a CSV for Last.fm's scrobblers.
+
+    Last.fm drops what is older than 14 days, whoever sends it.
+    """
+    from chalicelib.exports.leaving import write_listens
+
+    click.echo(str(write_listens(shared.parts.lake, path, form, user_id, counted=counted)))
 
 
 @main.command()

@@ -26,7 +26,7 @@ from chalicelib.settings import Settings
 
 ANNOUNCED = RESULTS + "imports/"
 LINK_LASTS = timedelta(hours=1)
-FILENAME = r"[A-Za-z0-9][A-Za-z0-9 ()_.-]{0,190}\.(zip|json)"
+FILENAME = r"[A-Za-z0-9][A-Za-z0-9 ()_.-]{0,190}\.(zip|json|jsonl|csv|tsv)"
 
 
 class ImportState(StrEnum):
@@ -72,7 +72,9 @@ def announce(
     Raises InvalidRequest, with those ``known`` where it could be the listening of several.
     """
     if not re.fullmatch(FILENAME, filename):
-        raise InvalidRequest(f"filename {filename!r} must end in .zip or .json and hold no folder", filename=filename)
+        raise InvalidRequest(
+            f"filename {filename!r} must end in .zip, .json, .jsonl, .csv or .tsv and hold no folder", filename=filename
+        )
     moment = clock()
     import_id = new_run_id(moment)
     user_id = announced_listener(lake, user_id, new_listener)

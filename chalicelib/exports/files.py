@@ -1,10 +1,10 @@
 """The files of a privacy export: in a zip, in a folder, in a zip inside either, or one by itself.
 
-A JSON file is listening history when it is named so, whatever was put before, behind or into the name, or when its
-first rows are listens. Files that are known to hold something else (addresses, payments, searches) are never opened,
-but for the user name in ``Userdata.json`` (see owner.py).
-Every JSON file that is passed over is named. What a zip cannot honestly be is refused by name: members that point
-outside it, links, encrypted members, more members or more bytes than any export has, and bytes that do not match
+A file is listening history when it is named so, whatever was put before, behind or into the name, or when its first
+rows are listens, Last.fm's and ListenBrainz' included (see scrobbles.py). Files that are known to hold something else
+(addresses, payments, searches) are never opened, but for the user name in ``Userdata.json`` (see owner.py).
+Every JSON or CSV file that is passed over is named. What a zip cannot honestly be is refused by name: members that
+point outside it, links, encrypted members, more members or more bytes than any export has, and bytes that do not match
 their sum. The bounds hold for gzip too.
 """
 
@@ -26,9 +26,10 @@ from typing import BinaryIO, cast
 
 from chalicelib.errors import ImportRefused
 from chalicelib.exports.rows import holds_listens
+from chalicelib.exports.scrobbles import BEGINNING, Beginning, form_of
 
 HISTORY_NAME = re.compile(r"(endsong|endvideo|Streaming_?History)[^/]*\.json", re.IGNORECASE)  # every product and year
-JSON_NAME = re.compile(r".*\.json(\.gz)?", re.IGNORECASE)
+READABLE_NAME = re.compile(r".*\.(json|jsonl|csv|tsv)(\.gz)?", re.IGNORECASE)
 #: Files of the account data and of the extended history's zip that are no listening history, by their names.
 OTHER_FILES = {
     "userdata": "the account",
@@ -169,7 +170,8 @@ def is_profile(name: str) -> bool:
 def is_history(file: ExportFile) -> bool:
     """Whether the first rows of a file are listens, whatever it is called."""
     with damage_is_refused(file.name), file.open() as stream:
-        return holds_listens(stream)
+        first = stream.read(BEGINNING)
+        return form_of(first) is not None or holds_listens(cast(BinaryIO, Beginning(first, stream)))
 
 
 def is_hidden(name: str) -> bool:
@@ -192,7 +194,7 @@ def add_folder(files: ExportFiles, folder: Path, opened: ExitStack) -> None:
         name = str(path.relative_to(folder))
         if is_hidden(path.name) or path.is_symlink() or not path.is_file():
             continue
-        if JSON_NAME.fullmatch(path.name):
+        if READABLE_NAME.fullmatch(path.name):
             add_file(files, ExportFile(name, path.stat().st_size, folder_opener(path, name)))
         elif path.suffix.lower() == ".zip":
             add_zip(files, open_file(path, name, opened), name, f"{name}/", opened)
@@ -222,7 +224,7 @@ def add_zip(files: ExportFiles, stream: BinaryIO, name: str, inside: str, opened
             continue
         if is_hidden(member.filename):
             files.only_history = False
-        elif JSON_NAME.fullmatch(member.filename):
+        elif READABLE_NAME.fullmatch(member.filename):
             check_member(member, name)
             opener = member_opener(archive, member, name)
             add_file(files, ExportFile(inside + member.filename, member.file_size, opener))

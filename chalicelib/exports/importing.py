@@ -42,7 +42,7 @@ from chalicelib.exports.dropped import ImportOutcome, kept_exports, note_outcome
 from chalicelib.exports.files import COPY_BLOCK, export_files
 from chalicelib.exports.observations import Observer
 from chalicelib.exports.owner import owner_of
-from chalicelib.exports.staging import STAGED, RowsByMonth, Staged, StagedFile, stage
+from chalicelib.exports.staging import STAGED, RowsByMonth, Staged, StagedFile, as_read, stage
 from chalicelib.lake import KEPT, RAW_HISTORY, Lake, partition_prefix
 from chalicelib.listeners import KnownListeners, everybody, listeners_kept, newcomer, note_import
 from chalicelib.log import StepProgress
@@ -436,7 +436,7 @@ def kept_rows(path: Path, folder: Path) -> Staged:
     files = [StagedFile(file["name"], file["variant"], digest=file["digest"]) for file in about["files"]]
     rows_by_month = RowsByMonth(folder / "rows.arrow", STAGED)
     for group in range(kept.num_row_groups):
-        rows = kept.read_row_group(group).replace_schema_metadata(None)
+        rows = as_read(kept.read_row_group(group).replace_schema_metadata(None), STAGED)
         for number in pc.unique(rows["file"]).to_pylist():
             files[number].span(rows.filter(pc.equal(rows["file"], number))["ended_at"])
         for month, part in by_month(rows, "ended_at"):

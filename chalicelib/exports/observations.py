@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.exports.rows import ACCOUNT, EXTENDED
+from chalicelib.exports.scrobbles import ORIGINS
 from chalicelib.exports.staging import StagedFile
 from chalicelib.parquet import arrow_schema
 from chalicelib.plays.columns import Bools, Ints, flags, joined, normalised_codes, numbers
@@ -31,6 +32,7 @@ class Observer:
 
     def __init__(self, files: Sequence[StagedFile], user_id: str, moment: datetime) -> None:
         self._account = np.asarray([file.variant == ACCOUNT for file in files], np.bool_)
+        self._scrobbled = np.asarray([file.variant in ORIGINS for file in files], np.bool_)
         self._first = np.asarray([minute_of(file.first) for file in files], np.int64)
         self._last = np.asarray([minute_of(file.last) for file in files], np.int64)
         self._digest = pa.array([file.digest[:SHOWN_DIGITS] or None for file in files], pa.string())
@@ -45,6 +47,11 @@ class Observer:
         """
         file = rows["file"].to_numpy()
         account = self._account[file]
+        scrobbled = self._scrobbled[file]
+        if scrobbled.any():
+            others = self.observe(rows.filter(pa.array(~scrobbled))) if not scrobbled.all() else None
+            observed = observed_scrobbles(rows.filter(pa.array(scrobbled)), self._user_id, self._moment)
+            return pa.concat_tables([others, observed]) if others else observed
         values = {
             "play_id": identities(rows, account, file, self._digests),
             "user_id": constant(self._user_id, rows.num_rows),
@@ -68,6 +75,26 @@ class Observer:
         edges[longer & (minute == self._first[file])] = START
         edges[longer & (minute == self._last[file])] = END
         return pa.array(edges, pa.string())
+
+
+def observed_scrobbles(rows: pa.Table, user_id: str, moment: np.datetime64) -> pa.Table:
+    """Rows of Last.fm's or ListenBrainz' as ``plays_history`` has them, and their ``file``."""
+    texts = pc.binary_join_element_wise(rows["origin"], rows["artist_name"], rows["item_name"], "\x1f").combine_chunks()
+    said = pc.if_else(
+        pc.is_valid(rows["ms_played"]), rows["ended_at"], pc.coalesce(rows["started_at"], rows["ended_at"])
+    )
+    second = numbers(said, 0) // 1000
+    nothing = np.zeros(rows.num_rows, np.int64)
+    own = play_ids(Digests(user_id).words(texts.to_pylist()), second, nothing, nothing)
+    values = {
+        "play_id": pc.coalesce(rows["play_id"], own),
+        "user_id": constant(user_id, rows.num_rows),
+        "item_id": item_ids(rows["uri"].combine_chunks()),
+        "file_edge": pa.nulls(rows.num_rows, pa.string()),
+        "observed_at": pa.array(np.full(rows.num_rows, moment), pa.timestamp("ms")),
+    }
+    columns = [values[field.name] if field.name in values else rows[field.name] for field in OBSERVED]
+    return pa.table(columns, schema=OBSERVED).append_column("file", rows["file"])
 
 
 def minute_of(moment: datetime | None) -> int:

@@ -25,13 +25,14 @@ import pyarrow.compute as pc
 from chalicelib.errors import ImportRefused
 from chalicelib.exports.files import ExportFile, ExportFiles, damage_is_refused
 from chalicelib.exports.json_array import NotAnArray
-from chalicelib.exports.rows import ROWS, SHOWN_REJECTS, NotAnExport, Reject, read_export
+from chalicelib.exports.rows import SHOWN_REJECTS, NotAnExport, Reject
+from chalicelib.exports.scrobbles import SCROBBLES, read_history
 from chalicelib.log import StepProgress
 from chalicelib.parquet import by_month
 
 SHOWN_NAMES = 20  # of files that are no history
 HELD_ROWS = 65_536  # rows held in memory before they go to disk
-STAGED = ROWS.append(pa.field("file", pa.int32()))
+STAGED = SCROBBLES.append(pa.field("file", pa.int32()))
 
 
 @dataclass(slots=True)
@@ -187,13 +188,13 @@ def rows_of(
             takers.append(opened.enter_context(copy.open(kept_name(file.name), "w", force_zip64=True)).write)
         shared = SharedStream(stream, takers, aside)
         try:
-            for piece in read_export(cast(BinaryIO, shared)):
+            for piece in read_history(cast(BinaryIO, shared)):
                 found.variant = piece.variant
                 found.read += piece.read
                 found.reasons.update(reject.reason for reject in piece.rejects)
                 found.rejects += piece.rejects[: SHOWN_REJECTS - len(found.rejects)]
                 found.odd.update(piece.odd)
-                yield piece.rows, shared.position
+                yield as_read(piece.rows), shared.position
         except (NotAnArray, NotAnExport) as error:
             raise ImportRefused(f"{name}: {error}", file=export, member=file.name) from error
         finally:
@@ -202,6 +203,13 @@ def rows_of(
     if found.read and found.rejected == found.read:
         reason = found.reasons.most_common(1)[0][0]
         raise ImportRefused(f"{name}: none of its {found.read} rows is a listen: {reason}", file=export)
+
+
+def as_read(rows: pa.Table, schema: pa.Schema = SCROBBLES) -> pa.Table:
+    """Rows with the columns that those of other sources have, null where these say nothing of it."""
+    there = set(rows.column_names)
+    columns = [rows[each.name] if each.name in there else pa.nulls(rows.num_rows, each.type) for each in schema]
+    return pa.table(columns, schema=schema)
 
 
 def kept_name(name: str) -> str:

@@ -19,11 +19,16 @@ from chalicelib.plays.columns import Ints, codes, decoded, joined, numbers
 from chalicelib.plays.copies import distinct
 from chalicelib.plays.outcome import Decided, outcome_of
 from chalicelib.plays.retold import join_api, join_renamed
+from chalicelib.plays.scrobbles import stands_apart, with_scrobbles
 from chalicelib.tables import PLAYS
 
 
 def decide(observed: pa.Table) -> Decided:
     """Each listen once, from observations with the physical columns of ``plays_history``; texts may be dictionaries."""
+    apart = stands_apart(observed)
+    if apart.any():
+        others = decide(observed.filter(pa.array(~apart)))
+        return with_scrobbles(others, observed.filter(pa.array(apart)))
     found = distinct(observed)
     rows = found.rows
     if all_are_listens(rows):

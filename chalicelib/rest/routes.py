@@ -623,7 +623,7 @@ ROUTES: tuple[Route, ...] = (
         (RouteAnswer(201, "Put the file to `upload.url`", Import, headers=("Location",)),),
         RUN,
         body=(
-            Field("filename", Text(1, 200), "Name of the zip or JSON file", True, example="my_spotify_data.zip"),
+            Field("filename", Text(1, 200), "Name of the zip, JSON or CSV file", True, example="my_spotify_data.zip"),
             Field("user_id", Text(1, 128, USER_ID), "The listener, by id or name; the one who logged in without it"),
             Field("new_listener", Text(1, 100), "Instead of user_id: the name of somebody new"),
             Field("bytes", Whole(1, LARGEST_UPLOAD), "Size of the file: a link of S3 then takes no other"),

@@ -11,7 +11,7 @@ const ENDED = new Set(["succeeded", "partial", "failed", "refused"]);
 /** A place to choose or drop files: {element, take(files)}. `onImported` is called after each. */
 export function importDrop({ signal, onImported }) {
   const list = h("div.stack", { role: "status" });
-  const input = h("input.visually-hidden", { type: "file", multiple: true, accept: ".zip,.json", id: "import-files", onchange: () => {
+  const input = h("input.visually-hidden", { type: "file", multiple: true, accept: ".zip,.json,.jsonl,.csv,.tsv", id: "import-files", onchange: () => {
     take(input.files);
     input.value = "";
   } });
