@@ -493,7 +493,8 @@ PLAY_SECONDS = 30  # seconds from which on a listen counts as a play, as Spotify
 
 HEARD = Table(
     "heard",
-    "Every listen as reports count it: when it was heard, for how long, and whether it was a play",
+    "Every listen as reports count it: when it was heard, for how long, and whether it was a play; "
+    "without what is left out",
     (
         text("play_id", "Listen"),
         USER_ID,
@@ -525,7 +526,7 @@ HEARD = Table(
     key=("play_id",),
     current="derived",
     partition_by="ended_at",
-    of=("plays", "tracks"),
+    of=("plays", "tracks", "exclusions"),
 )
 
 LISTINGS = Table(
@@ -647,6 +648,44 @@ REJECTED_ROWS = Table(
     current="row",
 )
 
+EXCLUSIONS = Table(
+    "exclusions",
+    "What is left out of heard, and so of every report; taken back where it is not active",
+    (
+        text("exclusion_id", "Exclusion"),
+        text("kind", "artist, track, show, playlist or period"),
+        text("artist_name", "Artist or show, in any case of letters", True),
+        text("item_name", "Title of a track", True),
+        text("context_uri", "Playlist that it was played from", True),
+        Column("from_at", "timestamp", "Begin of a period, UTC", True),
+        Column("to_at", "timestamp", "End of a period, UTC", True),
+        text("user_id", "Whose listening; null for everybody's", True),
+        Column("is_active", "boolean", "Whether it is left out now"),
+        Column("decided_at", "timestamp", "When that was decided, UTC"),
+    ),
+    key=("exclusion_id",),
+    current="row",
+    partition_by="decided_at",
+    checks=(Check("one_of", "kind", values=("artist", "track", "show", "playlist", "period")),),
+)
+
+LEFT_OUT = Table(
+    "left_out",
+    "Listens that are left out of heard, and by which exclusion",
+    (
+        text("play_id", "Listen"),
+        USER_ID,
+        Column("heard_at", "timestamp", "When it was heard to its end, UTC"),
+        Column("ms", "bigint", "Milliseconds heard, as in heard"),
+        text("item_name", "Title as the origin gives it", True),
+        text("artist_name", "Artist, show or author as the origin gives it", True),
+        text("exclusion_id", "Exclusion; a listen may have several"),
+    ),
+    key=("play_id", "exclusion_id"),
+    current="derived",
+    of=("plays", "tracks", "exclusions"),
+)
+
 MUSICBRAINZ_ARTISTS = Table(
     "musicbrainz_artists",
     "Which artist of MusicBrainz' an artist of Spotify's is, as it was found last (CC0)",
@@ -742,6 +781,8 @@ TABLES: tuple[Table, ...] = (
     PLAYS_RESOLVED,
     PLAY_DETAILS,
     HEARD,
+    EXCLUSIONS,
+    LEFT_OUT,
     MUSICBRAINZ_ARTISTS,
     MUSICBRAINZ_RECORDINGS,
     MUSICBRAINZ_GENRES,

@@ -173,6 +173,23 @@ WAS_SKIPPED = """CASE
             ELSE skipped
         END"""
 
+PLACED = f"""measured AS (
+        SELECT plays.*, coalesce(plays.ms_played, tracks.duration_ms, 0) AS ms
+        FROM plays
+        LEFT JOIN tracks ON tracks.track_id = CASE WHEN plays.ms_played IS NULL THEN plays.item_id END
+    ),
+    placed AS (SELECT *, {HEARD_AT} AS heard_at FROM measured)"""
+#: Whether ``placed`` is what ``gone`` leaves out.
+IS_LEFT_OUT = """gone.is_active
+            AND (gone.user_id IS NULL OR gone.user_id = placed.user_id)
+            AND CASE gone.kind
+                WHEN 'artist' THEN placed.item_type = 'track' AND lower(placed.artist_name) = lower(gone.artist_name)
+                WHEN 'track' THEN lower(placed.artist_name) = lower(gone.artist_name)
+                    AND lower(placed.item_name) = lower(gone.item_name)
+                WHEN 'show' THEN placed.item_type <> 'track' AND lower(placed.artist_name) = lower(gone.artist_name)
+                WHEN 'playlist' THEN placed.context_uri = gone.context_uri
+                ELSE placed.heard_at >= gone.from_at AND placed.heard_at < gone.to_at
+            END"""
 SPOTIFY_GENRES = """SELECT artist_id, genre, CAST(NULL AS integer) AS votes, 'spotify' AS source
     FROM artists
     CROSS JOIN UNNEST(genres) AS listed (genre)"""
@@ -266,19 +283,25 @@ DERIVED = {
         counted.first_listen AS first_listen, counted.last_listen AS last_listen
     FROM known
     FULL OUTER JOIN counted ON counted.user_id = known.user_id""",
-    "heard": f"""measured AS (
-        SELECT plays.*, coalesce(plays.ms_played, tracks.duration_ms, 0) AS ms
-        FROM plays
-        LEFT JOIN tracks ON tracks.track_id = CASE WHEN plays.ms_played IS NULL THEN plays.item_id END
-    ),
-    placed AS (SELECT *, {HEARD_AT} AS heard_at FROM measured)
+    "left_out": f"""{PLACED}
+    SELECT placed.play_id, placed.user_id, placed.heard_at, placed.ms, placed.item_name, placed.artist_name,
+        gone.exclusion_id
+    FROM placed
+    JOIN exclusions AS gone ON {IS_LEFT_OUT}""",
+    "heard": f"""{PLACED},
+    kept AS (
+        SELECT placed.*
+        FROM placed
+        LEFT JOIN exclusions AS gone ON {IS_LEFT_OUT}
+        WHERE gone.exclusion_id IS NULL
+    )
     SELECT play_id, user_id, heard_at,
         coalesce(started_at, date_add('millisecond', -ms, heard_at)) AS started_at,
         ended_at, ms, ms_played,
         CASE WHEN ms_played IS NULL THEN greatest(ms / 1000, {PLAY_SECONDS}) ELSE ms_played / 1000 END AS play_seconds,
         item_type, item_id, item_name, artist_name, album_name, origin, platform, country, reason_start, reason_end,
         {WAS_SKIPPED} AS was_skipped, year
-    FROM placed""",
+    FROM kept""",
 }
 
 

@@ -273,6 +273,51 @@ def import_path(parts: Parts, path: Path, user: str | None) -> ImportSummary:
         return import_path(parts, path, ask_whose(error.details["known"], error.details["owner"], parts))
 
 
+@main.command("leave-out")
+@click.option("--artist", "artist", metavar="NAME", help="An artist's tracks.")
+@click.option("--track", "track", nargs=2, metavar="ARTIST TITLE", help="One track.")
+@click.option("--show", "podcast", metavar="NAME", help="A podcast's episodes, or an author's books.")
+@click.option("--playlist", "playlist", metavar="URI", help="What was played from a playlist (spotify:playlist:…).")
+@click.option("--period", "period", nargs=2, metavar="FROM TO", help="A time, RFC 3339, as 2026-01-31T20:00:00Z.")
+@click.option("--user", "user_id", help="Of this listener alone; of everybody without it.")
+@click.pass_obj
+def leave_out(
+    shared: Shared,
+    artist: str | None,
+    track: tuple[str, str] | None,
+    podcast: str | None,
+    playlist: str | None,
+    period: tuple[str, str] | None,
+    user_id: str | None,
+) -> None:
+    """Leave something out of every number, reversibly; without options, list what is left out."""
+    from chalicelib import exclusions
+
+    wanted: list[tuple[str, dict[str, str | None]]] = []
+    wanted += [("artist", {"artist_name": artist})] if artist else []
+    wanted += [("track", {"artist_name": track[0], "item_name": track[1]})] if track else []
+    wanted += [("show", {"artist_name": podcast})] if podcast else []
+    wanted += [("playlist", {"context_uri": playlist})] if playlist else []
+    wanted += [("period", {"from_at": period[0], "to_at": period[1]})] if period else []
+    for kind, what in wanted:
+        exclusions.leave_out(shared.parts.lake, kind, what, user_id=user_id)
+    if wanted:
+        shared.parts.register(None)
+    for each in exclusions.in_force(shared.parts.lake):
+        click.echo(str(each))
+
+
+@main.command("take-back")
+@click.argument("exclusion_id", metavar="ID")
+@click.pass_obj
+def take_back(shared: Shared, exclusion_id: str) -> None:
+    """Let something count again that was left out; `leave-out` lists the ids."""
+    from chalicelib import exclusions
+
+    exclusions.take_back(shared.parts.lake, exclusion_id)
+    shared.parts.register(None)
+
+
 @main.command()
 @click.argument("path", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE")
 @click.option("--format", "form", type=click.Choice(["listenbrainz", "lastfm"]), default="listenbrainz")

@@ -213,6 +213,14 @@ def some(keys: list[str]) -> str:
     return ", ".join(keys[:NAMED]) + (" …" if len(keys) > NAMED else "")
 
 
+def left_out(parts: Parts, _clock: Clock) -> Iterator[Finding]:
+    """What is left out of every number."""
+    from chalicelib.exclusions import in_force
+
+    for each in in_force(parts.lake):
+        yield Finding("note", "left out", str(each), f"{PROGRAM} take-back {each.exclusion_id}")
+
+
 def newest_run(parts: Parts, clock: Clock) -> Iterator[Finding]:
     """What the newest run has to say."""
     from chalicelib import runs
@@ -295,6 +303,7 @@ CHECKS: tuple[Examination, ...] = (
     lake,
     raw_objects,
     table_files,
+    left_out,
     newest_run,
     files,
     quality,

@@ -160,7 +160,7 @@ def write_zip(
 ) -> None:
     """A zip of ``listens/YYYY/M.jsonl``, as ListenBrainz' own export has them."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        month, lines = "", []
+        month, lines = "", list[str]()
         for start, row in sorted(listens, key=lambda each: (each[0], each[1]["play_id"])):
             line = json.dumps(listen_of(start, row, facts.get(row["item_id"] or "", TrackFacts())), ensure_ascii=False)
             if len(line.encode()) > LARGEST_LISTEN:

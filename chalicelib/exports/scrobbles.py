@@ -95,8 +95,8 @@ def form_of(first: bytes) -> Form | None:
         if head.lower().replace('"', "").startswith(start):
             return form
     for cells in islice(csv.reader(io.StringIO(text)), 20):  # the first may be playing now, without a date
-        if form := headless_form(cells):
-            return form
+        if (found := headless_form(cells)) is not None:
+            return found
     return None
 
 
@@ -176,8 +176,10 @@ def delimited(separator: str, *, headed: bool) -> Callable[[BinaryIO], Iterator[
     def read(stream: BinaryIO) -> Iterator[Any]:
         csv.field_size_limit(1024 * 1024)
         text = io.TextIOWrapper(io.BufferedReader(Readable(stream), BLOCK), "utf-8-sig", newline="")
-        quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-        rows = csv.reader(text, delimiter=separator, quoting=quoting)
+        if separator == "\t":
+            rows = csv.reader(text, delimiter=separator, quoting=csv.QUOTE_NONE)
+        else:
+            rows = csv.reader(text, delimiter=separator)
         names = [name.strip().lower() for name in next(rows, [])] if headed else []
         for row in rows:
             if any(row):
@@ -217,7 +219,7 @@ def documents(stream: BinaryIO) -> Iterator[Any]:
     first = stream.read(BEGINNING)
     again = cast(BinaryIO, Beginning(first, stream))
     if first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-        for piece in pieces(again, msgspec.json.decode):  # type: ignore[arg-type]
+        for piece in pieces(again, msgspec.json.decode):
             for document in piece:
                 yield from listens_in(document)
     else:

@@ -183,7 +183,7 @@ class Told:
         return Spans(*columns_of(found, 5))
 
 
-def columns_of(found: list[tuple[int, ...]], count: int) -> list[Ints]:
+def columns_of(found: Sequence[tuple[int, ...]], count: int) -> list[Ints]:
     """Tuples as columns."""
     together = np.asarray(found, np.int64).reshape(-1, count)
     return [np.ascontiguousarray(together[:, at]) for at in range(count)]
@@ -201,7 +201,7 @@ def keys_of(rows: pa.Table) -> Iterator[tuple[int, ...]]:
     known: dict[tuple[str, ...], int] = {}
     columns = [rows[name].to_pylist() for name in NAMED]
     for user, item, artist, title, album in zip(*columns, strict=True):
-        texts = [(user, item)] if item else []
+        texts: list[tuple[str, ...]] = [(user, item)] if item else []
         if artist and title:
             called = title_key(title)
             if len(called) <= SHORT_TITLE:

@@ -43,7 +43,8 @@ def filled(folder: Path) -> list[dict[str, Any]]:
     scrobble = f'{header}\n"1655000000","","A","","","","T",""\n'
     (folder / "recent.csv").write_text(scrobble, "utf-8")
     import_export(lake, config, folder / "recent.csv", USER)
-    return listens_in(lake).to_pylist()
+    plays: list[dict[str, Any]] = listens_in(lake).to_pylist()
+    return plays
 
 
 def test_what_leaves_comes_back_as_the_same_plays(tmp_path: Path) -> None:
