@@ -48,6 +48,14 @@ OTHER_FILES = {
     "messagedata": "messages",
     "podcastinteractivity": "answers to podcasts",
     "familyplan": "the family plan",
+    "userattributes": "the account",
+    "useraddress": "the address",
+    "userprompts": "what was typed to the AI",
+    "customerservicehistory": "messages to Spotify",
+    "voiceinput": "what was said to a device",
+    "preciselocation": "where the devices were",
+    "connecteddevices": "devices",
+    "tasteprofile": "what Spotify says of the taste",
     "readmefirst": "a note of Spotify's",
 }
 MOST_MEMBERS = 10_000  # of one zip; real ones have under 200

@@ -16,7 +16,7 @@ const QUESTIONS = {
   "What did I hear most?": ["top_artists", "top_tracks", "top_albums", "genres", "podcasts", "obsessions", "release_years", "year_in_review"],
   "When did I listen?": ["recently_played", "listening_over_time", "listening_by_hour_and_weekday", "best_of_each_hour", "streaks", "longest_sessions", "listening_holes", "first_and_last_listens"],
   "What is new, and what is forgotten?": ["discovery", "new_since_last_run", "forgotten_favourites", "saved_never_played"],
-  "How do I listen?": ["skips_and_completion", "starts_and_ends", "platforms_and_countries", "features"],
+  "How do I listen?": ["skips_and_completion", "starts_and_ends", "platforms_and_countries", "features", "left_out"],
   "Who shares my taste, and what do I keep?": ["compare_listeners", "library_overview"],
 };
 const PICTURES = { bar: "chart", line: "chart", heatmap: "table", table: "table", number: "overview" };
