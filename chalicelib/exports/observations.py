@@ -91,6 +91,7 @@ def observed_scrobbles(rows: pa.Table, user_id: str, moment: np.datetime64) -> p
         "user_id": constant(user_id, rows.num_rows),
         "item_id": item_ids(rows["uri"].combine_chunks()),
         "file_edge": pa.nulls(rows.num_rows, pa.string()),
+        "file_digest": pa.nulls(rows.num_rows, pa.string()),
         "observed_at": pa.array(np.full(rows.num_rows, moment), pa.timestamp("ms")),
     }
     columns = [values[field.name] if field.name in values else rows[field.name] for field in OBSERVED]

@@ -15,7 +15,7 @@ by their origin.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -60,7 +60,8 @@ def with_scrobbles(decided: Decided, observed: pa.Table) -> Decided:
     fresh = decoded(rows).take(pa.array(left)).select(COLUMNS).cast(listens.schema)
     merged = pa.concat_tables([listens, fresh])
     order = pc.sort_indices(merged, sort_keys=[("ended_at", "ascending"), ("play_id", "ascending")])
-    return Decided(merged.take(order), *observations(decided, rows, told, listens))
+    observed, winner = observations(decided, rows, told, listens)
+    return replace(decided, listens=merged.take(order), observations=observed, winner_of=winner)
 
 
 def observations(decided: Decided, rows: pa.Table, told: Told, listens: pa.Table) -> tuple[pa.Table, Ints]:
