@@ -174,6 +174,7 @@ def unhandled(lake: Lake) -> Iterator[str]:
 
 def is_waiting(lake: Lake, clock: Clock = now) -> bool:
     """Whether there is something to catch up with or to clear away, or everything was last looked at a day ago."""
+    from chalicelib.plays.resolutions import has_superseded
     from chalicelib.transformation.backlog import pending, since_sweep
     from chalicelib.transformation.compact import GRACE
     from chalicelib.transformation.compaction_notes import oldest_note
@@ -182,7 +183,7 @@ def is_waiting(lake: Lake, clock: Clock = now) -> bool:
     if not since or any(pending(lake, since)) or any(unimported(lake)):
         return True
     oldest = oldest_note(lake, lake.generation())
-    return oldest is not None and oldest < clock() - GRACE
+    return (oldest is not None and oldest < clock() - GRACE) or has_superseded(lake, clock)
 
 
 def lately_unhandled(lake: Lake) -> Iterator[str]:

@@ -409,6 +409,16 @@ def gather_years(lake: Lake, *, clock: Clock = now) -> list[str]:
     return written
 
 
+def has_superseded(lake: Lake, clock: Clock = now) -> bool:
+    """Whether an old month has files that can go by now."""
+    moment = clock()
+    return any(
+        superseded([info for _, info in found], moment)
+        for month, found in found_below(lake, table_prefix(lake.generation(), PLAYS_RESOLVED.name)).items()
+        if month < first_month_apart(moment)
+    )
+
+
 def says_when(lake: Lake, info: ObjectInfo) -> bool:
     """Whether the rows of a file tell of which month they are: the one of an empty month did not, before releases that
     gather."""

@@ -566,7 +566,9 @@ def test_old_months_are_gathered_by_year_and_can_be_decided_anew(tmp_path: Path)
     assert len(resolutions.gather_years(lake)) == 3
     assert listens_in(lake).equals(before)  # copied, and the old ones wait for queries under way
     assert resolutions.gather_years(lake) == []
+    assert not resolutions.has_superseded(lake) and resolutions.has_superseded(lake, hours_later(2))
     resolutions.gather_years(lake, clock=hours_later(2))
+    assert not resolutions.has_superseded(lake, hours_later(2))
     keys = resolutions.files_in_force(lake, generation)
     assert [key.rpartition("plays_resolved/")[2] for key in keys] == [
         f"month=2023/2023-{month:02d}-resolution-000001.parquet" for month in (1, 2, 5)
