@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.functions import CLIENTS, MODULES, services
+from chalicelib.functions import CLIENTS, MODULES, meet_chalice, services
 from chalicelib.settings import Settings
 from deploy.functions import FUNCTIONS
 from tests.support import PROJECT
@@ -51,6 +51,16 @@ def test_chalice_says_in_one_sentence_that_a_stage_is_not_prepared(command: str,
     assert done.returncode != 0
     assert "stage dev is not prepared" in done.stderr and "make deploy STAGE=dev" in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "port"), [(["local"], "8000"), (["local", "--port", "8123"], "8123"), (["local", "--port=8124"], "8124")]
+)
+def test_chalice_local_says_how_to_open_the_page_signed_in(
+    words: list[str], port: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    meet_chalice(words)
+    assert capsys.readouterr().err == f"`.venv/bin/lake open --port {port}` opens the page, signed in\n"
 
 
 def test_every_function_is_declared() -> None:

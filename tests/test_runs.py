@@ -14,7 +14,20 @@ from chalicelib.lake import Lake, run_key
 from chalicelib.rest.api import Api
 from chalicelib.rest.health import Health
 from chalicelib.rest.messages import Reply, Request
-from chalicelib.runs import FAILED, SUCCEEDED, load_run, new_run_id, run_ids, save_run, start_record, state_key
+from chalicelib.runs import (
+    FAILED,
+    SUCCEEDED,
+    RunRecord,
+    SourceRecord,
+    complete_at,
+    load_run,
+    new_run_id,
+    plays_are_complete,
+    run_ids,
+    save_run,
+    start_record,
+    state_key,
+)
 from chalicelib.settings import Settings
 from chalicelib.telemetry import last_success
 from tests.support.memory import MemoryStore
@@ -146,3 +159,32 @@ def test_days_that_no_calendar_has_are_found_too() -> None:
     assert list(run_ids(lake, clock=lambda: datetime.combine(date.min, NOON.timetz()))) == list(
         run_ids(lake, clock=clock)
     )
+
+
+def left_over(*lefts: str | None, plays: str = "succeeded") -> RunRecord:
+    sources = [SourceRecord(f"source{at}", left=left) for at, left in enumerate(lefts)]
+    return RunRecord(
+        "20261129T100000Z-000001", "partial", "command", "2026-11-29T10:00:00Z", ended_at="2026-11-29T10:05:00Z",
+        sources=[SourceRecord("recently_played", state=plays), *sources],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lefts", "schedule", "expected"),
+    [
+        (("about 601 calls", None), "rate(1 hour)", "2026-11-29T13:05:00+00:00"),
+        (("about 299 calls", "about 1 call"), "rate(1 hour)", "2026-11-29T11:05:00+00:00"),
+        (("about 301 calls",), "cron(30 6 * * ? *)", "2026-12-01T06:30:00+00:00"),
+        ((None, "taken up by the next run"), "rate(1 hour)", None),
+    ],
+)
+def test_a_backlog_is_fetched_by_so_many_runs_of_the_schedule(
+    lefts: tuple[str | None, ...], schedule: str, expected: str | None
+) -> None:
+    found = complete_at(left_over(*lefts), 300, schedule)
+    assert (found.isoformat() if found else None) == expected
+
+
+@pytest.mark.parametrize(("state", "complete"), [("succeeded", True), ("skipped", True), ("partial", False)])
+def test_plays_are_complete_whatever_else_waits(state: str, complete: bool) -> None:
+    assert plays_are_complete(left_over("about 9000 calls", plays=state)) is complete

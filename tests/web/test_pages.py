@@ -513,6 +513,14 @@ def test_a_run_is_started_and_arrives(filled, look):
     assert numbers(visit.figure("Plays"))[0] > before
 
 
+def test_the_catalogue_tells_what_has_arrived_without_being_asked(filled):
+    told = lambda: filled.server.get("/tables/plays").json()["rows"]  # noqa: E731
+    before = told()
+    filled.listen()
+    filled.run_to_end()
+    assert eventually(lambda: told() == filled.number("SELECT count(*) FROM plays") != before, 60)
+
+
 def test_a_dropped_export_changes_the_numbers(filled, look):
     visit = look(filled.server)
     visit.open("#/overview?period=all&timezone=UTC")
