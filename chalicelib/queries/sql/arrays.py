@@ -52,6 +52,12 @@ def of_vectors(function: str) -> str:
     return f"CASE WHEN {null} THEN NULL ELSE coalesce({function}({{0}}, {{1}}), {NAN}) END"
 
 
+def of_points(function: str) -> str:
+    """A measure of two arrays of doubles, to which null is 0."""
+    one, other = (f"list_transform({part}, lambda e: coalesce(e, 0))" for part in ("{0}", "{1}"))
+    return f"CASE WHEN {{0}} IS NULL OR {{1}} IS NULL THEN NULL ELSE coalesce({function}({one}, {other}), {NAN}) END"
+
+
 def coordinates(one: str) -> str:
     """The values that a map has under the keys of two, 0 where it has none."""
     keys = "list_distinct(map_keys({0}) || map_keys({1}))"
@@ -138,8 +144,8 @@ SCALARS = {
     "combinations(array(T), bigint) -> array(array(T))": (
         "CASE WHEN {0} IS NULL THEN NULL ELSE list_transform(lake_combinations(len({0}), {1}), lambda c: list_transform(c, lambda i: {0}[i])) END"
     ),
-    "dot_product(array(double), array(double)) -> double": of_vectors("lake_dot_product"),
-    "euclidean_distance(array(double), array(double)) -> double": of_vectors("lake_euclidean_distance"),
+    "dot_product(array(double), array(double)) -> double": of_points("lake_dot_product"),
+    "euclidean_distance(array(double), array(double)) -> double": of_points("lake_euclidean_distance"),
     "cosine_similarity(array(double), array(double)) -> double": of_vectors("lake_cosine_similarity"),
     "cosine_distance(array(double), array(double)) -> double": f"1 - {of_vectors('lake_cosine_similarity')}",
     "cosine_similarity(map(varchar, double), map(varchar, double)) -> double": (
