@@ -42,6 +42,7 @@ USER_ID = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"  # becomes a folder's name: no dot lea
 MOST_ROWS = 10_000  # rows of one page
 LONGEST_WAIT = 20.0  # s one request may wait for a query; API Gateway ends it at 29 s
 LARGEST_UPLOAD = 64 * 2**30  # bytes of a privacy export
+LONGEST_ADDRESSED = 8_000  # characters of SQL in an address; API Gateway takes 10,240 bytes of request line and headers
 LONGEST_SQL = 262_144  # characters; Athena takes as many bytes, and the guard looks at those
 
 JSON, CSV, PARQUET, HTML = (
@@ -110,19 +111,19 @@ SQL_FIELDS = (
     Field("max_rows", Whole(1, 1_000_000_000), "Keep at most this many rows of the result"),
 )
 PARAMETERS = tuple(
-    Field(f"p{number}", Text(0, 10_000), f"Value for the {number}. `?`: a number as it is written, else text")
+    Field(f"p{number}", Text(0, 200), f"Value for the {number}. `?`: a number as it is written, else text")
     for number in range(1, 11)
 )
 SORT = Field(
     "sort",
-    Text(1, 1_000),
+    Text(1, 300),
     "Columns of the result to sort by, separated by commas; `-` before one sorts it downwards",
     example="-plays",
 )
 SQL_IN_ADDRESS = (
     Field(
         "sql",
-        Text(1, LONGEST_SQL),
+        Text(1, LONGEST_ADDRESSED),
         "One read-only statement in Athena's dialect",
         True,
         example="SELECT artist_name, count(*) AS plays FROM plays GROUP BY 1",
