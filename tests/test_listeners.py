@@ -197,6 +197,18 @@ def rebuilt(lake: Lake) -> None:
     pipeline.rebuild(lake, lake.publish_generation)
 
 
+def test_scrobbles_that_were_brought_for_both_count_once(tmp_path: Path, lake: Lake) -> None:
+    path = tmp_path / "ann.csv"
+    path.write_text("Band,Album,Song,13 Mar 2025 10:00\nBand,Album,Other,13 Mar 2025 10:05\n")
+    for user in ("me", "ann"):
+        import_export(lake, settings_for(tmp_path), path, user)
+    assert plays(lake) == [("ann", 2), ("me", 2)]
+    take_in(lake, listeners.merge(lake, "me", "ann")[1])
+    assert plays(lake) == [("ann", 2)]
+    take_in(lake, listeners.split(lake, "me")[1])
+    assert plays(lake) == [("ann", 2), ("me", 2)]
+
+
 def test_a_merge_whose_event_never_came_is_found_with_everything_left_lying(split_person: Lake, tmp_path: Path) -> None:
     listeners.merge(split_person, "me", ACCOUNT)
     pipeline.catch_up(split_person, settings_for(tmp_path))

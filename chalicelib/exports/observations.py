@@ -16,7 +16,7 @@ from chalicelib.exports.staging import StagedFile
 from chalicelib.parquet import arrow_schema
 from chalicelib.plays.columns import Bools, Ints, flags, joined, normalised_codes, numbers
 from chalicelib.plays.copies import END, START
-from chalicelib.plays.identities import Digests, account_texts, names_of, parents, play_ids
+from chalicelib.plays.identities import Digests, account_texts, names_of, parents, play_ids, scrobble_texts
 from chalicelib.tables import PLAYS
 
 OBSERVED = arrow_schema(PLAYS)
@@ -79,7 +79,7 @@ class Observer:
 
 def observed_scrobbles(rows: pa.Table, user_id: str, moment: np.datetime64) -> pa.Table:
     """Rows of Last.fm's or ListenBrainz' as ``plays_history`` has them, and their ``file``."""
-    texts = pc.binary_join_element_wise(rows["origin"], rows["artist_name"], rows["item_name"], "\x1f").combine_chunks()
+    texts = scrobble_texts(rows)
     said = pc.if_else(
         pc.is_valid(rows["ms_played"]), rows["ended_at"], pc.coalesce(rows["started_at"], rows["ended_at"])
     )

@@ -78,6 +78,12 @@ def account_texts(parent: pa.Array, title: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise("account", name, "0", "\x1f")
 
 
+def scrobble_texts(rows: pa.Table) -> pa.Array:
+    """What scrobbles are a play of: the service, and the names as it has them."""
+    texts = pc.binary_join_element_wise(rows["origin"], rows["artist_name"], rows["item_name"], "\x1f")
+    return texts.combine_chunks()
+
+
 def names_of(rows: pa.Table) -> tuple[list[str], list[str]]:
     """What an item belongs to and what it is called, normalised; '' where that is not said."""
     return normalised_texts(parents(rows)), normalised_texts(rows["item_name"].combine_chunks())

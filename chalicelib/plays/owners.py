@@ -8,14 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chalicelib.plays.columns import decoded
-from chalicelib.plays.identities import Digests, account_texts, names_of, taken_over
+from chalicelib.plays.identities import Digests, account_texts, names_of, scrobble_texts, taken_over
+from chalicelib.plays.scrobbles import stands_apart
 
 
 def of_their_listeners(rows: pa.Table, moved: Mapping[str, str]) -> pa.Table:
     """The observations with the ``user_id`` that each one's own means (``moved``: where it is another).
 
-    Rows of account data get the ids that they had if they had been brought for that listener. All other reports of one
-    listen find each other by what they say (see resolutions.py).
+    Rows of account data and scrobbles get the ids that they had if they had been brought for that listener. All other
+    reports of one listen find each other by what they say (see resolutions.py).
     """
     if not moved or not rows.num_rows:
         return rows
@@ -30,13 +31,15 @@ def of_their_listeners(rows: pa.Table, moved: Mapping[str, str]) -> pa.Table:
 def given_to(rows: pa.Table, user_id: str, listener: str) -> pa.Table:
     """The observations of one id as those of a listener."""
     plain = decoded(rows)
-    is_account = pc.equal(plain["origin"], "account_data").to_pylist()
     parent, title = (pa.array(names, pa.string()) for names in names_of(plain))
-    texts = account_texts(parent, title).to_pylist()
+    is_account = pc.equal(plain["origin"], "account_data")
+    is_scrobble = pc.and_not(pa.array(stands_apart(plain)), pc.fill_null(plain["settled"], False))
+    of_account = pc.if_else(is_account, account_texts(parent, title), pa.scalar(None, pa.string()))
+    texts = pc.if_else(is_scrobble, scrobble_texts(plain), of_account).to_pylist()
     before, after = Digests(user_id), Digests(listener)
     play_ids = [
-        taken_over(play_id, text, before, after) if account else play_id
-        for play_id, text, account in zip(plain["play_id"].to_pylist(), texts, is_account, strict=True)
+        play_id if text is None else taken_over(play_id, text, before, after)
+        for play_id, text in zip(plain["play_id"].to_pylist(), texts, strict=True)
     ]
     names = {"play_id": play_ids, "user_id": [listener] * rows.num_rows}
     for name, values in names.items():
