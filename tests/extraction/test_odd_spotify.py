@@ -12,14 +12,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from chalicelib.extraction.reading import ENDPOINTS
 from chalicelib.lake import Lake
@@ -63,7 +60,7 @@ Held = dict[str, pa.Table]  # by key
 def tables_of(lake: Lake, names: Collection[str] = COMPARED, held: Held | None = None) -> Rows:
     """Tables as a query sees them, without the times of observation; ``held`` are files that have been read before."""
     with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute(DATE_ADD)
+        connection.execute(ATHENAS_FUNCTIONS)
         for name, table in PHYSICAL.items():
             infos = lake.store.list(f"transformed/{lake.generation()}/{name}/")
             keys = [info.key for info in infos if info.key.endswith(".parquet")]
@@ -75,9 +72,12 @@ def tables_of(lake: Lake, names: Collection[str] = COMPARED, held: Held | None =
         return {table.name: rows_of(connection, view_sql(table)) for table in TABLES if table.name in names}
 
 
-DATE_ADD = """CREATE MACRO date_add(unit, count, moment) AS CASE unit
+ATHENAS_FUNCTIONS = """
+CREATE MACRO date_add(unit, count, moment) AS CASE unit
     WHEN 'hour' THEN moment + to_hours(count::BIGINT) WHEN 'day' THEN moment + to_days(count::INTEGER)
-    ELSE moment + to_years(count::INTEGER) END"""  # Athena's, as far as the views use it
+    ELSE moment + to_years(count::INTEGER) END;
+CREATE MACRO date_format(moment, format) AS strftime(moment, format);
+"""  # as far as the views use them
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, sql: str) -> Counter[str]:
@@ -229,7 +229,8 @@ def try_one(made: Trials, templates: Sequence[str], oddity: Oddity, odd_runs: in
 
 def said(record: RunRecord, template: str) -> bool:
     """Whether a run's record tells that an endpoint answered oddly."""
-    words = rf"(?<![\w/]){re.escape(template)}(?![\w/])|\({ENDPOINTS[template].group}\)"
+    path = re.escape(template).replace(re.escape("{id}"), r"(\w+|\{id\})")
+    words = rf"(?<![\w/]){path}(?![\w/])|not to call {ENDPOINTS[template].group} before"
     return record.retries > 0 or any(re.search(words, text) for text in record.warnings)
 
 
@@ -237,17 +238,6 @@ def unharmed(made: Trials, lake: Lake) -> bool:
     """Whether nothing was odd after all: the oddity had nothing to change here."""
     catch_up(lake, made.made.settings)
     return not differences(made.tables_of(lake), made.after)
-
-
-def many(count: int) -> Any:
-    return settings(
-        max_examples=count,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-    )
 
 
 def test_every_endpoint_is_tried() -> None:
@@ -258,8 +248,15 @@ def test_there_are_at_least_sixty_ways_of_answering_oddly() -> None:
     assert len(ODDITIES) >= 60
 
 
-@many(4)
-@given(st.sampled_from(DEVELOPMENT), st.sampled_from(sorted(ODDITIES)))
+@pytest.mark.parametrize(
+    ("templates", "oddity"),
+    [
+        (DEVELOPMENT[0], "202 accepted"),
+        (DEVELOPMENT[1], "half of the items"),
+        (DEVELOPMENT[2], "half a surrogate in names"),
+        (DEVELOPMENT[1], "429 quota"),
+    ],
+)
 def test_whatever_some_endpoints_answer_nothing_is_lost_and_all_comes_right(
     development: Trials, templates: Sequence[str], oddity: str
 ) -> None:
