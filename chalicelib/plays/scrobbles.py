@@ -161,7 +161,15 @@ class Told:
         begun = np.where((self.started < 0) & (self.length >= 0), self.ended - self.length, self.started)
         landed = np.where((self.device >= 0) & (self.length >= 0), self.device + self.length, -1)
         over = np.where((self.started >= 0) & (self.length >= 0), self.started + self.length, -1)
-        moments = ((OVER, self.ended), (BEGUN, begun), (BEGUN, self.device), (OVER, landed), (OVER, over))
+        either = np.where((self.rank == 0) & (self.started < 0) & (self.length < 0), self.ended, -1)  # of the API
+        moments = (
+            (OVER, self.ended),
+            (BEGUN, either),
+            (BEGUN, begun),
+            (BEGUN, self.device),
+            (OVER, landed),
+            (OVER, over),
+        )
         return self.spans(rows, [(kind, moment - reach, moment + reach, moment) for kind, moment in moments])
 
     def during(self, rows: Ints, reach: int) -> Spans:
