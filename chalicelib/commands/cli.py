@@ -320,7 +320,9 @@ def take_back(shared: Shared, exclusion_id: str) -> None:
 
 @main.command()
 @click.argument("path", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE")
-@click.option("--format", "form", type=click.Choice(["listenbrainz", "lastfm"]), default="listenbrainz")
+@click.option(
+    "--format", "form", type=click.Choice(["listenbrainz", "lastfm"]), default="listenbrainz", help="Whose form."
+)
 @click.option("--user", "user_id", help="The listener; needed where there are several.")
 @click.option("--counted", is_flag=True, help="Only what ListenBrainz counts: music, half of it or four minutes.")
 @click.pass_obj
