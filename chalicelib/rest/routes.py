@@ -426,6 +426,7 @@ ROUTES: tuple[Route, ...] = (
             Field("id", Scalar(), "Names the request; a notification has none", example=1),
             Field("params", AnyObject(), "What the method takes"),
         ),
+        of_one_listener=True,  # each tool is a request of the same token, which is judged by its own route
         tag="assistants",
     ),
     Route(

@@ -288,6 +288,27 @@ def test_no_route_tells_anything_of_another_listener(server: LakeServer, anns: r
                     break
 
 
+TOOL_CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("query", {"sql": "SELECT * FROM plays"}),
+    ("list_tables", {}),
+    ("describe_table", {"name": "plays"}),
+    ("list_reports", {}),
+    ("run_report", {"name": "all_of_it"}),
+    *(("run_report", {"name": name, "parameters": forged}) for name in EVERY for forged in ({}, {"user": BEN})),
+)
+
+
+def test_an_assistant_with_a_listeners_token_sees_that_listener_alone(server: LakeServer, anns: Any) -> None:
+    query = server.post("/queries", json={"sql": "SELECT * FROM plays"}).json()["query_id"]
+    told = {}
+    for tool, arguments in (*TOOL_CALLS, ("query_rows", {"query_id": query})):
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+        answer = anns.post(f"{server.url}/mcp", json=call, timeout=30)
+        assert answer.status_code == 200 and SECRET not in answer.text, (tool, arguments)
+        told[tool] = answer.json()["result"]["isError"]
+    assert told["query"] and told["query_rows"] and not told["list_reports"]
+
+
 def test_a_listener_sees_their_own(server: LakeServer, anns: requests.Session) -> None:
     (one,) = anns.get(f"{server.url}/listeners", timeout=10).json()["listeners"]
     assert (one["user_id"], one["name"], one["may_be"]) == (ANN, "Ann", [])
