@@ -46,7 +46,7 @@ docs: .venv/.docs  ## the documentation as a site, in build/site
 soak: .venv/.dev  ## the long trials: kill points, random orders, thousands of requests, load
 	@$(BIN)/python -m pytest -m soak --timeout 3600
 
-bench: .venv/.dev  ## the benchmarks
+bench: .venv/.dev .venv-bench/.complete  ## the benchmarks
 	@$(BIN)/python -m bench
 
 deploy: .venv/.local  ## to AWS: make deploy STAGE=dev (Python 3.12 to 3.14)
@@ -71,6 +71,12 @@ clean:  ## remove the environment and caches; the lakes stay
 .venv/.dev: .venv/.local requirements-dev.txt tests/deployed/requirements.txt
 	@echo "Installing what the tests need"
 	@$(PIP) -r requirements-dev.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
+	@touch $@
+
+.venv-bench/.complete: .venv/.dev bench/requirements.txt requirements.txt requirements-layers.txt
+	@echo "Installing what the benchmarks compare with"
+	@$(BIN)/python -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -r bench/requirements.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
 	@touch $@
 
 .venv/.trino: .venv/.dev tests/support/trino/requirements.txt

@@ -5,7 +5,8 @@
 
 Makes raw data with the sandbox's generator, runs each contender on it in turn, each in a fresh process, checks that
 their tables have the same rows, and prints medians over interleaved runs and ratios. Slow contenders run once. What
-it compares with is in bench/requirements.txt; ``--python`` names an interpreter that has it.
+it compares with is in bench/requirements.txt, which `make bench` installs into .venv-bench; ``--python`` names another
+interpreter that has it.
 
 With ``--sizes`` ours runs on 1,000, 10,000, 100,000 and 1,000,000 items (DuckDB and the lower bound too, where they
 have the memory), which shows whether time is linear, how much memory the largest object takes, and what a call of a
@@ -52,6 +53,12 @@ def main() -> int:
         return max(work(options, mode, Path(folder)) for mode in modes)
 
 
+def with_peers() -> str:
+    """The Python of .venv-bench; this one where `make bench` has not made that."""
+    made = Path(__file__).resolve().parent.parent / ".venv-bench" / "bin" / "python"
+    return str(made) if made.exists() else sys.executable
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=100_000)
@@ -59,7 +66,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", action="store_true", help="1,000 to 1,000,000 items instead of --items")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", action="append", choices=(*FAST, *SLOW))
-    parser.add_argument("--python", default=sys.executable, help="an interpreter that has bench/requirements.txt")
+    parser.add_argument("--python", default=with_peers(), help="an interpreter that has bench/requirements.txt")
     return parser.parse_args()
 
 

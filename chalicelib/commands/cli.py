@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chalicelib import __version__
+from chalicelib.commands.layout import print_lines, print_table
 from chalicelib.commands.people import ask_whose, listeners, note_who_logged_in, take_in
-from chalicelib.commands.printing import FORMATS, ProgressBar, print_table, show
+from chalicelib.commands.printing import FORMATS, ProgressBar, show
 from chalicelib.errors import InvalidRequest, InvalidSetting, LakeError, QueryFailed, StorageFailed
 from chalicelib.log import set_up
 from chalicelib.rest.access import LOCAL_ID, SETTING_ID
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.commands.opening import Snippet
     from chalicelib.exports.importing import ImportSummary
     from chalicelib.queries.engine import Crawl, Engine, Query
+    from chalicelib.reports.catalogue import Report
     from chalicelib.wiring import Parts
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -60,6 +64,7 @@ GOES_ON: dict[str | None, str] = {  # what is kept when a command is stopped, an
     "transform": "every raw object is transformed or not begun; `{lake} transform` goes on from there",
     "import-history": "nothing of the file counts yet; the same command imports it whole",
     "compact": "the tables answer as before; `{lake} compact` goes on",
+    "copy": "what was copied is kept; the same command goes on from there",
     "crawl": "the catalogue is as it was; `{lake} crawl` begins again",
     "login": "nobody was logged in; `{lake} login` begins again",
 }
@@ -408,26 +413,64 @@ def ended_crawl(engine: Engine) -> Crawl:
     return crawled
 
 
+@main.command()
+@click.argument("target", metavar="FOLDER | s3://BUCKET/PREFIX")
+@click.option("--from", "source", metavar="FOLDER | s3://…", help="Copy that lake here instead of LAKE_URL's.")
+@click.pass_obj
+def copy(shared: Shared, target: str, source: str | None) -> None:
+    """Copy a lake to another place, each object read back and compared; interrupted, it goes on where it was."""
+    from chalicelib.clock import now
+    from chalicelib.commands.copying import copy_lake
+    from chalicelib.extraction.lock import holder_of
+    from chalicelib.stores import open_lake
+
+    settings = shared.parts.settings
+    lakes = [open_lake(replace(settings, lake_url=url)) for url in (source or settings.lake_url, target)]
+    for lake in lakes:
+        if run := holder_of(lake, now()):
+            raise InvalidRequest(f"run {run} is going on: copy when it has ended")
+    with ProgressBar("copy") as progress:
+        click.echo(str(copy_lake(*lakes, progress=progress)))
+
+
 # --- asking -------------------------------------------------------------------------------------------------------
 
 
 @main.command()
-@click.argument("sql")
-@click.option("--format", "shape", type=click.Choice(FORMATS), help="Default: table on a terminal, csv in a pipe.")
+@click.argument("sql", required=False, metavar="[SQL | FILE.sql | -]")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(FORMATS),
+    help="Default: a table on a terminal (records where it is too narrow), csv in a pipe.",
+)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of stdout.")
 @click.pass_obj
-def query(shared: Shared, sql: str, shape: str | None, output: Path | None) -> None:
-    """Run SQL in Athena's dialect."""
+def query(shared: Shared, sql: str | None, shape: str | None, output: Path | None) -> None:
+    """Run SQL in Athena's dialect: as it stands there, of a file, or from a pipe."""
+    text = statement(sql)
     with closing(shared.parts.engine) as engine:
-        started = engine.start_query(sql, client="command line")
+        started = engine.start_query(text, client="command line")
         show(engine, ended(engine, started), shape, output)
     say_if_empty(shared.parts)
 
 
+def reports_that_begin(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of reports, for a shell that completes one."""
+    from chalicelib.reports.catalogue import built_in_reports
+
+    return [each.name for each in built_in_reports() if each.name.startswith(begun)]
+
+
 @main.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=reports_that_begin)
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A parameter; may be repeated.")
-@click.option("--format", "shape", type=click.Choice(FORMATS), help="Default: table on a terminal, csv in a pipe.")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(FORMATS),
+    help="Default: a table on a terminal (records where it is too narrow), csv in a pipe.",
+)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of stdout.")
 @click.pass_obj
 def report(shared: Shared, name: str | None, values: tuple[str, ...], shape: str | None, output: Path | None) -> None:
@@ -445,6 +488,23 @@ def report(shared: Shared, name: str | None, values: tuple[str, ...], shape: str
     say_if_empty(shared.parts)
 
 
+def statement(given: str | None) -> str:
+    """The SQL that is meant: a file of that name, standard input for ``-`` or in a pipe, else the text itself. Raises
+    InvalidRequest."""
+    if given is None and sys.stdin.isatty():
+        raise InvalidRequest("no SQL is given: write it behind `query`, name a file of it, or pipe it in")
+    if given is None or given == "-":
+        return sys.stdin.read()
+    if not re.fullmatch(r"[^\n;]+\.sql", given):
+        return given
+    try:
+        return Path(given).read_text("utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise InvalidRequest(
+            f"{given} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+        ) from None
+
+
 def say_if_empty(parts: Parts) -> None:
     """That an answer is from an empty lake, so that nobody takes it for a fact."""
     from chalicelib.lake import TRANSFORMED
@@ -458,10 +518,31 @@ def say_if_empty(parts: Parts) -> None:
     click.echo(f"the lake at {parts.settings.lake_url} is empty: {remedy}", err=True)
 
 
-def list_reports(found: Iterable[Any]) -> None:
-    """Print a line for each report."""
-    rows = [(each.name, each.title, ", ".join(p.name for p in each.parameters)) for each in found]
-    print_table(("report", "title", "parameters"), rows)
+def list_reports(found: Sequence[Report]) -> None:
+    """Print a line for each report, those of one kind together."""
+    groups = {
+        "Your own": [each for each in found if not each.built_in],
+        "Reports": [each for each in found if each.built_in and not each.name.startswith(BEHIND_PAGES)],
+        "Behind the dashboard's pages": [
+            each for each in found if each.built_in and each.name.startswith(BEHIND_PAGES)
+        ],
+    }
+    for title, group in groups.items():
+        if group:
+            click.echo(title)
+            print_lines((each.name, report_line(each)) for each in group)
+    click.echo(f"`{COMMAND} report NAME --set KEY=VALUE` runs one")
+
+
+BEHIND_PAGES = "dashboard_"
+
+
+def report_line(report: Report) -> str:
+    """A report's title and parameters, or why it cannot be run."""
+    if report.fault:
+        return report.fault
+    names = ", ".join(parameter.name for parameter in report.parameters)
+    return f"{report.title} ({names})" if names else report.title
 
 
 def assignments(values: Sequence[str]) -> dict[str, str]:
@@ -540,6 +621,17 @@ def mcp(shared: Shared) -> None:
     from chalicelib.commands.assistant import serve_stdio
 
     serve_stdio(shared.parts.api)
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete commands, options and reports."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(main, {}, "lake", "_LAKE_COMPLETE").source())
 
 
 def aws_region() -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chalicelib.commands.printing import print_table
+from chalicelib.commands.layout import print_table
 
 if TYPE_CHECKING:
     from chalicelib.commands.cli import Shared

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chalicelib.commands.layout import counted, is_numeric, print_records, print_table
 from chalicelib.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from chalicelib.queries.engine import Engine, Query, RowPage
 
 MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\dT00:00:00(\.0+)?Z?)?")  # or nothing
-FORMATS = ("table", "json", "csv", "parquet")
-PIPE_WIDTH = 200  # columns of a table that is not on a terminal
+FORMATS = ("table", "records", "json", "csv", "parquet")
 SHOWN_ROWS = 1_000  # rows of a table on a terminal; files have them all
 
 
@@ -82,19 +82,35 @@ def write_json(pages: Iterable[RowPage], stream: Any, _title: str | None) -> Non
 
 
 def write_table(pages: Iterable[RowPage], stream: Any, title: str | None) -> None:
-    """The first rows as a table for a terminal."""
+    """The first rows as a table for a terminal, or as records where it has no room for whole words."""
+    names, rows, numeric = first_rows(pages)
+    print_table(names, rows, title, stream, numeric)
+    stream.write(f"{counted(len(rows))}\n")
+
+
+def write_records(pages: Iterable[RowPage], stream: Any, title: str | None) -> None:
+    """The first rows, each as lines of a column's name and its value."""
+    names, rows, _ = first_rows(pages)
+    print_records(names, rows, title, stream)
+    stream.write(f"{counted(len(rows))}\n")
+
+
+def first_rows(pages: Iterable[RowPage]) -> tuple[list[str], list[list[str]], list[bool]]:
+    """The columns' names, the first rows as texts, and which columns are numbers; says so where there are more."""
     from chalicelib.queries.rendering import csv_text
 
     names: list[str] = []
     rows: list[list[str]] = []
+    numeric: list[bool] = []
     for page in pages:
         names = [column.name for column in page.columns]
+        numeric = [is_numeric(column.type) for column in page.columns]
         rows += [["" if value is None else csv_text(value) for value in row] for row in page.rows]
         if len(rows) > SHOWN_ROWS:
             break
-    print_table(names, with_days(rows[:SHOWN_ROWS]), title, stream)
     if len(rows) > SHOWN_ROWS:
         click.echo(f"the first {SHOWN_ROWS} rows; --output FILE has them all", err=True)
+    return names, with_days(rows[:SHOWN_ROWS]), numeric
 
 
 def with_days(rows: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -110,36 +126,8 @@ WRITERS: dict[str, Callable[[Iterable[Any], Any, str | None], None]] = {
     "csv": write_csv,
     "json": write_json,
     "table": write_table,
+    "records": write_records,
 }
-
-
-def print_table(
-    names: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None, stream: Any = None
-) -> None:
-    """Print texts as a table, numbers to the right."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for place, name in enumerate(names):
-        numeric = bool(rows) and all(is_number(row[place]) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(visible, row))
-    stream = stream or sys.stdout
-    width = None if stream.isatty() else PIPE_WIDTH
-    Console(file=stream, width=width, markup=False, emoji=False, highlight=False).print(table)
-
-
-def visible(text: str) -> str:
-    """Text without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def is_number(text: str) -> bool:
-    """Whether a column's text is a number, or nothing."""
-    return text == "" or text.replace(".", "", 1).removeprefix("-").isdigit()
 
 
 # --- progress -----------------------------------------------------------------------------------------------------
