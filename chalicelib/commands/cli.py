@@ -430,7 +430,7 @@ def copy(shared: Shared, target: str, source: str | None) -> None:
         if run := holder_of(lake, now()):
             raise InvalidRequest(f"run {run} is going on: copy when it has ended")
     with ProgressBar("copy") as progress:
-        click.echo(str(copy_lake(*lakes, progress=progress)))
+        click.echo(str(copy_lake(lakes[0], lakes[1], progress)))
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
