@@ -33,20 +33,21 @@ def resident() -> int:
 
 
 def hourly_runs() -> Iterator[str]:
-    """What the schedule does in an hour, again and again, by the handlers of the app."""
+    """What the schedule does in an hour, again and again: a run, at that hour, and the maintenance."""
     import requests
     from chalice.local import LambdaContext
 
-    from app import app
+    from app import app, parts
+    from chalicelib.extraction.extract import run_extraction
     from chalicelib.local.ticker import scheduled_event
 
-    moment = now()
-    while True:
+    begun, name = now(), "maintain"
+    for hour in itertools.count(1):
         requests.post(f"{os.environ['SANDBOX']}/admin/advance", json={"seconds": 3600}, timeout=30).raise_for_status()
-        moment += timedelta(hours=1)
-        for name in ("scheduled_extraction", "maintain"):
-            outcome = app.handler_map[name](scheduled_event(name, moment), LambdaContext(name, 1_769, 900_000))
-        yield str(outcome)
+        ahead = timedelta(hours=hour)
+        run = run_extraction(parts.settings, parts.lake, trigger="schedule", clock=lambda: now() + ahead)  # noqa: B023
+        app.handler_map[name](scheduled_event(name, begun + ahead), LambdaContext(name, 1_769, 900_000))
+        yield f"{run.state}, {'some' if run.calls else 'no'} calls"
 
 
 def objects(folder: Path) -> Iterator[str]:
@@ -74,13 +75,13 @@ def measure(what: str, count: int, folder: Path) -> int:
     steps = hourly_runs() if what == "runs" else objects(folder / "lake")
     warm, most, outcomes = 0, 0, set()
     for number, outcome in enumerate(itertools.islice(steps, count), 1):
-        outcomes.add(outcome.split("'")[0])
+        outcomes.add(outcome)
         if number == max(1, count // 10):
             warm = resident()
         if number % max(1, count // POINTS) == 0:
             most = max(most, resident())
             print(f"{number:7,} {what}: {resident() / 1e6:6.1f} MB", flush=True)
-    print(f"after {count // 10:,} {warm / 1e6:.1f} MB, at most {most / 1e6:.1f} MB; {len(outcomes)} kinds of outcome")
+    print(f"after {count // 10:,} {warm / 1e6:.1f} MB, at most {most / 1e6:.1f} MB; {sorted(outcomes)}")
     return most - warm
 
 
