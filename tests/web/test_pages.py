@@ -434,7 +434,7 @@ def test_listens_go_on_to_the_last_one_and_each_is_there_once(filled, look):
     visit = look(filled.server, timezone_id="UTC")
     page = visit.open(f"#/listens?{urlencode(chosen)}")
     shown = page.locator("[aria-label='List of listens'] tbody tr")
-    for _ in range(50):  # at its end the list goes on by itself
+    for _ in range(600):  # at its end the list goes on by itself
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         page.wait_for_timeout(100)
         if shown.count() == len(rows):
