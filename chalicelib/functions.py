@@ -32,7 +32,7 @@ TRANSFORM = (
     "chalicelib.queries.athena.glue",
     *SERVICE,
 )
-RESOLVE = ("chalicelib.plays.matching", *TRANSFORM)
+RESOLVE = ("chalicelib.plays.matching", "chalicelib.plays.owners", *TRANSFORM)
 IMPORT = ("chalicelib.exports.importing", *RESOLVE)
 
 #: By handler, what it imports when it is called.

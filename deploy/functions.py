@@ -33,7 +33,11 @@ class Function:
 
 #: Another function makes it, see Settings.result_function; what has Arrow's types (chalicelib/types.py) is that one's.
 NO_RESULT_FILE = ("chalicelib.queries.athena.conversion", "pyarrow")
-NO_PLAYS = ("chalicelib.plays.matching", "chalicelib.exports.importing")  # a run's record holds no plays
+NO_PLAYS = (
+    "chalicelib.plays.matching",
+    "chalicelib.plays.owners",
+    "chalicelib.exports.importing",
+)  # a run's record holds no plays
 
 FUNCTIONS = (
     Function(API_HANDLER, asynchronous=False, reserved=20, never=NO_RESULT_FILE),
