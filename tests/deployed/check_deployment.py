@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -34,6 +35,8 @@ PUBLIC = {(verb, path) for verb in ("GET", "HEAD") for path in ("/", "/health", 
     ("GET", "/static/{name}"),
     ("GET", "/static/{name}/{below}"),
     ("POST", "/session"),  # brings a code that signs in once
+    ("GET", "/join"),  # brings an invitation's code
+    ("GET", "/callback"),  # brings Spotify's code, and the cookie of the browser that was sent there
 }
 
 
@@ -359,8 +362,8 @@ def check_an_upload_link_takes_a_file_and_the_import_runs(filled: Deployed) -> N
     assert ask(filled, "SELECT count(*) FROM plays WHERE year(ended_at) = 2020", token) == [[1]]
 
 
-def export_of(day: str) -> bytes:
-    """A privacy export of one play."""
+def export_of(day: str, **more: Any) -> bytes:
+    """A privacy export of one play; ``more`` of its row."""
     row = {
         "ts": f"{day}T03:04:05Z", "platform": "linux", "ms_played": 60000, "conn_country": "DE",
         "master_metadata_track_name": "Song", "master_metadata_album_artist_name": "Band",
@@ -369,7 +372,7 @@ def export_of(day: str) -> bytes:
         "reason_end": "trackdone", "shuffle": False, "skipped": False, "offline": False, "offline_timestamp": None,
         "incognito_mode": False,
     }  # fmt: skip
-    return json.dumps([row]).encode()
+    return json.dumps([row | more]).encode()
 
 
 def check_maintenance_runs_and_tells_its_metrics(filled: Deployed) -> None:
@@ -599,6 +602,47 @@ def check_an_upload_in_parts_that_breaks_off_leaves_nothing(
     assert not filled.aws.client("s3").list_multipart_uploads(Bucket=filled.names.bucket).get("Uploads")
 
 
+def check_a_listener_renews_by_a_link(filled: Deployed) -> None:
+    """From the API's own link to Spotify's page and back, and the login is there."""
+    import urllib.request
+
+    class Here(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: Any) -> None:
+            return None
+
+    api, token = filled.api(), filled.token("run")
+    listener = filled.sandbox.world.default_listener.account_id
+    made = api("POST", "/invitations", {"listener": listener}, token)
+    assert made.status == 201, made.body
+    joined = api("GET", f"/join?{urlsplit(made.json['url']).query}")
+    assert joined.status == 302, joined.body
+    with pytest.raises(urllib.error.HTTPError) as consent:
+        urllib.request.build_opener(Here).open(joined.headers["location"])
+    back = urlsplit(consent.value.headers["Location"])
+    consent.value.close()
+    cookie = joined.headers["set-cookie"].partition(";")[0]
+    told = api("GET", f"/callback?{back.query}", Cookie=cookie)
+    assert told.status == 200 and "is logged in until" in told.body, told.body
+    assert api("GET", f"/callback?{back.query}", Cookie=cookie).status in (401, 403)
+    filled.aws.settle(60)
+
+
+def check_what_an_export_says_of_its_listener_is_noted(filled: Deployed) -> None:
+    """By the import, or by maintenance where the import had failed for good."""
+    filled.put("raw/history/Cleo/endsong_0.json", export_of("2019-01-02", username="cleo77"))
+    filled.aws.inject("denied", "s3", "^PUT .*/raw/spotify/listeners/", times=1000)
+    filled.put("raw/history/Dora/endsong_0.json", export_of("2019-01-03", username="dora88"))
+    filled.aws.faults.clear()
+    assert len(receive(filled)) == 1
+    filled.aws.functions.failures.clear()
+    outcome = filled.aws.functions.call("spotify-lake-dev-maintain", scheduled_event())
+    assert not outcome.failed, outcome.payload.decode() + outcome.log
+    filled.aws.settle(120)
+    known = filled.api()("GET", "/listeners", token=filled.token("run")).json["listeners"]
+    names = {each["user_id"]: each["spotify_user_ids"] for each in known}
+    assert names["Cleo"] == ["cleo77"] and names["Dora"] == ["dora88"]
+
+
 def check_every_right_was_needed(filled: Deployed) -> None:
     """Runs after the others: whatever right a policy gives, one of them has used, and no other statement gave it."""
     spare = []
@@ -658,7 +702,7 @@ def check_chalice_deploys_from_the_project_itself(filled: Deployed) -> None:
     config = PROJECT / ".chalice" / "config.json"
     tracked = config.read_text()
     try:
-        with pytest.raises(DeployFailed, match="made-by-python-m-deploy-prepare"):
+        with pytest.raises(DeployFailed, match="stage dev is not prepared"):
             run_chalice("deploy", PROJECT, filled.names, filled.session)
         filled.again().prepare()
         run_chalice("deploy", PROJECT, filled.names, filled.session)

@@ -133,6 +133,8 @@ class Api:
         return found
 
     def __call__(self, verb: str, target: str, body: Any = None, token: str | None = None, **headers: str) -> Answer:
+        from tests.emulator.server import REGION
+
         path, _, query = target.partition("?")
         if self.throttled:
             return self._refuse("THROTTLED", 429, "Too Many Requests")
@@ -142,7 +144,8 @@ class Api:
             return self._refuse("MISSING_AUTHENTICATION_TOKEN", 403, "Missing Authentication Token")
         method = self.client.get_method(restApiId=self.id, resourceId=resource["id"], httpMethod=verb)
         context: dict[str, Any] = {"httpMethod": verb, "resourcePath": template, "requestId": "r-1", "stage": "api",
-                                   "path": f"/api{path}", "identity": {"sourceIp": "127.0.0.1"}}  # fmt: skip
+                                   "path": f"/api{path}", "identity": {"sourceIp": "127.0.0.1"},
+                                   "domainName": f"{self.id}.execute-api.{REGION}.amazonaws.com"}  # fmt: skip
         if method["authorizationType"] == "CUSTOM":
             if token is None:
                 return self._refuse("UNAUTHORIZED", 401, "Unauthorized")
