@@ -433,7 +433,7 @@ def kept_rows(path: Path, folder: Path) -> Staged:
     """The export that :func:`keep_rows` wrote."""
     kept = pq.ParquetFile(path)
     about = json.loads(kept.schema_arrow.metadata[b"export"])
-    files = [StagedFile(file["name"], file["variant"], digest=file["digest"]) for file in about["files"]]
+    files = [StagedFile(file["name"], file["variant"], digest=file.get("digest", "")) for file in about["files"]]
     rows_by_month = RowsByMonth(folder / "rows.arrow", STAGED)
     for group in range(kept.num_row_groups):
         rows = as_read(kept.read_row_group(group).replace_schema_metadata(None), STAGED)

@@ -77,6 +77,8 @@ def take_note(state: State, note: dict[str, Any]) -> None:
     read."""
     state.waits.update({group: Wait(**wait) for group, wait in note.get("waits", {}).items()})
     for template, told in note.get("removed", {}).items():
+        if not isinstance(told, dict):  # earlier versions noted a time alone: that no is asked for again
+            continue
         doubt = state.doubt(endpoint_key(template), NOT_OFFERED, told["run_id"], parse_rfc3339(told["at"]))
         if doubt.believed():
             state.removed[template] = told["at"]

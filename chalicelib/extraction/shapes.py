@@ -11,6 +11,8 @@ from chalicelib.tables import ID_PATTERN
 ID = re.compile(ID_PATTERN)
 HOLDERS = ("artists", "album", "albums", "item", "track", "tracks", "items")  # what lies in other names is not for us
 THINGS = frozenset(("artist", "album", "track", "episode"))
+URI = re.compile(r"spotify:(artist|album|track|episode):")  # what a thing is, said a second time
+KINDS_OF_ALBUM = ("album", "single", "compilation")  # which old answers give as an album's type
 LOCAL = "spotify:local:"  # how the URI of a file on the listener's own disk begins
 
 
@@ -57,6 +59,8 @@ def oddity(document: Mapping[str, Any]) -> str | None:
     """
     for item in objects(document):
         kind = item.get("type")
+        if is_misnamed(item):
+            return f"of {kind_by_uri(item)}s one has the type {kind!r}"[:100]
         if not isinstance(kind, str) or kind not in THINGS or is_local(item):
             continue
         if not is_id(item.get("id")):
@@ -66,6 +70,19 @@ def oddity(document: Mapping[str, Any]) -> str | None:
         if "artists" in item and not all(isinstance(artist, dict) for artist in item["artists"] or [None]):
             return f"of {kind}s one has no artists"
     return None
+
+
+def is_misnamed(item: dict[str, Any]) -> bool:
+    """Whether an object's type contradicts its URI: nobody would know it for what it is."""
+    kind = kind_by_uri(item)
+    allowed = KINDS_OF_ALBUM if kind == "album" else (kind,)
+    return kind is not None and "type" in item and item["type"] not in allowed
+
+
+def kind_by_uri(item: dict[str, Any]) -> str | None:
+    """What an object is by its URI; None where that does not say."""
+    found = URI.match(item["uri"]) if isinstance(item.get("uri"), str) else None
+    return found[1] if found else None
 
 
 def is_local(item: dict[str, Any]) -> bool:
