@@ -37,6 +37,9 @@ def check_correlation(
 ) -> None:
     """Refuse a SELECT that names columns around it in a way that Trino cannot undo; ``in_source`` of them in FROM."""
     level, subquery = scope.level, outer.subquery if outer is not None else ""
+    stars = [item for item in node.items if is_outer_star(item, scope)]
+    if stars and not stars_are_at_hand(node, stars, subquery, outer):
+        translator.refuse(node, REFUSED)
     if not level.outer_columns or node.source is None or is_one_row(node.source):
         return
     whole = level.aggregated and not node.group  # one row, whatever orders and limits it
@@ -74,6 +77,17 @@ def takes_apart(node: s.Select, ending: s.Query, scope: Scope, subquery: str) ->
         return True
     own = {text for item in node.items for text in own_columns(item, scope)}
     return bool(compared.constant) and (subquery == "EXISTS" or own <= compared.constant)
+
+
+def stars_are_at_hand(node: s.Select, stars: list[s.Node], subquery: str, outer: Scope | None) -> bool:
+    """Whether ``t.*`` is of the query right around, and nothing but EXISTS filters its rows."""
+    near = all(isinstance(one, s.Star) and outer is not None and outer.has(base_name(one)) for one in stars)
+    return near and subquery != "IN" and (node.where is None or subquery == "EXISTS")
+
+
+def base_name(star: s.Star) -> str:
+    """``t`` of ``t.*``."""
+    return star.base.parts[0] if isinstance(star.base, s.Name) else ""
 
 
 def is_outer_star(node: s.Node, scope: Scope) -> bool:
