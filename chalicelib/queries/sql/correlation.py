@@ -7,7 +7,7 @@ compared with it vary. What varies must not be grouped away or cut off before it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
 from chalicelib.queries.sql import syntax as s
@@ -79,7 +79,7 @@ def takes_apart(node: s.Select, ending: s.Query, scope: Scope, subquery: str) ->
     return bool(compared.constant) and (subquery == "EXISTS" or own <= compared.constant)
 
 
-def stars_are_at_hand(node: s.Select, stars: list[s.Node], subquery: str, outer: Scope | None) -> bool:
+def stars_are_at_hand(node: s.Select, stars: Sequence[s.Node], subquery: str, outer: Scope | None) -> bool:
     """Whether ``t.*`` is of the query right around, and nothing but EXISTS filters its rows."""
     near = all(isinstance(one, s.Star) and outer is not None and outer.has(base_name(one)) for one in stars)
     return near and subquery != "IN" and (node.where is None or subquery == "EXISTS")
