@@ -39,6 +39,7 @@ WITH chosen AS (
         AND heard_at < :to
         AND ended_at >= :from
         AND ended_at < date_add('day', 30, :to)
+        AND year BETWEEN year(:from) AND year(date_add('day', 30, :to))
         AND (:user = '' OR user_id = :user)
         AND play_seconds >= :min_seconds
         AND (:kind = 'all' OR item_type = :kind)
