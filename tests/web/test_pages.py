@@ -345,7 +345,7 @@ def test_a_period_can_be_given_in_days(filled, look):
     page.locator("#select-period").select_option("custom")
     page.get_by_label("First day").fill("2025-03-01")
     page.get_by_label("Last day").fill("2025-03-14")
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Show", exact=True).click()
     page.wait_for_url("**from=2025-03-01**")
     visit.settle()
     assert numbers(visit.figure("Plays"))[0] == filled.number(
@@ -359,11 +359,11 @@ def test_a_period_that_ends_before_it_begins_is_not_taken(filled, look):
     page.locator("#select-period").select_option("custom")
     page.get_by_label("First day").fill("2025-03-14")
     page.get_by_label("Last day").fill("2025-03-01")
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Show", exact=True).click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert page.get_by_label("Last day").evaluate("(input) => input.validationMessage")
     page.get_by_label("Last day").fill("2025-03-14")
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Show", exact=True).click()
     page.wait_for_url("**from=2025-03-14&to=2025-03-14**")
 
 
