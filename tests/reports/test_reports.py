@@ -61,11 +61,26 @@ PLAYS = (
     play("p8", at(3, 6, 10), FIRST, "t1", user_id="v", ms_played=200_000),
     play("p9", at(3, 7, 10), ("Cat", "Gamma", None), None, user_id="v", origin="account_data", ms_played=60_000),
 )  # fmt: skip
+RAIN = ("Rain", "Drops", "Sleep")
+LEFT_OUT_PLAYS = (  # in no other report
+    play("q1", at(3, 4, 4), RAIN, "t6", ms_played=3_600_000, **DONE),
+    play("q2", at(3, 6, 4), RAIN, "t6", ms_played=1_800_000, **DONE),
+    play("q3", at(3, 6, 5), RAIN, "t6", user_id="v", ms_played=1_800_000, **DONE),
+    play("q4", at(3, 8, 20), BETA, "t3", user_id="v", ms_played=180_000, **DONE),
+)
+EXCLUSIONS: tuple[Row, ...] = (
+    {"exclusion_id": "x1", "kind": "artist", "artist_name": "rain"},
+    {"exclusion_id": "x2", "kind": "period", "from_at": at(3, 8, 18), "to_at": at(3, 9), "user_id": "v"},
+    {"exclusion_id": "x3", "kind": "track", "artist_name": "Bob", "item_name": "Never", "user_id": "u"},
+    {"exclusion_id": "x4", "kind": "artist", "artist_name": "Ann"},
+    {"exclusion_id": "x4", "kind": "artist", "artist_name": "Ann", "is_active": False, "decided_at": at(3, 10)},
+)
 
 
 def fill(opened: Opened) -> None:
     old = {"observed_at": at(1, 1)}
-    opened.put("plays_resolved", *PLAYS, name="resolution-000001")
+    opened.put("plays_resolved", *PLAYS, *LEFT_OUT_PLAYS, name="resolution-000001")
+    opened.put("exclusions", *({"is_active": True, "decided_at": at(3, 9), **each} for each in EXCLUSIONS))
     opened.put(
         "tracks",
         {"track_id": "t1", "name": "Alpha", "album_id": "b1", "duration_ms": 200_000, "isrc": "I1", **old},
@@ -264,6 +279,20 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
             ],
         )
         for chosen in ({"user": "v"}, {"other_user": "u"})
+    ),
+    (
+        "left_out",
+        {},
+        [
+            ("artist", "rain", None, None, None, 3, 2.0, "x1"),
+            ("period", None, None, at(3, 8, 18), at(3, 9), 1, 0.1, "x2"),
+            ("track", "Bob", "Never", None, None, 0, 0.0, "x3"),
+        ],
+    ),
+    (
+        "left_out",
+        {"user": "u"},
+        [("artist", "rain", None, None, None, 2, 1.5, "x1"), ("track", "Bob", "Never", None, None, 0, 0.0, "x3")],
     ),
     ("saved_never_played", {"user": "u"}, [("Delta", "Ann", at(3, 5, 7, 45), "t4", "u", "u")]),
     (
