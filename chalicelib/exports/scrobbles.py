@@ -94,9 +94,12 @@ def form_of(first: bytes) -> Form | None:
     for start, form in HEADED.items():
         if head.lower().replace('"', "").startswith(start):
             return form
-    for cells in islice(csv.reader(io.StringIO(text)), 20):  # the first may be playing now, without a date
-        if (found := headless_form(cells)) is not None:
-            return found
+    try:
+        for cells in islice(csv.reader(io.StringIO(text, newline="")), 20):  # the first may be playing now, undated
+            if (found := headless_form(cells)) is not None:
+                return found
+    except csv.Error:  # it is no CSV either
+        return None
     return None
 
 
