@@ -97,7 +97,8 @@ class Parts:
         from chalicelib.reports.catalogue import reports
 
         _ = self.api
-        import_module("chalicelib.queries.rendering")
+        for name in ("chalicelib.queries.rendering", "chalicelib.reports.own"):
+            import_module(name)
         reports(self.lake)
         engine = self.engine
         if isinstance(engine, Warming):

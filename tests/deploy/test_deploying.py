@@ -129,8 +129,14 @@ def test_where_secrets_are_parameters_each_function_may_touch_only_its_own() -> 
         ("ssm:PutParameter", "parameter/lake/dev/spotify/*"),
         ("ssm:GetParametersByPath", "parameter/lake/dev/spotify"),
     }
+    inviting = {  # digests of invitations lie with the API's secrets, the login that comes back with Spotify's
+        ("ssm:GetParameter", "parameter/lake/dev/api/*"),
+        ("ssm:PutParameter", "parameter/lake/dev/api/*"),
+        ("ssm:GetParametersByPath", "parameter/lake/dev/api"),
+    }
     assert {name: found for name, found in rights.items() if found} == {
         "policy-bearer.json": {("ssm:GetParameter", "parameter/lake/dev/api/*")},
+        "policy-api_handler.json": inviting | extraction,
         "policy-scheduled_extraction.json": extraction,
         "policy-run_extraction.json": extraction,
     }

@@ -216,7 +216,7 @@ def test_the_pages_of_a_listener_have_their_reports() -> None:
 @pytest.fixture(scope="module")
 def server(both: Path) -> Iterator[LakeServer]:
     report = f'-- title = "{SECRET}"\n-- description = "d"\nSELECT user_id FROM plays'
-    with LakeServer(both) as running:
+    with LakeServer(both, {"REQUESTS_PER_MINUTE": "1000000"}) as running:
         assert running.put("/reports/all_of_it", json={"sql": report}).status_code == 201
         yield running
 
