@@ -66,7 +66,8 @@ def test_the_first_hour_on_the_sandbox_needs_only_what_the_screen_says(
     printed = screen.read_text()
     (address,) = re.findall(rf"^http://127\.0\.0\.1:{port}/\?code=\S+$", printed, re.MULTILINE)
     (query,) = re.findall(r"`(\.venv/bin/lake --sandbox query .*?)`", printed)
-    counted = int(re.findall(r"\d+", typed_in_a_terminal(checkout, query))[-1])
+    answer = typed_in_a_terminal(checkout, query)
+    (counted,) = map(int, re.findall(r"^ *(\d+) *\r?$", answer, re.MULTILINE))  # below it stands `1 row`
     with started() as browser:
         visit = Visit(browser, f"http://127.0.0.1:{port}", None, timezone_id="UTC")
         page = visit.page
