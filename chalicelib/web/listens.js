@@ -84,7 +84,8 @@ function moreButton(load, signal) {
       notice(fault.message, { bad: true });
     });
   } });
-  const watcher = new IntersectionObserver(([entry]) => entry.isIntersecting && !more.disabled && more.click(), { rootMargin: "200px" });
+  // Of several changes told at once, as to a busy browser, the last is how it is.
+  const watcher = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && !more.disabled && more.click(), { rootMargin: "200px" });
   watcher.observe(more);
   signal?.addEventListener("abort", () => watcher.disconnect());
   return more;
