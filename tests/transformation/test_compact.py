@@ -34,10 +34,10 @@ def lake(tmp_path: Path) -> Lake:
     return folder_lake(tmp_path / "lake")
 
 
-def fill(lake: Lake, objects: int, seed: int = 1) -> None:
+def fill(lake: Lake, objects: int, seed: int = 1, first: int = 0) -> None:
     """Hours of a listener's life: the same artists, tracks and playlists again and again, now and then changed."""
     dice = random.Random(seed)
-    for hour in range(objects):
+    for hour in range(first, first + objects):
         second = hour * 3600
         popularity = 50 + hour // 3
         some = [track(dice.choice("tuvwxyz"), artists=dice.choice(("a", "ab", "ba"))) for _ in range(3)]
@@ -262,7 +262,7 @@ def test_what_comes_late_for_an_old_month_joins_the_others(lake: Lake) -> None:
     fill(lake, 2)
     for _ in range(2):
         compact(lake, old_months=True, grace=AT_ONCE, clock=years_later)
-    fill(lake, 4, seed=2)  # written into its own month again
+    fill(lake, 4, seed=2, first=2)  # written into its own month again
     before = tables_of(lake)
     for _ in range(2):
         compact(lake, old_months=True, grace=AT_ONCE, clock=years_later)
