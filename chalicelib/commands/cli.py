@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chalicelib import __version__
-from chalicelib.commands.layout import print_lines, print_table
+from chalicelib.commands.layout import folded, print_lines, print_table
 from chalicelib.commands.people import ask_whose, listeners, note_who_logged_in, take_in
 from chalicelib.commands.printing import FORMATS, ProgressBar, show
 from chalicelib.errors import InvalidRequest, InvalidSetting, LakeError, QueryFailed, StorageFailed
@@ -785,11 +785,11 @@ def revoke_token(shared: Shared, token_id: str) -> None:
 @click.pass_obj
 def doctor(shared: Shared) -> None:
     """Check settings, credentials, reachability and sizes; say what to do about each fault."""
-    from chalicelib.commands.doctor import examine
+    from chalicelib.commands.doctor import INDENT, examine
 
     faults = 0
     for finding in examine(shared.parts):
         faults += finding.level == "fault"
-        click.echo(finding.line())
+        click.echo(folded(finding.line(), INDENT))
     if faults:
         raise SystemExit(1)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "note", "warning", "fault"]
 MARKS: dict[Level, str] = {"ok": "ok     ", "note": "       ", "warning": "warning", "fault": "FAULT  "}
+INDENT = 10  # columns before what goes on below a mark and a subject
 REACH_TIMEOUT = 5.0  # s
 LEAST_FREE = 1_000_000_000  # bytes free on the lake's disk below which doctor warns
 NAMED = 5  # keys named of many

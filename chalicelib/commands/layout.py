@@ -134,3 +134,20 @@ def print_lines(rows: Iterable[tuple[str, str]], stream: Any = None) -> None:
         line = f"  {name.ljust(longest)}  {visible(words)}"
         width = width_of(stream)
         stream.write((line if len(line) <= width else f"{line[: width - 1].rstrip()}…") + "\n")
+
+
+def folded(line: str, indent: int, stream: Any = None) -> str:
+    """A line as it is; on a terminal as many as fit its width, ending between words, all but the first indented."""
+    import sys
+    import textwrap
+
+    stream = stream or sys.stdout
+    if not stream.isatty():
+        return line
+    return textwrap.fill(
+        line,
+        width_of(stream),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
