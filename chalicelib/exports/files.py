@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from chalicelib.errors import ImportRefused
+from chalicelib.exports.json_array import Continued
 from chalicelib.exports.rows import holds_listens
-from chalicelib.exports.scrobbles import BEGINNING, Beginning, form_of
+from chalicelib.exports.scrobbles import BEGINNING, form_of
 
 HISTORY_NAME = re.compile(r"(endsong|endvideo|Streaming_?History)[^/]*\.json", re.IGNORECASE)  # every product and year
 READABLE_NAME = re.compile(r".*\.(json|jsonl|csv|tsv)(\.gz)?", re.IGNORECASE)
@@ -179,7 +180,7 @@ def is_history(file: ExportFile) -> bool:
     """Whether the first rows of a file are listens, whatever it is called."""
     with damage_is_refused(file.name), file.open() as stream:
         first = stream.read(BEGINNING)
-        return form_of(first) is not None or holds_listens(cast(BinaryIO, Beginning(first, stream)))
+        return form_of(first) is not None or holds_listens(cast(BinaryIO, Continued(first, stream)))
 
 
 def is_hidden(name: str) -> bool:

@@ -36,7 +36,7 @@ from typing import Any, BinaryIO, cast
 import msgspec
 import pyarrow as pa
 
-from chalicelib.exports.json_array import BLOCK, NOT_JSON, NotAnArray, in_utf8, pieces
+from chalicelib.exports.json_array import BLOCK, NOT_JSON, Continued, NotAnArray, in_utf8, pieces
 from chalicelib.exports.rows import LONGEST_CONTENT, LONGEST_PLAY, ROWS, Piece, Reject, read_export
 from chalicelib.tables import PLAYS
 
@@ -133,7 +133,7 @@ def json_form(text: str) -> Form | None:
 def read_history(stream: BinaryIO) -> Iterator[Piece]:
     """The listens of a file of any kind, some at a time. Raises NotAnArray or NotAnExport."""
     first = stream.read(BLOCK)
-    whole = cast(BinaryIO, Beginning(first, stream))
+    whole = cast(BinaryIO, Continued(first, stream))
     form = form_of(first[:BEGINNING])
     yield from read_scrobbles(form, whole) if form else read_export(whole)
 
@@ -220,7 +220,7 @@ def documents(stream: BinaryIO) -> Iterator[Any]:
     """The listens of a JSON list, of pages in one, or of one object."""
     stream = in_utf8(stream, BEGINNING)
     first = stream.read(BEGINNING)
-    again = cast(BinaryIO, Beginning(first, stream))
+    again = cast(BinaryIO, Continued(first, stream))
     if first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
         for piece in pieces(again, msgspec.json.decode):
             for document in piece:
@@ -230,19 +230,6 @@ def documents(stream: BinaryIO) -> Iterator[Any]:
         if len(text) > LARGEST_DOCUMENT:
             raise NotAnArray(f"it is one object of more than {LARGEST_DOCUMENT} bytes")
         yield from listens_in(msgspec.json.decode(text.removeprefix(b"\xef\xbb\xbf").strip()))
-
-
-class Beginning(io.RawIOBase):
-    """A stream of which the first bytes have been read already, as many at a time as are asked for."""
-
-    def __init__(self, first: bytes, stream: BinaryIO) -> None:
-        self._first = first
-        self._stream = stream
-
-    def read(self, size: int = -1) -> bytes:
-        """The first bytes, then what follows them."""
-        first, self._first = self._first, b""
-        return first or self._stream.read(size)
 
 
 def listens_in(document: Any) -> Iterator[Any]:

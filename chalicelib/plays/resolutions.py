@@ -439,7 +439,7 @@ def files_in_force(lake: Lake, generation: str) -> list[str]:
 def write_wanted(lake: Lake, generation: str | None = None) -> int:
     """Write what extraction is asked to look up: tracks played whose details are not known, and artists."""
     generation = generation or lake.generation()
-    plays, artists = (counted(lake, generation, column) for column in ("item_id", "artist_name"))
+    plays, artists = counted(lake, generation, ("item_id", "artist_name"))
     artists = artists.sort_by([("plays", "descending"), ("track", "ascending")]).slice(0, MOST_WANTED)
     write_played_artists(lake, artists["track"].to_pylist())
     plays = plays.filter(pc.invert(pc.is_in(plays["track"], value_set=detailed_tracks(lake, generation))))
@@ -449,29 +449,29 @@ def write_wanted(lake: Lake, generation: str | None = None) -> int:
     return len(wanted)
 
 
-def counted(lake: Lake, generation: str, column: str) -> pa.Table:
-    """How many plays of tracks there are by each value of a column."""
-    counts: list[pa.Table] = []
-    held = 0
+def counted(lake: Lake, generation: str, columns: Sequence[str]) -> list[pa.Table]:
+    """How many plays of tracks there are by each value of each column; a file is read once."""
+    found: list[list[pa.Table]] = [[] for _ in columns]
     for key in files_in_force(lake, generation):
-        counts.append(plays_of_tracks(lake, key, column))
-        held += counts[-1].num_rows
-        if held > MOST_COUNTS:
-            counts = [summed(counts)]
-            held = 0
-    return summed(counts)
+        for counts, more in zip(found, plays_of_tracks(lake, key, columns), strict=True):
+            counts.append(more)
+            if sum(each.num_rows for each in counts[1:]) > MOST_COUNTS:  # the first are the sums so far
+                counts[:] = [summed(counts)]
+    return [summed(counts) for counts in found]
 
 
 COUNTS = pa.schema([("track", pa.string()), ("plays", pa.int64())])
 
 
-def plays_of_tracks(lake: Lake, key: str, column: str) -> pa.Table:
-    """How often each track, or each artist's, was played, as one file of listens tells."""
-    file = pq.ParquetFile(BytesIO(lake.store.read(key)), read_dictionary=[column, "item_type"])
-    rows = file.read([column, "item_type"], use_threads=False)
-    tracks = rows[column].filter(pc.equal(rows["item_type"], "track")).drop_null()
-    counts = pc.value_counts(tracks)
-    return pa.table([counts.field(0).cast(pa.string()), counts.field(1)], schema=COUNTS)
+def plays_of_tracks(lake: Lake, key: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """How often tracks were played by each value of each column, as one file of listens tells."""
+    names = [*columns, "item_type"]
+    file = pq.ParquetFile(BytesIO(lake.store.read(key)), read_dictionary=names)
+    rows = file.read(names, use_threads=False)
+    rows = rows.filter(pc.equal(rows["item_type"], "track"))
+    for column in columns:
+        counts = pc.value_counts(rows[column].drop_null())
+        yield pa.table([counts.field(0).cast(pa.string()), counts.field(1)], schema=COUNTS)
 
 
 def summed(counts: Sequence[pa.Table]) -> pa.Table:

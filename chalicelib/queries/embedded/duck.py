@@ -46,7 +46,7 @@ class DuckBounds:
 
 
 class Duck:
-    """One connection with a database of its own, for one thread at a time ."""
+    """One connection with a database of its own, for one thread at a time (``interrupt`` may come from any)."""
 
     def __init__(self, tables: Path, bounds: DuckBounds, listing: FileListing) -> None:
         self.listing = listing

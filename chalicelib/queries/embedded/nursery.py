@@ -121,14 +121,7 @@ class Nursery:
         atexit.register(self.end)
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "chalicelib.queries.embedded.nursery", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            self._process = run_module("chalicelib.queries.embedded.nursery", theirs)
         return self._line
 
     def _end(self) -> None:
@@ -140,6 +133,18 @@ class Nursery:
             self._process.kill()
             self._process.wait()
         self._line = self._process = None
+
+
+def run_module(module: str, line: socket.socket) -> subprocess.Popen[bytes]:
+    """A process that runs a module with its end of a line."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, str(line.fileno())],
+        pass_fds=[line.fileno()],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def environment() -> dict[str, str]:

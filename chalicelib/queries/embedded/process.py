@@ -11,7 +11,6 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from chalicelib.queries.embedded.nursery import NURSERY, Child, environment
+from chalicelib.queries.embedded.nursery import NURSERY, Child, run_module
 from chalicelib.queries.embedded.tasks import Done, Failed, Grant, MoreBytes, Start, Task
 
 LOOK = 0.2  # s between two looks whether a process has gone
@@ -131,14 +130,7 @@ def begin(theirs: socket.socket) -> Child | subprocess.Popen[bytes]:
     """A process whose end of the line is ``theirs``: from the nursery where the system can name a process safely."""
     if hasattr(os, "pidfd_open"):
         return NURSERY.bear(theirs)
-    return subprocess.Popen(
-        [sys.executable, "-m", "chalicelib.queries.embedded.worker", str(theirs.fileno())],
-        pass_fds=[theirs.fileno()],
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    return run_module("chalicelib.queries.embedded.worker", theirs)
 
 
 def held_bytes(pid: int) -> int:
