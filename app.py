@@ -316,6 +316,24 @@ def revoke_share(token_id: str) -> Response:
     return answer(token_id=token_id)
 
 
+# --- what is left out ---------------------------------------------------------------------------------------------
+
+
+@app.route("/exclusions", authorizer=bearer, content_types=ANY)
+def list_exclusions() -> Response:
+    return answer()
+
+
+@app.route("/exclusions", methods=["POST"], authorizer=bearer, content_types=ANY)
+def leave_out() -> Response:
+    return answer()
+
+
+@app.route("/exclusions/{exclusion_id}", methods=["DELETE"], authorizer=bearer, content_types=ANY)
+def take_back(exclusion_id: str) -> Response:
+    return answer(exclusion_id=exclusion_id)
+
+
 # --- imports ------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@
     raw/spotify/2026/11/20/<run>/<source>-0001.jsonl.gz   answers (see raw.py); written once, never changed; those
                                                           of all sources in answers-0001 where there are few
     raw/spotify/listeners/<time>-<note>.json.gz           what was learnt of a listener (see listeners.py)
+    raw/spotify/exclusions/<time>-<id>.json.gz            what is left out of every number (see exclusions.py)
     raw/runs/2026/11/20/<run>.json                        the record of a finished run (see runs.py)
     raw/history/<name>                                    privacy exports
     transformed/<generation>/<table>/month=2026-11/*.parquet
@@ -36,6 +37,7 @@ from chalicelib.records import RecordKind
 RAW = "raw/"
 RAW_ANSWERS = "raw/spotify/"
 RAW_LISTENERS = "raw/spotify/listeners/"
+RAW_EXCLUSIONS = "raw/spotify/exclusions/"
 RAW_RUNS = "raw/runs/"
 RAW_HISTORY = "raw/history/"
 TRANSFORMED = "transformed/"

@@ -65,9 +65,6 @@ def catch_up(lake: Lake, settings: Settings, progress: StepProgress | None = Non
     resolved = resolve(lake) if moved else resolve_keys(lake, files.values())
     files.update({name.rpartition("/")[0]: name for name in resolved})
     if lost or begins:
-        from chalicelib.exclusions import write_decisions
-
-        write_decisions(lake)
         files.update({name.rpartition("/")[0]: name for name in mend_listens(lake, lost)})
     if not since:
         note_files(lake)
@@ -142,14 +139,12 @@ def rebuild(
 
     With ``remote`` each raw object is transformed by a call of it (see transformation/remote.py) instead of here.
     """
-    from chalicelib.exclusions import write_decisions
     from chalicelib.exports import importing
     from chalicelib.plays.resolutions import resolve
     from chalicelib.transformation import transform
 
     def complete_and_publish(generation: str) -> None:
         importing.rebuild_plays(lake.in_generation(generation))
-        write_decisions(lake.in_generation(generation))
         publish(generation)
 
     generation = transform.rebuild(lake, complete_and_publish, since, progress=progress, remote=remote)

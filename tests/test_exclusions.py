@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.clock import parse_rfc3339
 from chalicelib.errors import InvalidRequest, NotFound
-from chalicelib.exclusions import Exclusion, in_force, leave_out, take_back, write_decisions
+from chalicelib.exclusions import Exclusion, in_force, leave_out, take_back
+from chalicelib.listeners import IMPORT, note
+from chalicelib.pipeline import rebuild, transform_key
 from chalicelib.reports import catalogue
 from tests.support.engines import ENGINES, Opened
 
@@ -40,7 +42,7 @@ CASES: list[tuple[dict[str, Any], set[str]]] = [
     ({"kind": "show", "artist_name": "Tales"}, {"p4"}),
     ({"kind": "playlist", "context_uri": PLAYLIST}, {"p6"}),
     ({"kind": "period", "from_at": "2025-03-06T00:00:00+01:00", "to_at": "2025-03-06T01:00:00Z"}, {"p1", "p2"}),
-    ({"kind": "artist", "artist_name": "Ann", "user_id": "v"}, {"p3"}),
+    ({"kind": "artist", "artist_name": "Ann", "user_id": "vera"}, {"p3"}),
 ]
 EVERY = {f"p{number}" for number in range(7)}
 
@@ -51,11 +53,21 @@ def heard(opened: Opened) -> set[str]:
 
 def left(opened: Opened, what: dict[str, Any]) -> Exclusion:
     said = {name: value for name, value in what.items() if name not in ("kind", "user_id")}
-    return leave_out(opened.lake, what["kind"], said, user_id=what.get("user_id"))
+    decided, key = leave_out(opened.lake, what["kind"], said, listener=what.get("user_id"))
+    if key:
+        transform_key(opened.lake, key)
+    return decided
+
+
+def back(opened: Opened, decided: Exclusion) -> Exclusion:
+    taken, key = take_back(opened.lake, decided.exclusion_id)
+    transform_key(opened.lake, key)
+    return taken
 
 
 def filled(opened: Opened) -> Opened:
     opened.put("plays_resolved", *PLAYS, name="resolution-000001")
+    note(opened.lake, IMPORT, "v", ["v"], given_name="Vera")
     return opened
 
 
@@ -71,7 +83,7 @@ def test_what_is_left_out_is_not_heard_and_taken_back_is(tmp_path: Path, what: d
         assert heard(opened) == EVERY - gone
         assert {row[0] for row in opened.ask("SELECT play_id FROM left_out")} == gone
         assert opened.ask("SELECT count(*) FROM plays") == [(7,)]
-        take_back(opened.lake, decided.exclusion_id)
+        back(opened, decided)
         assert heard(opened) == EVERY
         assert in_force(opened.lake) == []
 
@@ -110,11 +122,12 @@ def test_the_report_says_what_is_left_out_and_how_much(tmp_path: Path) -> None:
 def test_decisions_are_kept_raw_and_made_again(tmp_path: Path) -> None:
     def check(opened: Opened) -> None:
         left(opened, {"kind": "artist", "artist_name": "Rain"})
-        again = take_back(opened.lake, left(opened, {"kind": "artist", "artist_name": "Ann"}).exclusion_id)
+        again = back(opened, left(opened, {"kind": "artist", "artist_name": "Ann"}))
         assert not again.is_active
-        shutil.rmtree(tmp_path / "lake" / "transformed" / "g1" / "exclusions_history", ignore_errors=True)
-        write_decisions(opened.lake)
-        assert heard(opened) == EVERY - {"p0", "p1"}
+        kept = opened.ask("SELECT * FROM exclusions ORDER BY exclusion_id")
+        rebuild(opened.lake, opened.lake.publish_generation)
+        assert opened.ask("SELECT * FROM exclusions ORDER BY exclusion_id") == kept
+        assert [each.artist_name for each in in_force(opened.lake)] == ["Rain"]
 
     each("embedded", tmp_path, check)
 
@@ -123,9 +136,40 @@ def test_what_names_nothing_is_refused(tmp_path: Path) -> None:
     def check(opened: Opened) -> None:
         with pytest.raises(InvalidRequest, match="item_name"):
             left(opened, {"kind": "track", "artist_name": "Ann"})
+        for wrong in ({"kind": "mood", "artist_name": "x"}, {"kind": "artist", "artist_name": "  "}):
+            with pytest.raises(InvalidRequest):
+                left(opened, wrong)
+        with pytest.raises(InvalidRequest, match="no moment"):
+            left(opened, {"kind": "period", "from_at": "yesterday", "to_at": "2025-01-01T00:00:00Z"})
+        with pytest.raises(InvalidRequest, match="spotify:playlist"):
+            left(opened, {"kind": "playlist", "context_uri": "spotify:album:37i9dQZF1DXcBWIGoYBM5M"})
         with pytest.raises(InvalidRequest, match="begin before"):
             left(opened, {"kind": "period", "from_at": "2025-01-02T00:00:00Z", "to_at": "2025-01-01T00:00:00Z"})
         with pytest.raises(NotFound, match="leave-out"):
             take_back(opened.lake, "nothing")
+
+    each("embedded", tmp_path, check)
+
+
+def test_what_is_left_out_already_is_not_decided_again(tmp_path: Path) -> None:
+    def check(opened: Opened) -> None:
+        first = left(opened, {"kind": "playlist", "context_uri": PLAYLIST})
+        link = "https://open.spotify.com/intl-de/playlist/37i9dQZF1DXcBWIGoYBM5M?si=1"
+        assert left(opened, {"kind": "playlist", "context_uri": link}) == first
+        back(opened, first)
+        assert left(opened, {"kind": "playlist", "context_uri": PLAYLIST}).exclusion_id != first.exclusion_id
+        assert heard(opened) == EVERY - {"p6"}
+
+    each("embedded", tmp_path, check)
+
+
+def test_a_decision_taken_back_at_once_or_by_a_clock_turned_back_is_taken_back(tmp_path: Path) -> None:
+    def check(opened: Opened) -> None:
+        decided = left(opened, {"kind": "artist", "artist_name": "Rain"})
+        earlier = parse_rfc3339(decided.decided_at) - timedelta(hours=1)
+        taken, key = take_back(opened.lake, decided.exclusion_id, clock=lambda: earlier)
+        transform_key(opened.lake, key)
+        assert taken.decided_at > decided.decided_at
+        assert heard(opened) == EVERY
 
     each("embedded", tmp_path, check)

@@ -284,7 +284,7 @@ def import_path(parts: Parts, path: Path, user: str | None) -> ImportSummary:
 @click.option("--show", "podcast", metavar="NAME", help="A podcast's episodes, or an author's books.")
 @click.option("--playlist", "playlist", metavar="URI", help="What was played from a playlist (spotify:playlist:…).")
 @click.option("--period", "period", nargs=2, metavar="FROM TO", help="A time, RFC 3339, as 2026-01-31T20:00:00Z.")
-@click.option("--user", "user_id", help="Of this listener alone; of everybody without it.")
+@click.option("--user", "user_id", help="Of this listener alone, by id or name; of everybody without it.")
 @click.pass_obj
 def leave_out(
     shared: Shared,
@@ -305,9 +305,9 @@ def leave_out(
     wanted += [("playlist", {"context_uri": playlist})] if playlist else []
     wanted += [("period", {"from_at": period[0], "to_at": period[1]})] if period else []
     for kind, what in wanted:
-        exclusions.leave_out(shared.parts.lake, kind, what, user_id=user_id)
-    if wanted:
-        shared.parts.register(None)
+        _, key = exclusions.leave_out(shared.parts.lake, kind, what, listener=user_id)
+        if key:
+            take_in(shared.parts, key)
     for each in exclusions.in_force(shared.parts.lake):
         click.echo(str(each))
 
@@ -319,8 +319,8 @@ def take_back(shared: Shared, exclusion_id: str) -> None:
     """Let something count again that was left out; `leave-out` lists the ids."""
     from chalicelib import exclusions
 
-    exclusions.take_back(shared.parts.lake, exclusion_id)
-    shared.parts.register(None)
+    _, key = exclusions.take_back(shared.parts.lake, exclusion_id)
+    take_in(shared.parts, key)
 
 
 @main.command()

@@ -21,7 +21,7 @@ from chalice.local import LambdaContext
 from chalicelib.clock import now, rfc3339
 from chalicelib.errors import CrawlInProgress, LakeError
 from chalicelib.handlers import LOCAL_BUCKET
-from chalicelib.lake import RAW, Lake, ObjectInfo, is_whole
+from chalicelib.lake import RAW, RAW_EXCLUSIONS, RAW_LISTENERS, Lake, ObjectInfo, is_whole
 from chalicelib.pipeline import lately_unhandled, unhandled
 from chalicelib.wiring import Parts
 
@@ -30,6 +30,7 @@ LOOK_AT_ALL = 60.0  # s between two looks at everything that was never handled
 LOOK_AFTER_FAILURE = 10.0  # s
 YOUNG = 600.0  # s a new folder is looked into without being told to
 QUIET = timedelta(seconds=5)  # without an arrival, after which the catalogue is refreshed
+WHOLE = (RAW_LISTENERS, RAW_EXCLUSIONS)  # what lies there the lake alone writes, at once, and somebody waits for it
 STILL = 1.5  # s without a change after which a file is taken to be whole
 log = logging.getLogger(__name__)
 
@@ -148,7 +149,11 @@ class Arrivals(threading.Thread):
                 del self._growing[key]
             elif info != seen:
                 self._growing[key] = (info, self._monotonic())
-            elif (now() - info.modified).total_seconds() > STILL or self._monotonic() - since > STILL:
+            elif (
+                key.startswith(WHOLE)
+                or (now() - info.modified).total_seconds() > STILL
+                or self._monotonic() - since > STILL
+            ):
                 del self._growing[key]
                 self._send(key)
 

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date, datetime
@@ -19,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from chalicelib import listeners
-from chalicelib.clock import Clock, now
+from chalicelib import exclusions, listeners
+from chalicelib.clock import Clock, Sleep, now
 from chalicelib.errors import (
     Conflict,
     Forbidden,
@@ -64,6 +65,7 @@ from chalicelib.rest.messages import (
 from chalicelib.rest.replies import (
     BrowserSession,
     Deleted,
+    ExclusionList,
     Import,
     InvitationList,
     ListedReport,
@@ -79,6 +81,7 @@ from chalicelib.rest.replies import (
     RunList,
     Share,
     ShareList,
+    ShownExclusion,
     ShownInvitation,
     TableList,
     UploadTarget,
@@ -100,6 +103,7 @@ KEY = r"[^\x00-\x1f]{1,500}"  # of an object below a zone
 HTML_TEXT = "text/html; charset=utf-8"
 JOIN_COOKIE = "lake_join"
 CSV_WITH_HEADER = "text/csv; charset=utf-8; header=present"
+LOOKS, LOOK_EVERY = 30, 0.1  # times a decision is looked for in the tables, s between two of them
 LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
 
 log = logging.getLogger(__name__)
@@ -116,6 +120,7 @@ class Api:
         worker: Callable[[], Worker],
         access: Callable[[], Access],
         clock: Clock = now,
+        sleep: Sleep = time.sleep,
     ) -> None:
         self._settings = settings
         self._lake = lake
@@ -123,7 +128,7 @@ class Api:
         self._worker = worker
         self._access = access
         self._lake_seen = False
-        self._clock = clock
+        self._clock, self._sleep = clock, sleep
         self._limit = RateLimit(settings.requests_per_minute)
         self._health = Health(settings, lake, clock, damaged=self._damaged)
 
@@ -674,6 +679,40 @@ class Api:
         if not any(each.token_id == token_id and each.listener for each in self._access().tokens()):
             raise NotFound(f"there is no token {token_id} of one listener", token_id=token_id)
         return Reply(200, Deleted(self._access().revoke(token_id).token_id))
+
+    # --- what is left out -----------------------------------------------------------------------------------------
+
+    def list_exclusions(self, _: Asked) -> Reply:
+        """What is left out now."""
+        keys = {each.exclusion_id: key for key, each in exclusions.decisions(self._lake)}
+        left = exclusions.in_force(self._lake)
+        done = self._transformed([keys[each.exclusion_id] for each in left])
+        shown = [of(ShownExclusion, each, in_force=keys[each.exclusion_id] in done) for each in left]
+        return Reply(200, ExclusionList(shown))
+
+    def leave_out(self, asked: Asked) -> Reply:
+        """Leave something out, or find that it is."""
+        what = {name: value for name, value in asked.body.items() if name not in ("kind", "listener")}
+        left, key = exclusions.leave_out(
+            self._lake, asked.body["kind"], what, listener=asked.body["listener"], clock=self._clock
+        )
+        if key is None:
+            return Reply(200, of(ShownExclusion, left, in_force=True))
+        counted = of(ShownExclusion, left, in_force=self._is_transformed(key))
+        return Reply(201, counted, headers={"Location": "/exclusions"})
+
+    def take_back(self, asked: Asked) -> Reply:
+        """Let something count again."""
+        taken, key = exclusions.take_back(self._lake, asked.path["exclusion_id"], clock=self._clock)
+        return Reply(200, of(ShownExclusion, taken, in_force=self._is_transformed(key)))
+
+    def _is_transformed(self, key: str) -> bool:
+        """Whether the tables have a raw object, which this has just written, within a few seconds."""
+        for _ in range(LOOKS):
+            if self._transformed([key]):
+                return True
+            self._sleep(LOOK_EVERY)
+        return False
 
     # --- imports --------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from chalicelib.rest.messages import as_json
 from chalicelib.rest.replies import (
     BrowserSession,
     Deleted,
+    ExclusionList,
     HealthReport,
     Import,
     InvitationList,
@@ -40,6 +41,7 @@ from chalicelib.rest.replies import (
     RunList,
     Share,
     ShareList,
+    ShownExclusion,
     ShownInvitation,
     TableList,
     UploadTarget,
@@ -105,6 +107,9 @@ ANN = ListenerShown(
     [],
 )
 INVITATION = ShownInvitation("1a2b3c4d", "Ann", None, TEXT_MOMENT, "2026-11-27T10:15:30.000Z")
+EXCLUSION = ShownExclusion(
+    "1a2b3c4d", "artist", "White Noise", None, None, None, None, None, TEXT_MOMENT, is_active=True, in_force=True
+)
 SHARE = Share("1a2b3c4d", "Grandma", LISTENER, TEXT_MOMENT, None)
 
 #: By the class of the answer. A list is one of rows by the columns' names; a dict is this document.
@@ -135,6 +140,8 @@ EXAMPLES: dict[type[Any], Any] = {
     InvitationList: InvitationList([INVITATION]),
     Share: replace(SHARE, token="lake_…", url="https://lake.example/#share=lake_…"),
     ShareList: ShareList([SHARE]),
+    ShownExclusion: EXCLUSION,
+    ExclusionList: ExclusionList([EXCLUSION]),
     list: [dict(zip([column.name for column in COLUMNS], row, strict=True)) for row in ROWS],
     dict: {"openapi": "3.1.0"},
 }

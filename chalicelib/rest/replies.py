@@ -309,6 +309,30 @@ class Share:
 
 
 @dataclass
+class ShownExclusion:
+    """What is left out of every number. ``user_id`` is whose listening alone, null for everybody's."""
+
+    exclusion_id: str
+    kind: str
+    artist_name: str | None
+    item_name: str | None
+    context_uri: str | None
+    from_at: str | None
+    to_at: str | None
+    user_id: str | None
+    decided_at: str
+    is_active: bool
+    in_force: bool = field(metadata={"description": "Whether reports go by this decision yet; within moments they do"})
+
+
+@dataclass
+class ExclusionList:
+    """What is left out now, the oldest decision first."""
+
+    exclusions: list[ShownExclusion]
+
+
+@dataclass
 class ShareList:
     """Tokens of one listener that are let in now."""
 

@@ -10,12 +10,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.exclusions import NEEDED
 from chalicelib.extraction.starting import AcceptedRun
 from chalicelib.queries.engine import CatalogueTable, Crawl, Query
 from chalicelib.rest.access import READ, RUN
 from chalicelib.rest.replies import (
     BrowserSession,
     Deleted,
+    ExclusionList,
     HealthReport,
     Import,
     InvitationList,
@@ -32,6 +34,7 @@ from chalicelib.rest.replies import (
     RunList,
     Share,
     ShareList,
+    ShownExclusion,
     ShownInvitation,
     TableList,
 )
@@ -616,6 +619,47 @@ ROUTES: tuple[Route, ...] = (
         errors=(404,),
         path_examples={"token_id": "1a2b3c4d"},
         tag="listeners",
+    ),
+    Route(
+        "GET",
+        "/exclusions",
+        "list_exclusions",
+        "What is left out of every number",
+        (RouteAnswer(200, "What is left out now", ExclusionList),),
+        tag="exclusions",
+    ),
+    Route(
+        "POST",
+        "/exclusions",
+        "leave_out",
+        "Leave an artist, a track, a show, a playlist or a time out of every number; nothing is deleted",
+        (
+            RouteAnswer(201, "Left out", ShownExclusion, headers=("Location",)),
+            RouteAnswer(200, "It was left out already", ShownExclusion),
+        ),
+        RUN,
+        body=(
+            Field("kind", Text(choices=tuple(NEEDED)), "What it is", True, example="artist"),
+            Field("artist_name", Text(1, 500), "Of an artist, a track, or a show (its name)", example="White Noise"),
+            Field("item_name", Text(1, 500), "Of a track: its title"),
+            Field("context_uri", Text(1, 500), "Of a playlist: its link, or spotify:playlist:…"),
+            Field("from_at", Text(1, 40), "Of a period: its begin, RFC 3339"),
+            Field("to_at", Text(1, 40), "Of a period: its end, RFC 3339; itself not in it"),
+            Field("listener", Text(1, 200), "Whose listening, by id or name; everybody's without it"),
+        ),
+        errors=(404,),
+        tag="exclusions",
+    ),
+    Route(
+        "DELETE",
+        "/exclusions/{exclusion_id}",
+        "take_back",
+        "Let something count again that was left out",
+        (RouteAnswer(200, "It counts again", ShownExclusion),),
+        RUN,
+        errors=(404,),
+        path_examples={"exclusion_id": "1a2b3c4d"},
+        tag="exclusions",
     ),
     Route(
         "POST",

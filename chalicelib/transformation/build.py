@@ -17,6 +17,7 @@ import pyarrow as pa
 from chalicelib import tables as declared
 from chalicelib.clock import epoch_ms, parse_rfc3339
 from chalicelib.errors import CheckFailed, RawObjectInvalid, RecordDamaged
+from chalicelib.exclusions import decode_exclusion, row_of
 from chalicelib.listeners import decode_note, rows_of
 from chalicelib.parquet import TableFiles, arrow_schema, sort_rows
 from chalicelib.raw import Answer
@@ -195,6 +196,17 @@ def note_row(row: dict[str, Any]) -> dict[str, Any]:
     """A row of ``listener_ids`` with its times as they are stored."""
     times = {column.name for column in declared.LISTENER_IDS.columns if column.type == "timestamp"}
     return {name: milliseconds(value) if name in times and value else value or None for name, value in row.items()}
+
+
+def build_exclusion(key: str, content: bytes, files: TableFiles) -> Built:
+    """Add to ``files`` what a decision leaves out, or lets count again."""
+    try:
+        files.add(declared.EXCLUSIONS, sorted_table(declared.EXCLUSIONS, [row_of(decode_exclusion(key, content))]))
+    except RecordDamaged as error:
+        raise RawObjectInvalid(f"{key} does not say what is left out: {error.reason}", key=key) from error
+    except (ValueError, TypeError, pa.ArrowException, OverflowError) as error:
+        raise RawObjectInvalid(f"{key} does not say what is left out: {error}", key=key) from error
+    return Built(answers=1, items=1, rows=dict(files.rows))
 
 
 # --- the records of runs ------------------------------------------------------------------------------------------

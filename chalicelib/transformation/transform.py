@@ -16,13 +16,22 @@ from multiprocessing import get_context
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import CheckFailed, InvalidRequest, NotFound, RawObjectInvalid
-from chalicelib.lake import RAW_ANSWERS, RAW_LISTENERS, RAW_RUNS, STATE, TRANSFORMED, Lake, generation_number
+from chalicelib.lake import (
+    RAW_ANSWERS,
+    RAW_EXCLUSIONS,
+    RAW_LISTENERS,
+    RAW_RUNS,
+    STATE,
+    TRANSFORMED,
+    Lake,
+    generation_number,
+)
 from chalicelib.log import StepProgress
 from chalicelib.parquet import TableFiles
 from chalicelib.raw import unpack
 from chalicelib.tables import QUALITY_RESULTS
 from chalicelib.transformation.backlog import note_sweep, pending, raw_keys
-from chalicelib.transformation.build import build_answers, build_listener, build_run
+from chalicelib.transformation.build import build_answers, build_exclusion, build_listener, build_run
 from chalicelib.transformation.run_checks import earlier_runs
 from chalicelib.transformation.work import RawWork, release_mended
 from chalicelib.transforms import Built
@@ -82,10 +91,13 @@ def results_of(work: RawWork, error: CheckFailed) -> TableFiles:
 
 
 def build(work: RawWork, files: TableFiles) -> Built:
-    """Build the rows of a raw object by what it is: a note about a listener, answers, a run's record."""
+    """Build the rows of a raw object by what it is: a note about a listener, what is left out, answers, a
+    run's record."""
     lake, key = work.lake, work.key
     if key.startswith(RAW_LISTENERS):
         return build_listener(key, lake.store.read(key), files)
+    if key.startswith(RAW_EXCLUSIONS):
+        return build_exclusion(key, lake.store.read(key), files)
     if key.startswith(RAW_ANSWERS):
         with lake.store.open(key) as stream:
             return build_answers(key, unpack(stream), files)

@@ -351,3 +351,26 @@ def test_on_aws_the_apis_own_rights_suffice_for_invitations_names_and_shares(spo
     keys = [info.key for info in lake.store.list("raw/spotify/listeners/")]
     assert [transform_object(transforms, key).state for key in keys] == ["done"] * 2
     assert aws.denied[before:] == []
+
+
+def test_what_is_left_out_over_the_api_is_in_no_number_until_it_is_taken_back(server: LakeServer) -> None:
+    listens = [extended_row(f"2025-03-0{day}T10:04:00Z", 40_000) for day in (1, 2)]
+    bring(server, listens, new_listener="Ann")
+    counted = "SELECT count(*) FROM heard"
+    assert eventually(lambda: server.rows(counted) == [[2]])
+    period = {"kind": "period", "from_at": "2025-03-01T00:00:00+01:00", "to_at": "2025-03-02T00:00:00Z"}
+    made = server.post("/exclusions", json={**period, "listener": "ann"})
+    assert made.status_code == 201 and made.json()["in_force"] and made.json()["user_id"] == "Ann"
+    assert server.rows(counted) == [[1]]
+    again = server.post("/exclusions", json={**period, "listener": "Ann"})
+    assert (again.status_code, again.json()) == (200, made.json())
+    assert server.get("/exclusions").json() == {"exclusions": [made.json()]}
+    assert server.post("/exclusions", json={**period, "listener": "Nobody"}).status_code == 404
+    for wrong in ({"kind": "artist"}, {"kind": "mood"}, {"kind": "artist", "artist_name": "x", "item_name": "y"}):
+        assert server.post("/exclusions", json=wrong).status_code == 400, wrong
+    address = f"/exclusions/{made.json()['exclusion_id']}"
+    taken = server.delete(address)
+    assert taken.status_code == 200 and taken.json()["in_force"] and not taken.json()["is_active"]
+    assert server.rows(counted) == [[2]]
+    assert server.delete(address).status_code == 404
+    assert server.get("/exclusions").json() == {"exclusions": []}

@@ -247,6 +247,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "rename_listener": {"listener": BEN, "name": "x"},
     "merge_listeners": {"listener": BEN, "into": ANN},
     "share": {"listener": BEN},
+    "leave_out": {"kind": "artist", "artist_name": "x", "listener": BEN},
     "invite": {"listener": BEN, "name": "x"},
     "start_import": {"filename": "a.zip", "user_id": BEN},
 }
@@ -257,7 +258,7 @@ def test_no_route_tells_anything_of_another_listener(server: LakeServer, anns: r
     query = server.post("/queries", json={"sql": "SELECT * FROM plays"}).json()["query_id"]
     server.get(f"/queries/{query}", params={"wait": 10})
     places = {"query_id": query, "run_id": RUN, "invitation_id": "x", "token_id": "local", "import_id": RUN,
-              "below": "chart.js"}  # fmt: skip
+              "exclusion_id": "x", "below": "chart.js"}  # fmt: skip
     names = {
         "/tables/{name}": ["plays", "listeners"],
         "/static/{name}": ["app.js"],
