@@ -86,13 +86,14 @@ def mend_listens(lake: Lake, lost: set[str]) -> list[str]:
     or nothing is known of the tables; answers keys that were written."""
     from chalicelib.exports.dropped import kept_exports
     from chalicelib.plays.resolutions import resolve
-    from chalicelib.tables import PLAYS, PLAYS_RESOLVED
+    from chalicelib.tables import EXPORTED, PLAYS, PLAYS_RESOLVED
     from chalicelib.transformation.backlog import stored_files
 
-    tables = (f"{PLAYS.history}/", f"{PLAYS_RESOLVED.name}/")
-    months = {month for each in lost if each.startswith(tables) for month in months_of(each.rpartition("=")[2])}
-    nothing = not lost and not any(each.startswith(tables) for each in stored_files(lake))
-    if not months and not nothing:
+    listens = (f"{PLAYS.history}/", f"{PLAYS_RESOLVED.name}/")
+    tables = (*listens, *(f"{table.history}/" for table in EXPORTED))
+    months = {month for each in lost if each.startswith(listens) for month in months_of(each.rpartition("=")[2])}
+    nothing = not lost and not any(each.startswith(listens) for each in stored_files(lake))
+    if not months and not nothing and not any(each.startswith(tables) for each in lost):
         return []
     if next(kept_exports(lake), None) is None:
         return resolve(lake, months=months) if months else []

@@ -135,6 +135,8 @@ MOSTLY_REJECTED = Check("mostly_rejected", severity="fail", high=0.5, fewest=10)
 OBJECT_CHECKS = (Check("observed_in_run", "observed_at", "warn"),)  # of a raw object as a whole
 
 OBSERVED_AT = Column("observed_at", "timestamp", "When Spotify said this, UTC")
+SAID_BY = text("origin", "api, or account_data: an export that was made after Spotify was last asked, or alone knows")
+EXPORTED_NAME = text("name", "Title or name as the export gives it; null where the API says it", True)
 POPULARITY = Column("popularity", "int", "0 to 100; null in development mode", nullable=True)
 USER_ID = text("user_id", "The listener: Spotify's immutable account_id where given, else the user id")
 LONGEST_TRACK = 24 * 3600 * 1000.0  # ms; longer durations are mistakes
@@ -286,6 +288,7 @@ PLAYLISTS = Table(
     key=("playlist_id",),
     current="merged",
     checks=(identifier("playlist_id"), at_least("total_items", 0)),
+    view_columns=(SAID_BY,),
     shows_history=True,
 )
 
@@ -314,16 +317,17 @@ PLAYLIST_ITEMS = Table(
         Check("not_after_observed", "added_at", "warn"),
         MOSTLY_REJECTED,
     ),
+    view_columns=(SAID_BY,),
 )
 
 SAVED_ITEMS = Table(
     "saved_items",
-    "Tracks and albums in the listener's library now",
+    "What is in the listener's library now: tracks and albums; shows and episodes as account data has them",
     (
         USER_ID,
-        text("item_type", "track or album"),
-        text("item_id", "Track or album id"),
-        Column("added_at", "timestamp", "When it was saved, UTC"),
+        text("item_type", "track or album; show or episode in account data alone"),
+        text("item_id", "Spotify id"),
+        Column("added_at", "timestamp", "When it was saved, UTC; null where account data alone knows of it", True),
         OBSERVED_AT,
     ),
     key=("user_id", "item_type", "item_id"),
@@ -335,6 +339,12 @@ SAVED_ITEMS = Table(
         Check("not_after_observed", "added_at", "warn"),
         MOSTLY_REJECTED,
     ),
+    view_columns=(
+        SAID_BY,
+        EXPORTED_NAME,
+        text("artist_name", "Artist, show or publisher as the export gives it", True),
+        text("album_name", "Album as the export gives it", True),
+    ),
 )
 
 FOLLOWED_ARTISTS = Table(
@@ -345,6 +355,7 @@ FOLLOWED_ARTISTS = Table(
     current="listed",
     set_of=("user_id",),
     checks=(identifier("artist_id"), Check("references", "artist_id", "warn", table="artists"), MOSTLY_REJECTED),
+    view_columns=(SAID_BY, EXPORTED_NAME),
 )
 
 TOP_ITEMS = Table(
@@ -648,6 +659,101 @@ REJECTED_ROWS = Table(
     current="row",
 )
 
+SNAPSHOT_ID = text("snapshot_id", "Which export says so")
+EXPORTED_AT = Column("exported_at", "timestamp", "When the export was made, UTC; 2006-01-01 where nothing tells")
+
+EXPORTED_LIBRARY = Table(
+    "exported_library",
+    "What account data says was saved, and which artists were followed, when each export was made",
+    (
+        SNAPSHOT_ID,
+        USER_ID,
+        EXPORTED_AT,
+        text("item_type", "track, album, show, episode or artist"),
+        Column("position", "int", "Place in the export's list, from 0"),
+        text("item_id", "Spotify id; null in exports that name none", True),
+        text("name", "Title or name", True),
+        text("artist_name", "Artist, show or publisher", True),
+        text("album_name", "Album of a track", True),
+    ),
+    key=("snapshot_id", "item_type", "position"),
+    current="row",
+    partition_by="exported_at",
+)
+
+EXPORTED_PLAYLISTS = Table(
+    "exported_playlists",
+    "Playlists as account data tells them, when each export was made",
+    (
+        SNAPSHOT_ID,
+        USER_ID,
+        EXPORTED_AT,
+        text("playlist_id", "Made up, of the listener and the name: exports have no ids"),
+        text("name", "Name", True),
+        text("description", "Description", True),
+        Column("modified_on", "date", "Day of its last change", True),
+        Column("followers", "int", "Who follows it", True),
+        Column("collaborative", "boolean", "Whether others work on it"),
+        Column("total_items", "int", "Items in it"),
+    ),
+    key=("snapshot_id", "playlist_id"),
+    current="row",
+    partition_by="exported_at",
+)
+
+EXPORTED_PLAYLIST_ITEMS = Table(
+    "exported_playlist_items",
+    "Items of playlists as account data tells them, when each export was made",
+    (
+        SNAPSHOT_ID,
+        USER_ID,
+        EXPORTED_AT,
+        text("playlist_id", "Playlist, as in exported_playlists"),
+        Column("position", "int", "Place in the playlist, from 0"),
+        text("item_type", "track, episode, audiobook or local"),
+        text("item_id", "Spotify id; null for local files, and in exports that name none", True),
+        text("item_uri", "Spotify URI", True),
+        text("name", "Title", True),
+        text("artist_name", "Artist, show or author", True),
+        text("album_name", "Album of a track", True),
+        Column("added_at", "timestamp", "Day on which it was added, UTC", True),
+    ),
+    key=("snapshot_id", "playlist_id", "position"),
+    current="row",
+    partition_by="exported_at",
+)
+
+EXPORTED_FOLLOWS = Table(
+    "exported_follows",
+    "Names that account data says the listener follows or is followed by; older exports name artists here",
+    (
+        SNAPSHOT_ID,
+        USER_ID,
+        EXPORTED_AT,
+        text("kind", "following, follower or artist"),
+        text("name", "Name as the export gives it: these are other people's"),
+    ),
+    key=("snapshot_id", "kind", "name"),
+    current="row",
+    partition_by="exported_at",
+)
+
+SEARCHES = Table(
+    "searches",
+    "What was searched for, as account data tells of the months before it: each state of the typed text is one",
+    (
+        USER_ID,
+        Column("searched_at", "timestamp", "When, UTC"),
+        text("query", "What had been typed by then"),
+        text("platform", "Device or system", True),
+        Column("opened", "array<string>", "Spotify URIs of what was opened from what was found", True),
+        EXPORTED_AT,
+    ),
+    key=("user_id", "searched_at", "query"),
+    current="row",
+    partition_by="searched_at",
+)
+
 EXCLUSIONS = Table(
     "exclusions",
     "What is left out of heard, and so of every report; taken back where it is not active",
@@ -777,6 +883,11 @@ TABLES: tuple[Table, ...] = (
     FOLLOWED_ARTISTS,
     TOP_ITEMS,
     EPISODES,
+    EXPORTED_LIBRARY,
+    EXPORTED_PLAYLISTS,
+    EXPORTED_PLAYLIST_ITEMS,
+    EXPORTED_FOLLOWS,
+    SEARCHES,
     PLAYS,
     PLAYS_RESOLVED,
     PLAY_DETAILS,
@@ -795,5 +906,7 @@ TABLES: tuple[Table, ...] = (
     QUALITY_RESULTS,
     REJECTED_ROWS,
 )
+#: What kept exports alone tell: the tables, and (beside Spotify's own) listings.
+EXPORTED = (EXPORTED_LIBRARY, EXPORTED_PLAYLISTS, EXPORTED_PLAYLIST_ITEMS, EXPORTED_FOLLOWS, SEARCHES, LISTINGS)
 BY_NAME = {table.name: table for table in TABLES}
 PHYSICAL = {table.history: table for table in TABLES if table.current != "derived"}

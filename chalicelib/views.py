@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chalicelib import exported_views
 from chalicelib.tables import BY_NAME, LISTENER_IDS, PHYSICAL, PLAY_SECONDS, TABLES, Column, Table
+from chalicelib.view_rules import RULES, is_listeners_own, pruned, resolutions
 
 MONTH = Column("month", "string", "The Hive partition: YYYY-MM of observed_at, or earlier for what lies together")
 
@@ -37,13 +39,10 @@ def reads(name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(physical for base in table.of for physical in reads(base)))
     if table.current == "resolved":
         return (resolutions(table),)
+    if name in exported_views.VIEWS:
+        return exported_views.reads(table)
     ids = (LISTENER_IDS.history,) if is_listeners_own(table) else ()
     return (table.history, "listings", *ids) if table.current == "listed" else (table.history, *ids)
-
-
-def resolutions(table: Table) -> str:
-    """The physical table of decisions about a ``resolved`` table."""
-    return f"{table.name}_resolved"
 
 
 def view_sql(table: Table, *, files_pruned: bool = False) -> str:
@@ -55,102 +54,8 @@ def view_sql(table: Table, *, files_pruned: bool = False) -> str:
         return derived(table, files_pruned)
     if table.current == "resolved" and files_pruned:
         return pruned(table)
-    return RULES[table.current](table)
-
-
-def is_listeners_own(table: Table) -> bool:
-    """Whether a table's rows are each of a listener, whose id is looked up when they are read. (Whose ``plays`` are is
-    decided when they are written.)"""
-    return table.current in ("row", "listed", "newest_set") and any(
-        column.name == "user_id" for column in table.columns
-    )
-
-
-def observed(table: Table, history: str = "") -> str:
-    """The stored rows of a table, each of the listener whom its ``user_id`` means by now."""
-    history = history or table.history
-    if not is_listeners_own(table):
-        return history
-    columns = [column.name for column in PHYSICAL[history].physical_columns if column.name != "user_id"]
-    shown = ", ".join(f"stored.{name} AS {name}" for name in columns)
-    return (
-        f"(SELECT coalesce(known.user_id, stored.user_id) AS user_id, {shown} FROM {history} AS stored LEFT JOIN ("
-        f"SELECT id, max_by(user_id, {credible('observed_at')}) AS user_id FROM {LISTENER_IDS.history} GROUP BY id"
-        f") AS known ON known.id = stored.user_id) AS observed"
-    )
-
-
-def merged(table: Table) -> str:
-    """One row per key: of each column the newest value that Spotify said."""
-    order = ordering(table)
-    newest = [
-        f"{newest_said(column, order)} AS {column.name}"
-        for column in table.columns
-        if column.name not in table.key and column.name != order
-    ]
-    shown = [*table.key, *newest, f"max({order}) AS {order}"]
-    return f"SELECT {', '.join(shown)} FROM {table.history} GROUP BY {', '.join(table.key)}"
-
-
-def newest_said(column: Column, order: str) -> str:
-    """The newest value of a column that is not null; failing that of the one that stands in for it."""
-    values = [
-        f"max_by({name}, {credible(order)}) FILTER (WHERE {name} IS NOT NULL)"
-        for name in (column.name, column.otherwise)
-        if name
-    ]
-    return f"coalesce({', '.join(values)})" if len(values) > 1 else values[0]
-
-
-def row(table: Table) -> str:
-    """One row per key: the newest observation."""
-    return f"SELECT {names(table)} FROM ({ranked(table)}) AS ranked WHERE nth = 1"
-
-
-def newest_set(table: Table) -> str:
-    """The rows of the newest observation of each set."""
-    order = ordering(table)
-    newest = f"max({credible(order)}) OVER (PARTITION BY {', '.join(table.set_of)}) AS newest"
-    ranking = ranked(table, newest)
-    return f"SELECT {names(table)} FROM ({ranking}) AS ranked WHERE nth = 1 AND {credible(order)} = newest"
-
-
-def listed(table: Table) -> str:
-    """The newest observations that the last complete listing, or a later look, still showed."""
-    shared = ", ".join(table.set_of)
-    match = " AND ".join(f"ranked.{name} = listing.{name}" for name in table.set_of)
-    shown = ", ".join(f"ranked.{column.name} AS {column.name}" for column in table.columns)
-    seen = credible(f"ranked.{ordering(table)}")
-    return (
-        f"SELECT {shown} FROM ({ranked(table)}) AS ranked LEFT JOIN ("
-        f"SELECT {shared}, max(started_at) AS started_at FROM {observed(table, 'listings')} "
-        f"WHERE table_name = '{table.name}' AND started_at <= {SOON} GROUP BY {shared}) AS listing ON {match} "
-        f"WHERE nth = 1 AND (listing.started_at IS NULL OR {seen} >= listing.started_at)"
-    )
-
-
-def resolved(table: Table) -> str:
-    """Only the highest resolution of each month counts; an emptied month holds one row with an empty key.
-
-    The table is read once. A condition on ``year`` chooses the partitions: engines move it below the window, of whose
-    partitions it is a part. A file that was copied into the folder of its year counts instead of the one that it was
-    copied from.
-    """
-    month = f"coalesce(date_format({table.partition_by}, '%Y-%m'), month)"
-    return (
-        f"SELECT {names(table)}, year FROM ("
-        f"SELECT *, max(place) OVER (PARTITION BY year, {month}) AS in_force "
-        "FROM (SELECT *, CAST(substr(month, 1, 4) AS integer) AS year, "
-        "2 * resolution + CASE WHEN length(month) = 4 THEN 1 ELSE 0 END AS place "
-        f"FROM {resolutions(table)}) AS placed"
-        f") AS decided WHERE place = in_force AND {table.key[0]} <> ''"
-    )
-
-
-def pruned(table: Table) -> str:
-    """The same where only the files of the highest resolutions are read."""
-    year = f"CAST(year({table.partition_by}) AS integer) AS year"
-    return f"SELECT {names(table)}, {year} FROM {resolutions(table)} WHERE {table.key[0]} <> ''"
+    rows = RULES[table.current](table)
+    return exported_views.VIEWS[table.name](table, rows) if table.name in exported_views.VIEWS else rows
 
 
 def derived(table: Table, files_pruned: bool) -> str:
@@ -165,6 +70,7 @@ HEARD_AT = """CASE
                 THEN least(ended_at, date_add('millisecond', ms, offline_at))
             ELSE ended_at
         END"""
+
 #: Exports made since 2023 say false for every listen from April 2015 to October 2022; there, and where nothing is
 #: said, the reason tells: it is one of these wherever Spotify says true.
 WAS_SKIPPED = """CASE
@@ -179,6 +85,7 @@ PLACED = f"""measured AS (
         LEFT JOIN tracks ON tracks.track_id = CASE WHEN plays.ms_played IS NULL THEN plays.item_id END
     ),
     placed AS (SELECT *, {HEARD_AT} AS heard_at FROM measured)"""
+
 #: Whether ``placed`` is what ``gone`` leaves out.
 IS_LEFT_OUT = """gone.is_active
             AND (gone.user_id IS NULL OR gone.user_id = placed.user_id)
@@ -190,6 +97,7 @@ IS_LEFT_OUT = """gone.is_active
                 WHEN 'playlist' THEN placed.context_uri = gone.context_uri
                 ELSE placed.heard_at >= gone.from_at AND placed.heard_at < gone.to_at
             END"""
+
 SPOTIFY_GENRES = """SELECT artist_id, genre, CAST(NULL AS integer) AS votes, 'spotify' AS source
     FROM artists
     CROSS JOIN UNNEST(genres) AS listed (genre)"""
@@ -302,41 +210,4 @@ DERIVED = {
         item_type, item_id, item_name, artist_name, album_name, origin, platform, country, reason_start, reason_end,
         {WAS_SKIPPED} AS was_skipped, year
     FROM kept""",
-}
-
-
-def ranked(table: Table, *more: str) -> str:
-    """The physical rows with ``nth``: 1 for the newest of each key."""
-    order = ordering(table)
-    needed = dict.fromkeys([column.name for column in table.columns] + [order])
-    nth = f"row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {credible(order)} DESC) AS nth"
-    return f"SELECT {', '.join([*needed, nth, *more])} FROM {observed(table)}"
-
-
-#: What was observed later than this was observed by a clock that was ahead.
-SOON = "date_add('hour', 1, localtimestamp)"
-
-
-def credible(moment: str) -> str:
-    """A time of observation by which to choose: one from the future comes before all others, for it is not true."""
-    return f"CASE WHEN {moment} > {SOON} THEN date_add('year', -1000, {moment}) ELSE {moment} END"
-
-
-def ordering(table: Table) -> str:
-    """The timestamp by which one observation is newer than another."""
-    physical = {column.name for column in table.physical_columns}
-    return "observed_at" if "observed_at" in physical else table.partition_by
-
-
-def names(table: Table) -> str:
-    """The user-facing columns, separated by commas."""
-    return ", ".join(column.name for column in table.columns)
-
-
-RULES = {
-    "merged": merged,
-    "row": row,
-    "newest_set": newest_set,
-    "listed": listed,
-    "resolved": resolved,
 }

@@ -1,12 +1,12 @@
 """The files of a privacy export: in a zip, in a folder, in a zip inside either, or one by itself.
 
 A file is listening history when it is named so, whatever was put before, behind or into the name, or when its first
-rows are listens, Last.fm's and ListenBrainz' included (see scrobbles.py). Files that are known to hold something else
-(addresses, payments, searches) are never opened, but for the user name in ``Userdata.json`` (see owner.py).
-Every JSON or CSV file that is passed over is named. What a zip cannot honestly be is refused by name: members that
-point outside it, links, encrypted members, more members or more bytes than any export has, and bytes that do not match
-their sum. The bounds hold for gzip too.
-"""
+rows are listens, Last.fm's and ListenBrainz' included (see scrobbles.py). Of account data the saved library, playlists,
+follows and searches are read too (see snapshots.py). Files that are known to hold something else (addresses, payments,
+what Spotify infers) are never opened, but for the user name in ``Userdata.json`` (see owner.py); they are not kept, and
+neither is anything else that is passed over. Every JSON or CSV file that is passed over is named. What a zip cannot
+honestly be is refused by name: members that point outside it, links, encrypted members, more members or more bytes than
+any export has, and bytes that do not match their sum. The bounds hold for gzip too."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from chalicelib.errors import ImportRefused
 from chalicelib.exports.json_array import Continued
 from chalicelib.exports.rows import holds_listens
-from chalicelib.exports.scrobbles import BEGINNING, form_of
+from chalicelib.exports.scrobbles import BEGINNING, LAST_SECOND, form_of
+from chalicelib.exports.snapshots import LARGEST, Snapshot, read_snapshot
 
 HISTORY_NAME = re.compile(r"(endsong|endvideo|Streaming_?History)[^/]*\.json", re.IGNORECASE)  # every product and year
 READABLE_NAME = re.compile(r".*\.(json|jsonl|csv|tsv)(\.gz)?", re.IGNORECASE)
@@ -39,12 +41,8 @@ OTHER_FILES = {
     "identifiers": "the account",
     "inferences": "what Spotify infers for advertising",
     "marquee": "advertised artists",
-    "searchqueries": "searches",
-    "follow": "who follows whom",
-    "yourlibrary": "the saved library",
     "yoursoundcapsule": "the sound capsule",
     "wrapped": "the year in review",
-    "playlist": "playlists",
     "duonewfamily": "the family plan",
     "messagedata": "messages",
     "podcastinteractivity": "answers to podcasts",
@@ -59,12 +57,21 @@ OTHER_FILES = {
     "tasteprofile": "what Spotify says of the taste",
     "readmefirst": "a note of Spotify's",
 }
+#: Those of which a snapshot is taken, where they hold what they are named after.
+SNAPSHOTS = {
+    "yourlibrary": "the saved library",
+    "playlist": "playlists",
+    "follow": "who follows whom",
+    "searchqueries": "searches",
+}
 MOST_MEMBERS = 10_000  # of one zip; real ones have under 200
 MOST_BYTES = 64 * 1024**3  # of history in one export, unpacked
 MOST_RATIO = 250  # unpacked to packed; real histories pack 10 to 30 times
+LOOKED_AT = 4096  # bytes in which a file's first character stands
 SMALL = 1024 * 1024  # bytes up to which the ratio does not matter
 DEEPEST = 3  # zips inside each other
 LARGEST_PROFILE = 1024 * 1024  # bytes of Userdata.json; real ones have a thousand
+FIRST_YEAR = 2005  # no export is older
 COPY_BLOCK = 4 * 1024 * 1024  # bytes
 ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 EMPTY_ZIP = b"PK\x05\x06"
@@ -78,18 +85,29 @@ class ExportFile:
     name: str
     size: int
     open: Callable[[], BinaryIO]
+    written_at: datetime | None = None  # as a zip says, or else the file system, UTC
+    in_zip: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Where it lies: files of one export lie together."""
+        return self.name.replace("\\", "/").rpartition("/")[0]
 
 
 @dataclass(slots=True)
 class ExportFiles:
     """What an export is made of.
 
-    ``history`` are its files of listening history in the order of their names (numbers by value); ``passed_over`` the
-    names of its other JSON files, with what they hold where that is known. ``only_history``: it is one file of
-    history, or a zip that holds nothing else, and so may be kept as it is. ``profiles``: those that tell whose it is.
+    ``history`` are its files of listening history in the order of their names (numbers by value), ``snapshots`` those
+    that say what was so when it was made, with what they say; ``passed_over`` the names of its other JSON files,
+    with what they hold where that is known, and ``others`` what those hold. ``only_history``: it is one file of
+    history, or a zip that holds nothing else, and so may be kept as it is. ``profiles``: those that tell whose it
+    is.
     """
 
     history: list[ExportFile] = field(default_factory=list)
+    snapshots: list[tuple[ExportFile, Snapshot]] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     profiles: list[ExportFile] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     only_history: bool = True
@@ -105,8 +123,9 @@ def export_files(source: Path, name: str) -> Iterator[ExportFiles]:
             files.only_history = False
             add_folder(files, source, opened)
         else:
-            add_source(files, open_file(source, name, opened), name, opened)
+            add_source(files, open_file(source, name, opened), name, opened, moment_of(source.stat().st_mtime))
         files.history.sort(key=by_number)
+        files.snapshots.sort(key=lambda each: by_number(each[0]))
         files.passed_over.sort()
         yield files
 
@@ -119,19 +138,33 @@ def open_file(path: Path, name: str, opened: ExitStack) -> BinaryIO:
         raise ImportRefused(f"{name} cannot be read: {error.strerror}", file=name) from error
 
 
-def add_source(files: ExportFiles, stream: BinaryIO, name: str, opened: ExitStack) -> None:
+def add_source(files: ExportFiles, stream: BinaryIO, name: str, opened: ExitStack, written_at: datetime | None) -> None:
     """The file that was named itself: a zip, or a history whatever its name."""
     first = stream.read(4)
     size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     if first in (ZIP, EMPTY_ZIP):
         add_zip(files, stream, name, "", opened)
-    elif first.startswith(GZIP):
-        files.history.append(ExportFile(name, size, lambda: unpacked(stream, size, name)))
-    elif other := other_content(name):
-        raise ImportRefused(f"{name} holds {other}, not listening history", file=name)
+        return
+    packed = first.startswith(GZIP)
+    file = ExportFile(name, size, lambda: again(stream, size, name, packed=packed), written_at)
+    if other := other_content(name):
+        raise ImportRefused(f"{name} holds {other}, not listening history", file=name, holds=[other])
+    kind = SNAPSHOTS.get(stem_of(name))
+    is_known = HISTORY_NAME.fullmatch(name) or (not kind and is_history(file))
+    if not is_known and take_snapshot(files, file):
+        files.only_history = False
+    elif kind:
+        raise ImportRefused(f"{name} holds {kind}, not listening history, in no form that is known", file=name)
     else:
-        files.history.append(ExportFile(name, size, lambda: stream))
+        files.history.append(file)
+
+
+def again(stream: BinaryIO, size: int, name: str, *, packed: bool) -> BinaryIO:
+    """A file from its beginning, which stays open for others who read it."""
+    stream.seek(0)
+    kept = cast(BinaryIO, Continued(b"", stream))
+    return unpacked(kept, size, name) if packed else kept
 
 
 @contextmanager
@@ -150,25 +183,49 @@ def add_file(files: ExportFiles, file: ExportFile) -> None:
     """Put a JSON file with the history or with what is passed over."""
     base = re.split(r"[/\\]", file.name)[-1]
     other = None if HISTORY_NAME.fullmatch(base) else other_content(base)
+    kind = SNAPSHOTS.get(stem_of(base))
     if other:
         if is_profile(base) and file.size <= LARGEST_PROFILE:
             files.profiles.append(file)
         files.passed_over.append(f"{file.name} ({other})")
-    elif HISTORY_NAME.fullmatch(base) or is_history(file):
+        files.others.append(other)
+    elif HISTORY_NAME.fullmatch(base) or (not kind and is_history(file)):
         files.history.append(file)
         files.size += file.size
         if files.size > MOST_BYTES:
             raise ImportRefused(f"{file.name}: the export would unpack to more than {MOST_BYTES} bytes", file=file.name)
         return
-    else:
-        files.passed_over.append(file.name)
+    elif not take_snapshot(files, file):
+        files.passed_over.append(f"{file.name} ({kind})" if kind else file.name)
     files.only_history = False
 
 
 def other_content(name: str) -> str | None:
     """What a file of Spotify's holds that is no history, by its name; None where the name does not tell."""
-    stem = re.sub(r"[^a-z]", "", name.lower().partition(".json")[0].removeprefix("copy of "))
-    return OTHER_FILES.get(stem)
+    return OTHER_FILES.get(stem_of(name))
+
+
+def stem_of(name: str) -> str:
+    """The letters of a file's name, whatever numbers stand in it or a system has put before or behind it."""
+    return re.sub(r"[^a-z]", "", name.lower().partition(".json")[0].removeprefix("copy of "))
+
+
+def take_snapshot(files: ExportFiles, file: ExportFile) -> bool:
+    """Take what a file says besides listens, if it says such."""
+    is_named_so = stem_of(re.split(r"[/\\]", file.name)[-1]) in SNAPSHOTS
+    if file.size > LARGEST or not (is_named_so or begins_as_json(file)):
+        return False
+    with damage_is_refused(file.name), file.open() as stream:
+        found = read_snapshot(stream, is_named_so=is_named_so)
+    if found is not None:
+        files.snapshots.append((file, found))
+    return found is not None
+
+
+def begins_as_json(file: ExportFile) -> bool:
+    """Whether a file's first character, in any encoding of a text, opens a JSON object or list."""
+    with damage_is_refused(file.name), file.open() as stream:
+        return stream.read(LOOKED_AT).lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")[:1] in (b"{", b"[")
 
 
 def is_profile(name: str) -> bool:
@@ -204,7 +261,8 @@ def add_folder(files: ExportFiles, folder: Path, opened: ExitStack) -> None:
         if is_hidden(path.name) or path.is_symlink() or not path.is_file():
             continue
         if READABLE_NAME.fullmatch(path.name):
-            add_file(files, ExportFile(name, path.stat().st_size, folder_opener(path, name)))
+            found = path.stat()
+            add_file(files, ExportFile(name, found.st_size, folder_opener(path, name), moment_of(found.st_mtime)))
         elif path.suffix.lower() == ".zip":
             add_zip(files, open_file(path, name, opened), name, f"{name}/", opened)
 
@@ -236,7 +294,8 @@ def add_zip(files: ExportFiles, stream: BinaryIO, name: str, inside: str, opened
         elif READABLE_NAME.fullmatch(member.filename):
             check_member(member, name)
             opener = member_opener(archive, member, name)
-            add_file(files, ExportFile(inside + member.filename, member.file_size, opener))
+            said = ExportFile(inside + member.filename, member.file_size, opener, moment_in(member), in_zip=True)
+            add_file(files, said)
         elif member.filename.lower().endswith(".zip"):
             check_member(member, name)
             files.only_history = False
@@ -255,6 +314,19 @@ def extracted(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> I
             shutil.copyfileobj(source, file, COPY_BLOCK)
         file.seek(0)
         yield cast(BinaryIO, file)
+
+
+def moment_of(seconds: float) -> datetime | None:
+    """A moment as the file system has it, in UTC without a zone; None for one that is none."""
+    return datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None) if 0 < seconds < LAST_SECOND else None
+
+
+def moment_in(member: zipfile.ZipInfo) -> datetime | None:
+    """When a member was written, as the zip says; None where it does not (1980 is when zips begin to count)."""
+    try:
+        return datetime(*member.date_time) if member.date_time[0] > FIRST_YEAR else None  # noqa: DTZ001 - taken for UTC
+    except ValueError:
+        return None
 
 
 def check_member(member: zipfile.ZipInfo, name: str) -> None:

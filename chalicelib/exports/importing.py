@@ -5,11 +5,11 @@ its raw copy goes to ``raw/history/<user>/<digest>-<name>``, its rows to ``plays
 digest of its content, and the months it touches are worked out anew (see plays/resolutions.py). Where it breaks off,
 importing again goes on; nothing is doubled.
 
-A file dropped into ``raw/history/`` or ``raw/history/<user>/`` is imported and then stands under its digest. Of a
-zip that also holds other personal data, and of a folder, only the history files are kept, as a zip. With
-``KEEP_EXPORTS=false`` what is kept instead are the rows without address, user agent and user name, as Parquet, so that
-tables can still be rebuilt. Those personal fields are in no table either way.
-"""
+A file dropped into ``raw/history/`` or ``raw/history/<user>/`` is imported and then stands under its digest. Of a zip
+that also holds other personal data, and of a folder, only what is read is kept, as a zip: listens, and what was saved,
+followed and searched for (see snapshots.py). With ``KEEP_EXPORTS=false`` what is kept instead are the rows without
+address, user agent and user name, as Parquet, so that tables can still be rebuilt. Those personal fields are in no
+table either way."""
 
 from __future__ import annotations
 
@@ -24,24 +24,26 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from chalicelib.clock import Clock, now
+from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
 from chalicelib.exports.dropped import ImportOutcome, kept_exports, note_outcome
 from chalicelib.exports.files import COPY_BLOCK, export_files
 from chalicelib.exports.observations import Observer
 from chalicelib.exports.owner import owner_of
+from chalicelib.exports.snapshot_tables import DatedSnapshot, write_snapshots
 from chalicelib.exports.staging import STAGED, RowsByMonth, Staged, StagedFile, as_read, stage
 from chalicelib.lake import KEPT, RAW_HISTORY, Lake, partition_prefix
 from chalicelib.listeners import KnownListeners, everybody, listeners_kept, newcomer, note_import
@@ -90,7 +92,8 @@ class ImportSummary:
     ``new``: rows that are listens nobody had reported. ``known``: rows that were there already, from another
     export, this one's other files, or an earlier import. ``merged``: rows that are listens which the API, another
     export or a richer row of this one reports too. ``raw_key``: where the raw copy lies. ``passed_over``: JSON files
-    that hold no listening history, with what they hold where that is known.
+    that hold no listening history, with what they hold where that is known. ``snapshots``: what its account data says
+    besides listens, as counts, with the moment it was made.
     """
 
     source: str
@@ -99,6 +102,7 @@ class ImportSummary:
     files: list[FileSummary]
     passed_over: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    snapshots: list[dict[str, Any]] = field(default_factory=list)
     written: list[str] = field(default_factory=list)  # keys of the tables' files; its record does without
     note: str | None = None  # key of the note about its listener, where it told something new; likewise
 
@@ -123,6 +127,7 @@ class ImportSummary:
         lines += [
             f"  left empty in {count:,} rows: {name}, which held something odd" for name, count in odd.most_common()
         ]
+        lines += [f"  {each['words']}" for each in self.snapshots]
         if self.passed_over:
             names = ", ".join(self.passed_over[:SHOWN_NAMES])
             more = len(self.passed_over) - SHOWN_NAMES
@@ -184,6 +189,10 @@ def import_dropped(
     except (ImportRefused, InvalidRequest) as error:
         note_outcome(lake, key, ImportOutcome("failed", error=error.as_json()["error"]), clock)
         note_reason(lake, key, error)
+        if error.details.get(
+            "holds"
+        ):  # addresses, payments and the like, and nothing that is read: not even as it came
+            lake.store.delete([key])
         raise
     note_outcome(lake, key, ImportOutcome("succeeded", summary=summary.as_json()), clock)
     release(lake, key)  # of a file that lay there under this name before
@@ -229,6 +238,14 @@ class ExportImport:
         summary = ImportSummary(
             self.name, self.user_id, raw_key, list(map(summary_of, staged.files)), staged.passed_over
         )
+        summary.snapshots = [
+            {
+                "exported_at": rfc3339(each.exported_at.replace(tzinfo=UTC)),
+                "words": str(each),
+                "counts": each.said.counts,
+            }
+            for each in staged.snapshots
+        ]
         fresh = RowsByMonth(self.folder / "fresh.arrow", FRESH)
         tables = ExportTables(self.lake, staged, self.user_id, raw_key)
         for number, known in enumerate(tables.write(fresh)):
@@ -416,13 +433,14 @@ def kept_key(name: str, staged: Staged, user_id: str, suffix: str) -> str:
     """Where the raw copy lies. What is kept has the same content and so the same digest."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-150:] or "export"
     stem = stem.removesuffix(".zip") + suffix if suffix == ".zip" else stem + suffix
-    return f"{RAW_HISTORY}{quote(user_id, safe='')}/{staged.digest}-{stem}"
+    return f"{RAW_HISTORY}{quote(user_id, safe='')}/{staged.kept_digest}-{stem}"
 
 
 def keep_rows(staged: Staged, path: Path) -> None:
     """The rows of an export without its personal fields, month by month, and what its files were."""
     files = [{"name": file.name, "variant": file.variant, "digest": file.digest} for file in staged.files]
-    about = {"files": files, "digest": staged.digest}
+    told = [msgspec.json.encode(each).decode() for each in staged.snapshots]
+    about = {"files": files, "digest": staged.digest, "snapshots": told}
     schema = STAGED.with_metadata({"export": json.dumps(about)})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for month in staged.rows.months():
@@ -442,7 +460,8 @@ def kept_rows(path: Path, folder: Path) -> Staged:
         for month, part in by_month(rows, "ended_at"):
             rows_by_month.add(month, part)
     rows_by_month.finish()
-    return Staged(files, rows_by_month, about["digest"])
+    snapshots = [msgspec.json.decode(each, type=DatedSnapshot) for each in about.get("snapshots", ())]
+    return Staged(files, rows_by_month, about["digest"], snapshots=snapshots)
 
 
 # --- tables -------------------------------------------------------------------------------------------------------
@@ -488,6 +507,7 @@ class ExportTables:
             for writing in waiting:
                 writing.result()
         self.write_checks()
+        self.written += write_snapshots(self.lake, self.user_id, self.staged.snapshots)
         return [int(count) for count in known]
 
     def count_known(self, month: str, observed: pa.Table, fresh: RowsByMonth) -> Ints:

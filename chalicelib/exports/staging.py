@@ -6,7 +6,6 @@ nothing.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from collections import Counter, defaultdict
@@ -15,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -27,6 +27,7 @@ from chalicelib.exports.files import ExportFile, ExportFiles, damage_is_refused
 from chalicelib.exports.json_array import NotAnArray
 from chalicelib.exports.rows import SHOWN_REJECTS, NotAnExport, Reject
 from chalicelib.exports.scrobbles import SCROBBLES, read_history
+from chalicelib.exports.snapshot_tables import DatedSnapshot, dated, keep_file
 from chalicelib.log import StepProgress
 from chalicelib.parquet import by_month
 
@@ -118,12 +119,20 @@ class RowsByMonth:
 
 @dataclass(slots=True)
 class Staged:
-    """A whole export: its files, its rows, the digest of its content, and the JSON files that are no history."""
+    """A whole export: its files, its rows, the digest of these, the JSON files that are no history, and what it says
+    besides."""
 
     files: list[StagedFile]
     rows: RowsByMonth
     digest: str
     passed_over: list[str] = field(default_factory=list)
+    snapshots: list[DatedSnapshot] = field(default_factory=list)
+
+    @property
+    def kept_digest(self) -> str:
+        """The digest of all that is kept of it: of its listens alone where it says nothing else."""
+        told = "".join(sorted(each.snapshot_id for each in self.snapshots))
+        return blake2b(f"{self.digest}{told}".encode(), digest_size=16).hexdigest() if told else self.digest
 
     @property
     def newest(self) -> datetime | None:
@@ -142,8 +151,9 @@ def stage(
 
     The files' bytes are put into ``copy`` on the way, so that they are read once.
     """
-    if not files.history:
-        raise ImportRefused(no_history(export, files.passed_over), file=export, passed_over=files.passed_over)
+    if not files.history and not files.snapshots:
+        held = {"passed_over": files.passed_over, "holds": sorted(set(files.others))}
+        raise ImportRefused(no_history(export, files.passed_over), file=export, **held)
     total = sum(file.size for file in files.history)
     rows_by_month = RowsByMonth(folder / "rows.arrow", STAGED)
     staged: list[StagedFile] = []
@@ -162,8 +172,21 @@ def stage(
             done += file.size
             staged.append(found)
     rows_by_month.finish()
-    digest = hashlib.blake2b("".join(sorted(file.digest for file in staged)).encode(), digest_size=16)
-    return Staged(staged, rows_by_month, digest.hexdigest(), files.passed_over)
+    snapshots = dated(files.snapshots, last_listens(files.history, staged))
+    for snapshot, told in snapshots if copy else []:
+        for file in told:
+            keep_file(cast(zipfile.ZipFile, copy), file, snapshot.exported_at, kept_name(file.name))
+    digest = blake2b("".join(sorted(file.digest for file in staged)).encode(), digest_size=16)
+    return Staged(staged, rows_by_month, digest.hexdigest(), files.passed_over, [each for each, _ in snapshots])
+
+
+def last_listens(files: Sequence[ExportFile], staged: Sequence[StagedFile]) -> dict[str, datetime]:
+    """The last listen that the files in each folder tell of."""
+    found: dict[str, datetime] = {}
+    for file, read in zip(files, staged, strict=True):
+        if read.last:
+            found[file.folder] = max(read.last, found.get(file.folder, read.last))
+    return found
 
 
 def no_history(export: str, passed_over: Sequence[str]) -> str:
@@ -182,7 +205,7 @@ def rows_of(
     name = file.name if file.name == export else f"{export}: {file.name}"
     with damage_is_refused(name), ExitStack() as opened:
         stream = opened.enter_context(file.open())
-        digest = hashlib.blake2b(digest_size=16)
+        digest = blake2b(digest_size=16)
         takers: list[Callable[[bytes], Any]] = [digest.update]
         if copy:
             takers.append(opened.enter_context(copy.open(kept_name(file.name), "w", force_zip64=True)).write)

@@ -110,5 +110,6 @@ function summary(told) {
   const totals = told.totals ?? told;
   const found = names.filter((name) => Number.isFinite(totals[name]));
   if (!found.length) return null;
-  return h("p.small", null, found.map((name, index) => [index ? " · " : "", h("strong.number", null, count(totals[name])), ` ${name}`]));
+  const counts = found.map((name, index) => [index ? " · " : "", h("strong.number", null, count(totals[name])), ` ${name}`]);
+  return [h("p.small", null, counts), (told.snapshots ?? []).map(({ words }) => h("p.small", null, words))];
 }

@@ -1,5 +1,5 @@
 -- title = "Growth of the library"
--- description = "Tracks and albums saved in each month, and how many there are since then, of those that are saved now."
+-- description = "Tracks and albums saved in each month, and how many there are since then, of those that are saved now and whose day is known."
 -- chart = {kind = "line", x = "month", y = "saved", series = "item_type"}
 -- [parameters]
 -- timezone = {type = "timezone"}
@@ -10,7 +10,7 @@ WITH months AS (
         item_type,
         count(*) AS added
     FROM saved_items
-    WHERE :user = '' OR user_id = :user
+    WHERE item_type IN ('track', 'album') AND added_at IS NOT NULL AND (:user = '' OR user_id = :user)
     GROUP BY 1, 2
 )
 SELECT

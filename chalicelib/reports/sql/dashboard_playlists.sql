@@ -5,7 +5,11 @@
 -- user = {type = "user", help = "Only playlists of this listener; empty for all"}
 WITH versions AS (
     SELECT playlist_id, count(DISTINCT snapshot_id) AS versions, min(observed_at) AS first_seen
-    FROM playlists_history
+    FROM (
+        SELECT playlist_id, snapshot_id, observed_at FROM playlists_history
+        UNION ALL
+        SELECT playlist_id, snapshot_id, exported_at FROM exported_playlists
+    ) AS seen
     GROUP BY 1
 ),
 newest AS (

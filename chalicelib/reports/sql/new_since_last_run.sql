@@ -40,13 +40,13 @@ news AS (
     FROM heard
     WHERE play_seconds >= :min_seconds AND (:user = '' OR user_id = :user)
     UNION ALL
-    SELECT 'saved track', tracks.name, track_performers.artist_name, saved_items.added_at
+    SELECT 'saved track', coalesce(tracks.name, saved_items.name), coalesce(track_performers.artist_name, saved_items.artist_name), saved_items.added_at
     FROM saved_items
     LEFT JOIN tracks ON tracks.track_id = saved_items.item_id
     LEFT JOIN track_performers ON track_performers.track_id = saved_items.item_id
     WHERE saved_items.item_type = 'track' AND (:user = '' OR saved_items.user_id = :user)
     UNION ALL
-    SELECT 'saved album', albums.name, album_performers.artist_name, saved_items.added_at
+    SELECT 'saved album', coalesce(albums.name, saved_items.name), coalesce(album_performers.artist_name, saved_items.artist_name), saved_items.added_at
     FROM saved_items
     LEFT JOIN albums ON albums.album_id = saved_items.item_id
     LEFT JOIN album_performers ON album_performers.album_id = saved_items.item_id

@@ -9,9 +9,9 @@ WITH saved AS (
         saved_items.user_id,
         saved_items.item_id,
         saved_items.added_at,
-        tracks.name,
+        coalesce(tracks.name, saved_items.name) AS name,
         upper(tracks.isrc) AS isrc,
-        artists.name AS artist_name
+        coalesce(artists.name, saved_items.artist_name) AS artist_name
     FROM saved_items
     LEFT JOIN tracks ON tracks.track_id = saved_items.item_id
     LEFT JOIN track_artists ON track_artists.track_id = saved_items.item_id AND track_artists.position = 0
