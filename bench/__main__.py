@@ -1,5 +1,6 @@
 """Every benchmark in turn, each as the one command that it is: ``make bench``, or ``python -m bench NAME...``.
 
+What they measured is the table of README.md, which this writes anew (bench/figures.py).
 Peers that are not the lake's own dependencies (bench/requirements.txt) are run where ``.venv-bench`` has them.
 """
 
@@ -8,7 +9,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("extraction", "transform", "compaction", "history", "sql", "api", "dashboard", "coldstart")
+from bench.figures import MEASURED, write_table
+
+BENCHMARKS = tuple(MEASURED)
 
 
 def main(names: list[str]) -> int:
@@ -17,6 +20,7 @@ def main(names: list[str]) -> int:
         print(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
     failed = [name for name in names or BENCHMARKS if run(name)]
+    write_table()
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bench import figures
 from chalicelib.lake import TRANSFORMED
 from chalicelib.queries.embedded.duck import Duck, DuckBounds
 from chalicelib.queries.embedded.listing import FileListing
@@ -127,7 +128,7 @@ def bare_duckdb(lake_folder: Path) -> Callable[[int], int]:
     return ask
 
 
-def compare(server: LakeServer, rounds: int) -> None:
+def compare(server: LakeServer, rounds: int) -> tuple[str, str]:
     ours, bare = Client(server.url, server.token), bare_duckdb(server.lake)
     times: dict[str, list[float]] = {"api": [], "duckdb": [], "empty": [], "chalice": []}
     with empty_route("ours") as url, empty_route("chalice") as slow_url:
@@ -149,6 +150,7 @@ def compare(server: LakeServer, rounds: int) -> None:
     for name, values in times.items():
         print(f"  {name:8} median {medians[name]:7.2f} ms   p90 {statistics.quantiles(values, n=10)[-1]:7.2f} ms")
     print(f"POST to rows: {medians['api']:.2f} ms of at most {allowed:.2f} ms ({medians['api'] / allowed:.2f})\n")
+    return f"{medians['api']:.1f} ms", f"an empty route on Chalice's own server {medians['chalice']:.1f} ms"
 
 
 def timed(act: Callable[[], object]) -> float:
@@ -228,7 +230,7 @@ def memory_watched(pid: int, every: float) -> Iterator[list[str]]:
     thread.join()
 
 
-def many_clients(server: LakeServer, clients: int, seconds: float) -> None:
+def many_clients(server: LakeServer, clients: int, seconds: float) -> tuple[str, str]:
     load(server, 8, min(5.0, seconds))  # warm up
     few = load(server, 8, seconds / 2)
     with memory_watched(server.pid(), seconds / 6) as memory:
@@ -243,6 +245,7 @@ def many_clients(server: LakeServer, clients: int, seconds: float) -> None:
     for error in sorted(set(many.errors))[:5]:
         print(f"    {error}")
     print(f"throughput {many.throughput / few.throughput:.2f} x that of 8 clients; memory {', '.join(memory)} MB")
+    return f"{many.throughput:.0f} queries/s", f"8 clients {few.throughput:.0f} queries/s"
 
 
 def main() -> None:
@@ -255,8 +258,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         fill(Path(folder))
         with LakeServer(Path(folder), {"REQUESTS_PER_MINUTE": "1000000"}) as server:
-            compare(server, options.rounds)
-            many_clients(server, options.clients, options.seconds)
+            small = compare(server, options.rounds)
+            many = many_clients(server, options.clients, options.seconds)
+            usual = vars(options) == vars(parser.parse_args([]))
+            figures.tell("api", {"The same by HTTP, from POST to rows": small, "50 clients at once": many}, usual=usual)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,15 @@ runtime brings.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bench import figures
 
 if TYPE_CHECKING:
     from tests.emulator import Emulator
@@ -70,16 +73,20 @@ def milliseconds(aws: Emulator, name: str) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.coldstart")
+    parser.add_argument("--times", type=int, default=TIMES, help="how often each is measured; the least counts")
+    times = parser.parse_args().times
     from chalicelib.functions import services
     from chalicelib.settings import Settings
     from deploy.functions import FUNCTIONS
     from deploy.layers import build_layers
-    from deploy.names import Names
+    from deploy.names import API_HANDLER, Names
     from deploy.package import build, runtime_folder, unpack
 
     layers = build_layers()
     names = Names("bench", "123456789012", "eu-central-1")
     package = build(names, {"LAKE_URL": names.lake_url}, {kind: f"arn:of:{kind}" for kind in layers})
+    found: dict[tuple[str, bool], float] = {}
     settings = Settings(lake_url=names.lake_url, secrets_url=f"secretsmanager:{names.secret}")
     print(
         f"{'function':22}{'import app':>12}{'its modules':>13}{'clients':>10}   ms; zip {package.zipped / 1e6:.1f} MB"
@@ -99,8 +106,12 @@ def main() -> None:
                     *(site for kind in function.layers for site in layers[kind].sites()),
                 ]
                 called = tuple(services(function.handler, settings))
-                app, rest, clients = measure(sites, runtime, function.modules, called, clock="process_time")
+                app, rest, clients = measure(sites, runtime, function.modules, called, times, "process_time")
                 print(f"{function.handler:22}{app:12.0f}{rest:13.0f}{clients:10.0f}   {json.dumps(function.layers)}")
+                found[function.handler, compiled] = app + rest + clients
+    (what,) = figures.MEASURED["coldstart"]
+    with_bytecode, without = (f"{found[API_HANDLER, compiled]:.0f} ms" for compiled in (True, False))
+    figures.tell("coldstart", {what: (with_bytecode, f"without bytecode in the zip {without}")}, usual=times == TIMES)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from bench import figures
 from chalicelib.clock import rfc3339
 from chalicelib.lake import Lake, answers_key
 from chalicelib.raw import Answer, pack
@@ -68,6 +69,11 @@ def main() -> int:
         print(f"compacted     {files:7,} files {size / 1e6:9.2f} MB read by the report")
         print(f"{year.raw / size:,.0f} x fewer bytes than raw JSON (at least {LEAST_BYTES} x)")
         print(f"{year.files / files:,.0f} x fewer files than uncompacted (at least {LEAST_FILES} x)", flush=True)
+        figures.tell(
+            "compaction",
+            {figures.MEASURED["compaction"][0]: (f"{size / 1e6:.2f} MB", f"{year.raw / 1e6:,.0f} MB")},
+            usual=options.runs == parser.get_default("runs"),
+        )
         for workers in (1, 2):
             started = time.perf_counter()
             rebuild(lake, lake.publish_generation, workers=workers)

@@ -33,6 +33,7 @@ import numpy as np
 import pyarrow as pa
 from playwright.sync_api import Browser, Page
 
+from bench import figures
 from bench.history import ARTISTS, HOUSEHOLD, LETTERS, TRACKS, YEARS, fill_details
 from chalicelib.lake import FIRST_GENERATION, Lake
 from chalicelib.parquet import arrow_schema, by_month, parquet_of_sorted, sort_rows, write_table
@@ -219,17 +220,26 @@ def main() -> int:
         size = sum(path.stat().st_size for path in (work / "lake").rglob("*.parquet"))
         print(f"{chosen.plays:,} plays, {size / 1e6:,.0f} MB of Parquet; {os.cpu_count()} cores, "
               f"load {os.getloadavg()[0]:.1f}; medians and ranges of {chosen.rounds}, in seconds")  # fmt: skip
-        return report(measure(work, chosen.rounds), requests=chosen.requests)
+        looks: dict[str, list[Look]] = {}
+        for name, one in measure(work, chosen.rounds):
+            looks.setdefault(name, []).append(one)
+        figures.tell("dashboard", told(looks), usual=chosen.plays == parser.get_default("plays"))
+        return report(looks, requests=chosen.requests)
     finally:
         if not chosen.work:
             shutil.rmtree(work)
 
 
-def report(measured: Iterator[tuple[str, Look]], *, requests: bool) -> int:
+def told(looks: dict[str, list[Look]]) -> dict[str, tuple[str, str]]:
+    """The figures: seconds until totals and first chart are shown."""
+    seconds = (
+        f"{statistics.median(one.shown for one in looks[name]) / 1000:.1f} s" for name in ("cold", "warm", "again")
+    )
+    return {what: (each, "") for what, each in zip(figures.MEASURED["dashboard"], seconds, strict=True)}
+
+
+def report(looks: dict[str, list[Look]], *, requests: bool) -> int:
     """Print the medians; 1 where the totals and the first chart come too late."""
-    looks: dict[str, list[Look]] = {}
-    for name, one in measured:
-        looks.setdefault(name, []).append(one)
     print(f"  {'':<8}{'totals':>21}{'+ first chart':>21}{'whole page':>21}")
     late = []
     for name, found in looks.items():

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import Any
 
 import requests
 
+from bench import figures
 from chalicelib.clock import now
 from chalicelib.extraction.extract import run_extraction
 from chalicelib.lake import RAW_ANSWERS, Lake
@@ -202,6 +203,24 @@ def report(result: Result, options: argparse.Namespace) -> None:
     print(f"  bars         {'held' if result.holds else 'MISSED'}", flush=True)
 
 
+def told(results: list[Result], concurrency: int) -> dict[str, tuple[str, str]]:
+    """The figures, of each kind of app."""
+
+    def each(figure: Callable[[Result], str]) -> str:
+        return "; ".join(f"{result.mode} {figure(result)}" for result in results)
+
+    names = figures.MEASURED["extraction"]
+    columns = (
+        (each(lambda one: f"{one.first.calls:,}"), each(lambda one: f"{one.fewest:,}")),
+        (each(lambda one: f"{one.second.calls:,}"), ""),
+        (
+            each(lambda one: f"{one.seconds:.0f} s"),
+            each(lambda one: f"{one.first.calls * one.latency:.0f} s") + f" ({concurrency} at once here)",
+        ),
+    )
+    return dict(zip(names, columns, strict=True))
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.extraction", description=__doc__.partition("\n")[0])
     parser.add_argument("--scale", default="medium", choices=("small", "medium", "large"))
@@ -214,6 +233,9 @@ def main(arguments: list[str] | None = None) -> int:
     for mode in options.mode or MODES:
         results.append(measure(mode, options))
         report(results[-1], options)
+    if sorted(result.mode for result in results) == sorted(MODES):
+        usual = vars(options) == vars(parser.parse_args([]))
+        figures.tell("extraction", told(results, options.concurrency), usual=usual)
     return 0 if all(result.holds for result in results) else 1
 
 

@@ -24,6 +24,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from bench import figures
+
 HOUSEHOLD = ("anna", "ben", "chris")
 YEARS = 20
 FIRST = datetime(2006, 11, 1, tzinfo=UTC)
@@ -181,15 +183,18 @@ def files(work: Path) -> list[Path]:
     return sorted((work / "exports").glob("*/*.json"))
 
 
+OURS = "this lake: import to plays"
+DUCKDB = "DuckDB: read, distinct, Parquet by month"
+PANDAS = "pandas: read_json, concat, drop_duplicates"
 CONTENDERS: dict[str, Callable[[Path], int]] = {
-    "this lake: import to plays": ours,
+    OURS: ours,
     "this lake: reading only": ours_reading,
     "DuckDB: read_json only": duckdb_reading,
     f"  the least of it within {BOUND}": duckdb_reading_bounded,
-    "DuckDB: read, distinct, Parquet by month": duckdb_importing,
+    DUCKDB: duckdb_importing,
     f"  the same within {BOUND}": duckdb_importing_bounded,
     f"  file by file, year by year within {BOUND}": duckdb_importing_by_file,
-    "pandas: read_json, concat, drop_duplicates": with_pandas,
+    PANDAS: with_pandas,
 }
 
 
@@ -222,7 +227,8 @@ def run_contender(name: str, work: Path) -> None:
 # --- reports ------------------------------------------------------------------------------------------------------
 
 
-def time_reports(work: Path) -> None:
+def time_reports(work: Path) -> tuple[str, float]:
+    """Print the median of each report; the slowest one and its seconds."""
     from chalicelib.plays.resolutions import files_in_force
     from chalicelib.reports import catalogue
     from chalicelib.settings import Settings
@@ -243,7 +249,7 @@ def time_reports(work: Path) -> None:
         print(f"  {'bare DuckDB: ' + name:<34}{seconds:>10.2f}")
     print(f"  {'report, over all years, Berlin':<34}{'median s':>10}{'rows':>8}")
     values = {"period": "all", "timezone": "Europe/Berlin"}
-    slow = []
+    found: dict[str, float] = {}
     for report in catalogue.reports():
         if report.name.startswith("dashboard_"):
             continue
@@ -255,10 +261,12 @@ def time_reports(work: Path) -> None:
             taken.append(time.perf_counter() - began)
             rows = len(page.rows) if page else -1
         median = sorted(taken)[1]
-        slow += [report.name] if median > 1 else []
+        found[report.name] = median
         print(f"  {report.name:<34}{median:>10.2f}{rows:>8}", flush=True)
+    slow = [name for name, median in found.items() if median > 1]
     print(f"  above 1 s: {', '.join(slow) or 'none'}")
     engine.close()
+    return max(found.items(), key=lambda item: item[1])
 
 
 def fetched(connection: Any, sql: str) -> Any:
@@ -329,15 +337,32 @@ def main() -> None:
         return
     work = chosen.work or Path(tempfile.mkdtemp(prefix="bench-history-"))
     try:
-        compare(work, chosen.plays, chosen.only)
+        taken = compare(work, chosen.plays, chosen.only)
         if not chosen.no_reports:
-            time_reports(work)
+            slowest, seconds = time_reports(work)
+            if not chosen.only:
+                names = figures.MEASURED["history"]
+                found = {names[0]: imported(taken), names[1]: (f"{seconds:.1f} s", f"`{slowest}`")}
+                figures.tell("history", found, usual=chosen.plays == parser.get_default("plays"))
     finally:
         if not chosen.work:
             shutil.rmtree(work)
 
 
-def compare(work: Path, plays: int, only: list[str] | None) -> None:
+def imported(taken: dict[str, dict[str, Any]]) -> tuple[str, str]:
+    """The figure of the import, and those of doing the same with other means."""
+
+    def told(name: str) -> str:
+        one = taken[name]
+        return "failed" if "failed" in one else f"{one['seconds']:.0f} s, {one['peak']:,.0f} MB"
+
+    ours, theirs, pandas = (told(name) for name in (OURS, DUCKDB, PANDAS))
+    return ours, f"DuckDB, no identities {theirs}; pandas, in memory alone {pandas}"
+
+
+def compare(work: Path, plays: int, only: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Print what each contender takes, and answer it."""
+    taken: dict[str, dict[str, Any]] = {}
     if not (work / "exports").exists():
         for seed, listener in enumerate(HOUSEHOLD):
             write_history(work / "exports" / listener, plays // len(HOUSEHOLD), seed)
@@ -349,7 +374,7 @@ def compare(work: Path, plays: int, only: list[str] | None) -> None:
     for name in CONTENDERS:
         if only and not any(part in name for part in only):
             continue
-        result = measured(name, work)
+        result = taken[name] = measured(name, work)
         if "failed" in result:
             print(f"  {name:<44}  {result['failed']}", flush=True)
             continue
@@ -359,6 +384,7 @@ def compare(work: Path, plays: int, only: list[str] | None) -> None:
             f"{size / 1e6 / seconds:>7.0f}{result['peak']:>9.0f}",
             flush=True,
         )
+    return taken
 
 
 if __name__ == "__main__":

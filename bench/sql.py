@@ -20,6 +20,7 @@ from typing import Any
 
 import duckdb
 
+from bench import figures
 from chalicelib.queries.embedded.process import held_bytes
 from chalicelib.queries.engine import Engine
 from tests.support.engines import Opened, embedded, fill
@@ -36,12 +37,19 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, embedded(Path(folder), query_seconds=600.0) as opened:
         fill(opened)
-        small_query(opened)
+        small = small_query(opened)
         clients(opened, options.seconds)
-        large_result(opened, options.rows)
+        figures.tell(
+            "sql",
+            {
+                "A small query, from start to rows": small,
+                "A result of 5,000,000 rows run and written": large_result(opened, options.rows),
+            },
+            usual=options.rows == parser.get_default("rows"),
+        )
 
 
-def small_query(opened: Opened) -> None:
+def small_query(opened: Opened) -> tuple[str, str]:
     """Each round asks both, so that noise falls on both; parameters differ, so that no result is used again."""
     files = [str(path) for path in Path(opened.settings.lake_url).rglob("plays_resolved/**/resolution-000002.parquet")]
     connection = duckdb.connect()
@@ -55,6 +63,7 @@ def small_query(opened: Opened) -> None:
     print(f"  embedded engine            {one * 1e3:9.2f} {min(ours) * 1e3:9.2f}")
     print(f"  bare DuckDB                {other * 1e3:9.2f} {min(bare) * 1e3:9.2f}")
     print(f"  ratio                      {one / other:9.2f} {min(ours) / min(bare):9.2f}\n")
+    return f"{one * 1e3:.1f} ms", f"bare DuckDB {other * 1e3:.1f} ms"
 
 
 def bare_answer(connection: duckdb.DuckDBPyConnection, files: list[str], value: int) -> list[Any]:
@@ -99,7 +108,7 @@ def throughput(opened: Opened, count: int, seconds: float) -> float:
     return sum(done) / seconds
 
 
-def large_result(opened: Opened, rows: int) -> None:
+def large_result(opened: Opened, rows: int) -> tuple[str, str]:
     outer = max(1, rows // 10_000)
     sql = (
         "SELECT a.x * 10000 + b.y AS number, 'name ' || CAST(b.y AS varchar) AS name, a.x / 7e0 AS share "
@@ -111,6 +120,7 @@ def large_result(opened: Opened, rows: int) -> None:
         query = opened.engine.wait(opened.engine.start_query(sql).query_id, 600)
     assert query.error is None, query.error
     report("run and written", query.rows or 0, peak, before)
+    told = f"{peak.seconds:.1f} s", f"{(peak.bytes - before) / 1e6:.0f} MB of memory"
     with Peak() as peak:
         found, token = 0, None
         while True:
@@ -125,6 +135,7 @@ def large_result(opened: Opened, rows: int) -> None:
             path = opened.engine.download(query.query_id, kind).path
         assert path is not None
         report(f"downloaded as {kind}", query.rows or 0, peak, before)
+    return told
 
 
 def report(what: str, rows: int, peak: Peak, before: int) -> None:

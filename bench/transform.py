@@ -25,6 +25,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench import figures
 from bench.pages import write_lines, write_object
 
 FAST = ("bound", "ours", "without_checks", "duckdb_sql")
@@ -35,6 +36,8 @@ BARS = {  # ours / contender in CPU time: what it must be at most
     "tutorial": 1 / 30,
     "dlt": 1 / 18,
 }
+BESIDE = {"duckdb_sql": "DuckDB's SQL", "polars": "polars", "json_normalize": "pandas", "dlt": "dlt"}  # in README.md
+ITEMS, RUNS = 100_000, 5
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 SIZED = ("bound", "ours", "duckdb_sql")
 LARGEST_OF_OTHERS = 100_000  # items; the lower bound holds the whole object in memory
@@ -49,8 +52,23 @@ def main() -> int:
     options = arguments()
     modes = ("development", "extended") if options.mode == "both" else (options.mode,)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        work = sizes if options.sizes else compare
-        return max(work(options, mode, Path(folder)) for mode in modes)
+        if options.sizes:
+            return max(sizes(options, mode, Path(folder)) for mode in modes)
+        compared = {mode: compare(options, mode, Path(folder)) for mode in modes}
+    if options.mode == "both" and options.only is None:
+        usual = (options.items, options.runs) == (ITEMS, RUNS)
+        figures.tell("transform", told({mode: medians for mode, (_, medians) in compared.items()}), usual=usual)
+    return max(missed for missed, _ in compared.values())
+
+
+def told(found: dict[str, dict[str, Outcome]]) -> dict[str, tuple[str, str]]:
+    """The figures: ours and those of other ways, of the one kind of app and of the other."""
+
+    def each(name: str) -> str:
+        return " and ".join(f"{one[name]['cpu']:.1f}" if has(one, name) else "failed" for one in found.values()) + " s"
+
+    beside = ", ".join(f"{words} {each(name)}" for name, words in BESIDE.items())
+    return {figures.MEASURED["transform"][0]: (each("ours"), beside)}
 
 
 def with_peers() -> str:
@@ -61,16 +79,17 @@ def with_peers() -> str:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--items", type=int, default=ITEMS)
     parser.add_argument("--mode", choices=("development", "extended", "both"), default="both")
     parser.add_argument("--sizes", action="store_true", help="1,000 to 1,000,000 items instead of --items")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--only", action="append", choices=(*FAST, *SLOW))
     parser.add_argument("--python", default=with_peers(), help="an interpreter that has bench/requirements.txt")
     return parser.parse_args()
 
 
-def compare(options: argparse.Namespace, mode: str, folder: Path) -> int:
+def compare(options: argparse.Namespace, mode: str, folder: Path) -> tuple[int, dict[str, Outcome]]:
+    """1 when a bar is missed, and the medians of each contender."""
     raw, lines = folder / f"{mode}.jsonl.gz", folder / f"{mode}-lines"
     size = write_object(raw, options.items, mode)
     write_lines(raw, lines)
@@ -81,7 +100,8 @@ def compare(options: argparse.Namespace, mode: str, folder: Path) -> int:
             if turn == 0 or name in FAST:
                 outcomes[name].append(run(options.python, name, raw, lines, folder / "output"))
     print(f"\n{options.items:,} items, {mode}: {size / 1e6:,.0f} MB of JSON, {raw.stat().st_size / 1e6:,.0f} MB gzip")
-    return report(options.items, size, outcomes)
+    missed = report(options.items, size, outcomes)
+    return missed, {name: medians(runs) for name, runs in outcomes.items()}
 
 
 def sizes(options: argparse.Namespace, mode: str, folder: Path) -> int:

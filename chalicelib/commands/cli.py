@@ -418,7 +418,10 @@ def ended_crawl(engine: Engine) -> Crawl:
 @click.option("--from", "source", metavar="FOLDER | s3://…", help="Copy that lake here instead of LAKE_URL's.")
 @click.pass_obj
 def copy(shared: Shared, target: str, source: str | None) -> None:
-    """Copy a lake to another place, each object read back and compared; interrupted, it goes on where it was."""
+    """Copy a lake to another place, each object read back and compared; interrupted, it goes on where it was.
+
+    The lake may be in use: the copy is what it was at one moment. Logins and tokens (SECRETS_URL) are not part of it.
+    """
     from chalicelib.clock import now
     from chalicelib.commands.copying import copy_lake
     from chalicelib.extraction.lock import holder_of
@@ -426,11 +429,12 @@ def copy(shared: Shared, target: str, source: str | None) -> None:
 
     settings = shared.parts.settings
     lakes = [open_lake(replace(settings, lake_url=url)) for url in (source or settings.lake_url, target)]
-    for lake in lakes:
-        if run := holder_of(lake, now()):
-            raise InvalidRequest(f"run {run} is going on: copy when it has ended")
+    if run := holder_of(lakes[1], now()):
+        raise InvalidRequest(f"run {run} is going on in the lake to copy to: copy when it has ended")
     with ProgressBar("copy") as progress:
         click.echo(str(copy_lake(lakes[0], lakes[1], progress)))
+    if target.rstrip("/") == settings.lake_url.rstrip("/"):
+        shared.parts.register(None)
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
@@ -638,10 +642,12 @@ def aws_region() -> str:
     """The region that AWS's own settings name. Raises InvalidSetting."""
     import boto3
 
-    region = boto3.session.Session().region_name
-    if not region:
+    from chalicelib.stores.aws import region
+
+    found = region() or boto3.session.Session().region_name
+    if not found:
         raise InvalidSetting("no region is set: AWS_REGION=eu-west-1, or a region in ~/.aws/config")
-    return str(region)
+    return found
 
 
 def print_snippets(snippets: Iterable[Snippet]) -> None:

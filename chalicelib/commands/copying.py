@@ -1,5 +1,8 @@
 """`lake copy`: all of a lake to another place, a folder or a bucket, and back. Interrupted, it goes on where it was.
 
+A lake may be at work while it is copied: what changed meanwhile is copied again, until nothing has changed from one
+look to the next. The copy is then what the lake was at one moment, as a computer that stops then would leave it.
+
 An object counts as copied when reading it back gives what it was copied from; one that is there already is read and
 compared, and not written again. What is derived (tables, state) is made equal, so that a lake that went on can be
 copied again; of what cannot be made again nothing is deleted.
@@ -8,21 +11,43 @@ copied again; of what cannot be made again nothing is deleted.
 from __future__ import annotations
 
 import hashlib
+import itertools
+import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from chalicelib.errors import InvalidRequest, StorageFailed
-from chalicelib.lake import GENERATION_KEY, QUARANTINE, RAW, REPORTS, STATE, TRANSFORMED, Lake, ObjectInfo, ObjectStore
+from chalicelib.errors import Conflict, InvalidRequest, NotFound, RecordDamaged, StorageFailed
+from chalicelib.lake import (
+    GENERATION_KEY,
+    QUARANTINE,
+    RAW,
+    RAW_RUNS,
+    REPORTS,
+    STATE,
+    TRANSFORMED,
+    Lake,
+    ObjectInfo,
+    ObjectStore,
+    is_whole,
+)
 from chalicelib.log import StepProgress
+from chalicelib.transforms import DONE
 
 KEPT = (RAW, REPORTS)  # cannot be made again
-DERIVED = (QUARANTINE, TRANSFORMED, STATE)
-LEFT_OUT = (f"{STATE}run-lock.json", f"{STATE}duckdb/")  # of this place alone
+DERIVED = (TRANSFORMED, QUARANTINE, STATE)
+OF_THE_PLACE = ("run-lock.json", "crawl.lock", "duckdb/", "deploy/", ".")  # in state/: nothing of the lake itself
+LEFT_OUT = tuple(f"{STATE}{name}" for name in OF_THE_PLACE)
+DONE_NOTE = re.compile(rf"{STATE}transforms/g\d+/done/")
+AT_ONCE = 8  # objects: what a bucket takes long for is waiting
 PIECE = 1 << 20  # bytes
 IN_MEMORY = 16 * PIECE  # bytes of an object that is not copied by way of a file
+PAUSE = 2.0  # s between two looks at a lake that goes on changing
+MOST_LOOKS = 900  # half an hour: longer than a run may take
 SHOWN = 3  # keys that a message names
 
 
@@ -34,6 +59,7 @@ class Copied:
     same: int = 0
     bytes: int = 0
     deleted: int = 0
+    keys: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
         return (
@@ -42,36 +68,51 @@ class Copied:
         )
 
 
-def copy_lake(source: Lake, target: Lake, progress: StepProgress | None = None) -> Copied:
-    """Copy all that is in ``source``; which generation is in force comes last, so that half a copy answers nothing new.
+def copy_lake(
+    source: Lake, target: Lake, progress: StepProgress | None = None, sleep: Callable[[float], None] = time.sleep
+) -> Copied:
+    """Copy all that is in ``source``, as it was at one moment.
 
-    Raises InvalidRequest where ``target`` holds raw data that ``source`` has not: it is another lake.
+    Raises InvalidRequest where ``target`` holds raw data that ``source`` has not (it is another lake), Conflict where
+    ``source`` does not stand still for the time of a look.
     """
-    wanted = {info.key: info for info in objects(source.store)}
     held = {info.key: info for info in objects(target.store)}
-    refuse_other_lake(wanted.keys(), held.keys())
+    seen = {info.key: info for info in objects(source.store)}
+    refuse_other_lake(seen.keys(), held.keys())
     copied = Copied()
-    ordered = sorted(wanted.values(), key=lambda info: (info.key == GENERATION_KEY, info.key))
-    for number, info in enumerate(ordered, 1):
-        copy_object(source.store, target.store, info, held.get(info.key), copied)
-        if progress:
-            progress(number, len(ordered), info.key)
-    gone = [key for key in held if key not in wanted and key.startswith(DERIVED)]
-    if gone:
-        target.store.delete(gone)
-        copied.deleted = len(gone)
+    copy_objects(source.store, target.store, list(seen.values()), held, copied, progress)
+    for _ in range(MOST_LOOKS):
+        wanted = {info.key: info for info in objects(source.store)}
+        if wanted == seen:
+            break
+        sleep(PAUSE)
+        changed = [info for key, info in wanted.items() if seen.get(key) != info]
+        copy_objects(source.store, target.store, changed, {}, copied, progress)
+        seen = wanted
+    else:
+        raise Conflict(
+            "the lake went on changing for half an hour: what was copied is kept; give the same command again when no "
+            "run is going on"
+        )
+    there = {*held, *copied.keys}
+    gone = [key for key in there - seen.keys() if key.startswith(DERIVED) or key not in held]
+    target.store.delete(gone)
+    copied.deleted = len(gone)
     return copied
 
 
 def objects(store: ObjectStore) -> Iterator[ObjectInfo]:
-    """All that is copied of a lake."""
+    """All that is copied of a lake; not what is still being put there."""
     for prefix in (*KEPT, *DERIVED):
-        yield from (info for info in store.list(prefix) if not info.key.startswith(LEFT_OUT))
+        for info in store.list(prefix):
+            if not info.key.startswith(LEFT_OUT) and (is_whole(info.key) or not info.key.startswith(RAW)):
+                yield info
 
 
 def refuse_other_lake(wanted: Collection[str], held: Iterable[str]) -> None:
-    """Raises InvalidRequest where raw data lies that the lake to be copied does not have."""
-    others = [key for key in held if key.startswith(RAW) and key not in wanted]
+    """Raises InvalidRequest where raw data lies that the lake to be copied does not have; but for the records of runs,
+    which a lake has before anybody has logged in there."""
+    others = [key for key in held if key.startswith(RAW) and not key.startswith(RAW_RUNS) and key not in wanted]
     if others:
         raise InvalidRequest(
             f"the place to copy to holds raw data that this lake has not ({', '.join(sorted(others)[:SHOWN])}): it is "
@@ -79,37 +120,107 @@ def refuse_other_lake(wanted: Collection[str], held: Iterable[str]) -> None:
         )
 
 
-def copy_object(
-    source: ObjectStore, target: ObjectStore, info: ObjectInfo, there: ObjectInfo | None, copied: Copied
+def copy_objects(
+    source: ObjectStore,
+    target: ObjectStore,
+    infos: list[ObjectInfo],
+    held: dict[str, ObjectInfo],
+    copied: Copied,
+    progress: StepProgress | None,
 ) -> None:
-    """Copy one object unless the same is there. Raises StorageFailed where another is read back than was written."""
-    digest = digest_of(source, info.key)
-    if there and there.size == info.size and digest_of(target, info.key) == digest:
-        copied.same += 1
-        return
-    if info.size <= IN_MEMORY:
-        target.write(info.key, source.read(info.key))
-    else:
-        by_file(source, target, info.key)
-    if digest_of(target, info.key) != digest:
-        raise StorageFailed(f"{info.key} was written and another is read back: give the command again")
-    copied.written += 1
-    copied.bytes += info.size
+    """Copy what was listed, several at a time, and what says of a thing that it is done after that thing."""
+    pool = ThreadPoolExecutor(AT_ONCE, "copy")
+    number = 0
+    try:
+        for _, group in itertools.groupby(sorted(infos, key=turn), key=lambda info: turn(info)[0]):
+            listed = list(group)
+            sizes = pool.map(lambda info: copy_object(source, target, info, held.get(info.key)), listed)
+            for info, size in zip(listed, sizes, strict=True):
+                count(copied, info, size)
+                number += 1
+                if progress:
+                    progress(number, len(infos), info.key)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def by_file(source: ObjectStore, target: ObjectStore, key: str) -> None:
-    """Copy an object that need not fit in memory."""
+def turn(info: ObjectInfo) -> tuple[int, str]:
+    """When an object is copied: what is kept, tables, state; the last says which tables are in force."""
+    if info.key == GENERATION_KEY:
+        return 3, info.key
+    return (2 if info.key.startswith(STATE) else 0 if info.key.startswith(KEPT) else 1), info.key
+
+
+def count(copied: Copied, info: ObjectInfo, size: int | None) -> None:
+    """Note what became of an object (see :func:`copy_object`)."""
+    copied.keys.add(info.key)
+    copied.same += size is None
+    copied.written += size is not None
+    copied.bytes += size or 0
+
+
+def copy_object(source: ObjectStore, target: ObjectStore, info: ObjectInfo, there: ObjectInfo | None) -> int | None:
+    """Copy one object; answers the bytes written, None where the same was there or it is gone by now, which the next
+    look tells. Raises StorageFailed where another is read back than was written."""
+    try:
+        if info.size > IN_MEMORY:
+            return by_file(source, target, info, there)
+        content = source.read(info.key)
+    except NotFound:
+        return None
+    if DONE_NOTE.match(info.key):
+        content = note_of_the_copy(source, target, info.key, content)
+    if there and there.size == len(content) and target.read(info.key) == content:
+        return None
+    target.write(info.key, content)
+    if target.read(info.key) != content:
+        raise another_read_back(info.key)
+    return len(content)
+
+
+def note_of_the_copy(source: ObjectStore, target: ObjectStore, key: str, content: bytes) -> bytes:
+    """The note that a raw object is transformed, about its copy: each store has a tag of its own for the same bytes."""
+    try:
+        note = DONE.decode(key, content)
+    except RecordDamaged:
+        return content
+    original, copy = source.stat(note.raw_key), target.stat(note.raw_key)
+    if original is None or copy is None or original.etag != note.etag:
+        return content
+    note.etag = copy.etag
+    return DONE.encode(note)
+
+
+def by_file(source: ObjectStore, target: ObjectStore, info: ObjectInfo, there: ObjectInfo | None) -> int | None:
+    """Copy an object that need not fit in memory. Raises NotFound, StorageFailed."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "object"
-        with source.open(key) as stream, path.open("wb") as file:
+        with source.open(info.key) as stream, path.open("wb") as file:
             shutil.copyfileobj(stream, file, PIECE)
-        target.write_file(key, path)
+        size, digest = path.stat().st_size, digest_of_file(path)
+        if there and there.size == size and digest_of(target, info.key) == digest:
+            return None
+        target.write_file(info.key, path)
+    if digest_of(target, info.key) != digest:
+        raise another_read_back(info.key)
+    return size
 
 
-def digest_of(store: ObjectStore, key: str) -> str:
+def another_read_back(key: str) -> StorageFailed:
+    """What a store is told that does not keep what it is given."""
+    return StorageFailed(f"{key} was written and another is read back: give the command again")
+
+
+def digest_of(store: ObjectStore, key: str) -> bytes:
     """What an object's bytes are."""
     found = hashlib.sha256()
     with store.open(key) as stream:
         while piece := stream.read(PIECE):
             found.update(piece)
-    return found.hexdigest()
+    return found.digest()
+
+
+def digest_of_file(path: Path) -> bytes:
+    """What a file's bytes are."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

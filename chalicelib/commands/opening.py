@@ -73,9 +73,10 @@ def athena_snippets(settings: Settings, region: str) -> Iterator[Snippet]:
     yield Snippet(
         "AWS SDK for pandas",
         "python",
-        "import awswrangler\n\n"
+        "import awswrangler\nimport boto3\n\n"
         f'frame = awswrangler.athena.read_sql_query(\n    """{SQL}""",\n    database="{database}",\n'
-        f'    workgroup="{group}",\n    ctas_approach=False,\n)',
+        f'    workgroup="{group}",\n    ctas_approach=False,\n'
+        f'    boto3_session=boto3.Session(region_name="{region}"),\n)',
     )
     yield Snippet(
         "dbt-athena (profiles.yml)",

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from chalicelib.commands.copying import copy_lake
-from chalicelib.errors import InvalidRequest
-from chalicelib.lake import Lake
+from chalicelib.commands.copying import copy_lake, objects
+from chalicelib.errors import Conflict, InvalidRequest
+from chalicelib.lake import Lake, ObjectStore
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
+from chalicelib.stores.folder import FolderStore
 from chalicelib.stores.s3 import BucketStore
+from chalicelib.transformation.compact import compact
+from chalicelib.transformation.transform import pending_transforms
 from tests.commands.test_cli import one_line, run
 from tests.emulator import shared
 from tests.emulator.stage import make_bucket
 from tests.support import server
-from tests.support.engines import embedded, fill, on
+from tests.support.engines import Opened, embedded, fill, on
 
 LARGE = b"0123456789abcdef" * (1 << 20) + b"end"  # more than is held in memory
 
@@ -69,6 +75,91 @@ def test_a_lake_that_went_on_is_copied_again_and_what_it_has_no_more_is_gone(tmp
         assert copied.deleted == 1 and bucket.store.stat(gone) is None
         keys = [sorted(info.key for info in lake.store.list("transformed/")) for lake in (opened.lake, bucket)]
         assert keys[0] == keys[1]
+
+
+def test_what_was_transformed_needs_no_transform_after_a_copy(filled: Path, bucket: Lake, tmp_path: Path) -> None:
+    there, back = open_lake(Settings(lake_url=str(filled / "lake"))), open_lake(Settings(lake_url=str(tmp_path / "b")))
+    for source, target in ((there, bucket), (bucket, back)):
+        copy_lake(source, target)
+        assert [report.raw_key for report in pending_transforms(target)] == []
+
+
+def test_a_stages_own_records_stay_when_a_lake_is_copied_to_it(bucket: Lake, tmp_path: Path) -> None:
+    own = {"state/deploy/chalice.json": b"{}", "raw/runs/2026/11/20/20261120T101500Z-1a2b3c.json": b"{}"}
+    for key, content in own.items():
+        bucket.store.write(key, content)
+    lake = open_lake(Settings(lake_url=str(tmp_path)))
+    lake.store.write("raw/history/a.json", b"[1]")
+    lake.store.write("state/deploy/done.json", b"of elsewhere")
+    assert copy_lake(lake, bucket).written == 1
+    assert sorted(info.key for info in bucket.store.list("")) == sorted([*own, "raw/history/a.json"])
+
+
+# --- while the lake is at work ------------------------------------------------------------------------------------
+
+
+class AtWork(FolderStore):
+    """A lake's folder in which the next thing happens each time that something is read of it."""
+
+    def __init__(self, root: Path, happens: Iterator[None]) -> None:
+        super().__init__(root)
+        self.happens, self._one = happens, threading.Lock()
+
+    def read(self, key: str) -> bytes:
+        with self._one:
+            next(self.happens, None)
+        return super().read(key)
+
+
+def work(opened: Opened) -> Iterator[None]:
+    """What a lake does in an hour: rows that come, a merge of files, files that are replaced, a rebuild in force."""
+    store = opened.lake.store
+    for number in range(3):
+        store.write(f"raw/history/{number}.json", b"[%d]" % number)
+        store.write("state/at.json", b"%d" % number)
+        yield
+        opened.put("tracks", {"track_id": f"n{number}", "name": "New", "observed_at": on(9)}, name=f"new-{number}")
+        yield
+    compact(opened.lake, ["tracks"])
+    yield
+    store.write("raw/history/moved.json", b"[1]")
+    yield
+    store.delete(["raw/history/moved.json"])
+    store.delete([info.key for info in store.list("transformed/g1/albums_history/")])
+    yield
+    opened.put("tracks", {"track_id": "t9", "name": "Nine", "observed_at": on(9)}, generation="g2")
+    opened.lake.publish_generation("g2")
+    store.delete([info.key for info in store.list("transformed/g1/")])
+
+
+@pytest.mark.parametrize("before", range(0, 24, 3))
+def test_a_lake_at_work_is_copied_as_it_was_at_one_moment(tmp_path: Path, before: int) -> None:
+    """``before``: how many objects are read before the work begins."""
+    with embedded(tmp_path) as opened:
+        fill(opened)
+        opened.lake.name_generation()
+        opened.lake.store.write("raw/history/first.json", b"[0]")
+        at_work = AtWork(tmp_path / "lake", itertools.chain(itertools.repeat(None, before), work(opened)))
+        target = Lake(FolderStore(tmp_path / "copy"))
+        copy_lake(Lake(at_work), target, sleep=lambda _: None)
+        assert contents(target.store) == contents(opened.lake.store)
+        if next(at_work.happens, True):
+            assert before > 0 and at_work.list("raw/")
+
+
+def contents(store: ObjectStore) -> dict[str, bytes]:
+    return {info.key: store.read(info.key) for info in objects(store)}
+
+
+def test_a_lake_that_never_stands_still_is_said_to(tmp_path: Path) -> None:
+    lake, moments = open_lake(Settings(lake_url=str(tmp_path / "lake"))), itertools.count()
+
+    def goes_on(_seconds: float = 0) -> None:
+        lake.store.write("state/at.json", b"%d" % next(moments))
+
+    goes_on()
+    with pytest.raises(Conflict, match="half an hour"):
+        copy_lake(lake, Lake(FolderStore(tmp_path / "copy")), sleep=goes_on)
 
 
 def test_another_lake_is_not_written_over(tmp_path: Path) -> None:

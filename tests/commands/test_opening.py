@@ -64,7 +64,7 @@ def test_a_lake_on_aws_says_workgroup_and_database_for_every_client(tmp_path: Pa
     settings = Settings(lake_url="s3://bucket/lake", athena_workgroup="the-group", glue_database="the_database")
     for each in athena_snippets(settings, "eu-west-1"):
         assert "the-group" in each.lines and "the_database" in each.lines
-        assert "eu-west-1" in each.lines or each.tool == "AWS SDK for pandas"  # which takes the region as boto3 does
-    extra = {"LAKE_URL": "s3://bucket/lake", "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
+        assert "eu-west-1" in each.lines
+    extra = {"LAKE_URL": "s3://bucket/lake", "AWS_REGION": "eu-west-1"}
     assert "PyAthena" in run(tmp_path, "duckdb", "--print", **extra).stdout
     assert "--print" in one_line(run(tmp_path, "duckdb", **extra))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from chalicelib.commands.layout import fitting
 from tests.commands.test_cli import one_line, run
 from tests.support import server
 from tests.support.server import environment
+
+PATIENCE = 20  # s without a word of the shell
 
 
 @pytest.fixture(scope="module")
@@ -123,34 +127,53 @@ def test_reports_are_listed_by_group_a_line_each(filled: Path) -> None:
 # --- completion ---------------------------------------------------------------------------------------------------
 
 FISH = "source $argv[1]; complete --do-complete $argv[2]"
+BASH = 'source "$0"; COMP_WORDS=($1); COMP_CWORD=$2; _lake_completion lake; echo "${COMPREPLY[@]}"'
+ZSH = "autoload -Uz compinit; compinit -D -u; source '{script}'; echo set'' up\n"  # as it is typed, not what it shows
 
 
-def completed(tmp_path: Path, shell: str, words: str) -> str:
-    """What a shell offers behind these words, after what `lake completion` prints."""
-    script = tmp_path / f"completion.{shell}"
-    script.write_text(run(tmp_path, "completion", shell).stdout)
-    command = tmp_path / "lake"
+def offered(folder: Path, shell: str, words: str, wanted: str) -> str:
+    """What a shell offers behind these words, after what `lake completion` prints: until it shows ``wanted``."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} to complete in: apt install {shell}")
+    script = folder / f"completion.{shell}"
+    script.write_text(run(folder, "completion", shell).stdout)
+    command = folder / "lake"
     command.write_text(f"#!{sys.executable}\nfrom chalicelib.commands.cli import main\nmain()\n")  # as pip installs it
     command.chmod(0o755)
-    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    environ = environment(folder, {"PATH": f"{folder}:{os.environ['PATH']}", "TERM": "dumb", "COLUMNS": "200"})
+    if shell == "zsh":
+        typed = ((ZSH.format(script=script), "set up"), (f"{words}\t", wanted))
+        return shown_by(["zsh", "-f", "-i"], environ, typed)
     if shell == "bash":
-        program = 'source "$0"; COMP_WORDS=($1); COMP_CWORD=$2; _lake_completion lake; echo "${COMPREPLY[@]}"'
-        arguments = ["bash", "-c", program, str(script), words, str(len(words.split()) - 1)]
+        arguments = ["bash", "-c", BASH, str(script), words, str(len(words.split()) - 1)]
     else:
         arguments = ["fish", "-c", FISH, str(script), words]
-    done = subprocess.run(arguments, env=environment(tmp_path, path), capture_output=True, text=True, timeout=60)
-    return done.stdout
+    return subprocess.run(arguments, env=environ, capture_output=True, text=True, timeout=60).stdout
 
 
-@pytest.mark.parametrize("shell", ["bash", "fish"])
-def test_a_shell_completes_commands_options_and_reports(tmp_path: Path, shell: str) -> None:
-    if shutil.which(shell) is None:
-        assert "complete" in run(tmp_path, "completion", shell).stdout
-        return
-    assert "query" in completed(tmp_path, shell, "lake qu")
-    assert "top_artists" in completed(tmp_path, shell, "lake report top_ar")
-    assert "--format" in completed(tmp_path, shell, "lake query --for")
+def shown_by(command: list[str], environ: dict[str, str], typed: Iterable[tuple[str, str]]) -> str:
+    """What a shell on a terminal shows for the last of what is typed; of each, the words that are waited for."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(command, env=environ, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    shown = ""
+    try:
+        for keys, wanted in typed:
+            os.write(ours, keys.encode())
+            shown = ""
+            while wanted not in shown and select.select([ours], [], [], PATIENCE)[0]:
+                shown += os.read(ours, 65_536).decode(errors="replace")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    return shown
 
 
-def test_zsh_is_told_what_completes() -> None:
-    assert "compdef" in run(Path.cwd(), "completion", "zsh").stdout
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("words", "whole"),
+    [("lake qu", "query"), ("lake report top_ar", "top_artists"), ("lake query --for", "--format")],
+)
+def test_a_shell_completes_commands_options_and_reports(tmp_path: Path, shell: str, words: str, whole: str) -> None:
+    assert whole in offered(tmp_path, shell, words, whole)

@@ -3,6 +3,7 @@ what Athena refuses or prints otherwise (athena_statements, athena_results). Wit
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.emulator.athena_catalogue import CATALOGUE, Catalogues, view_table
+from tests.emulator.athena_catalogue import CATALOGUE, Catalogues, catalogue_named, view_table
 from tests.emulator.athena_results import Unprintable, column_info, result_file, texts
 from tests.emulator.athena_statements import reads, refusal
 from tests.emulator.rights import Need, allowed
@@ -20,7 +21,13 @@ from tests.support import trino
 if TYPE_CHECKING:
     from tests.emulator.server import Call, Emulator
 
-VIEW = re.compile(r"\s*CREATE OR REPLACE VIEW (\w+) AS (.*)\Z", re.DOTALL | re.IGNORECASE)
+IGNORED = r"\A(?:\s|--[^\n]*\n|/\*.*?\*/)*"  # blanks and comments
+NAME = r'(?:"?\w+"?\.)?(?:"?(?P<database>\w+)"?\.)?"?(?P<name>\w+)"?'
+VIEW = re.compile(IGNORED + rf"CREATE OR REPLACE VIEW\s+{NAME}\s+AS\s(?P<sql>.*)\Z", re.DOTALL | re.IGNORECASE)
+#: A statement of Hive's, as "CREATE DATABASE" of Athena's guide has it, backquotes included.
+DATABASE = re.compile(
+    IGNORED + r"CREATE (?:DATABASE|SCHEMA)(?: IF NOT EXISTS)? `?(?P<name>\w+)`?\s*\Z", re.DOTALL | re.IGNORECASE
+)
 #: Analyses a statement and runs nothing; it stands on a line of its own before the statement.
 VALIDATE = "EXPLAIN (TYPE VALIDATE)\n"
 PLACE = re.compile(r"\Aline (\d+):")
@@ -164,10 +171,12 @@ class Athena:
             return
         execution.state = "RUNNING"
         try:
-            view = VIEW.match(execution.sql)
-            if view:
-                self.create_view(execution, view[1], view[2])
-                rows: list[list[str | None]] = []
+            rows: list[list[str | None]] = []
+            if view := VIEW.match(execution.sql):
+                execution.database = view["database"] or execution.database
+                self.create_view(execution, view["name"], view["sql"])
+            elif database := DATABASE.match(execution.sql):
+                self.create_database(execution, database["name"])
             else:
                 rows = self._answer(execution)
             if execution.state == "RUNNING":
@@ -185,6 +194,12 @@ class Athena:
             self._need_glue(execution, action, name)
         columns = self._ask(execution, f"SELECT * FROM (\n{sql}\n) LIMIT 0", lines_before=1).columns
         self._store_view(execution.database, name, sql, columns)
+
+    def create_database(self, execution: Execution, name: str) -> None:
+        self._need_on(execution, "glue:CreateDatabase", f"database/{name}")
+        glue = self.aws.client("glue")
+        with contextlib.suppress(glue.exceptions.AlreadyExistsException):
+            glue.create_database(DatabaseInput={"Name": name})
 
     def deploy_view(self, database: str, name: str, sql: str) -> None:
         """The same for a stage made from the templates, whose views are analysed once."""
@@ -220,7 +235,7 @@ class Athena:
         session = trino.shared().session(catalog=catalogue, schema=execution.database)
         denied = len(self.aws.denied)
         try:
-            execution.answer = answer = trino.start(session, sql, parameters)
+            execution.answer = answer = trino.start(session, catalogue_named(sql, catalogue), parameters)
             while answer.next:
                 trino.advance(answer)
         except trino.TrinoFailed as error:
@@ -272,6 +287,8 @@ def require_statement(sql: str, parameters: int) -> None:
     """What Athena answers to at once: Trino's parser is asked, in a catalogue that knows no table. Raises Refused."""
     if reason := refusal(sql, parameters):
         raise Refused(reason)
+    if DATABASE.match(sql):
+        return
     try:
         trino.shared().ask(VALIDATE + sql)
     except trino.TrinoFailed as error:

@@ -3,7 +3,7 @@
 One Trino serves many emulations and, in each, the roles that query. Every role has a catalogue of its own there, whose
 requests carry that role's access key: what Athena reads on somebody's behalf is held against somebody's rights. To
 Athena they are all ``awsdatacatalog``, which is also what its views call it; so that word is exchanged for the
-catalogue's name in views on their way to Trino, and back in messages.
+catalogue's name in statements and views on their way to Trino, and back in messages.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CATALOGUE = "awsdatacatalog"
 NUMBERS = itertools.count(1)
 VIEW_TEXT = re.compile(r"/\* Presto View: (\S+) \*/")
+QUALIFIED = re.compile(rf'"{CATALOGUE}"(?=\.)|\b{CATALOGUE}(?=\.)', re.IGNORECASE)
 UNBOUNDED = 2147483647  # the length of a varchar without one
 WIDENINGS = {("int", "bigint"), ("float", "double")}
 STEADY = {
@@ -131,7 +132,13 @@ def require_compatible(table: dict[str, Any], partition: dict[str, Any]) -> None
 
 def renamed(encoded: str, catalogue: str) -> dict[str, Any]:
     definition: dict[str, Any] = json.loads(base64.b64decode(encoded))
+    definition["originalSql"] = catalogue_named(definition["originalSql"], catalogue)
     return {**definition, "catalog": catalogue} if definition["catalog"] == CATALOGUE else definition
+
+
+def catalogue_named(sql: str, catalogue: str) -> str:
+    """A statement that names the catalogue as Athena does, with the name that it has in Trino."""
+    return QUALIFIED.sub(catalogue, sql)
 
 
 def view_text(definition: dict[str, Any]) -> str:

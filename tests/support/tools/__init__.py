@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tests.support import PROJECT
 
 NODE = PROJECT / "build" / "tools" / "node"
+JAVA = PROJECT / "build" / "tools" / "java"
 ABSENT = "no other people's tools to ask: make tools"
 
 
@@ -25,8 +28,20 @@ def script(name: str, environment: str = "tools") -> Path:
     return python(environment).with_name(name)
 
 
+def path_with(environment: str = "tools") -> str:
+    """A ``PATH`` on which that environment's commands come first."""
+    return f"{python(environment).parent}{os.pathsep}{os.environ['PATH']}"
+
+
 def node_modules() -> Path:
     """Where Node's packages lie. Skips the test that asks where there are none."""
     if not (NODE / "complete").exists():
         pytest.skip(ABSENT)
     return NODE / "node_modules"
+
+
+def sqlline() -> list[str]:
+    """The command of a client that knows databases by JDBC alone, with DuckDB's driver. Skips where there is none."""
+    if not (JAVA / "complete").exists() or shutil.which("java") is None:
+        pytest.skip(ABSENT)
+    return ["java", "-cp", os.pathsep.join(map(str, sorted(JAVA.glob("*.jar")))), "sqlline.SqlLine", "--silent=true"]
