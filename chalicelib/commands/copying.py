@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -21,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from chalicelib.errors import Conflict, InvalidRequest, NotFound, RecordDamaged, StorageFailed
+from chalicelib.errors import Conflict, InvalidRequest, NotFound, StorageFailed
 from chalicelib.lake import (
     GENERATION_KEY,
     QUARANTINE,
@@ -36,13 +35,11 @@ from chalicelib.lake import (
     is_whole,
 )
 from chalicelib.log import StepProgress
-from chalicelib.transforms import DONE
 
 KEPT = (RAW, REPORTS)  # cannot be made again
 DERIVED = (TRANSFORMED, QUARANTINE, STATE)
 OF_THE_PLACE = ("run-lock.json", "crawl.lock", "duckdb/", "deploy/", ".")  # in state/: nothing of the lake itself
 LEFT_OUT = tuple(f"{STATE}{name}" for name in OF_THE_PLACE)
-DONE_NOTE = re.compile(rf"{STATE}transforms/g\d+/done/")
 AT_ONCE = 8  # objects: what a bucket takes long for is waiting
 PIECE = 1 << 20  # bytes
 IN_MEMORY = 16 * PIECE  # bytes of an object that is not copied by way of a file
@@ -168,27 +165,12 @@ def copy_object(source: ObjectStore, target: ObjectStore, info: ObjectInfo, ther
         content = source.read(info.key)
     except NotFound:
         return None
-    if DONE_NOTE.match(info.key):
-        content = note_of_the_copy(source, target, info.key, content)
     if there and there.size == len(content) and target.read(info.key) == content:
         return None
     target.write(info.key, content)
     if target.read(info.key) != content:
         raise another_read_back(info.key)
     return len(content)
-
-
-def note_of_the_copy(source: ObjectStore, target: ObjectStore, key: str, content: bytes) -> bytes:
-    """The note that a raw object is transformed, about its copy: each store has a tag of its own for the same bytes."""
-    try:
-        note = DONE.decode(key, content)
-    except RecordDamaged:
-        return content
-    original, copy = source.stat(note.raw_key), target.stat(note.raw_key)
-    if original is None or copy is None or original.etag != note.etag:
-        return content
-    note.etag = copy.etag
-    return DONE.encode(note)
 
 
 def by_file(source: ObjectStore, target: ObjectStore, info: ObjectInfo, there: ObjectInfo | None) -> int | None:

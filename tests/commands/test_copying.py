@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,9 +159,15 @@ def test_a_lake_that_never_stands_still_is_said_to(tmp_path: Path) -> None:
     def goes_on(_seconds: float = 0) -> None:
         lake.store.write("state/at.json", b"%d" % next(moments))
 
+    def always() -> Iterator[None]:
+        while True:
+            goes_on()
+            yield
+
     goes_on()
+    at_work = AtWork(tmp_path / "lake", always())
     with pytest.raises(Conflict, match="half an hour"):
-        copy_lake(lake, Lake(FolderStore(tmp_path / "copy")), sleep=goes_on)
+        copy_lake(Lake(at_work), Lake(FolderStore(tmp_path / "copy")), sleep=goes_on)
 
 
 def test_another_lake_is_not_written_over(tmp_path: Path) -> None:
@@ -186,3 +194,40 @@ def test_the_command_says_what_it_did_and_can_take_a_lake_back(filled: Path, tmp
     assert run(filled, "query", sql, LAKE_URL=str(restored)).stdout == run(filled, "query", sql).stdout
     (restored / "raw" / "stray.json").write_text("[]")
     assert "stray.json" in one_line(run(filled, "copy", str(restored)))
+
+
+# --- as a person does it ------------------------------------------------------------------------------------------
+
+
+def test_a_backup_of_a_served_lake_is_taken_while_it_runs_and_goes_on_from_there(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    folder = server.filled(tmp_path_factory, "backed-up")
+    with server.sandboxed(folder) as spotify, server.LakeServer(folder, spotify) as serving:
+        started = serving.post("/runs", json={}).json()["run_id"]
+        assert "read back and compared" in run(folder, "copy", str(tmp_path / "backup"), **spotify).stdout
+        assert server.eventually(lambda: serving.get(f"/runs/{started}").json()["ended_at"])
+        assert run(folder, "copy", str(tmp_path / "backup"), **spotify).returncode == 0
+        assert run(folder, "copy", "--from", str(tmp_path / "backup"), str(tmp_path / "restored")).returncode == 0
+        restored = {**spotify, "LAKE_URL": str(tmp_path / "restored")}
+        sql = "SELECT run_id, state, calls FROM runs ORDER BY run_id"
+        assert [line.split(",")[0] for line in run(folder, "query", sql, **restored).stdout.splitlines()[1:]]
+        assert run(folder, "transform", **restored).stdout.startswith("0 raw objects")
+        assert run(folder, "query", sql, **restored).stdout == run(folder, "query", sql, **spotify).stdout
+        again = run(folder, "extract", **restored).stdout
+        calls = int(again.split(": ")[1].split()[0])
+        assert calls < 20, again  # what was read is known there too
+
+
+def test_a_copy_that_is_killed_goes_on_where_it_was(filled: Path, bucket: Lake) -> None:
+    assert isinstance(bucket.store, BucketStore)
+    aws = {**shared().environ, "AWS_DEFAULT_REGION": shared().environ["AWS_REGION"]}
+    target = bucket.store.location("")
+    command = [sys.executable, "-m", "chalicelib", "copy", target]
+    with subprocess.Popen(command, env=server.environment(filled, aws), stderr=subprocess.DEVNULL) as process:
+        assert server.eventually(lambda: next(iter(bucket.store.list("")), None) or process.poll() is not None)
+        process.kill()
+    done = run(filled, "copy", target, **aws)
+    assert done.returncode == 0, done.stderr
+    there = open_lake(Settings(lake_url=str(filled / "lake"))).store
+    assert {info.key for info in objects(bucket.store)} == {info.key for info in objects(there)}
