@@ -1,7 +1,8 @@
 """Metrics as CloudWatch's embedded format: one line of JSON in a function's log, and no call to anybody.
 
 Powertools for AWS Lambda would do it too. Importing its Logger and Metrics after Chalice takes 16 ms of a cold start
-(33 ms without bytecode) where this and log.py take 7 (8), and this is all of it that is used; docs/deploy.md has more.
+(33 ms without bytecode) where this and log.py take 7 (8), and this is all of it that is used;
+docs/aws-inside.md has more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Writes ``docs/reference.md`` from the code's own declarations: ``python -m docs.build``.
+"""Writes ``docs/reference.md``, and the errors in ``docs/faq.md``, from the code's own declarations:
+``python -m docs.build``.
 
 A test fails when the file is not what this writes, so nothing that a user meets goes undocumented.
 """
@@ -22,7 +23,8 @@ from chalicelib.reports.catalogue import built_in_reports
 from chalicelib.rest import routes
 from chalicelib.settings import Settings
 
-REFERENCE = Path(__file__).parent / "reference.md"
+REFERENCE, FAQ = (Path(__file__).parent / name for name in ("reference.md", "faq.md"))
+ERRORS_BEGIN, ERRORS_END = "<!-- errors: written by `python -m docs.build` -->\n", "<!-- end of errors -->"
 INTRODUCTION = """\
 # Reference
 
@@ -33,6 +35,7 @@ Commands, settings, endpoints, tables and reports, written from the code's own d
 
 def main() -> None:
     REFERENCE.write_text(reference(), encoding="utf-8")
+    FAQ.write_text(with_errors(FAQ.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def reference() -> str:
@@ -77,14 +80,29 @@ def errors_of_the_lake() -> str:
         'The API answers `{"error": {"code", "message", "details"}}`; a command prints the message and ends with the',
         "exit status. The message names the thing; this is what helps in general.\n",
     ]
-    for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
-        if not module.name.endswith("__main__"):
-            import_module(module.name)  # else it is chance which errors there are
     rows = []
-    for kind in sorted(kinds_of(LakeError), key=lambda kind: (kind.status, kind.code)):
+    for kind in sorted(every_kind(), key=lambda kind: (kind.status, kind.code)):
         meaning, remedy = meaning_and_remedy(kind)
         rows.append((f"`{kind.code}`", str(kind.status), str(kind.exit_status), meaning, remedy))
     return "\n".join(lines + table(("code", "HTTP", "exit", "what it means", "what helps"), rows)) + "\n"
+
+
+def with_errors(page: str) -> str:
+    """A page with a line for each error, by its code, where the page says."""
+    lines = []
+    for kind in sorted(every_kind(), key=lambda kind: kind.code):
+        meaning, remedy = meaning_and_remedy(kind)
+        lines.append(f"- **`{kind.code}`** {meaning} *{remedy}*\n")
+    before, _, rest = page.partition(ERRORS_BEGIN)
+    return f"{before}{ERRORS_BEGIN}{''.join(lines)}{ERRORS_END}{rest.partition(ERRORS_END)[2]}"
+
+
+def every_kind() -> Iterator[type[LakeError]]:
+    """Every error that has a code, wherever it is declared."""
+    for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)  # else it is chance which errors there are
+    return kinds_of(LakeError)
 
 
 def meaning_and_remedy(kind: type[LakeError]) -> tuple[str, str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from chalicelib.commands.cli import token
+from chalicelib.commands.cli import main
 from chalicelib.errors import LakeError
 from docs import build
 from tests.support import PROJECT
@@ -19,6 +22,11 @@ PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 
 def test_the_reference_is_what_the_declarations_say() -> None:
     assert build.REFERENCE.read_text(encoding="utf-8") == build.reference(), "run: python -m docs.build"
+
+
+def test_the_questions_page_has_every_error_with_what_helps() -> None:
+    page = build.FAQ.read_text(encoding="utf-8")
+    assert page == build.with_errors(page), "run: python -m docs.build"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -45,15 +53,30 @@ def test_every_command_the_readme_names_is_a_command() -> None:
         assert help_text.returncode == 0, help_text.stderr.decode()
 
 
-TOLD = re.compile(r"\.venv/bin/lake (token [^`#\n\"']+)")
+TOLD = re.compile(r"(?:\.venv|/opt/lake)/bin/lake +([^`#\n|<>)]+)|`lake ([a-z][^`]+)`")
 TELLING = [*PAGES, *(path for folder in ("chalicelib", "deploy") for path in sorted((PROJECT / folder).rglob("*.py")))]
 
 
-@pytest.mark.parametrize("page", [page for page in TELLING if TOLD.search(page.read_text("utf-8"))], ids=str)
-def test_a_token_command_that_a_person_is_told_is_one(page: Path) -> None:
-    for told in TOLD.findall(page.read_text(encoding="utf-8")):
-        _, command, *arguments = told.split(")")[0].split()
-        token.commands[command].make_context(command, arguments)
+def told_commands(page: Path) -> Iterator[list[str]]:
+    """The arguments of each `lake …` that a person is told to type, as a shell takes them apart."""
+    for told in TOLD.finditer(page.read_text(encoding="utf-8")):
+        try:
+            words = shlex.split(told[1] or told[2])
+        except ValueError:  # a statement that goes on in the next line
+            continue
+        yield [word for word in words if word not in ("--sandbox", "--debug")]
+
+
+@pytest.mark.parametrize("page", [page for page in TELLING if any(told_commands(page))], ids=lambda page: page.name)
+def test_a_command_that_a_person_is_told_is_one_with_its_options(page: Path) -> None:
+    for words in told_commands(page):
+        command: click.Command = main
+        while isinstance(command, click.Group) and words and words[0].isidentifier() | ("-" in words[0]):
+            assert words[0] in command.commands, words
+            command = command.commands[words.pop(0)]
+        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        given = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert given <= options | {"--help"}, (command.name, words)
 
 
 def test_every_module_that_the_architecture_names_exists() -> None:

@@ -89,7 +89,7 @@ from chalicelib.rest.replies import (
     of,
 )
 from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
-from chalicelib.rest.sql_requests import addressed_sql
+from chalicelib.rest.sql_requests import RequestedSql, addressed_sql, requested_sql
 from chalicelib.runs import RunRecord, complete_at, load_run, new_run_id, run_ids
 from chalicelib.settings import Settings
 from chalicelib.transforms import DoneNote, done_note
@@ -328,16 +328,20 @@ class Api:
     def start_query(self, asked: Asked) -> Reply:
         """Have SQL judged and queued."""
         body = asked.body
-        query = self._started(asked, body["sql"], body["parameters"], body["max_rows"])
+        query = self._started(asked, requested_sql(body["sql"], body["parameters"], body["sort"]), body["max_rows"])
         if asked.query["wait"]:
             query = self._engine().wait(query.query_id, asked.query["wait"])
         if not asked.query["wait"] or not query.state.ended:
             return goes_on(query)
         return self._rows_reply(require_result(query), asked.query["limit"], None, JSON, with_query=True)
 
-    def _started(self, asked: Asked, sql: str, parameters: list[Any], max_rows: int | None = None) -> Query:
+    def _started(self, asked: Asked, wanted: RequestedSql, max_rows: int | None = None) -> Query:
         """The one way in which a request's SQL reaches the engine."""
-        return self._engine().start_query(sql, parameters, client=asked.request.token_id, max_rows=max_rows)
+        client = asked.request.token_id
+        try:
+            return self._engine().start_query(wanted.sql, wanted.parameters, client=client, max_rows=max_rows)
+        except LakeError as error:
+            raise wanted.placed(error) from None
 
     def sql(self, asked: Asked) -> Reply:
         """The first rows of SQL in the address, or where they will be."""
@@ -377,11 +381,7 @@ class Api:
 
     def _ended_sql(self, asked: Asked, max_rows: int | None = None) -> Query:
         """The query of SQL in the address, when it has ended or the wait is over."""
-        wanted = addressed_sql(asked)
-        try:
-            query = self._started(asked, wanted.sql, wanted.parameters, max_rows)
-        except LakeError as error:
-            raise wanted.placed(error) from None
+        query = self._started(asked, addressed_sql(asked), max_rows)
         return self._engine().wait(query.query_id, asked.query["wait"])
 
     def list_queries(self, asked: Asked) -> Reply:

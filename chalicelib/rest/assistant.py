@@ -230,7 +230,7 @@ def answer_message(message: Document, caller: Request, handle: ToAsk) -> Documen
         return {**head, "result": {"tools": [as_json(tool.as_json()) for tool in TOOLS]}}
     if method == "tools/call":
         name, arguments = given.get("name"), given.get("arguments") or {}
-        if name not in BY_NAME or not isinstance(arguments, dict):
+        if not isinstance(name, str) or name not in BY_NAME or not isinstance(arguments, dict):
             return {**head, "error": {"code": INVALID_PARAMS, "message": f"there is no tool {str(name)[:100]}"}}
         return {**head, "result": call(name, arguments, caller, handle)}
     return {**head, "error": {"code": METHOD_NOT_FOUND, "message": f"there is no method {method[:100]}"}}

@@ -108,20 +108,21 @@ IMPORT_ID = "20261120T101530Z-4d5e6f"
 
 LISTENER = Field("listener", Text(1, 200), "A listener, by id or name", True, example="me")
 
-SQL_FIELDS = (
-    Field("sql", Text(1, LONGEST_SQL), "One read-only statement in Athena's dialect", True, example="SELECT 1 AS one"),
-    Field("parameters", ListOf(Scalar(), most=100), "Values for the statement's `?`, in order", default=[]),
-    Field("max_rows", Whole(1, 1_000_000_000), "Keep at most this many rows of the result"),
-)
-PARAMETERS = tuple(
-    Field(f"p{number}", Text(0, 200), f"Value for the {number}. `?`: a number as it is written, else text")
-    for number in range(1, 11)
-)
 SORT = Field(
     "sort",
     Text(1, 300),
     "Columns of the result to sort by, separated by commas; `-` before one sorts it downwards",
     example="-plays",
+)
+SQL_FIELDS = (
+    Field("sql", Text(1, LONGEST_SQL), "One read-only statement in Athena's dialect", True, example="SELECT 1 AS one"),
+    Field("parameters", ListOf(Scalar(), most=100), "Values for the statement's `?`, in order", default=[]),
+    Field("max_rows", Whole(1, 1_000_000_000), "Keep at most this many rows of the result"),
+    SORT,
+)
+PARAMETERS = tuple(
+    Field(f"p{number}", Text(0, 200), f"Value for the {number}. `?`: a number as it is written, else text")
+    for number in range(1, 11)
 )
 SQL_IN_ADDRESS = (
     Field(

@@ -1,4 +1,4 @@
-"""SQL that stands in an address: ``GET /sql?sql=…&p1=…&sort=-plays``."""
+"""SQL as requests bring it: in an address (``GET /sql?sql=…&p1=…&sort=-plays``) or a body, sorted as they say."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ MOST_PARAMETERS = 10
 NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 WORDS = {"true": True, "false": False, "null": None}
 BEFORE = "SELECT * FROM ("  # of a statement that is sorted
+UNNAMED = re.compile(r"_col(\d{1,4})")  # how results call a column without a name
+#: What stands in quotes or is a comment, or else a semicolon behind which nothing else stands.
+CLOSING = re.compile(r"""('[^']*'|"[^"]*"|--[^\n]*|/\*[\s\S]*?\*/)|;(?=(?:[\s;]|--[^\n]*|/\*[\s\S]*?\*/)*\Z)""")
 
 
 @dataclass(frozen=True, slots=True)
-class AddressedSql:
+class RequestedSql:
     """A statement and the values for its ``?``."""
 
     sql: str
@@ -36,16 +39,19 @@ class AddressedSql:
         return error
 
 
-def addressed_sql(asked: Asked) -> AddressedSql:
+def addressed_sql(asked: Asked) -> RequestedSql:
     """What a request asks for. Raises InvalidRequest naming every fault at once."""
     texts = [asked.query[parameter_name(number)] for number in range(1, MOST_PARAMETERS + 1)]
     given = [text for text in texts if text is not None]
     if None in texts[: len(given)]:
         missing = parameter_name(texts.index(None) + 1)
         refuse([fault("query", missing, "is missing: parameters are p1, p2 and so on, without a gap")])
-    sql, sort = asked.query["sql"], asked.query["sort"]
-    values = [value_of(text) for text in given]
-    return AddressedSql(ordered(sql, sort), values, sorted=True) if sort else AddressedSql(sql, values)
+    return requested_sql(asked.query["sql"], [value_of(text) for text in given], asked.query["sort"])
+
+
+def requested_sql(sql: str, parameters: list[Any], sort: str | None) -> RequestedSql:
+    """A statement, with its rows sorted by columns of its result where ``sort`` names some."""
+    return RequestedSql(ordered(sql, sort), parameters, sorted=True) if sort else RequestedSql(sql, parameters)
 
 
 def parameter_name(number: int) -> str:
@@ -65,9 +71,15 @@ def value_of(text: str) -> Any:
 
 def ordered(sql: str, sort: str) -> str:
     """The statement with its rows sorted by columns of its result: ``plays`` or ``-plays,name``, nulls last."""
-    columns = [column.strip() for column in sort.split(",")]
     keys = [
-        f'"{column.removeprefix("-").replace(chr(34), chr(34) * 2)}" {"DESC" if column.startswith("-") else "ASC"}'
-        for column in columns
+        f"{key_of(column.removeprefix('-'))} {'DESC' if column.startswith('-') else 'ASC'}"
+        for column in (each.strip() for each in sort.split(","))
     ]
-    return f"{BEFORE}{sql.rstrip().removesuffix(';')}\n) ORDER BY {', '.join(keys)}"
+    return f"{BEFORE}{CLOSING.sub(lambda found: found[1] or ' ', sql)}\n) ORDER BY {', '.join(keys)}"
+
+
+def key_of(column: str) -> str:
+    """What sorts by a column of a result: its name, or its place where it has none."""
+    if unnamed := UNNAMED.fullmatch(column):
+        return str(int(unnamed[1]) + 1)
+    return f'"{column.replace(chr(34), chr(34) * 2)}"'

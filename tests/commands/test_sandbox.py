@@ -17,6 +17,7 @@ import requests
 
 from chalicelib.reports import catalogue
 from tests.support import PROJECT
+from tests.support.guides import blocks, type_in
 from tests.support.server import eventually, free_port
 
 pytestmark = pytest.mark.timeout(300)
@@ -92,6 +93,14 @@ def test_the_shell_beside_make_run_is_at_its_lake_and_its_service(checkout: Path
     ]  # fmt: skip
     for command in commands[:-1]:
         assert shell(checkout, command).returncode == 0, command
+
+
+def test_the_first_hour_goes_as_it_is_written(checkout: Path, running: tuple[int, Path]) -> None:
+    port, _ = running
+    for text in blocks("first-hour.md"):
+        assert type_in(checkout, text.replace(":8000", f":{port}"), os.environ), text
+    hours = (checkout / "hours.csv").read_text().splitlines()
+    assert hours[0] == "hour_of_day,plays,hours" and 20 < len(hours) <= 25
 
 
 def test_the_demo_is_a_life_that_every_report_has_something_to_say_about(

@@ -185,3 +185,28 @@ def test_the_place_of_a_fault_is_that_in_the_statement_as_given(caller: Caller) 
 def test_an_empty_result_is_an_empty_array(caller: Caller) -> None:
     reply = caller.get("/sql.json", sql="SELECT play_id FROM plays WHERE play_id = 'none'")
     assert json.loads(text_of(reply)) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "sort"),
+    [
+        (f"{TOP}; -- of each", "-plays"),
+        (f"{TOP}\n;;\n/* ; */ ", "-plays"),
+        ("SELECT item_id, count(*) FROM plays GROUP BY item_id", "-_col1"),
+        ("SELECT item_id, ';--' AS word, count(*) AS plays FROM plays GROUP BY item_id", "-plays"),
+    ],
+)
+def test_a_statement_ends_as_it_likes_and_its_columns_need_no_names(caller: Caller, sql: str, sort: str) -> None:
+    found = [json.loads(text_of(caller.get("/sql", sql=sql, sort=sort))), sent(caller, sql, sort)]
+    assert [[row[0] for row in each["rows"]] for each in found] == [["t1", "t2"]] * 2
+    assert [row[0] for row in sent(caller, sql, sort.removeprefix("-"))["rows"]] == ["t2", "t1"]
+
+
+def sent(caller: Caller, sql: str, sort: str) -> Any:
+    """The answer to SQL in a body, sorted."""
+    return json.loads(text_of(caller.post({"wait": 20}, sql=sql, sort=sort)))
+
+
+def test_two_statements_stay_two_however_they_are_sorted(caller: Caller) -> None:
+    for sql in ("SELECT 1 AS one; SELECT 2 AS one", "SELECT 1 AS one) AS a; SELECT * FROM (SELECT 2 AS one"):
+        assert caller.get("/sql", sql=sql, sort="one").status == 400
