@@ -128,6 +128,7 @@ def query_parameters(route: Route) -> list[dict[str, Any]]:
                 "style": "form",
                 "explode": True,
                 "schema": {"type": "object", "additionalProperties": TEXT},
+                "example": {"period": "1y", "limit": "10"},
             }
         )
     return declared

@@ -115,13 +115,24 @@ SORT = Field(
     example="-plays",
 )
 SQL_FIELDS = (
-    Field("sql", Text(1, LONGEST_SQL), "One read-only statement in Athena's dialect", True, example="SELECT 1 AS one"),
+    Field(
+        "sql",
+        Text(1, LONGEST_SQL),
+        "One read-only statement in Athena's dialect",
+        True,
+        example="SELECT artist_name, count(*) AS plays FROM plays GROUP BY 1",
+    ),
     Field("parameters", ListOf(Scalar(), most=100), "Values for the statement's `?`, in order", default=[]),
     Field("max_rows", Whole(1, 1_000_000_000), "Keep at most this many rows of the result"),
     SORT,
 )
 PARAMETERS = tuple(
-    Field(f"p{number}", Text(0, 200), f"Value for the {number}. `?`: a number as it is written, else text")
+    Field(
+        f"p{number}",
+        Text(0, 200),
+        f"Value for the {number}. `?`: a number as it is written, else text",
+        example="30" if number == 1 else None,  # the example of `sql` has one
+    )
     for number in range(1, 11)
 )
 SQL_IN_ADDRESS = (
@@ -130,13 +141,13 @@ SQL_IN_ADDRESS = (
         Text(1, LONGEST_ADDRESSED),
         "One read-only statement in Athena's dialect",
         True,
-        example="SELECT artist_name, count(*) AS plays FROM plays GROUP BY 1",
+        example="SELECT artist_name, count(*) AS plays FROM heard WHERE play_seconds >= ? GROUP BY 1",
     ),
     *PARAMETERS,
     SORT,
     LONG_WAIT,
 )
-MOST_OF_FILE = Field("limit", Whole(1, 1_000_000_000), "Most rows in the file; all without it")
+MOST_OF_FILE = Field("limit", Whole(1, 1_000_000_000), "Most rows in the file; all without it", example=100)
 GOES_ON = RouteAnswer(202, "Takes longer than `wait`; `Location` is the query", Query, headers=("Location",))
 FILE_LINK = RouteAnswer(302, "On AWS: `Location` is a link that works for a while", None, (), ("Location",))
 

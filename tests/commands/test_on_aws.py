@@ -25,6 +25,7 @@ from chalicelib.wiring import Parts
 from deploy.names import API_HANDLER
 from tests.emulator import Emulator, shared
 from tests.emulator.stage import Stage, make_stage
+from tests.support.engines import embedded, fill
 from tests.support.raw_objects import answer, play, put, track
 
 
@@ -123,6 +124,21 @@ def test_a_token_that_the_page_was_given_stays_as_it_is(aws: Emulator, stage: St
         with pytest.raises(InvalidRequest, match="no codes to sign in with"):
             access.sign_in("code")
         assert access.tokens() == [given]
+
+
+def test_a_laptops_lake_moves_here_and_back(aws: Emulator, stage: Stage, tmp_path: Path) -> None:
+    sql = "SELECT play_id, item_id FROM plays ORDER BY play_id"
+    with embedded(tmp_path / "before") as opened:
+        fill(opened)
+        opened.lake.name_generation()
+        wanted = opened.ask(sql)
+    command("copy", "--from", str(tmp_path / "before" / "lake"), stage.settings.lake_url)
+    engine = AthenaEngine(stage.settings, stage.lake, clients=aws.client)
+    asked = engine.wait(engine.start_query(sql).query_id, 25)
+    assert engine.rows(asked.query_id).rows == wanted and len(wanted) == 3
+    command("copy", str(tmp_path / "after" / "lake"))
+    with embedded(tmp_path / "after") as opened:
+        assert opened.ask(sql) == wanted
 
 
 def test_what_the_checks_of_a_refused_object_found_is_seen_at_once(aws: Emulator, stage: Stage) -> None:

@@ -135,6 +135,74 @@ def test_without_a_token_nothing_is_said_and_what_is_no_message_is_refused(serve
     assert (notification.status_code, notification.text) == (202, "")
 
 
+def tool_call(name: Any, arguments: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        [],
+        [{"jsonrpc": "2.0", "id": 1, "method": "ping"}],
+        {"jsonrpc": "2.0", "id": {"a": 1}, "method": "ping"},
+        {"jsonrpc": "2.0", "id": [1], "method": "ping"},
+        {"jsonrpc": "2.0", "id": 1, "method": ["ping"]},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": ["query"]},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": "query"},
+        {"jsonrpc": "2.0", "id": 1, "method": "x" * 201},
+    ],
+)
+def test_what_is_no_message_of_the_protocol_is_refused(server: LakeServer, message: Any) -> None:
+    answer = server.post("/mcp", json=message)
+    assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.parametrize("name", [None, 7, ["query"], {"query": 1}, "", "../query", "__class__", "q" * 10_000])
+def test_a_tool_that_there_is_not_is_an_error_of_the_call(server: LakeServer, name: Any) -> None:
+    answer = server.post("/mcp", json=tool_call(name, {}))
+    assert answer.status_code == 200 and answer.json()["error"]["code"] == -32602
+
+
+HOSTILE: tuple[tuple[str, Any], ...] = (
+    ("query", {"sql": "SELECT 1 AS one", "sql2": "x"}),
+    ("query", {"sql": ["SELECT 1"]}),
+    ("query", {"sql": "SELECT ? AS x", "parameters": [{"a": 1}]}),
+    ("query", {"sql": "SELECT 1 AS one", "limit": 1_001}),
+    ("query", {"sql": "SELECT * FROM read_csv('/etc/passwd')"}),
+    ("query", {"sql": "SELECT 1 AS one; SELECT 2 AS two"}),
+    ("query", {"sql": "INSERT INTO plays SELECT * FROM plays"}),
+    ("query", {"sql": "(" * 5_000}),
+    ("query_rows", {"query_id": "../../secrets/api"}),
+    ("query_rows", {"query_id": "nothing-such", "page_token": "x"}),
+    ("describe_table", {"name": "plays/../secrets"}),
+    ("run_report", {"name": "../../etc/passwd"}),
+    ("run_report", {"name": "top_artists", "parameters": {"limit": {"a": [1]}}}),
+    ("run_report", {"name": "top_artists", "parameters": {"limit": 1_000_000_000_000}}),
+    ("run_report", {"name": "top_artists", "parameters": {"page_token": "x"}}),
+    ("run_report", {"name": "top_artists", "parameters": "limit"}),
+)
+
+
+@pytest.mark.parametrize(("tool", "arguments"), HOSTILE)
+def test_hostile_arguments_are_refused_in_words(server: LakeServer, tool: str, arguments: Any) -> None:
+    answer = server.post("/mcp", json=tool_call(tool, arguments))
+    assert answer.status_code == 200
+    result = answer.json()["result"]
+    assert result["isError"] and result["content"][0]["text"] and len(answer.text) < 2_000
+    assert "Traceback" not in server.log()
+
+
+def test_no_answer_holds_more_rows_than_it_says(server: LakeServer) -> None:
+    sql = "SELECT n FROM UNNEST(sequence(1, 5000)) AS t(n)"
+    for tool, arguments in (
+        ("query", {"sql": sql, "limit": 1_000}),
+        ("run_report", {"name": "listening_over_time", "parameters": {"period": "all", "unit": "hour"}}),
+    ):
+        result = server.post("/mcp", json=tool_call(tool, arguments)).json()["result"]
+        assert not result["isError"], result
+        assert 0 < len(result["structuredContent"]["rows"]) <= 1_000
+
+
 def test_a_reading_token_is_enough(server: LakeServer) -> None:
     settings = Settings(lake_url=str(server.lake), secrets_url=str(server.folder / "secrets"))
     _, token = Access(settings, open_secrets(settings)).add("assistant", "read")

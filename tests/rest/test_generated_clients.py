@@ -205,3 +205,19 @@ def test_every_body_in_json_has_an_example_that_fits_its_schema() -> None:
             content = operation.get("requestBody", {}).get("content", {}).get("application/json")
             if content:
                 jsonschema.validate(content["example"], content["schema"], jsonschema.Draft202012Validator)
+
+
+def test_every_example_of_a_parameter_is_one_that_the_service_takes(server: LakeServer) -> None:
+    """A request made of nothing but the document's own examples is answered."""
+    asked = 0
+    for path, operations in document()["paths"].items():
+        parameters = operations.get("get", {}).get("parameters", [])
+        examples = {each["name"]: each["example"] for each in parameters if each["in"] == "query" and "example" in each}
+        if "get" not in operations or not examples or any(word in path for word in ("{", "callback", "join")):
+            continue
+        answer = server.get(path, params={**examples.pop("parameters", {}), **examples})
+        assert answer.status_code == 200, (path, answer.text[:500])
+        asked += 1
+    assert asked > 5
+    body = document()["paths"]["/queries"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert server.post("/queries?wait=20", json=body).status_code == 200

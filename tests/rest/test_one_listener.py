@@ -8,9 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pyarrow as pa
 import pytest
 import requests
+from httpx2 import AsyncClient
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from chalicelib import pipeline
 from chalicelib.errors import Forbidden
@@ -308,6 +312,26 @@ def test_an_assistant_with_a_listeners_token_sees_that_listener_alone(server: La
         assert answer.status_code == 200 and SECRET not in answer.text, (tool, arguments)
         told[tool] = answer.json()["result"]["isError"]
     assert told["query"] and told["query_rows"] and not told["list_reports"]
+
+
+def test_the_protocols_own_client_stays_bound_to_the_listener(server: LakeServer, anns: requests.Session) -> None:
+    """Whatever is asked through it: one of its tools, one that there is not, another's name in any parameter."""
+
+    async def ask() -> None:
+        headers = {name: str(value) for name, value in anns.headers.items() if name.lower() == "authorization"}
+        async with (
+            AsyncClient(headers=headers, timeout=60) as http,
+            Client(streamable_http_client(f"{server.url}/mcp", http_client=http)) as client,
+        ):
+            assert len((await client.list_tools()).tools) == 6
+            own = await client.call_tool("run_report", {"name": "library_overview", "parameters": {}})
+            assert not own.is_error and dict(own.structured_content["rows"])["plays"] == 36
+            for tool, arguments in TOOL_CALLS:
+                told = await client.call_tool(tool, arguments)
+                assert SECRET not in str(told.content) + str(told.structured_content), (tool, arguments)
+            assert (await client.call_tool("query", {"sql": "SELECT 1 AS one"})).is_error
+
+    anyio.run(ask)
 
 
 def test_a_listener_sees_their_own(server: LakeServer, anns: requests.Session) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import pytest
 
@@ -78,3 +81,62 @@ def test_the_page_names_every_endpoint_people_call_and_every_error_status():
     named = {"/runs", "/crawls", "/tables", "/queries", "/reports", "/imports", "/health", "/openapi.json"}
     assert named <= {"/" + route.path.split("/")[1] for route in ROUTES}
     assert [path for path in named if path not in PAGE] == []
+
+
+# --- lines for tools ----------------------------------------------------------------------------------------------
+
+STATEMENT = "SELECT artist_name, count(*) AS plays FROM plays GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3"
+
+
+def line_for(tool: str) -> str:
+    """What the page's table says to write into a tool, with a statement where it leaves room for one."""
+    (line,) = re.findall(rf"^\| {re.escape(tool)} \| `(.+?)`[^`|]*(?:`[^`]+`)?\s*\|$", PAGE, re.MULTILINE)
+    return str(line).replace("SELECT …", STATEMENT).replace("SELECT+…", quote_plus(STATEMENT))
+
+
+def three_artists(server: LakeServer) -> list[list[object]]:
+    found = server.rows(STATEMENT)
+    assert len(found) == 3
+    return found
+
+
+def test_the_line_for_curl_has_the_rows(server: LakeServer, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", line_for("curl")], env=environ(server), cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert [[row["artist_name"], int(row["plays"])] for row in csv.DictReader(done.stdout.splitlines())] == (
+        three_artists(server)
+    )
+
+
+def test_the_line_for_pandas_has_the_rows(server: LakeServer, tmp_path: Path) -> None:
+    names = "import os, pandas\nLAKE, TOKEN = os.environ['LAKE'], os.environ['TOKEN']\n"
+    program = f"{names}frame = {line_for('pandas')}\nprint(frame.to_json(orient='values'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ(server), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == three_artists(server)
+
+
+def test_the_line_for_observable_has_the_rows(server: LakeServer, tmp_path: Path) -> None:
+    if shutil.which("node") is None:
+        pytest.skip("no node to run JavaScript: apt install nodejs")
+    names = "const { LAKE, TOKEN } = process.env;\n"
+    program = f"{names}{line_for('Observable')}.then((rows) => console.log(JSON.stringify(rows)))"
+    done = subprocess.run(["node", "-e", program], env=environ(server), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [list(row.values()) for row in json.loads(done.stdout)] == three_artists(server)
+
+
+def test_the_addresses_for_grafana_and_excel_have_the_rows(server: LakeServer) -> None:
+    """Neither runs here: their lines ask by these addresses and parameters."""
+    (grafana,) = re.findall(r"^\| Grafana, Infinity \|(.*)\|$", PAGE, re.MULTILINE)
+    address, parameter = re.findall(r"`([^`]+)`", grafana)
+    rows = server.get(urlsplit(address).path, params={parameter: STATEMENT}).json()
+    assert [list(row.values()) for row in rows] == three_artists(server)
+    excel = line_for("Excel, Power Query")
+    (path,) = re.findall(r'RelativePath = "([^"]+)"', excel)
+    parameters = dict(re.findall(r'(\w+) = "([^"]*)"', excel.split("Query = [")[1].split("]")[0]))
+    text = server.get(f"/{path}", params=parameters).text
+    assert list(csv.reader(text.splitlines()))[1:] == [[name, str(plays)] for name, plays in three_artists(server)]
