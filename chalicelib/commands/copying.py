@@ -38,7 +38,7 @@ from chalicelib.log import StepProgress
 
 KEPT = (RAW, REPORTS)  # cannot be made again
 DERIVED = (TRANSFORMED, QUARANTINE, STATE)
-OF_THE_PLACE = ("run-lock.json", "crawl.lock", "duckdb/", "deploy/", ".")  # in state/: nothing of the lake itself
+OF_THE_PLACE = ("run-lock", "crawl.lock", "duckdb/", "deploy/", ".")  # in state/: nothing of the lake itself
 LEFT_OUT = tuple(f"{STATE}{name}" for name in OF_THE_PLACE)
 AT_ONCE = 8  # objects: what a bucket takes long for is waiting
 PIECE = 1 << 20  # bytes
