@@ -7,13 +7,18 @@
 -- name = {type = "text", help = "Name of the album or track; of an artist its own"}
 WITH wanted AS (
     SELECT item_id
-    FROM plays
+    FROM heard
     WHERE artist_name = :artist
         AND item_id IS NOT NULL
         AND CASE WHEN :kind = 'album' THEN album_name WHEN :kind = 'track' THEN item_name END = :name
     GROUP BY 1
     ORDER BY count(*) DESC, 1
     LIMIT 1
+),
+gone AS (
+    SELECT count(*) AS decisions
+    FROM exclusions
+    WHERE is_active AND kind = 'artist' AND user_id IS NULL AND lower(artist_name) = lower(:artist)
 ),
 described AS (
     SELECT tracks.*, albums.name AS album, albums.album_type, albums.release_date, albums.total_tracks, albums.label, albums.upc
@@ -51,7 +56,8 @@ lines AS (
     FROM artist_genres_in_force
     WHERE :kind = 'artist' AND name = lower(:artist) AND stands_for_name
 )
-SELECT what, value
+SELECT lines.what, lines.value
 FROM lines
-WHERE value IS NOT NULL
-ORDER BY place
+CROSS JOIN gone
+WHERE lines.value IS NOT NULL AND gone.decisions = 0
+ORDER BY lines.place

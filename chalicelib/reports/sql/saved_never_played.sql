@@ -1,5 +1,5 @@
 -- title = "Saved but never played"
--- description = "Tracks in the library that were not heard, under any id, recording or name; longest saved first."
+-- description = "Tracks in the library that were not heard, under any id, recording or name; longest saved first. Without what is left out."
 -- chart = {kind = "table"}
 -- [parameters]
 -- user = {type = "user"}
@@ -20,7 +20,7 @@ WITH saved AS (
 ),
 played AS (
     SELECT DISTINCT user_id, item_id, lower(artist_name) AS artist_name, lower(item_name) AS item_name
-    FROM plays
+    FROM heard
     WHERE item_type = 'track' AND (:user = '' OR user_id = :user)
 ),
 heard_ids AS (
@@ -50,6 +50,11 @@ LEFT JOIN heard_names
     ON heard_names.user_id = saved.user_id
     AND heard_names.artist_name = lower(saved.artist_name)
     AND heard_names.item_name = lower(saved.name)
-WHERE heard_ids.item_id IS NULL AND heard_recordings.isrc IS NULL AND heard_names.item_name IS NULL
+LEFT JOIN exclusions AS gone
+    ON gone.is_active
+    AND lower(gone.artist_name) = lower(saved.artist_name)
+    AND (gone.kind = 'artist' OR (gone.kind = 'track' AND lower(gone.item_name) = lower(saved.name)))
+    AND (gone.user_id IS NULL OR gone.user_id = saved.user_id)
+WHERE gone.exclusion_id IS NULL AND heard_ids.item_id IS NULL AND heard_recordings.isrc IS NULL AND heard_names.item_name IS NULL
 ORDER BY saved.added_at, track
 LIMIT :limit
