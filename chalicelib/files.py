@@ -10,6 +10,8 @@ import errno
 import os
 import re
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from chalicelib.errors import StorageFailed
+from chalicelib.filelock import hold, is_held
 
 
 class FileAccess(NamedTuple):
@@ -34,6 +37,8 @@ READERS = {
 OWNER = READERS["owner"]
 GROWING = re.compile(r"\.[0-9a-f]{16}\.tmp")  # names of files that replacing() writes
 LEFT_AFTER = 86_400.0  # s since the last write to a file after which it was left behind
+SCRATCH = "lake-"  # begins the names of folders below the system's temporary one
+LOCK = ".lock"  # in such a folder: its process holds it
 
 
 @contextmanager
@@ -59,6 +64,33 @@ def remove_left_behind(folder: Path, moment: Callable[[], float] = time.time) ->
         for entry in entries:
             if GROWING.fullmatch(entry.name) and moment() - entry.stat(follow_symlinks=False).st_mtime > LEFT_AFTER:
                 Path(entry.path).unlink()
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder that goes with the block.
+
+    One whose process was killed goes when the next is made: Lambda too leaves /tmp as it was when a function was ended
+    for its time or memory (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html).
+    """
+    remove_orphaned(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as name:
+        folder = Path(name)
+        lock = hold(folder / f"{LOCK}.new")
+        (folder / f"{LOCK}.new").rename(folder / LOCK)  # seen only once it is held
+        try:
+            yield folder
+        finally:
+            if lock:
+                lock.close()
+
+
+def remove_orphaned(temporary: Path) -> None:
+    """Delete the scratch folders of processes that are no more."""
+    for folder in temporary.glob(f"{SCRATCH}*"):
+        with suppress(OSError):  # another user's, or somebody else deletes it
+            if (folder / LOCK).exists() and not is_held(folder / LOCK):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_folder(folder: Path, access: FileAccess = OWNER) -> None:

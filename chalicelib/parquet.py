@@ -11,6 +11,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from chalicelib.files import scratch_folder
 from chalicelib.lake import Lake, partition_prefix
 from chalicelib.tables import Table
 from chalicelib.types import stored_arrow
@@ -120,19 +122,19 @@ class Scratch:
     """A folder for files that are still written, made when the first one needs it."""
 
     def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = ExitStack()
+        self._path: Path | None = None
 
     def path(self) -> Path:
         """The folder, made when it is first needed."""
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="lake-")
-        return Path(self._folder.name)
+        if self._path is None:
+            self._path = self._folder.enter_context(scratch_folder())
+        return self._path
 
     def remove(self) -> None:
         """Delete the folder and what lies in it."""
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        self._folder.close()
+        self._path = None
 
 
 class Spool(io.RawIOBase):

@@ -67,10 +67,8 @@ def row(table: Table) -> str:
 
 def newest_set(table: Table) -> str:
     """The rows of the newest observation of each set."""
-    order = ordering(table)
-    newest = f"max({credible(order)}) OVER (PARTITION BY {', '.join(table.set_of)}) AS newest"
-    ranking = ranked(table, newest)
-    return f"SELECT {names(table)} FROM ({ranking}) AS ranked WHERE nth = 1 AND {credible(order)} = newest"
+    newest = f"max(seen) OVER (PARTITION BY {', '.join(table.set_of)}) AS newest"
+    return f"SELECT {names(table)} FROM ({ranked(table, newest)}) AS ranked WHERE nth = 1 AND seen = newest"
 
 
 def listed(table: Table) -> str:
@@ -78,12 +76,11 @@ def listed(table: Table) -> str:
     shared = ", ".join(table.set_of)
     match = " AND ".join(f"ranked.{name} = listing.{name}" for name in table.set_of)
     shown = ", ".join(f"ranked.{column.name} AS {column.name}" for column in table.columns)
-    seen = credible(f"ranked.{ordering(table)}")
     return (
         f"SELECT {shown} FROM ({ranked(table)}) AS ranked LEFT JOIN ("
         f"SELECT {shared}, max(started_at) AS started_at FROM {observed(table, 'listings')} "
         f"WHERE table_name = '{table.name}' AND started_at <= {SOON} GROUP BY {shared}) AS listing ON {match} "
-        f"WHERE nth = 1 AND (listing.started_at IS NULL OR {seen} >= listing.started_at)"
+        f"WHERE nth = 1 AND (listing.started_at IS NULL OR ranked.seen >= listing.started_at)"
     )
 
 
@@ -112,11 +109,10 @@ def pruned(table: Table) -> str:
 
 
 def ranked(table: Table, *more: str) -> str:
-    """The physical rows with ``nth``: 1 for the newest of each key."""
-    order = ordering(table)
-    needed = dict.fromkeys([column.name for column in table.columns] + [order])
-    nth = f"row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {credible(order)} DESC) AS nth"
-    return f"SELECT {', '.join([*needed, nth, *more])} FROM {observed(table)}"
+    """The physical rows with ``seen``, the time by which to choose, and ``nth``: 1 for the newest of each key."""
+    rows = f"SELECT {names(table)}, {credible(ordering(table))} AS seen FROM {observed(table)}"
+    nth = f"row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY seen DESC) AS nth"
+    return f"SELECT {', '.join([names(table), 'seen', nth, *more])} FROM ({rows}) AS credible"
 
 
 def credible(moment: str) -> str:

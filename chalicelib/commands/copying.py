@@ -18,9 +18,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from chalicelib.errors import Conflict, InvalidRequest, NotFound, StorageFailed
+from chalicelib.files import scratch_folder
 from chalicelib.lake import (
     GENERATION_KEY,
     QUARANTINE,
@@ -175,8 +175,8 @@ def copy_object(source: ObjectStore, target: ObjectStore, info: ObjectInfo, ther
 
 def by_file(source: ObjectStore, target: ObjectStore, info: ObjectInfo, there: ObjectInfo | None) -> int | None:
     """Copy an object that need not fit in memory. Raises NotFound, StorageFailed."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "object"
+    with scratch_folder() as folder:
+        path = folder / "object"
         with source.open(info.key) as stream, path.open("wb") as file:
             shutil.copyfileobj(stream, file, PIECE)
         size, digest = path.stat().st_size, digest_of_file(path)

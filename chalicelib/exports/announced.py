@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import Conflict, InvalidRequest, NotFound
 from chalicelib.exports.dropped import outcome
+from chalicelib.files import scratch_folder
 from chalicelib.lake import RAW_HISTORY, RESULTS, Lake
 from chalicelib.listeners import everybody, known_listeners, newcomer
 from chalicelib.records import RecordKind
@@ -137,8 +136,8 @@ def receive(lake: Lake, import_id: str, body: Any, *, clock: Clock = now) -> Ann
         raise Conflict(f"the file of import {import_id} is here already: announce another", import_id=import_id)
     if not len(body):
         raise InvalidRequest("the body is empty: send the file itself", import_id=import_id)
-    with tempfile.TemporaryDirectory(prefix="import-") as folder:
-        path = Path(folder) / "upload"
+    with scratch_folder() as folder:
+        path = folder / "upload"
         if isinstance(body, bytes):
             path.write_bytes(body)
         else:

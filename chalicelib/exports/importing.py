@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 import time
 import zipfile
 from collections import Counter, defaultdict, deque
@@ -45,6 +44,7 @@ from chalicelib.exports.observations import Observer
 from chalicelib.exports.owner import owner_of
 from chalicelib.exports.snapshot_tables import DatedSnapshot, write_snapshots
 from chalicelib.exports.staging import STAGED, RowsByMonth, Staged, StagedFile, as_read, stage
+from chalicelib.files import scratch_folder
 from chalicelib.lake import KEPT, RAW_HISTORY, Lake, partition_prefix
 from chalicelib.listeners import KnownListeners, everybody, listeners_kept, newcomer, note_import
 from chalicelib.log import StepProgress
@@ -158,8 +158,8 @@ def import_export(
     Raises ImportRefused (nothing is changed then), InvalidRequest when it is not clear whose listening it is.
     """
     owner = whose(settings, lake, path, path.name, user_id, "name the listener with --user, a known one or a new name")
-    with tempfile.TemporaryDirectory(prefix="import-") as folder:
-        return ExportImport(lake, settings, path, path.name, owner, Path(folder), "", progress, clock, timer).run()
+    with scratch_folder() as folder:
+        return ExportImport(lake, settings, path, path.name, owner, folder, "", progress, clock, timer).run()
 
 
 def import_dropped(
@@ -182,10 +182,10 @@ def import_dropped(
         return None
     folder_of_user, _, name = key.removeprefix(RAW_HISTORY).rpartition("/")
     try:
-        with tempfile.TemporaryDirectory(prefix="import-") as folder:
-            local = fetch(lake, key, Path(folder))
+        with scratch_folder() as folder:
+            local = fetch(lake, key, folder)
             owner = whose(settings, lake, local, name, user_id or unquote(folder_of_user) or None, IMPORT_AGAIN)
-            summary = ExportImport(lake, settings, local, name, owner, Path(folder), key, progress, clock, timer).run()
+            summary = ExportImport(lake, settings, local, name, owner, folder, key, progress, clock, timer).run()
     except (ImportRefused, InvalidRequest) as error:
         note_outcome(lake, key, ImportOutcome("failed", error=error.as_json()["error"]), clock)
         note_reason(lake, key, error)
@@ -610,8 +610,7 @@ def transform_export(lake: Lake, key: str, progress: StepProgress | None = None)
     match = KEPT.fullmatch(key)
     if not match:
         raise NotFound(f"{key} is not a kept export", key=key)
-    with tempfile.TemporaryDirectory(prefix="import-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         local = fetch(lake, key, folder)
         if key.endswith(".parquet"):
             staged = kept_rows(local, folder)

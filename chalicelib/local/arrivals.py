@@ -32,6 +32,7 @@ YOUNG = 600.0  # s a new folder is looked into without being told to
 QUIET = timedelta(seconds=5)  # without an arrival, after which the catalogue is refreshed
 WHOLE = (RAW_LISTENERS, RAW_EXCLUSIONS)  # what lies there the lake alone writes, at once, and somebody waits for it
 STILL = 1.5  # s without a change after which a file is taken to be whole
+SENT_KEPT = 10_000  # objects whose last event is remembered
 log = logging.getLogger(__name__)
 
 
@@ -168,7 +169,7 @@ class Arrivals(threading.Thread):
         info = self._parts.lake.store.stat(key)
         if source is None or info is None:
             return
-        self._sent[key] = info
+        self._remember(key, info)
         context = LambdaContext(source.name, 1_769, max_runtime_ms=900_000)
         try:
             self._app.handler_map[source.name](created_event(info), context)
@@ -179,6 +180,12 @@ class Arrivals(threading.Thread):
         else:
             self._arrived = now()
             log.info("%s: %s", source.name, key)
+
+    def _remember(self, key: str, info: ObjectInfo) -> None:
+        self._sent.pop(key, None)
+        self._sent[key] = info
+        while len(self._sent) > SENT_KEPT:
+            del self._sent[next(iter(self._sent))]
 
 
 def watched_folder(lake: Lake, sources: Sequence[S3EventConfig]) -> Path:

@@ -13,7 +13,6 @@ import errno
 import gzip
 import logging
 import re
-import shutil
 import socket
 import tempfile
 import threading
@@ -46,6 +45,7 @@ from chalicelib.errors import (
     RequestTooLarge,
     StorageFailed,
 )
+from chalicelib.files import scratch_folder
 from chalicelib.local.bounds import Bounds, Connections, Doorkeeper, Turns, Uploads
 from chalicelib.queries.engine import Chunks
 from chalicelib.rest.access import Token
@@ -557,8 +557,9 @@ class UploadSpool:
     """An upload on disk, in a folder of its own that goes with it."""
 
     def __init__(self) -> None:
+        self._scratch = ExitStack()
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="upload-"))
+            self._folder = self._scratch.enter_context(scratch_folder())
             self._stream = (self._folder / "body").open("wb")
         except OSError as error:
             raise StorageFailed(f"the upload cannot be kept: {error.strerror} in {tempfile.gettempdir()}") from error
@@ -579,7 +580,7 @@ class UploadSpool:
         """Delete what has come."""
         with suppress(OSError):
             self._stream.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.close()
 
 
 def host_name(host: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from chalicelib.errors import LakeError, NotFound
+from chalicelib.files import scratch_folder
 from chalicelib.lake import QUARANTINE, RAW, RAW_ANSWERS, RAW_RUNS, Lake
 from chalicelib.quarantine import REASON, Reason, copy_key, note_reason, release
 from chalicelib.transformation.backlog import forget_files
@@ -121,8 +121,8 @@ class RawWork:
         return done_note(self.lake, self.generation, self.key), begun or OpenNote(self.key)
 
     def _copy(self, to: str) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "object"
+        with scratch_folder() as folder:
+            path = folder / "object"
             with self.lake.store.open(self.key) as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target)
             self.lake.store.write_file(to, path)

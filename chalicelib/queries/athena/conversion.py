@@ -7,7 +7,6 @@ files and lose the order. The function that does this can read and write nothing
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.errors import InvalidRequest
+from chalicelib.files import scratch_folder
 from chalicelib.lake import RESULTS, Lake
 from chalicelib.queries.athena.files import records
 from chalicelib.queries.athena.values import reader
@@ -29,8 +29,8 @@ def convert(lake: Lake, key: str, target: str, columns: Sequence[tuple[str, str]
     """Write the result at ``key`` as ``target`` (``.csv`` or ``.parquet``). ``columns`` are names and Trino types."""
     if not (key.startswith(FOLDER) and target.startswith(FOLDER) and key != target):
         raise InvalidRequest(f"{key} is not a query's result", key=key)
-    with tempfile.TemporaryDirectory() as scratch, closing(lake.store.open(key)) as source:
-        path = Path(scratch) / "result"
+    with scratch_folder() as scratch, closing(lake.store.open(key)) as source:
+        path = scratch / "result"
         header = 1 if key.endswith(".csv") else 0  # plans have none
         rows = islice(records(source), header, most_rows + header)
         write = write_parquet if target.endswith(".parquet") else write_csv

@@ -133,9 +133,10 @@ class Duck:
         found = dict(self.columns_of(files)) if files.files else {}
         if not columns:
             return f"SELECT * EXCLUDE (filename) FROM {reading(files)}"
-        cells = [*(stored_cell(column, found) for column in columns), f"{PARTITION} AS month"]
-        source = f"FROM {reading(files)}" if files.files else "FROM (SELECT '' AS filename) WHERE false"
-        return f"SELECT {', '.join(cells)} {source}"
+        cells = ", ".join(stored_cell(column, found) for column in columns)
+        if not files.files:
+            return f"SELECT {cells}, CAST(NULL AS VARCHAR) AS month WHERE false"
+        return f"SELECT {cells}, {PARTITION} AS month FROM {reading(files)}"
 
     def _replace_view(self, name: str, query: str) -> None:
         self._connection.execute(f"CREATE OR REPLACE VIEW {quote(name)} AS {query}")

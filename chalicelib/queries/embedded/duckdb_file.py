@@ -18,11 +18,11 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 
 from chalicelib.errors import InvalidRequest, StorageFailed
+from chalicelib.files import scratch_folder
 from chalicelib.lake import GENERATION_KEY, STATE, Lake
 from chalicelib.parquet import arrow_schema, parquet_of_sorted
 from chalicelib.queries.embedded.duck import PARTITION
@@ -215,8 +215,8 @@ def write_statements(path: Path, statements: list[str], *, relative: bool) -> No
     """Run the statements in a new file, which then takes the other's place: who has that open goes on reading it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with TemporaryDirectory() as folder:  # not beside it: in a path with a question mark DuckDB writes nothing
-        file = Path(folder) / DEFAULT_NAME
+    with scratch_folder() as folder:  # not beside it: in a path with a question mark DuckDB writes nothing
+        file = folder / DEFAULT_NAME
         with duckdb.connect() as connection:
             if relative:  # views are tried when they are made
                 connection.execute(f"SET file_search_path = {text(str(path.parent))}")
