@@ -67,8 +67,11 @@ def row(table: Table) -> str:
 
 def newest_set(table: Table) -> str:
     """The rows of the newest observation of each set."""
+    rows = f"(SELECT {names(table)}, {credible(ordering(table))} AS seen FROM {observed(table)}) AS observations"
     newest = f"max(seen) OVER (PARTITION BY {', '.join(table.set_of)}) AS newest"
-    return f"SELECT {names(table)} FROM ({ranked(table, newest)}) AS ranked WHERE nth = 1 AND seen = newest"
+    nth = f"row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY seen DESC) AS nth"
+    ranking = f"SELECT {names(table)}, seen, {nth}, {newest} FROM {rows}"
+    return f"SELECT {names(table)} FROM ({ranking}) AS ranked WHERE nth = 1 AND seen = newest"
 
 
 def listed(table: Table) -> str:
@@ -108,11 +111,11 @@ def pruned(table: Table) -> str:
     return f"SELECT {names(table)}, {year} FROM {resolutions(table)} WHERE {table.key[0]} <> ''"
 
 
-def ranked(table: Table, *more: str) -> str:
-    """The physical rows with ``seen``, the time by which to choose, and ``nth``: 1 for the newest of each key."""
-    rows = f"SELECT {names(table)}, {credible(ordering(table))} AS seen FROM {observed(table)}"
-    nth = f"row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY seen DESC) AS nth"
-    return f"SELECT {', '.join([names(table), 'seen', nth, *more])} FROM ({rows}) AS credible"
+def ranked(table: Table) -> str:
+    """The physical rows with ``nth``: 1 for the newest of each key, and ``seen``, the time by which that was chosen."""
+    seen = credible(ordering(table))
+    nth = f"row_number() OVER (PARTITION BY {', '.join(table.key)} ORDER BY {seen} DESC) AS nth"
+    return f"SELECT {names(table)}, {nth}, {seen} AS seen FROM {observed(table)}"
 
 
 def credible(moment: str) -> str:
