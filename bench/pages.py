@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import zstandard
+import pyarrow as pa
 
 from chalicelib.raw import Answer, unpack
 from sandbox.answers import pages
@@ -40,10 +40,7 @@ def write_lines(raw: Path, folder: Path) -> None:
     """The items of a raw object as JSON Lines for engines that read those: one zstd file a kind, one item a line."""
     folder.mkdir()
     kinds = ("entries", "saved", "plays")
-    streams = {
-        kind: zstandard.ZstdCompressor(level=3).stream_writer((folder / f"{kind}.jsonl.zst").open("wb"))
-        for kind in kinds
-    }
+    streams = {kind: pa.output_stream(folder / f"{kind}.jsonl.zst", compression="zstd") for kind in kinds}
     with raw.open("rb") as source:
         for answer in unpack(source):
             kind = kind_of(answer.endpoint)

@@ -44,6 +44,7 @@ def test_a_benchmark_tells_the_rows_that_the_table_has_of_it() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("benchmark", [name for name in BENCHMARKS if name != "sql"])
 def test_every_benchmark_runs_and_tells_its_rows(benchmark: str) -> None:
     assert told(benchmark) == list(figures.MEASURED[benchmark])

@@ -23,6 +23,7 @@ def print_table(
     import sys
 
     stream = stream or sys.stdout
+    names = [visible(name) for name in names]
     shown = columns_of(names, rows, numeric)
     widths = fitting([(name, *cells) for name, (cells, _) in zip(names, shown, strict=True)], width_of(stream))
     if widths is None:
@@ -35,6 +36,7 @@ def print_records(names: Sequence[str], rows: Sequence[Sequence[str]], title: st
     """Print each row as lines of a name and its value."""
     from rich.cells import cell_len
 
+    names = [visible(name) for name in names]
     longest = max(map(cell_len, names), default=0)
     if title:
         stream.write(f"{title}\n")
