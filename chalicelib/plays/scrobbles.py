@@ -6,10 +6,10 @@ within ``NEAR`` of it, or within ``COARSE`` where it is known to the minute; fai
 or which may have been paused. One to one, the nearest first, so that a track on repeat keeps its plays.
 
 The richer kinds are looked at first, and what they leave over counts for the poorer: listens that another lake has
-decided on and exported (the same by their ids, else as any scrobble), what ListenBrainz read from a
-Spotify export, what its Spotify reader saw, what was sent to it, what Last.fm has. Two scrobbles of one kind are never
-one listen. In doubt both stay: a listen that is lost is worse than one that counts twice, and both can be told apart
-by their origin.
+decided on and exported (the same by their ids, else as any scrobble), what ListenBrainz read from a Spotify export,
+what its Spotify reader saw, what was sent to it, what Last.fm has, what was written for Last.fm's scrobblers. Two
+scrobbles of one kind are never one listen. In doubt both stay: a listen that is lost is worse than one that counts
+twice, and both can be told apart by their origin.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Told:
         lengths = np.concatenate([np.full(listens, -1), numbers(scrobbles["length_ms"], -1)])
         coarse = np.concatenate([np.zeros(listens, np.bool_), flags(scrobbles["to_the_minute"])])
         settled = np.concatenate([np.zeros(listens, np.bool_), flags(scrobbles["settled"])])
-        rank = ranks(together, started, played, coarse, settled)
+        rank = ranks(together, started, played, coarse, settled, lengths >= 0)
         rank[:listens] = 0
         length = np.where(played >= 0, played, lengths)
         named = together.select(NAMED)
@@ -198,11 +198,12 @@ def columns_of(found: Sequence[tuple[int, ...]], count: int) -> list[Ints]:
     return [np.ascontiguousarray(together[:, at]) for at in range(count)]
 
 
-def ranks(rows: pa.Table, started: Ints, played: Ints, coarse: Bools, settled: Bools) -> Ints:
-    """From the richest kind of scrobble to the poorest, from 1 on."""
+def ranks(rows: pa.Table, started: Ints, played: Ints, coarse: Bools, settled: Bools, measured: Bools) -> Ints:
+    """From the richest kind of scrobble to the poorest, from 1 on. Last.fm tells no length: what has one (``measured``)
+    was written for its scrobblers, by a lake for one, of listens that others may tell of too."""
     lastfm = flags(pc.equal(rows["origin"], LASTFM))
-    kinds = [settled, ~lastfm & (played >= 0), ~lastfm & (started < 0), ~lastfm, ~coarse]
-    return np.select(kinds, [1, 2, 3, 4, 5], 6).astype(np.int64)
+    kinds = [settled, ~lastfm & (played >= 0), ~lastfm & (started < 0), ~lastfm, ~coarse & ~measured, coarse]
+    return np.select(kinds, [1, 2, 3, 4, 5, 6], 7).astype(np.int64)
 
 
 def keys_of(rows: pa.Table) -> Iterator[tuple[int, ...]]:

@@ -20,6 +20,7 @@ import pytest
 from chalicelib.errors import ImportRefused
 from chalicelib.exports.dropped import kept_exports
 from chalicelib.exports.importing import ImportSummary, import_export, transform_export
+from chalicelib.exports.leaving import write_listens
 from chalicelib.plays import resolutions
 from tests.support import SHARED
 from tests.support.life import BORN, Life, Listen, Report, account, extended, observations, polls, write_files
@@ -296,6 +297,45 @@ def test_a_life_told_by_all_at_once_is_each_listen_once(tmp_path: Path, seed: in
 @pytest.mark.parametrize("seed", range(100, 150))
 def test_many_lives_told_by_all_at_once_are_each_listen_once(tmp_path: Path, seed: int) -> None:
     check(tmp_path, seed)
+
+
+# --- out and in again ---------------------------------------------------------------------------------------------
+
+
+def known_to_a_scrobble(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What the CSV of Last.fm's scrobblers can say of a play: names, and the second at which it began."""
+    began = row["started_at"] or row["offline_at"] or row["ended_at"]
+    return (began.replace(microsecond=0), row["artist_name"], row["item_name"], row["album_name"] or None)
+
+
+def check_out_and_in(folder: Path, seed: int) -> None:
+    """A life of all origins leaves its lake in both forms; a lake that knows nothing reads the same plays."""
+    _, reports = told_by_all(seed)
+    plays = brought(folder / "one", reports, seed).to_pylist()
+    written = {"listenbrainz": folder / "out.zip", "lastfm": folder / "out.csv"}
+    for form, path in written.items():
+        said = write_listens(lake_in(folder / "one"), path, form, USER)
+        assert (said.listens, said.left_out.total()) == (len(plays), 0)
+        for _ in range(2):
+            import_export(lake_in(folder / form), settings_for(folder / form), path, USER)
+    assert listens_in(lake_in(folder / "listenbrainz")).to_pylist() == plays
+    scrobbles = listens_in(lake_in(folder / "lastfm")).to_pylist()
+    assert Counter(map(known_to_a_scrobble, scrobbles)) == Counter(map(known_to_a_scrobble, plays))
+    assert {row["origin"] for row in scrobbles} == {"lastfm"}
+    assert {row["ms_played"] for row in scrobbles} == {None}
+    for path in written.values():  # what a lake has written is nothing new to it
+        import_export(lake_in(folder / "one"), settings_for(folder / "one"), path, USER)
+        assert listens_in(lake_in(folder / "one")).to_pylist() == plays
+
+
+def test_a_life_that_leaves_a_lake_comes_back_as_the_same_plays(tmp_path: Path) -> None:
+    check_out_and_in(tmp_path, 7)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(200, 220))
+def test_many_lives_that_leave_a_lake_come_back_as_the_same_plays(tmp_path: Path, seed: int) -> None:
+    check_out_and_in(tmp_path, seed)
 
 
 def test_a_scrobble_file_that_is_cut_is_refused(tmp_path: Path) -> None:
