@@ -316,6 +316,19 @@ def revoke_share(token_id: str) -> Response:
     return answer(token_id=token_id)
 
 
+# --- pictures -----------------------------------------------------------------------------------------------------
+
+
+@app.route("/images", authorizer=bearer, content_types=ANY)
+def list_images() -> Response:
+    return answer()
+
+
+@app.route("/images/{name}", authorizer=bearer, content_types=ANY)
+def image(name: str) -> Response:
+    return answer(name=name)
+
+
 # --- what is left out ---------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@
     raw/spotify/exclusions/<time>-<id>.json.gz            what is left out of every number (see exclusions.py)
     raw/runs/2026/11/20/<run>.json                        the record of a finished run (see runs.py)
     raw/history/<name>                                    privacy exports
+    raw/images/<name>                                     small copies of covers (see images.py)
     transformed/<generation>/<table>/month=2026-11/*.parquet
                                                           what is older than the month before this one lies together in
                                                           month=earlier, decided listens by year in month=2026
@@ -40,6 +41,7 @@ RAW_LISTENERS = "raw/spotify/listeners/"
 RAW_EXCLUSIONS = "raw/spotify/exclusions/"
 RAW_RUNS = "raw/runs/"
 RAW_HISTORY = "raw/history/"
+RAW_IMAGES = "raw/images/"
 TRANSFORMED = "transformed/"
 QUARANTINE = "quarantine/"
 STATE = "state/"
@@ -126,6 +128,14 @@ class Appender(Protocol):
 
     def close(self) -> None:
         """End the object; nothing can be appended any more."""
+
+
+@runtime_checkable
+class Linking(Protocol):
+    """A store whose objects a browser can have by a link."""
+
+    def link(self, key: str, seconds: int, *, filename: str, content_type: str) -> str:
+        """An address that serves the object without credentials for ``seconds``."""
 
 
 @runtime_checkable

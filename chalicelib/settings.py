@@ -127,6 +127,7 @@ class Settings:
     )
     spotify_api_url: str = setting("https://api.spotify.com/v1", "Spotify Web API", web_address)
     spotify_accounts_url: str = setting("https://accounts.spotify.com", "Spotify's token service", web_address)
+    spotify_images_url: str = setting("https://i.scdn.co", "Spotify's image host", web_address)
     sources_file: str = setting(
         "", "What to extract, when not the app's own chalicelib/extraction/sources.toml", folder
     )
@@ -195,7 +196,12 @@ class Settings:
         "", "Address at which others reach the service through a proxy, such as https://lake.example", web_address
     )
     cors_origin: str = setting("", "Origin that may call the API from a browser; empty: none", origin)
-    show_images: bool = setting(False, "Let the dashboard load cover images from Spotify's image host", switch)
+    show_images: str = setting(
+        "ask",
+        "Whether the dashboard may load covers from Spotify's image host: true, false, or ask, which asks each browser "
+        "once; copies that `lake images` keeps are shown either way",
+        one_of("ask", "true", "false"),
+    )
     athena_workgroup: str = setting("", "Athena workgroup of the lake")
     glue_database: str = setting("", "Glue database of the lake")
     glue_crawler: str = setting("", "Glue crawler of the lake")

@@ -46,8 +46,9 @@ class Calls:
 
     @property
     def total(self) -> int:
-        """Calls to the Web API; those to the accounts service and to MusicBrainz are not counted in it."""
-        return sum(self.by_group.values()) - self.by_group["accounts"] - self.by_group["musicbrainz"]
+        """Calls to the Web API; those to the accounts service, MusicBrainz and the image host are not counted in it."""
+        others = ("accounts", "musicbrainz", "images")
+        return sum(self.by_group.values()) - sum(self.by_group[group] for group in others)
 
     def to_json(self) -> dict[str, Any]:
         return {

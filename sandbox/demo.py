@@ -87,6 +87,7 @@ def sandbox() -> Iterator[None]:
             "SECRETS_URL": str(SANDBOX),
             "SPOTIFY_API_URL": spotify.api_url.rstrip("/"),
             "SPOTIFY_ACCOUNTS_URL": spotify.accounts_url.rstrip("/"),
+            "SPOTIFY_IMAGES_URL": spotify.images_url,
             "MUSICBRAINZ_URL": spotify.musicbrainz_url,
             "LISTENBRAINZ_URL": spotify.listenbrainz_url,
             "SPOTIPY_CLIENT_ID": "sandbox-client",

@@ -146,6 +146,7 @@ class Sandbox:
         self.authorize_url = f"{self.url}/authorize"
         self.token_url = f"{self.url}/api/token"
         self.musicbrainz_url, self.listenbrainz_url = f"{self.url}/ws/2", f"{self.url}/1"
+        self.images_url = self.url
         self.service.api_url = self.api_url
         self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
         self._thread = threading.Thread(

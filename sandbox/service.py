@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
@@ -42,6 +44,17 @@ class Reply:
 
 def json_reply(status: int, body: object, headers: dict[str, str] | None = None) -> Reply:
     return Reply(status, encoded(body), headers=headers or {})
+
+
+def picture(colour: tuple[int, int, int]) -> bytes:
+    """A PNG of one pixel."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    row = zlib.compress(bytes((0, *colour)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", row) + chunk(b"IEND", b"")
 
 
 class Router:
@@ -93,6 +106,8 @@ class Service:
         path, _, query = target.partition("?")
         path = path.rstrip("/") or "/"
         parameters = dict(parse_qsl(query, keep_blank_values=True))
+        if path.startswith("/image/"):
+            return self._picture(method, path, query)
         if path.startswith("/admin/"):
             with self.world.lock:
                 status, answer = self.admin.answer(method, path.removeprefix("/admin"), parameters, body)
@@ -125,6 +140,16 @@ class Service:
             )
             route.check(request)
             return json.loads(encoded(route.handler(request, **names)))
+
+    def _picture(self, method: str, path: str, query: str) -> Reply:
+        """A picture of one colour; one in 29 names is of a picture that is gone."""
+        name = path.removeprefix("/image/")
+        shade = sum(name.encode())
+        status = 404 if shade % 29 == 0 else 200
+        self.calls.add(Call(self.world.clock.now_ms(), method, path, query, "/image/{name}", "images", status))
+        if status != 200:
+            return Reply(status, b"", "text/plain")
+        return Reply(200, picture((shade % 256, shade * 7 % 256, shade * 31 % 256)), "image/png")
 
     def _of_musicbrainz(self, method: str, path: str, query: str, headers: dict[str, str]) -> Reply:
         status, named, body = self.musicbrainz.answer(path, query, headers.get("user-agent", ""))

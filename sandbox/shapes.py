@@ -54,10 +54,20 @@ def links(kind: str, id_: str) -> Json:
     }
 
 
+#: How the names of Spotify's pictures begin, by what they are of and their pixels.
+PICTURES = {
+    "artist": {640: "ab6761610000e5eb", 320: "ab67616100005174", 160: "ab6761610000f178"},
+    "show": {640: "ab6765630000ba8a", 300: "ab67656300005f1f", 64: "ab6765630000f68d"},
+    "user": {300: "ab6775700000ee85", 64: "ab67757000003b82"},
+    "album": {640: "ab67616d0000b273", 300: "ab67616d00001e02", 64: "ab67616d00004851"},
+}
+
+
 def images(kind: str, id_: str, sizes: tuple[int, ...] = (640, 300, 64)) -> list[Json]:
     picture = blake2b(f"{kind}:{id_}".encode(), digest_size=12).hexdigest()
+    starts = PICTURES[{"episode": "show"}.get(kind, kind)]
     return [
-        {"url": f"https://i.scdn.co/image/ab67616d{size:08x}{picture}", "height": size, "width": size} for size in sizes
+        {"url": f"https://i.scdn.co/image/{starts[size]}{picture}", "height": size, "width": size} for size in sizes
     ]
 
 

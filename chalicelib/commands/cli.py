@@ -342,6 +342,45 @@ def export(shared: Shared, path: Path, form: str, user_id: str | None, counted: 
 
 
 @main.command()
+@click.option("--most", type=click.IntRange(1, 20_000), default=500, show_default=True, help="Calls to the image host.")
+@click.pass_obj
+def images(shared: Shared, most: int) -> None:
+    """Keep small copies of covers and artists' pictures, of what is listened to most first.
+
+    Each is asked of Spotify's image host once; then the page shows them and nothing leaves this lake for them.
+    """
+    from chalicelib.extraction.pictures import keep_pictures
+    from chalicelib.queries.engine import failure_of
+
+    parts = shared.parts
+    query = parts.engine.wait(parts.engine.start_query(PICTURES, (), client="command").query_id, 60.0)
+    if query.error:
+        raise failure_of(query)
+    links = (row[0] for page in parts.engine.all_rows(query.query_id) for row in page.rows)
+    with ProgressBar("pictures") as progress:
+        kept = keep_pictures(
+            parts.lake, parts.settings.spotify_images_url, links, most, progress=lambda done: progress(done, most, "")
+        )
+    click.echo(str(kept))
+
+
+#: Links of pictures of albums and artists, of what was listened to most first.
+PICTURES = """
+WITH links AS (
+    SELECT albums.image_url AS link, heard.ms AS ms
+    FROM heard
+    JOIN tracks ON tracks.track_id = heard.item_id
+    JOIN albums ON albums.album_id = tracks.album_id
+    UNION ALL
+    SELECT artists.image_url, heard.ms
+    FROM heard
+    JOIN artists ON lower(artists.name) = lower(heard.artist_name)
+    WHERE heard.item_type = 'track'
+)
+SELECT link FROM links WHERE link IS NOT NULL GROUP BY link ORDER BY sum(ms) DESC, link"""
+
+
+@main.command()
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
 @click.option("--all", "everything", is_flag=True, help="Rebuild every table from raw.")
 @click.option("--since", metavar="DATE", help="With --all: take older days over as they are (YYYY-MM-DD).")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from chalicelib import exclusions, listeners
+from chalicelib import exclusions, images, listeners
 from chalicelib.clock import Clock, Sleep, now
 from chalicelib.errors import (
     Conflict,
@@ -39,7 +39,7 @@ from chalicelib.exports.announced import AnnouncedImport
 from chalicelib.extraction import starting
 from chalicelib.extraction.lock import holder_of
 from chalicelib.extraction.starting import AcceptedRun, Worker
-from chalicelib.lake import QUARANTINE, REPORTS, Lake
+from chalicelib.lake import QUARANTINE, REPORTS, Lake, Linking
 from chalicelib.listeners import KnownListeners, Person, everybody, noted
 from chalicelib.quarantine import quarantined, reasons
 from chalicelib.queries.engine import Engine, Examining, Query, QueryState, RowPage, failure_of
@@ -66,6 +66,7 @@ from chalicelib.rest.replies import (
     BrowserSession,
     Deleted,
     ExclusionList,
+    ImageList,
     Import,
     InvitationList,
     ListedReport,
@@ -103,6 +104,7 @@ KEY = r"[^\x00-\x1f]{1,500}"  # of an object below a zone
 HTML_TEXT = "text/html; charset=utf-8"
 JOIN_COOKIE = "lake_join"
 CSV_WITH_HEADER = "text/csv; charset=utf-8; header=present"
+LINK_SECONDS = 900  # for which a link to a picture works
 LOOKS, LOOK_EVERY = 30, 0.1  # times a decision is looked for in the tables, s between two of them
 LARGEST_PAGE = 5_000_000  # bytes of one answer: Lambda's limit is 6 MB, API Gateway's 10 MB
 
@@ -176,7 +178,9 @@ class Api:
         """The page, with what it may load."""
         reply = self._file("index.html")
         bucket = self._settings.bucket
-        policy = assets.page_policy(self._settings.show_images, bucket, os.environ.get("AWS_REGION", ""))
+        shown = self._settings.show_images
+        policy = assets.page_policy(shown != "false", bucket, os.environ.get("AWS_REGION", ""))
+        reply.headers["X-Show-Images"] = shown
         reply.headers["Content-Security-Policy"] = policy
         return reply
 
@@ -679,6 +683,24 @@ class Api:
         if not any(each.token_id == token_id and each.listener for each in self._access().tokens()):
             raise NotFound(f"there is no token {token_id} of one listener", token_id=token_id)
         return Reply(200, Deleted(self._access().revoke(token_id).token_id))
+
+    # --- pictures -------------------------------------------------------------------------------------------------
+
+    def list_images(self, _: Asked) -> Reply:
+        """Of which pictures there are copies."""
+        kept = [name for name, size in images.kept_images(self._lake).items() if size]
+        return cached(Reply(200, ImageList(kept)))
+
+    def image(self, asked: Asked) -> Reply:
+        """A copy: here as it is, on AWS behind a link."""
+        name = asked.path["name"]
+        kind = images.require_kept(self._lake, name)
+        store, key = self._lake.store, images.image_key(name)
+        if isinstance(store, Linking):
+            link = store.link(key, LINK_SECONDS, filename=name, content_type=kind)
+            return Reply(302, None, headers={"Location": link, "Cache-Control": "no-store"})
+        headers = {"ETag": f'"{name}"', "Cache-Control": "private, max-age=31536000, immutable"}
+        return Reply(200, Path(store.location(key)), kind, headers)
 
     # --- what is left out -----------------------------------------------------------------------------------------
 

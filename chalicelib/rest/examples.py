@@ -25,6 +25,7 @@ from chalicelib.rest.replies import (
     Deleted,
     ExclusionList,
     HealthReport,
+    ImageList,
     Import,
     InvitationList,
     ListedReport,
@@ -46,7 +47,7 @@ from chalicelib.rest.replies import (
     TableList,
     UploadTarget,
 )
-from chalicelib.rest.routes import IMPORT_ID, QUERY_ID, RUN_ID
+from chalicelib.rest.routes import IMAGE, IMPORT_ID, QUERY_ID, RUN_ID
 from chalicelib.runs import RunRecord, SourceRecord
 
 MOMENT = datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)
@@ -141,6 +142,7 @@ EXAMPLES: dict[type[Any], Any] = {
     Share: replace(SHARE, token="lake_…", url="https://lake.example/#share=lake_…"),
     ShareList: ShareList([SHARE]),
     ShownExclusion: EXCLUSION,
+    ImageList: ImageList([IMAGE]),
     ExclusionList: ExclusionList([EXCLUSION]),
     list: [dict(zip([column.name for column in COLUMNS], row, strict=True)) for row in ROWS],
     dict: {"openapi": "3.1.0"},

@@ -309,6 +309,13 @@ class Share:
 
 
 @dataclass
+class ImageList:
+    """Names of the pictures of which the lake keeps a copy: the last part of their links."""
+
+    images: list[str]
+
+
+@dataclass
 class ShownExclusion:
     """What is left out of every number. ``user_id`` is whose listening alone, null for everybody's."""
 

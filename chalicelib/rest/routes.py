@@ -19,6 +19,7 @@ from chalicelib.rest.replies import (
     Deleted,
     ExclusionList,
     HealthReport,
+    ImageList,
     Import,
     InvitationList,
     ListedReport,
@@ -104,6 +105,7 @@ LONG_WAIT = Field(
     "wait", Number(0, LONGEST_WAIT), "Seconds to wait for the query to end before answering", default=LONGEST_WAIT
 )
 QUERY_ID, RUN_ID = "0f8fad5b-d9cb-469f-a165-70867728950e", "20261120T101530Z-1a2b3c"
+IMAGE = "ab67616d00001e02b7a3f5c9d1e80246913579bd"
 IMPORT_ID = "20261120T101530Z-4d5e6f"
 
 LISTENER = Field("listener", Text(1, 200), "A listener, by id or name", True, example="me")
@@ -631,6 +633,28 @@ ROUTES: tuple[Route, ...] = (
         errors=(404,),
         path_examples={"token_id": "1a2b3c4d"},
         tag="listeners",
+    ),
+    Route(
+        "GET",
+        "/images",
+        "list_images",
+        "Covers and artists' pictures of which the lake keeps a small copy",
+        (RouteAnswer(200, "Their names", ImageList), RouteAnswer(304, "As you have it", None, ())),
+        tag="images",
+    ),
+    Route(
+        "GET",
+        "/images/{name}",
+        "image",
+        "The copy of a picture, at most a megabyte",
+        (
+            RouteAnswer(200, "The picture", None, ("image/jpeg", "image/png", "image/webp")),
+            RouteAnswer(302, "On AWS: `Location` is a link that works for a while", None, (), ("Location",)),
+            RouteAnswer(304, "As you have it", None, ()),
+        ),
+        errors=(404,),
+        path_examples={"name": IMAGE},
+        tag="images",
     ),
     Route(
         "GET",

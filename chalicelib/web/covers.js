@@ -1,17 +1,40 @@
-// Cover images by Spotify's links, only where the lake's owner allows them (SHOW_IMAGES); else initials on a colour.
+// Covers: copies that the lake keeps; else Spotify's own links, once this browser's user has said yes; else initials.
 
-import { ROOT } from "./api.js";
-import { h } from "./dom.js";
+import { ROOT, get, request } from "./api.js";
+import { button, h } from "./dom.js";
 import { queryRows } from "./reports.js";
 
 const HOST = "https://i.scdn.co/";
+const CHOICE = "lake.pictures"; // yes or no, of this browser
 
-/** Whether the page may load images of Spotify's host: what its own Content-Security-Policy says. */
+/** What the lake's owner allows (SHOW_IMAGES): "true", "false", or "ask". */
 let allowed = null;
-export function imagesAllowed() {
+function ownersWord() {
   allowed ??= fetch(ROOT, { headers: { Accept: "text/html" } })
-    .then((answer) => (answer.headers.get("Content-Security-Policy") ?? "").includes("i.scdn.co"), () => false);
+    .then((answer) => answer.headers.get("X-Show-Images") ?? "false", () => "false");
   return allowed;
+}
+
+/** Names of the pictures of which the lake keeps a copy. */
+let kept = null;
+function keptNames() {
+  kept ??= get("images").then(({ images }) => new Set(images), () => new Set());
+  return kept;
+}
+
+/** A copy of the lake's as an address that holds it, or null. */
+const copies = new Map();
+function copyOf(name) {
+  if (!copies.has(name)) copies.set(name, request(`images/${name}`, { accept: "image/*" }).then((answer) => answer.blob()).then(asData).catch(() => null));
+  return copies.get(name);
+}
+
+function asData(blob) {
+  return new Promise((resolve) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result), { once: true });
+    reader.readAsDataURL(blob);
+  });
 }
 
 /** A square (or, for artists, round) picture with initials until there is an image. */
@@ -35,18 +58,44 @@ export function initials(name) {
 
 /** Put images into covers: `wanted` is [{place, key}], with one query for all of them. */
 export async function fillCovers(kind, wanted, signal) {
-  if (!wanted.length || !(await imagesAllowed())) return;
+  if (!wanted.length) return;
+  const [names, word] = await Promise.all([keptNames(), ownersWord()]);
+  const choice = word === "ask" ? localStorage.getItem(CHOICE) : word === "true" ? "yes" : "no";
+  if (choice === null) offer(wanted[0].place, () => fillCovers(kind, wanted, signal));
+  if (!names.size && choice !== "yes") return;
   const keys = [...new Set(wanted.map(({ key }) => key).filter(Boolean))].slice(0, 100);
   if (!keys.length) return;
   const found = await queryRows(SQL[kind].replace("%s", keys.map(() => "?").join(", ")), keys, signal).catch(() => null);
   const links = new Map((found?.records ?? []).map(({ key, image_url: link }) => [key, link]));
   for (const { place, key } of wanted) {
     const link = links.get(key);
-    if (!link?.startsWith(HOST)) continue;
-    const image = h("img.cover", { src: link, alt: "", loading: "lazy", class: [...place.classList].join(" "), referrerpolicy: "no-referrer" });
-    image.addEventListener("load", () => place.replaceWith(image), { once: true });
-    image.loading = "eager";
+    const name = link?.split("/").at(-1);
+    if (names.has(name)) copyOf(name).then((data) => data && show(place, data));
+    else if (choice === "yes" && link?.startsWith(HOST)) show(place, link);
   }
+}
+
+function show(place, source) {
+  const image = h("img.cover", { src: source, alt: "", class: [...place.classList].join(" "), referrerpolicy: "no-referrer" });
+  image.addEventListener("load", () => place.replaceWith(image), { once: true });
+}
+
+/** What showing covers means, and the one click that settles it for this browser; once on a page. */
+const waiting = [];
+function offer(place, load) {
+  waiting.push(load);
+  const list = place.closest("ol, table, header, section");
+  if (!list?.isConnected || document.querySelector(".pictures-offer")) return;
+  const settle = (word) => () => {
+    localStorage.setItem(CHOICE, word);
+    line.remove();
+    for (const each of waiting.splice(0)) if (word === "yes") each();
+  };
+  const line = h("div.pictures-offer.small", { role: "note" },
+    h("p", null, "Covers come from Spotify's image host: this browser would ask it for each one, so it would learn your address and which covers you look at, and nothing else. ",
+      h("code", null, "lake images"), " keeps copies here instead."),
+    h("div.row", null, button("Show covers", { onclick: settle("yes") }), button("Keep initials", { quiet: true, onclick: settle("no") })));
+  list.after(line);
 }
 
 const SQL = {

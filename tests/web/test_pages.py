@@ -15,6 +15,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Route, expect
 
+from sandbox.service import picture
 from tests.support import overview
 from tests.support.browser import ARGUMENTS, CHROMIUM, WAITS, Visit, started
 from tests.support.dashboard import GUEST, Filled, filled_lake
@@ -995,6 +996,44 @@ def test_covers_are_shown_only_where_the_owner_wishes_it(filled, look, tmp_path)
         assert asked
         assert all(url.startswith("https://i.scdn.co/image/") for url in asked)
         expect(visit.page.locator("img.cover").first).to_be_visible()
+
+
+def test_one_click_that_says_what_it_means_shows_covers_and_copies_ask_nobody(filled, look):
+    visit = look(filled.server)
+    visit.allow("request to another host: https://i.scdn.co/")
+    pixel = {"status": 200, "content_type": "image/svg+xml", "body": '<svg xmlns="http://www.w3.org/2000/svg"/>'}
+    visit.context.route("https://i.scdn.co/**", lambda route: route.fulfill(**pixel))
+    assert not any("i.scdn.co" in request.url for request in covers_asked_for(visit))
+    offer = visit.page.get_by_role("note").filter(has_text="would learn your address")
+    expect(offer).to_have_count(1)
+    assert visit.violations() == []
+    offer.get_by_role("button", name="Show covers").click()
+    expect(visit.page.locator("img.cover").first).to_be_visible()
+    expect(offer).to_have_count(0)
+    links = visit.page.locator("img.cover").evaluate_all("images => images.map((each) => each.src)")
+    name = links[0].rpartition("/")[2]
+    copy = filled.server.lake / "raw" / "images" / name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(picture((9, 9, 9)))
+    try:
+        before = len(visit.requests)
+        visit.page.reload()
+        expect(visit.page.locator("img.cover[src^='data:image/png']").first).to_be_visible()  # remembered, and kept
+        assert not any(request.url.endswith(name) and "scdn" in request.url for request in visit.requests[before:])
+        served = filled.server.get(f"/images/{name}")
+        assert (served.status_code, served.headers["Content-Type"], served.content) == (
+            200,
+            "image/png",
+            picture((9, 9, 9)),
+        )
+        assert "immutable" in served.headers["Cache-Control"]
+        same = filled.server.get(f"/images/{name}", headers={"If-None-Match": served.headers["ETag"]})
+        assert same.status_code == 304
+        assert filled.server.get("/images").json() == {"images": [name]}
+    finally:
+        copy.unlink()
+    assert filled.server.get(f"/images/{name}").status_code == 404
+    assert filled.server.get("/images/..%2Fruns").status_code in (400, 404)
 
 
 def covers_asked_for(visit: Visit) -> list[Any]:
