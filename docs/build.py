@@ -19,11 +19,12 @@ import chalicelib
 from chalicelib import tables
 from chalicelib.commands import cli
 from chalicelib.errors import LakeError
-from chalicelib.reports.catalogue import built_in_reports
+from chalicelib.reports.catalogue import QUESTIONS, built_in_reports
 from chalicelib.rest import routes
 from chalicelib.settings import Settings
 
 REFERENCE, FAQ = (Path(__file__).parent / name for name in ("reference.md", "faq.md"))
+BEHIND_PAGES = "Behind the dashboard's pages"
 ERRORS_BEGIN, ERRORS_END = "<!-- errors: written by `python -m docs.build` -->\n", "<!-- end of errors -->"
 INTRODUCTION = """\
 # Reference
@@ -136,11 +137,15 @@ def lake_tables() -> str:
 
 def reports() -> str:
     lines = ["## Reports\n", "`report NAME --set parameter=value`, or `GET /reports/NAME?parameter=value`.\n"]
-    rows = [
-        (f"`{report.name}`", report.description, ", ".join(f"`{given.name}`" for given in report.parameters))
-        for report in built_in_reports()
-    ]
-    return "\n".join(lines + table(("report", "answers", "parameters"), rows)) + "\n"
+    for question in (*QUESTIONS, None):
+        rows = [
+            (f"`{report.name}`", report.description, ", ".join(f"`{given.name}`" for given in report.parameters))
+            for report in built_in_reports()
+            if report.question == question
+        ]
+        lines.append(f"### {question or BEHIND_PAGES}\n")
+        lines += [*table(("report", "answers", "parameters"), rows), ""]
+    return "\n".join(lines)
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

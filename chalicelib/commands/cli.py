@@ -562,22 +562,20 @@ def say_if_empty(parts: Parts) -> None:
 
 
 def list_reports(found: Sequence[Report]) -> None:
-    """Print a line for each report, those of one kind together."""
+    """Print a line for each report, those that answer one question together."""
+    from chalicelib.reports.catalogue import QUESTIONS
+
+    of_question = {title: [each for each in found if each.built_in and each.question == title] for title in QUESTIONS}
     groups = {
         "Your own": [each for each in found if not each.built_in],
-        "Reports": [each for each in found if each.built_in and not each.name.startswith(BEHIND_PAGES)],
-        "Behind the dashboard's pages": [
-            each for each in found if each.built_in and each.name.startswith(BEHIND_PAGES)
-        ],
+        **of_question,
+        "Behind the dashboard's pages": [each for each in found if each.built_in and each.question is None],
     }
     for title, group in groups.items():
         if group:
             click.echo(title)
             print_lines((each.name, report_line(each)) for each in group)
     click.echo(f"`{COMMAND} report NAME --set KEY=VALUE` runs one")
-
-
-BEHIND_PAGES = "dashboard_"
 
 
 def report_line(report: Report) -> str:

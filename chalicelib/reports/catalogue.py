@@ -49,6 +49,13 @@ from chalicelib.reports.periods import PERIOD_BOUNDS, bounds
 
 BUILT_IN = Path(__file__).parent / "sql"
 LARGEST_REPORT = 65_536  # bytes of one report file
+QUESTIONS = (
+    "What did I hear most?",
+    "When did I listen?",
+    "What is new, and what is forgotten?",
+    "How do I listen?",
+    "Who shares my taste, and what do I keep?",
+)  # in the order in which they are listed
 CHARTS = ("bar", "line", "heatmap", "table", "number")
 AXES = ("x", "y", "value", "series")  # of a chart, each the name of a column; y may be several
 #: SQL text in which a colon is no parameter, or a parameter.
@@ -57,7 +64,8 @@ PIECE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|(?<![:\w
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report as read from its file. ``fault`` says why an owner's own report cannot be run."""
+    """A report as read from its file. ``fault`` says why an owner's own report cannot be run, ``question`` which of
+    QUESTIONS it answers: those of one are listed together."""
 
     name: str
     title: str
@@ -67,6 +75,7 @@ class Report:
     chart: dict[str, Any] = field(default_factory=dict)
     built_in: bool = True
     fault: str | None = None
+    question: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As ``GET /reports`` lists it."""
@@ -74,6 +83,7 @@ class Report:
             "name": self.name,
             "title": self.title,
             "description": self.description,
+            "question": self.question,
             "chart": self.chart,
             "built_in": self.built_in,
             "fault": self.fault,
@@ -258,6 +268,7 @@ def parse_report(name: str, text: str, *, built_in: bool = True) -> Report:
         parameters=tuple(read_parameter(key, value) for key, value in said.get("parameters", {}).items()),
         chart=read_chart(said.get("chart", {"kind": "table"})),
         built_in=built_in,
+        question=read_question(said),
     )
     check_names(report, said)
     return report
@@ -268,6 +279,14 @@ def required_text(said: Mapping[str, Any], name: str) -> str:
     if not isinstance(said.get(name), str) or not said[name]:
         raise ValueError(f"its header names no {name}")
     return str(said[name])
+
+
+def read_question(said: Mapping[str, Any]) -> str | None:
+    """Which question a header says that the report answers. Raises ValueError for one that nobody asks."""
+    question: str | None = said.get("question")
+    if question is not None and question not in QUESTIONS:
+        raise ValueError(f"question must be one of: {' '.join(QUESTIONS)}")
+    return question
 
 
 def read_chart(said: Any) -> dict[str, Any]:
@@ -293,7 +312,7 @@ def require_axes(report: Report, columns: Sequence[str]) -> None:
 
 def check_names(report: Report, said: Mapping[str, Any]) -> None:
     """Refuse what a header declares and its SQL does not use, and the other way round. Raises ValueError."""
-    unknown = set(said) - {"title", "description", "chart", "parameters"}
+    unknown = set(said) - {"title", "description", "question", "chart", "parameters"}
     if unknown:
         raise ValueError(f"its header holds {', '.join(sorted(unknown))}, which means nothing")
     offered = {parameter.name for parameter in report.parameters if parameter.type != "period"}

@@ -488,11 +488,11 @@ class Api:
 
     def list_reports(self, asked: Asked) -> Reply:
         """Built-in reports and the owner's; for a token of one listener those that it may run."""
-        from chalicelib.reports.catalogue import reports
+        from chalicelib.reports.catalogue import QUESTIONS, reports
         from chalicelib.reports.own import may_be_own
 
         shown = [report for report in reports(self._lake) if asked.request.scope != LISTENER or may_be_own(report)]
-        return cached(Reply(200, ReportList([listed(report) for report in shown])))
+        return cached(Reply(200, ReportList([listed(report) for report in shown], list(QUESTIONS))))
 
     def run_report(self, asked: Asked) -> Reply:
         """A report's rows, or where they will be."""
@@ -819,6 +819,7 @@ def listed(report: Report) -> ListedReport:
         report.name,
         report.title,
         report.description,
+        report.question,
         report.chart,
         report.built_in,
         report.fault,

@@ -218,6 +218,7 @@ class ListedReport:
     name: str
     title: str
     description: str
+    question: str | None
     chart: dict[str, Any]
     built_in: bool
     fault: str | None = field(metadata={"description": "Why a report of your own cannot be run"})
@@ -229,6 +230,7 @@ class ReportList:
     """The reports there are."""
 
     reports: list[ListedReport]
+    questions: list[str]  # those that reports answer, in the order in which they are shown
 
 
 @dataclass

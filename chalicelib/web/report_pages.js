@@ -4,33 +4,25 @@ import { request, send } from "./api.js";
 import { button, h, icon, notice, replace, saveFile } from "./dom.js";
 import { rowsOf, words } from "./format.js";
 import { chartOf, panel } from "./panel.js";
-import { forgetReports, reports, runReport } from "./reports.js";
+import { forgetReports, questions, reports, runReport } from "./reports.js";
 import { listenerField, listeners, periodField, zoneField } from "./selectors.js";
 import { change, href, route, selection, valuesFor } from "./state.js";
 
 const LABELS = { user: "Listener", other_user: "Other listener" };
 const OF_ALL = "Listener; empty for everybody"; // what the API says of a listener where a report says nothing else
 
-/** Which question a report answers; what is in none of them stands under "More". */
-const QUESTIONS = {
-  "What did I hear most?": ["top_artists", "top_tracks", "top_albums", "genres", "podcasts", "obsessions", "release_years", "year_in_review"],
-  "When did I listen?": ["recently_played", "listening_over_time", "listening_by_hour_and_weekday", "best_of_each_hour", "streaks", "longest_sessions", "listening_holes", "first_and_last_listens"],
-  "What is new, and what is forgotten?": ["discovery", "new_since_last_run", "forgotten_favourites", "saved_never_played"],
-  "How do I listen?": ["skips_and_completion", "starts_and_ends", "platforms_and_countries", "features", "left_out"],
-  "Who shares my taste, and what do I keep?": ["compare_listeners", "library_overview"],
-};
 const PICTURES = { bar: "chart", line: "chart", heatmap: "table", table: "table", number: "overview" };
 
 export async function render(main, { args: [name], signal }) {
   const known = await reports();
-  if (!name) return showList(main, known);
+  if (!name) return showList(main, known, await questions());
   const report = known.get(name);
   if (!report) return replace(main, h("h1", null, "No such report"), h("p", null, h("a", { href: href("reports") }, "All reports")));
   document.title = `${report.title} · Listening lake`;
   return showReport(main, report, signal);
 }
 
-function showList(main, known) {
+function showList(main, known, asked) {
   const all = [...known.values()];
   const own = all.filter(({ built_in: builtIn }) => !builtIn);
   const general = all.filter(({ built_in: builtIn, name }) => builtIn && !name.startsWith("dashboard_"));
@@ -43,8 +35,8 @@ function showList(main, known) {
     h("div", null, h("h2", null, title), hint && h("p.muted.small", null, hint)),
     h("ul.report-list", null, list.map((report) => h("li", null, h("a", { href: href("reports", [report.name]) },
       h("strong", null, icon(PICTURES[report.chart?.kind] ?? "table"), report.title), h("span", null, report.fault ?? report.description))))));
-  const grouped = Object.entries(QUESTIONS).map(([title, names]) => section(title, names.map((name) => general.find((report) => report.name === name)).filter(Boolean)));
-  const rest = general.filter(({ name }) => !Object.values(QUESTIONS).flat().includes(name));
+  const grouped = asked.map((title) => section(title, general.filter(({ question }) => question === title)));
+  const rest = general.filter(({ question }) => !asked.includes(question));
   replace(main,
     h("div.page-head", null, h("div", null, h("h1", null, "Reports"),
       h("p.lead", null, "Saved questions, the same from here, the command line and the API. Write your own on the SQL page.")), search),

@@ -44,6 +44,12 @@ export async function reports() {
   return new Map(list.map((report) => [report.name, report]));
 }
 
+/** The questions that reports answer, in the order in which they are shown. */
+export async function questions() {
+  await reports();
+  return (await listing).questions;
+}
+
 export function forgetReports() {
   listing = null;
 }

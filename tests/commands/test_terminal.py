@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.commands.layout import fitting
+from chalicelib.reports.catalogue import QUESTIONS
 from tests.commands.test_cli import one_line, run
 from tests.support import server
 from tests.support.server import environment
@@ -119,7 +120,7 @@ def test_reports_are_listed_by_group_a_line_each(filled: Path) -> None:
     lines = on_terminal(filled, "report")
     assert max(map(len, lines)) <= 80
     titles = [line for line in lines if not line.startswith("  ")]
-    assert titles[:2] == ["Reports", "Behind the dashboard's pages"]
+    assert titles[:-1] == [*QUESTIONS, "Behind the dashboard's pages"]
     assert [line.split()[0] for line in lines if " Top artists" in line] == ["top_artists"]
     assert len(lines) == len(titles) + len({line.split()[0] for line in lines if line.startswith("  ")})
 

@@ -109,6 +109,8 @@ def test_values_are_bound_and_never_pasted() -> None:
         (HEADER + '-- [parameters]\n-- x = {type = "integer", default = "many"}\nSELECT :x', "'many' is not a whole"),
         (HEADER + '-- [parameters]\n-- span = {type = "period", default = "7d"}\nSELECT 1', "must be named period"),
         (HEADER + '-- chart = {kind = "pie"}\nSELECT 1', "chart needs a kind"),
+        (HEADER + '-- question = "Why?"\nSELECT 1', "question must be one of: What did I hear most"),
+        (HEADER + "-- question = {a = 1}\nSELECT 1", "question must be one of"),
         (HEADER + '-- colour = "red"\nSELECT 1', "colour, which means nothing"),
         (HEADER + '-- chart = {kind = "bar", x = nan}\nSELECT 1', "chart: x must be a text"),
         (HEADER + '-- chart = {kind = "bar", x = {}}\nSELECT 1', "chart: x must be a text"),
@@ -180,6 +182,7 @@ def test_an_unknown_report_is_not_found_and_the_others_are_named() -> None:
 def test_a_built_in_report_describes_itself_fully(report: catalogue.Report) -> None:
     shown = report.as_json()
     assert shown["title"] and shown["description"].endswith(".") and shown["built_in"] and shown["fault"] is None
+    assert (shown["question"] is None) == report.name.startswith("dashboard_")
     assert all(parameter["help"] for parameter in shown["parameters"])
     assert not report.parameter("period") or report.parameter("timezone")
     assert catalogue.bind(report, {}).sql.count("?") == len(catalogue.bind(report, {}).bound)

@@ -1,5 +1,6 @@
 -- title = "Best of each hour"
 -- description = "What is heard most in each hour of the listener's day: the artist and the track."
+-- question = "When did I listen?"
 -- chart = {kind = "table"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

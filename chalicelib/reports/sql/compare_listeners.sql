@@ -1,5 +1,6 @@
 -- title = "Two listeners compared"
 -- description = "How much two listeners have in common, in sentences: the part of their listening that is of the same artists (100 % where each artist has the same share with both), the artists they share, and what only one of them hears. Without listeners chosen the two who listened most."
+-- question = "Who shares my taste, and what do I keep?"
 -- chart = {kind = "table"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

@@ -1,5 +1,6 @@
 -- title = "Discovery"
 -- description = "New artists by month, and which share of the plays was of artists first heard in that month."
+-- question = "What is new, and what is forgotten?"
 -- chart = {kind = "line", x = "month", y = "new_artists"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

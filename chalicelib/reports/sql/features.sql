@@ -1,5 +1,6 @@
 -- title = "Featured artists"
 -- description = "How many artists perform what is heard besides the first, and how that changes by month; only tracks whose details are known."
+-- question = "How do I listen?"
 -- chart = {kind = "line", x = "month", y = "features_per_song"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

@@ -1,5 +1,6 @@
 -- title = "First and last listens"
 -- description = "When each artist was heard first and last, and with which track; most-played artists first."
+-- question = "When did I listen?"
 -- chart = {kind = "table"}
 -- [parameters]
 -- period = {type = "period", default = "all"}

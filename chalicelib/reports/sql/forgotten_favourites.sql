@@ -1,5 +1,6 @@
 -- title = "Forgotten favourites"
 -- description = "Tracks that were played often before the period and not once in it."
+-- question = "What is new, and what is forgotten?"
 -- chart = {kind = "bar", x = "track", y = "plays"}
 -- [parameters]
 -- period = {type = "period", default = "6m", help = "The time in which it was not heard: 6m, 1y, 2025 and so on"}

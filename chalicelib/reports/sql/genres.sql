@@ -1,5 +1,6 @@
 -- title = "Genres"
 -- description = "Genres of the artists heard, by plays: Spotify's where it gives any, else those of MusicBrainz' users (CC BY-NC-SA 3.0); source says whose. percent_known and percent_of_time_known say of what share of all plays, and of the time heard, a genre is known."
+-- question = "What did I hear most?"
 -- chart = {kind = "bar", x = "genre", y = "plays"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

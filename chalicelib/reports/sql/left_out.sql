@@ -1,5 +1,6 @@
 -- title = "Left out"
 -- description = "What is left out of every number (lake leave-out), and how much listening that is. Empty where nothing is."
+-- question = "How do I listen?"
 -- chart = {kind = "table"}
 -- [parameters]
 -- user = {type = "user"}

@@ -1,5 +1,6 @@
 -- title = "Library overview"
 -- description = "How much the lake holds: listens, artists, albums, tracks, playlists and what is saved."
+-- question = "Who shares my taste, and what do I keep?"
 -- chart = {kind = "table"}
 -- [parameters]
 -- user = {type = "user"}

@@ -1,5 +1,6 @@
 -- title = "Listening by hour and weekday"
 -- description = "When the listener listens: plays and minutes per hour of the day and day of the week (1 is Monday)."
+-- question = "When did I listen?"
 -- chart = {kind = "heatmap", x = "hour", y = "weekday", value = "plays"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

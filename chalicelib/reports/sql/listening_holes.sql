@@ -1,5 +1,6 @@
 -- title = "Holes in the history"
 -- description = "Times without a listen, longest first, and times in which plays may be lost because Spotify shows only the last 50."
+-- question = "When did I listen?"
 -- chart = {kind = "table"}
 -- [parameters]
 -- period = {type = "period", default = "all"}

@@ -1,5 +1,6 @@
 -- title = "Listening over time"
 -- description = "Plays, minutes and distinct artists and items in each hour, day, week, month or year of the listener."
+-- question = "When did I listen?"
 -- chart = {kind = "line", x = "start", y = "minutes"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

@@ -1,5 +1,6 @@
 -- title = "Longest sessions"
 -- description = "Stretches of listening in which no pause was longer than ten minutes, longest first."
+-- question = "When did I listen?"
 -- chart = {kind = "bar", x = "started_local", y = "minutes"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

@@ -1,5 +1,6 @@
 -- title = "New since the last run"
 -- description = "What happened between the run before and the newest one: plays, items saved to the library, and artists and albums seen for the first time. After the first run everything is new."
+-- question = "What is new, and what is forgotten?"
 -- chart = {kind = "table"}
 -- [parameters]
 -- user = {type = "user"}

@@ -1,5 +1,6 @@
 -- title = "Obsessions"
 -- description = "Tracks that were played most within one week (from Monday) of the listener; each track's strongest week."
+-- question = "What did I hear most?"
 -- chart = {kind = "bar", x = "track", y = "plays"}
 -- [parameters]
 -- period = {type = "period", default = "all"}

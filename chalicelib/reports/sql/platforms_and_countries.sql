@@ -1,5 +1,6 @@
 -- title = "Platforms and countries"
 -- description = "Where you listen, and on which devices. Only Spotify's extended history says so."
+-- question = "How do I listen?"
 -- chart = {kind = "bar", x = "name", y = "minutes", series = "kind"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

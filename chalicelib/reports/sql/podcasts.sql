@@ -1,5 +1,6 @@
 -- title = "Podcasts and audiobooks"
 -- description = "Shows and books by listening time."
+-- question = "What did I hear most?"
 -- chart = {kind = "bar", x = "title", y = "minutes"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

@@ -1,5 +1,6 @@
 -- title = "Recently played"
 -- description = "The newest listens, with the listener's local time."
+-- question = "When did I listen?"
 -- chart = {kind = "table"}
 -- [parameters]
 -- timezone = {type = "timezone"}

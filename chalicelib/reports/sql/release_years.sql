@@ -1,5 +1,6 @@
 -- title = "Release years"
 -- description = "When the music heard was released, by the album it stands on; plays whose album's details are not known yet are one row without a year."
+-- question = "What did I hear most?"
 -- chart = {kind = "bar", x = "release_year", y = "plays"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

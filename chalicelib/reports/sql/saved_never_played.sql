@@ -1,5 +1,6 @@
 -- title = "Saved but never played"
 -- description = "Tracks in the library that were not heard, under any id, recording or name; longest saved first. Without what is left out."
+-- question = "What is new, and what is forgotten?"
 -- chart = {kind = "table"}
 -- [parameters]
 -- user = {type = "user"}

@@ -1,5 +1,6 @@
 -- title = "Skips and completion"
 -- description = "How much of what starts is heard: share skipped, share under 30 seconds, and how far plays get where the track's length is known."
+-- question = "How do I listen?"
 -- chart = {kind = "bar", x = "name", y = "percent_skipped"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

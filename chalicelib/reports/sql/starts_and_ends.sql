@@ -1,5 +1,6 @@
 -- title = "How listening starts and ends"
 -- description = "Why each listen began and why it ended, with the share of each reason; short listens count too. Only Spotify's extended history says so."
+-- question = "How do I listen?"
 -- chart = {kind = "bar", x = "reason", y = "starts", series = "moment"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}

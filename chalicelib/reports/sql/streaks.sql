@@ -1,5 +1,6 @@
 -- title = "Streaks"
 -- description = "Longest runs of days on which something was heard, each day of the listener without a gap."
+-- question = "When did I listen?"
 -- chart = {kind = "bar", x = "first_day", y = "days"}
 -- [parameters]
 -- period = {type = "period", default = "all"}

@@ -1,5 +1,6 @@
 -- title = "Top albums"
 -- description = "Albums by plays or listening time, with their rank in the period before."
+-- question = "What did I hear most?"
 -- chart = {kind = "bar", x = "album", y = "plays"}
 -- [parameters]
 -- period = {type = "period", default = "4w"}

@@ -1,5 +1,6 @@
 -- title = "Top artists"
 -- description = "Artists by plays or listening time, with their rank in the period before. Plays that only the API reported count with their track's length."
+-- question = "What did I hear most?"
 -- chart = {kind = "bar", x = "artist", y = "plays"}
 -- [parameters]
 -- period = {type = "period", default = "4w"}

@@ -1,5 +1,6 @@
 -- title = "Top tracks"
 -- description = "Tracks by plays or listening time, with their rank in the period before. Recordings are counted once over all albums they stand on, where their ISRC is known."
+-- question = "What did I hear most?"
 -- chart = {kind = "bar", x = "track", y = "plays"}
 -- [parameters]
 -- period = {type = "period", default = "4w"}

@@ -1,5 +1,6 @@
 -- title = "Year in review"
 -- description = "A period in a dozen lines: how much, what most, what was new, the busiest day, the genre heard most and whose word that is."
+-- question = "What did I hear most?"
 -- chart = {kind = "table"}
 -- [parameters]
 -- period = {type = "period", default = "1y"}
