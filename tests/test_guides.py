@@ -3,10 +3,13 @@ tests/commands/test_sandbox.py; docs/data.md: tests/queries/test_data_page.py.)"
 
 from __future__ import annotations
 
+import json
+import plistlib
 from pathlib import Path
 
 import pytest
 
+from chalicelib.commands.cli import main
 from tests.support.guides import blocks, type_in
 from tests.support.server import environment, filled, sandboxed
 
@@ -24,3 +27,25 @@ def test_a_lake_is_backed_up_lost_restored_and_looked_at(
         (folder / "lake").rename(tmp_path / "lost")
         assert type_in(folder, restore, environ).endswith(counted)
         assert type_in(folder, upgraded, environ).startswith("0 raw objects transformed")
+
+
+def test_what_is_pasted_for_an_assistant_is_json_that_starts_a_command_or_names_an_address() -> None:
+    found = [
+        server
+        for text in blocks("assistants.md", "json")
+        for servers in json.loads(text).values()
+        for server in servers.values()
+    ]
+    assert len(found) >= 3
+    for server in found:
+        if "command" in server:
+            assert server["command"].endswith(".venv/bin/lake") and server["args"][-1] in main.commands
+        else:
+            assert server["url"].endswith("/mcp") and server["headers"]["Authorization"].startswith("Bearer ")
+
+
+def test_the_agent_for_macos_is_a_property_list_that_serves() -> None:
+    (text,) = blocks("always-on.md", "xml")
+    agent = plistlib.loads(text.encode())
+    assert agent["ProgramArguments"][0].endswith("/bin/lake") and agent["ProgramArguments"][1] in main.commands
+    assert agent["RunAtLoad"] and agent["KeepAlive"] and agent["WorkingDirectory"].startswith("/")
