@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from chalicelib.clock import parse_moment, rfc3339
 from chalicelib.extraction.kinds import ALBUM_GROUPS, FIRST, QUERY, RESULT_TYPES, Kind, Source, reads, spotify_ids
-from chalicelib.extraction.listing import PAGE, Rule, Step, conclude, count, offset_of, taken_step, unlikely
+from chalicelib.extraction.listing import PAGE, Rule, Step, conclude, count, offset_of, repeated, taken_step, unlikely
 from chalicelib.extraction.oddities import odd_items, odd_part
 from chalicelib.extraction.reading import (
     SHORT_PAGE,
@@ -403,7 +403,15 @@ class Details:
 
 
 ALBUM_PAGES = "album-tracks:"
-TRACKS = Rule(lambda item: id_of(item), unique=False)
+
+
+def place_on_album(track: Any) -> str | None:
+    """What tells one track of an album from another; a market may have one track in the place of two."""
+    track_id = id_of(track)
+    return f"{track_id} {track.get('disc_number')}.{track.get('track_number')}" if track_id else None
+
+
+TRACKS = Rule(place_on_album, unique=False)
 
 
 def album_listing(album_id: str) -> str:
@@ -512,6 +520,8 @@ def has_its_tracks(album: Document) -> bool:
     ):
         return False
     said = album.get("total_tracks")
+    if repeated([str(place_on_album(track)) for track in items]):
+        return False
     return len(items) == min(PAGE, total) == len(list(dicts(items))) and (said is None or count(said) == total)
 
 

@@ -6,13 +6,14 @@ artists and albums whose details are worth reading, and the mode that the app is
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.clock import parse_rfc3339
 from chalicelib.extraction import readers  # noqa: F401 (the takers register themselves)
 from chalicelib.extraction.catalogue_readers import album_listing, is_whole
-from chalicelib.extraction.listing import count, started_at_of
+from chalicelib.extraction.listing import count, idle_next, offset_of, started_at_of
 from chalicelib.extraction.oddities import odd_part
 from chalicelib.extraction.reading import TAKERS, YIELDERS, Document, Taken
 from chalicelib.extraction.shapes import child, id_of, is_id, objects
@@ -48,8 +49,15 @@ def take_in(state: State, answer: Answer, document: Document) -> Taken:
             forget_wait(state, endpoint.group, answer)
             state.trust(endpoint_key(endpoint.template))
             state.removed.pop(endpoint.template, None)
-            return take(state, answer, document, *found.groups())
+            taken = take(state, answer, document, *found.groups())
+            taken.remarks += filter(None, (idle_next(page, offset_of(answer)) for page in pages_in(document)))
+            return taken
     return Taken()
+
+
+def pages_in(document: Document) -> Iterator[Document]:
+    """The page that an answer is, or those that it holds."""
+    return (page for page in (document, *document.values()) if isinstance(page, dict))
 
 
 def forget_wait(state: State, group: str, answer: Answer) -> None:

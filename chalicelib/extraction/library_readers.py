@@ -19,6 +19,7 @@ from chalicelib.extraction.listing import (
     count,
     follow,
     offset_of,
+    repeated,
     started_at_of,
     taken_step,
     unlikely,
@@ -92,37 +93,37 @@ class RecentlyPlayed(KeepsNothing):
 
 @takes(RECENTLY_PLAYED)
 def take_recently_played(state: State, answer: Answer, document: Document, *_: str) -> Taken:
-    """Note the newest play, and a hole where a full page does not reach back to the one known before."""
+    """Note the newest play, and a hole where the page does not reach back to the one known before."""
     user = str(answer.user_id)
     items = document["items"]
-    ends = sorted(end for item in dicts(items) if (end := moment_in(item, "played_at")) is not None)
+    told = {end for item in dicts(items) if (end := moment_in(item, "played_at")) is not None}
+    ends = sorted(told, key=parse_rfc3339)
     newest = known_play(state, user, answer.received_at)
-    faults = doubtful_plays(state, answer, len(items), len(ends), newest, odd_part(answer, document))
-    if not faults:
-        state.finished(answer.source, user, answer.received_at)
-    if not ends:
-        return Taken(len(items), 0, faults=faults)
-    last = max(ends, key=parse_rfc3339)
-    if newest is None or parse_rfc3339(last) > parse_rfc3339(newest):
-        state.plays[user] = last
-    new = [end for end in ends if newest is None or end > newest]
-    hole = None
-    if newest is not None and len(items) >= RECENT_PLAYS and ends[0] > newest:
-        hole = {"user_id": user, "after": newest, "before": ends[0]}
-    return Taken(len(items), len(new), hole, faults)
-
-
-def doubtful_plays(
-    state: State, answer: Answer, items: int, times: int, newest: str | None, odd: str | None
-) -> list[str]:
-    """What speaks against a page of plays: it is empty although plays are known, or some bear no time."""
-    listing = library_listing("recently_played", answer.user_id)
-    fault = unlikely(items, items - times, 1 if newest and not items else 0) or odd
+    apart = newest is not None and bool(ends) and parse_rfc3339(ends[0]) > parse_rfc3339(newest)
+    short = f"it shows {len(ends)} plays, none of those known" if apart and len(ends) < RECENT_PLAYS else None
+    fault = no_page_of_plays(items, newest) or odd_part(answer, document) or short
+    listing = library_listing("recently_played", user)
+    believed = not (fault and not state.doubt(listing, fault, answer.run_id, answer.received_at).believed())
     if fault is None:
         state.trust(listing)
-        return []
-    state.doubt(listing, fault, answer.run_id, answer.received_at)
-    return [fault]
+        state.finished(answer.source, user, answer.received_at)
+    new = len(ends) if newest is None else sum(parse_rfc3339(end) > parse_rfc3339(newest) for end in ends)
+    taken = Taken(len(items), new, faults=[fault] if fault else [], whole=fault is None)
+    if short and not believed:  # what lies between may come in the next run
+        return taken
+    if apart:
+        taken.hole = {"user_id": user, "after": newest, "before": ends[0]}
+    if ends and (newest is None or parse_rfc3339(ends[-1]) > parse_rfc3339(newest)):
+        state.plays[user] = ends[-1]
+    return taken
+
+
+def no_page_of_plays(items: list[Any], newest: str | None) -> str | None:
+    """What speaks against a page of plays: it is empty although plays are known, or some have no time or no track."""
+    whole_ones = [
+        one for one in dicts(items) if moment_in(one, "played_at") and (child(one, "track") or child(one, "item"))
+    ]
+    return unlikely(len(items), len(items) - len(whole_ones), 1 if newest and not items else 0)
 
 
 def known_play(state: State, user: str, moment: datetime) -> str | None:
@@ -210,7 +211,7 @@ def take_top(state: State, answer: Answer, document: Document, *_: str) -> Taken
     faults = conclude(state, listing, answer, step, user=answer.user_id)
     if not faults:
         state.known[listing] = Known(total=step.walk.total)
-    return Taken(len(document["items"]), 0, faults=faults)
+    return Taken(len(document["items"]), 0, faults=faults, whole=not faults)
 
 
 # --- library ------------------------------------------------------------------------------------------------------
@@ -363,9 +364,12 @@ def note_playlist(state: State, playlist_id: str, document: Document, user: str 
     snapshot = document.get("snapshot_id")
     if isinstance(snapshot, str) and snapshot:
         playlist.snapshot = snapshot
-    playlist.total = PAGE if total is None else total
+    playlist.total = total
     if total == 0:
         playlist.done, playlist.empty = playlist.snapshot, True
+    elif user and playlist.check_in:
+        playlist.check_in -= 1
+        playlist.done = playlist.done if playlist.check_in else None
     return playlist.snapshot != before
 
 
@@ -450,14 +454,31 @@ def playlist_listing(playlist_id: str) -> str:
     return f"playlist:{playlist_id}"
 
 
+GONE = "gone"  # the key of an entry that holds nothing, as one does whose track was removed from Spotify
+OFTEN = 2  # times that many entries may be the same: track and time
+CHECKED_IN = 2  # lists of playlists after the first reading of one that showed null entries
+
+
 def entry_key(entry: Any) -> str | None:
-    """What tells one entry of a playlist from another, as far as anything does; removed ones are null."""
-    if entry is None:
-        return "null"
+    """What tells one entry of a playlist from another, as far as anything does."""
+    if is_gone(entry):
+        return GONE
     if not isinstance(entry, dict) or (entry.get("added_at") is not None and not moment_in(entry, "added_at")):
         return None
     item = child(entry, "item") or child(entry, "track")
-    return f"{item.get('uri')} {entry.get('added_at')}"
+    name = item.get("uri") or item.get("id")
+    return f"{name} {entry.get('added_at')}" if isinstance(name, str) else None
+
+
+def is_gone(entry: Any) -> bool:
+    """Whether an entry of a playlist is null, or its item is."""
+    holders = [entry[name] for name in ("item", "track") if name in entry] if isinstance(entry, dict) else []
+    return entry is None or (bool(holders) and all(held is None for held in holders))
+
+
+def is_bare(entry: Any) -> bool:
+    """Whether an entry of a playlist is null or does not say when it was added, as very old ones do not."""
+    return entry is None or (isinstance(entry, dict) and entry.get("added_at") is None)
 
 
 ENTRIES = Rule(entry_key, unique=False)
@@ -495,7 +516,7 @@ class PlaylistItems(KeepsNothing):
         walk = view.state.walks.get(listing)
         offset = walk.offset if walk and walk.snapshot == playlist.snapshot else 0
         about = {"playlist_id": playlist_id, "snapshot_id": playlist.snapshot}
-        if offset == 0 and playlist.total > PAGE and not playlist.apart and view.may_ask(PLAYLIST):
+        if offset == 0 and (playlist.total or PAGE) > PAGE and not playlist.apart and view.may_ask(PLAYLIST):
             context = opened(view, playlist_id, str(playlist.snapshot))
             return SpotifyRequest(self.source.name, listing, user, whole_playlist(playlist_id), about, context)
         arguments = {"playlist_id": playlist_id, "limit": PAGE, "offset": offset}
@@ -510,7 +531,7 @@ class PlaylistItems(KeepsNothing):
     def _pages(self, view: View, playlist_id: str, playlist: KnownPlaylist) -> int:
         walk = view.state.walks.get(playlist_listing(playlist_id))
         read = walk.offset if walk and walk.snapshot == playlist.snapshot else 0
-        return max(1, pages(playlist.total - read))
+        return max(1, pages((playlist.total or 0) - read))
 
 
 def whole_playlist(playlist_id: str) -> Call:
@@ -523,10 +544,20 @@ def entries_context(view: View, playlist_id: str, snapshot: str, offset: int) ->
     """The context of a page of a playlist's items."""
 
     def context(document: Document) -> dict[str, Any]:
-        step = entries_step(view.state, document, playlist_id, snapshot, offset, "")
-        return astray(step)
+        return misplaced(entries_step(view.state, document, playlist_id, snapshot, offset, ""))
 
     return context
+
+
+def misplaced(step: Step) -> dict[str, Any]:
+    """What a page's header says where its entries cannot stand where they are shown."""
+    doubled = repeated(shown_keys(step.walk), OFTEN)
+    return {"astray": doubled} if doubled else astray(step)
+
+
+def shown_keys(walk: Walk) -> list[str]:
+    """The keys of the last page's entries that hold something."""
+    return [key for key in walk.last if key != GONE]
 
 
 def opened(view: View, playlist_id: str, listed: str) -> HeaderContext:
@@ -537,7 +568,7 @@ def opened(view: View, playlist_id: str, listed: str) -> HeaderContext:
         page = child(document, "items") or child(document, "tracks")
         strayed = itself(playlist_id)(document)
         if not strayed and isinstance(page.get("items"), list):
-            strayed = astray(entries_step(view.state, page, playlist_id, str(snapshot), 0, ""))
+            strayed = misplaced(entries_step(view.state, page, playlist_id, str(snapshot), 0, ""))
         return {"snapshot_id": snapshot, **strayed}
 
     return context
@@ -603,17 +634,25 @@ def take_playlist(state: State, answer: Answer, document: Document, *ids: str) -
     opened_for_items = "playlist_id" in answer.context
     if document.get("id") != playlist_id:
         return another_answered(state, answer, playlist_id, opened_for_items)
+    page = child(document, "items") or child(document, "tracks")
+    before = state.playlists.get(playlist_id)
+    shown = whole(page.get("total"))
+    snapshot = str(document.get("snapshot_id"))
+    if opened_for_items and before and shown is not None and (fault := differs(before, snapshot, shown)):
+        doubt = state.doubt(playlist_listing(playlist_id), fault, answer.run_id, answer.received_at)
+        if not doubt.believed(timedelta(0)):
+            return Taken(1, faults=[fault])
     if not opened_for_items:
         state.finished(answer.source, playlist_id, answer.received_at)
         state.trust(itself_listing(playlist_id))
     new = note_playlist(state, playlist_id, document, None)
     playlist = state.playlists[playlist_id]
-    page = child(document, "items") or child(document, "tracks")
     if not isinstance(page.get("items"), list) or not page["items"]:
         playlist.apart = True  # its items have to be asked for
     elif playlist.outdated:
-        faults = read_on(state, answer, page, playlist_id, str(playlist.snapshot))
-        return Taken(1 + len(page["items"]), 1 + len(page["items"]), faults=faults)
+        taken = read_on(state, answer, page, playlist_id, str(playlist.snapshot))
+        taken.items = taken.new_items = 1 + len(page["items"])
+        return taken
     return Taken(1, int(new))
 
 
@@ -634,31 +673,55 @@ def entries_step(state: State, page: Document, playlist_id: str, snapshot: str, 
     return follow(walk, ListingPage.of(page, ENTRIES), offset, ENTRIES)
 
 
-def read_on(state: State, answer: Answer, page: Document, playlist_id: str, snapshot: str) -> list[str]:
+def read_on(state: State, answer: Answer, page: Document, playlist_id: str, snapshot: str) -> Taken:
     """Move on behind a page of a playlist's items. One that changes meanwhile has a new version to read anew."""
     listing = playlist_listing(playlist_id)
     step = entries_step(state, page, playlist_id, snapshot, offset_of(answer), started_at_of(answer))
-    step.walk.odd = step.walk.odd or odd_part(answer, page)
+    there = shown_keys(step.walk)
+    step.walk.odd = step.walk.odd or odd_part(answer, page) or repeated(there, OFTEN)
+    step.walk.gone += len(step.walk.last) - len(there)
+    step.walk.bare += sum(map(is_bare, page["items"]))
     state.walks[listing] = step.walk
     if not step.ended:
-        return []
+        return Taken()
     del state.walks[listing]
     playlist = state.playlists.setdefault(playlist_id, KnownPlaylist())
-    fault = step.fault
+    fault = step.fault or differs(playlist, snapshot, step.walk.total) or newly_gone(playlist, step.walk)
     if fault is None:
         state.trust(listing)
-        playlist.done, playlist.empty = snapshot, False
-        return []
-    if state.doubt(listing, fault, answer.run_id, answer.received_at).believed():
-        playlist.done, playlist.empty = snapshot, False
-    return [fault]
+        playlist.done, playlist.empty, playlist.gone = snapshot, False, step.walk.gone
+        if not step.walk.bare or playlist.checked == snapshot:
+            return Taken()
+        playlist.check_in, playlist.checked = CHECKED_IN, snapshot
+        return Taken(remarks=[f"{step.walk.bare} entries of a playlist are null or bear no time; it is read once more"])
+    doubt = state.doubt(listing, fault, answer.run_id, answer.received_at)
+    if doubt.believed() if step.fault else doubt.believed(timedelta(0)):
+        playlist.done, playlist.empty, playlist.gone = snapshot, False, step.walk.gone
+    return Taken(faults=[fault])
+
+
+def differs(playlist: KnownPlaylist, snapshot: str, total: int) -> str | None:
+    """What a version says of its length otherwise than the list of playlists did."""
+    if playlist.snapshot != snapshot or playlist.total in (None, total):
+        return None
+    return f"it has {total} entries, and {playlist.total} were listed"
+
+
+def newly_gone(playlist: KnownPlaylist, walk: Walk) -> str | None:
+    """What is hard to believe of the entries of a playlist that hold nothing. Tracks are removed now and then: it is
+    believed once three runs were told the same, however near each other."""
+    known = walk.offset // 2 if playlist.gone is None else playlist.gone
+    if walk.gone <= known:
+        return None
+    return f"{walk.gone} of {walk.offset} entries hold nothing" + (f", and {known} did before" if playlist.gone else "")
 
 
 @takes(PLAYLIST_ITEMS)
 def take_playlist_items(state: State, answer: Answer, document: Document, *ids: str) -> Taken:
     """A page of a playlist's items."""
-    faults = read_on(state, answer, document, ids[0], answer.context["snapshot_id"])
-    return Taken(len(document["items"]), len(document["items"]), faults=faults)
+    taken = read_on(state, answer, document, ids[0], answer.context["snapshot_id"])
+    taken.items = taken.new_items = len(document["items"])
+    return taken
 
 
 @gives_up(PLAYLIST, PLAYLIST_ITEMS)

@@ -11,7 +11,7 @@ runs over some days were told the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from chalicelib.raw import Answer
 
 PAGE = 50  # items; Spotify's most but where said otherwise
 MOST_STEPS_BACK = 2  # in one listing that shrinks while it is read; then the next reading has to see
-FEWEST_DROPPED = 10  # items that must be missing before a smaller library is doubted
+FEWEST_DROPPED = 3  # items that must be missing before a smaller library is doubted
 
 Document = Mapping[str, Any]
 
@@ -49,6 +49,7 @@ class ListingPage:
     offset: int | None
     last: bool | None  # whether ``next`` is null; None where there is no ``next``
     after: str | None
+    limit: int | None  # items that it had room for
 
     @classmethod
     def of(cls, page: Document, rule: Rule) -> ListingPage:
@@ -65,6 +66,7 @@ class ListingPage:
             offset=whole(page.get("offset")),
             last=page["next"] is None if "next" in page else None,
             after=after if isinstance(after, str) and after else None,
+            limit=whole(page.get("limit")),
         )
 
 
@@ -143,12 +145,23 @@ def is_repeated(walk: Walk, page: ListingPage, rule: Rule) -> bool:
 
 
 def is_last(page: ListingPage, begun: int, rule: Rule) -> bool:
-    """Whether a page is its listing's last. Spotify's ``next`` says so; where it is missing, the numbers do."""
+    """Whether a page is its listing's last. Spotify's ``next`` says so; where it is missing, the numbers do, and where
+    a page that had room for more ends with the last item."""
     if not page.items:
         return True
+    ends = begun + len(page.items) >= (page.total or 0)
     if page.last is None:
-        return begun + len(page.items) >= (page.total or 0)
-    return page.last or (rule.by_cursor and page.after is None)
+        return ends
+    had_room = page.limit is not None and len(page.items) < page.limit
+    return page.last or (rule.by_cursor and page.after is None) or (ends and had_room)
+
+
+def idle_next(page: Document, begun: int) -> str | None:
+    """What is odd of a page that ends with the last item and says that more follow."""
+    items, total = page.get("items"), whole(page.get("total"))
+    if not isinstance(items, list) or not items or page.get("next") is None:
+        return None
+    return "it says that more follow after its last item" if total is not None and begun + len(items) >= total else None
 
 
 def advanced(walk: Walk, page: ListingPage, asked: int, rule: Rule) -> Walk:
@@ -180,6 +193,12 @@ def unlikely(shown: int, nameless: int, known_total: int) -> str | None:
     return f"{nameless} of {shown} items cannot be read" if nameless else None
 
 
+def repeated(keys: Sequence[str], often: int = 1) -> str | None:
+    """What is hard to believe of things of which each stands so ``often`` in a page at most."""
+    different = len(set(keys))
+    return f"only {different} of its {len(keys)} things are different" if len(keys) > often * different else None
+
+
 # From answers and the state
 
 
@@ -194,7 +213,7 @@ def step_of(state: State, listing: str, document: Document, asked: int, started_
 def taken_step(state: State, listing: str, answer: Answer, document: Document, rule: Rule) -> Step:
     """As :func:`step_of`, for an answer that has been taken down."""
     step = step_of(state, listing, document, offset_of(answer), started_at_of(answer), rule)
-    step.walk.odd = step.walk.odd or odd_part(answer, document)
+    step.walk.odd = step.walk.odd or odd_part(answer, document) or (None if rule.unique else repeated(step.walk.last))
     return step
 
 

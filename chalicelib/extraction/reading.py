@@ -182,13 +182,16 @@ class KeepsNothing:
 class Taken:
     """What an answer brought: items in it, those of them that were not known, and a hole in the listening history.
 
-    ``faults`` says what is wrong with it, if anything; then what it is about is asked again.
+    ``faults`` says what is wrong with it, if anything; then what it is about is asked again. ``remarks`` says what else
+    of it is odd. ``whole``: it is all that Spotify shows of what is always shown whole, such as a ranking.
     """
 
     items: int = 0
     new_items: int = 0
     hole: dict[str, Any] | None = None
     faults: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    whole: bool = False
 
 
 class Taker(Protocol):

@@ -230,8 +230,10 @@ class Run:
         else:
             self.guard.served(endpoint)
         if taken is not None:
+            for remark in taken.remarks:
+                self.deviations[f"{place.record.source}: Spotify's answer to {endpoint.template} is odd: {remark}"] += 1
             self._count(place, taken, len(outcome.entry.answer.body))
-            place.record.whole_readings += is_complete(outcome.entry.answer)
+            place.record.whole_readings += taken.whole or is_complete(outcome.entry.answer)
 
     def _count(self, place: SourceTurn, taken: Taken, size: int) -> None:
         place.record.items += taken.items

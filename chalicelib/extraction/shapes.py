@@ -10,7 +10,7 @@ from chalicelib.tables import ID_PATTERN
 
 ID = re.compile(ID_PATTERN)
 HOLDERS = ("artists", "album", "albums", "item", "track", "tracks", "items")  # what lies in other names is not for us
-THINGS = frozenset(("artist", "album", "track", "episode"))
+THINGS = frozenset(("artist", "album", "track", "episode", "playlist"))
 URI = re.compile(r"spotify:(artist|album|track|episode):")  # what a thing is, said a second time
 KINDS_OF_ALBUM = ("album", "single", "compilation")  # which old answers give as an album's type
 LOCAL = "spotify:local:"  # how the URI of a file on the listener's own disk begins
@@ -53,7 +53,7 @@ def objects(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def oddity(document: Mapping[str, Any]) -> str | None:
-    """What of an answer's artists, albums and tracks does not say what everyone says: which it is and its name.
+    """What of an answer's things does not say what everyone says: which it is and its name.
 
     Files of the listener's own have no id. None where all is well.
     """
@@ -69,6 +69,8 @@ def oddity(document: Mapping[str, Any]) -> str | None:
             return f"of {kind}s one has no name"
         if "artists" in item and not all(isinstance(artist, dict) for artist in item["artists"] or [None]):
             return f"of {kind}s one has no artists"
+        if kind == "track" and "album" in item and not isinstance(item["album"], dict):
+            return "of tracks one has no album"
     return None
 
 

@@ -44,6 +44,8 @@ class Walk:
     last: list[str] = field(default_factory=list)  # those of the last page
     nameless: int = 0  # items without a key that could be kept
     odd: str | None = None  # what of its items is not said as it should be
+    gone: int = 0  # of a playlist: entries without an item
+    bare: int = 0  # of a playlist: entries that are null or bear no time
     snapshot: str | None = None  # of a playlist: the version that is read
     newest: str = ""  # of saved items: when the newest was saved
     newest_ids: list[str] = field(default_factory=list)
@@ -69,18 +71,21 @@ class KnownPlaylist:
     user: str | None = None  # whose list of playlists shows it
     snapshot: str | None = None
     owner: str | None = None
-    total: int = 0
+    total: int | None = 0  # None: it was not said
     collaborative: bool = False
     done: str | None = None  # the version whose items have been read
     refused: str | None = None  # the version whose items Spotify will not show
     apart: bool = False  # the playlist by itself shows no items: they have to be asked for
     empty: bool = False  # ``done`` because it was said to have no items
+    gone: int | None = None  # entries without an item in the version that was read last; None before the first
+    check_in: int = 0  # lists of playlists until it is read once more
+    checked: str | None = None  # the version that was or is to be read once more
 
     @property
     def outdated(self) -> bool:
         """Whether this version's items have not been read yet, nor refused."""
         if self.snapshot == self.done:
-            return self.empty and self.total > 0
+            return self.empty and self.total != 0
         return self.snapshot != self.refused
 
 
@@ -94,9 +99,9 @@ class Doubt:
     run_id: str
     runs: int = 1
 
-    def believed(self) -> bool:
+    def believed(self, after: timedelta = BELIEVED_AFTER) -> bool:
         """Whether enough runs, far enough apart, were told the same."""
-        return self.runs >= BELIEVED_RUNS and parse_rfc3339(self.last) - parse_rfc3339(self.since) >= BELIEVED_AFTER
+        return self.runs >= BELIEVED_RUNS and parse_rfc3339(self.last) - parse_rfc3339(self.since) >= after
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import count, takewhile
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from chalicelib.plays.columns import Bools, Ints, codes, decoded, flags, joined, masked, normalised_codes, numbers
 from chalicelib.plays.copies import NAMES, fullness
+from chalicelib.plays.identities import stepped
 from chalicelib.plays.pairing import TIME_BITS, Pairs, Points, Spans, assign, within
 
 SECOND, MINUTE, DAY = 1_000, 60_000, 86_400_000  # ms
@@ -186,6 +187,9 @@ class Board:
         for windows, among in wider:
             for labels in (self.by_item, self.by_title):
                 self._join_api(labels(API).where(covered), labels(*EXTENDED), windows, among)
+        settled = covered & self.covered_by(EXTENDED, later=True)
+        for labels in (self.by_item, self.by_title):
+            self._join_other_ends(labels(API).where(settled), labels(*EXTENDED).where(self.taken), sure)
 
     def join_account_to_extended(self) -> None:
         """Account data tells the minute of the end, or of the landing, under any name that the play ever bore."""
@@ -240,9 +244,12 @@ class Board:
             return
         place = {play_id: row for row, play_id in enumerate(self.rows["play_id"].to_pylist())}
         for play_id, first in shared.items():
-            for row, equal in permutations((place[play_id], place[first])):
-                if self.absorbed_by[row] < 0 and self.absorbed_by[equal] >= 0:
-                    self.absorbed_by[row] = self.absorbed_by[equal]
+            equal = list(takewhile(place.__contains__, (stepped(first, step) for step in count())))
+            rows = [place[each] for each in equal]
+            told = [row for row in rows if self.absorbed_by[row] >= 0]
+            free = [row for row in (place[play_id], *reversed(rows)) if self.absorbed_by[row] < 0]
+            if told and free:
+                self.absorbed_by[free[0]] = self.absorbed_by[told[0]]
 
     def covered_by(self, ranks: tuple[int, ...], *, later: bool = False) -> Bools:
         """API rows from a time of which an export of these ranks tells: something before them or, with ``later``,
@@ -273,6 +280,18 @@ class Board:
         key, other_key = self._keys(api, extended)
         pairs = within(Points(api.row, key, api.moment), windowed(extended.row, other_key, windows))
         self._absorb(*assign(pairs))
+
+    def _join_other_ends(self, api: Labels, extended: Labels, windows: list[Window]) -> None:
+        """Absorb API rows that tell the other end of a play of which another API row told one: exports that tell what
+        was heard before and after tell all that was heard."""
+        api = api.where(self.absorbed_by < 0)
+        if not len(api.row) or not len(extended.row):
+            return
+        key, other_key = self._keys(api, extended)
+        pairs = within(Points(api.row, key, api.moment), windowed(extended.row, other_key, windows))
+        frame = pd.DataFrame({"point": pairs.point, "span": pairs.span, "distance": pairs.distance})
+        nearest = frame.sort_values(["point", "distance", "span"]).drop_duplicates("point")
+        self.absorbed_by[nearest["point"].to_numpy()] = nearest["span"].to_numpy()
 
     def _join_lengths(self, account: Labels, api: Labels, windows: list[Window], among: Bools | None) -> None:
         """Pair account rows one to one with API rows whose ``played_at`` lies in their windows."""

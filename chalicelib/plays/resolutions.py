@@ -27,8 +27,9 @@ every name that any report of a listen bears can match.
 4. *API into extended*, one to one, as many as go together: same id or else same title, and ``played_at`` within 30 s
    of the play's end, its start, or either by its device's clock (Spotify has meant each of them); plays of 30 s and
    more first, which are all that the API reports. Then plays that may have been paused (started up to 15 minutes
-   earlier than their length says) and plays of a device that was offline and does not say when (up to 14 days). Last,
-   rows without names.
+   earlier than their length says) and plays of a device that was offline and does not say when (up to 14 days). Then
+   rows without names. What is left beside such a play, within 30 s of its other end, is the same play told again, where
+   extended history tells of what was heard before and after it.
 5. *Account into extended*, one to one: same msPlayed in the minute of the end, or of the end by the device's clock,
    and the same names, or the same title, or the same artist (it was renamed), or no names on one side; then the same
    names within a minute; then, of what was offline and does not say when, within 14 days.

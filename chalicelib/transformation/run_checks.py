@@ -67,10 +67,12 @@ def of_source(record: RunRecord, source: str) -> list[SourceRecord]:
 def volume(source: str, parts: list[SourceRecord], before: list[list[SourceRecord]]) -> Result:
     """Whether a source that succeeded suddenly brought far fewer items than it usually does.
 
-    A run that read as many listings to their end is compared with: where nothing has changed the first page is enough.
+    Only whole readings are compared, with as many of them: where nothing has changed the first page of a library is
+    enough, and how many playlists and details there are to read depends on what has changed.
     """
     result = Result("runs", f"volume:{source}", "warn", rows_checked=1)
-    alike = [run for run in before if whole_readings(run) == whole_readings(parts)]
+    whole = whole_readings(parts)
+    alike = [run for run in before if whole and whole_readings(run) == whole]
     brought = [sum(one.items for one in run) for run in alike if all(one.state == SUCCEEDED for one in run)]
     usual = statistics.median(brought) if brought else 0
     items = sum(one.items for one in parts)

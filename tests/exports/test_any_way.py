@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.exports.importing import import_export
@@ -100,6 +100,8 @@ def test_a_life_is_the_same_plays_however_its_reports_are_brought(
 
 
 @pytest.mark.soak
+@example(184, (602644, 493634))  # one song over and over, of which the API tells starts, then ends
+@example(252, (224092, 770981))  # a flight at the end of two files of account data
 @given(st.integers(0, 10**6), st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)))
 @LONG
 def test_many_lives_are_the_same_plays_however_their_reports_are_brought(

@@ -17,6 +17,7 @@ from chalicelib.lake import STATE
 from chalicelib.raw import unpack
 from chalicelib.runs import RunRecord, SourceRecord, load_run
 from chalicelib.settings import Settings
+from chalicelib.transformation.run_checks import trends
 from tests.support.extraction import World, contents, world
 
 MODES = ("development", "extended")
@@ -46,6 +47,17 @@ def test_the_first_run_is_near_the_fewest_calls_and_the_next_asks_once_per_due_s
         once = {"me/player/recently-played": 1, "me/tracks": 1, "me/albums": 1, "me/playlists": pages}
         assert second.calls_by_endpoint == once
         assert sum(one.new_items for one in second.sources) == 0
+
+
+def test_runs_of_a_spotify_that_is_well_are_not_said_to_bring_too_little(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        records: list[RunRecord] = []
+        for hours in (1, 24, 24 * 8, 1):  # playlists change, a week's discographies bring a few new albums
+            records.insert(0, made.run())
+            volumes = [each for each in trends(records[0], records[1:]) if each.check_name.startswith("volume")]
+            assert [each.detail for each in volumes if each.failures] == []
+            made.advance(hours=hours)
+        assert {one.source for one in records[0].sources if one.whole_readings} > {"recently_played", "my_playlists"}
 
 
 def test_a_day_later_every_due_ranking_and_listing_takes_one_call(tmp_path: Path) -> None:

@@ -109,7 +109,8 @@ def album(album_id: str, **more: Any) -> dict[str, Any]:
 
 
 def whole_album(album_id: str, total: int = 1) -> dict[str, Any]:
-    items = [{"type": "track", "id": D, "name": "n", "artists": [artist(B)]}] * min(50, total)
+    ids = [D, *(f"{place:022d}" for place in range(1, min(50, total)))]
+    items = [{"type": "track", "id": track_id, "name": "n", "artists": [artist(B)]} for track_id in ids]
     return album(album_id, total_tracks=total, tracks={"items": items, "total": total})
 
 

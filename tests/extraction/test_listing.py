@@ -95,7 +95,7 @@ def test_a_listing_that_grows_while_it_is_read_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shown", "known", "doubted"), [(0, 3, True), (10, 100, True), (60, 100, False), (3, 8, False)]
+    ("shown", "known", "doubted"), [(0, 3, True), (10, 100, True), (60, 100, False), (1, 8, True), (1, 3, False)]
 )
 def test_a_library_of_which_most_is_gone_at_once_is_doubted(shown: int, known: int, doubted: bool) -> None:
     step = read(page(0, shown, total=shown, next=None), known=known)[-1]

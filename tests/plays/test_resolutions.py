@@ -98,6 +98,15 @@ def test_a_song_looped_all_evening_is_counted_right_whatever_the_stamp_means(tmp
     assert len(told(tmp_path, extended=extended, api=more)) == 40
 
 
+def test_plays_of_a_loop_of_which_the_api_tells_both_ends_are_as_many_as_exports_tell(tmp_path: Path) -> None:
+    first = datetime(2023, 5, 1, 18, tzinfo=UTC)
+    ends = [first + timedelta(seconds=205 * turn) for turn in range(1, 5)]
+    loop = [extended_row(f"{end:%Y-%m-%dT%H:%M:%SZ}", 200_000) for end in ends]
+    around = [extended_row(f"2023-05-01T{hour}:00:00Z", 60_000, "b") for hour in (17, 19)]
+    api = [heard((end - timedelta(seconds=seconds)).isoformat()) for end in ends for seconds in (0, 200)]
+    assert origins(told(tmp_path, extended=[*around, *loop], api=api)) == [EXTENDED] * 6
+
+
 def test_a_play_the_export_does_not_know_stays(tmp_path: Path) -> None:
     api = [heard("2023-05-01T10:04:00Z"), heard("2023-05-01T10:20:00Z"), heard("2023-05-01T10:04:01Z", "b")]
     assert sorted(origins(told(tmp_path, extended=[FULL], api=api))) == ["api", "api", EXTENDED]
