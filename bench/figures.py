@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ ROOT = Path(__file__).parent.parent
 KEPT = Path(__file__).with_name("figures.json")
 README = ROOT / "README.md"
 BEGIN, END = "<!-- figures: written by `make bench` -->\n", "<!-- end of figures -->"
-NOT_YET = ("not measured yet", "")
 MEASURED: dict[str, tuple[str, ...]] = {
     "extraction": (
         "Calls to Spotify of a first run, and the fewest that can be",
@@ -58,25 +57,29 @@ def write_table() -> None:
 
 
 def table() -> str:
-    """The table, as Markdown."""
+    """The table of what has been measured, as Markdown."""
     known = kept()
+    if not known:
+        return "Nothing has been measured yet.\n"
     lines = ["| what | here | beside it | `python -m bench.…` |", "|---|---|---|---|"]
-    for benchmark, names in MEASURED.items():
-        found = known.get(benchmark, {}).get("figures", {})
-        lines += [f"| {name} | {' | '.join(found.get(name, NOT_YET))} | `{benchmark}` |" for name in names]
-    return "\n".join([*lines, "", *circumstances(known), ""])
+    for benchmark in (name for name in MEASURED if name in known):
+        found = known[benchmark]["figures"]
+        lines += [f"| {name} | {' | '.join(found[name])} | `{benchmark}` |" for name in MEASURED[benchmark]]
+    return "\n".join([*lines, "", circumstances(known), ""])
 
 
-def circumstances(known: Mapping[str, Any]) -> Iterator[str]:
+def circumstances(known: Mapping[str, Any]) -> str:
     """On what machine, when, and how busy it was besides."""
-    if known:
-        cores = sorted({each["cores"] for each in known.values()})
-        loads = [each["load"] for each in known.values()]
-        days = sorted({each["on"] for each in known.values()})
-        yield (
-            f"Measured on {' and '.join(map(str, cores))} cores, {' to '.join(dict.fromkeys((days[0], days[-1])))}; "
-            f"the machine's load during them, the benchmarks' own included: {min(loads):g} to {max(loads):g}."
-        )
+
+    def span(name: str) -> str:
+        """The least and the greatest, or the one that there is."""
+        values = sorted(each[name] for each in known.values())
+        return " to ".join(dict.fromkeys(str(value) for value in (values[0], values[-1])))
+
+    return (
+        f"Measured on {span('cores')} cores, {span('on')}; the machine's load, the benchmarks' own included: "
+        f"{span('load')}."
+    )
 
 
 if __name__ == "__main__":
