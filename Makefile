@@ -20,8 +20,9 @@ run: .venv/.local  ## extract, transform, crawl, report; then API and dashboard 
 
 setup: .venv/.local  ## the environment alone (.venv)
 
-test: .venv/.dev  ## the tests; COVERAGE=1 also tells which lines they run
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not soak and not judged" $(if $(COVERAGE),--cov)
+test: .venv/.dev  ## the tests that take a moment; ALL=1 the thorough ones too; COVERAGE=1 tells which lines they run
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not soak and not judged$(if $(ALL),, and not thorough)" $(if $(COVERAGE),--cov)
+	@$(if $(ALL),,echo "Left out: the thorough tests, which CI runs. With them: make test ALL=1")
 
 trino: .venv/.trino  ## a real Trino (0.4 GB), by which the tests judge the lake's SQL
 	@$(BIN)/python -m tests.support.trino.build

@@ -23,130 +23,104 @@ WITH counted AS (
     GROUP BY 1, 2
 ),
 totals AS (
-    SELECT user_id, sum(plays) AS plays
+    SELECT
+        counted.*,
+        sum(plays) OVER (PARTITION BY user_id) AS all_plays,
+        CASE WHEN (:user = '' AND user_id <> :other_user) OR user_id = :user THEN user_id END AS may_be_one
     FROM counted
-    GROUP BY 1
 ),
-first_one AS (
-    SELECT user_id, plays
+with_one AS (
+    SELECT
+        totals.*,
+        first_value(may_be_one) OVER (
+            ORDER BY CASE WHEN may_be_one IS NULL THEN 1 ELSE 0 END, all_plays DESC, user_id
+        ) AS one_id
     FROM totals
-    WHERE (:user = '' AND user_id <> :other_user) OR user_id = :user
-    ORDER BY plays DESC, user_id
-    LIMIT 1
 ),
-second_one AS (
-    SELECT totals.user_id, totals.plays
-    FROM totals
-    CROSS JOIN first_one
-    WHERE totals.user_id <> first_one.user_id AND (:other_user = '' OR totals.user_id = :other_user)
-    ORDER BY totals.plays DESC, totals.user_id
-    LIMIT 1
+with_others AS (
+    SELECT
+        with_one.*,
+        CASE WHEN user_id <> one_id AND (:other_user = '' OR user_id = :other_user) THEN user_id END AS may_be_other
+    FROM with_one
+),
+with_pair AS (
+    SELECT
+        with_others.*,
+        first_value(may_be_other) OVER (
+            ORDER BY CASE WHEN may_be_other IS NULL THEN 1 ELSE 0 END, all_plays DESC, user_id
+        ) AS other_id
+    FROM with_others
 ),
 pair AS (
     SELECT
-        first_one.user_id,
-        one.name,
-        first_one.plays,
-        second_one.user_id AS other_user_id,
-        other.name AS other_name,
-        second_one.plays AS other_plays
-    FROM first_one
-    CROSS JOIN second_one
-    JOIN listeners AS one ON one.user_id = first_one.user_id
-    JOIN listeners AS other ON other.user_id = second_one.user_id
+        with_pair.*,
+        max(CASE WHEN user_id = one_id THEN all_plays END) OVER () AS one_plays,
+        max(CASE WHEN user_id = other_id THEN all_plays END) OVER () AS other_plays
+    FROM with_pair
+    WHERE user_id IN (one_id, other_id) AND one_id IS NOT NULL AND other_id IS NOT NULL
 ),
 artists AS (
     SELECT
-        counted.artist_name,
-        sum(CASE WHEN counted.user_id = pair.user_id THEN counted.plays ELSE 0 END) AS plays,
-        sum(CASE WHEN counted.user_id = pair.other_user_id THEN counted.plays ELSE 0 END) AS other_plays
-    FROM counted
-    CROSS JOIN pair
-    WHERE counted.user_id IN (pair.user_id, pair.other_user_id)
-    GROUP BY 1
+        artist_name,
+        one_id,
+        other_id,
+        one_plays AS all_plays,
+        other_plays AS all_other_plays,
+        sum(CASE WHEN user_id = one_id THEN plays ELSE 0 END) AS plays,
+        sum(CASE WHEN user_id = other_id THEN plays ELSE 0 END) AS other_plays
+    FROM pair
+    GROUP BY artist_name, one_id, other_id, one_plays, other_plays
 ),
 shares AS (
     SELECT
-        artists.artist_name,
-        artists.plays,
-        artists.other_plays,
-        100 * CAST(artists.plays AS double) / pair.plays AS percent,
-        100 * CAST(artists.other_plays AS double) / pair.other_plays AS other_percent,
-        pair.name,
-        pair.other_name,
-        pair.user_id,
-        pair.other_user_id
-    FROM artists
-    CROSS JOIN pair
-),
-kinds AS (
-    SELECT
-        shares.*,
+        artists.*,
+        100 * CAST(plays AS double) / all_plays AS percent,
+        100 * CAST(other_plays AS double) / all_other_plays AS other_percent,
         CASE WHEN plays = 0 THEN 4 WHEN other_plays = 0 THEN 3 ELSE 2 END AS part
-    FROM shares
+    FROM artists
 ),
 numbered AS (
     SELECT
-        kinds.*,
+        shares.*,
         row_number() OVER (
             PARTITION BY part
             ORDER BY least(percent, other_percent) DESC, greatest(percent, other_percent) DESC, artist_name
-        ) AS nth
-    FROM kinds
+        ) AS nth,
+        row_number() OVER (ORDER BY artist_name) AS any_nth,
+        sum(least(percent, other_percent)) OVER () AS in_common
+    FROM shares
 ),
-told AS (
+-- The sentence about both goes out beside one of the artists, so that everything is read once.
+sentences AS (
     SELECT
-        1 AS part,
-        'match' AS kind,
-        1 AS nth,
-        CAST(NULL AS varchar) AS artist,
-        max(pair.name) || ' and ' || max(pair.other_name) || ' have '
-            || CAST(CAST(round(coalesce(sum(least(shares.percent, shares.other_percent)), 0)) AS bigint) AS varchar)
-            || ' % of their listening in common.' AS sentence,
-        max(pair.plays) AS plays,
-        max(pair.other_plays) AS other_plays,
-        CAST(NULL AS double) AS percent,
-        CAST(NULL AS double) AS other_percent,
-        round(coalesce(sum(least(shares.percent, shares.other_percent)), 0), 1) AS percent_shared,
-        max(pair.user_id) AS user_id,
-        max(pair.other_user_id) AS other_user_id
-    FROM pair
-    LEFT JOIN shares ON shares.user_id = pair.user_id
-    HAVING count(*) > 0
-    UNION ALL
-    SELECT
-        part,
-        CASE part WHEN 2 THEN 'both' ELSE 'only one' END,
-        nth,
-        artist_name,
-        CASE part
-            WHEN 2 THEN 'Both hear ' || artist_name || ': ' || name || ' ' || CAST(plays AS varchar)
-                || CASE plays WHEN 1 THEN ' play, ' ELSE ' plays, ' END || other_name || ' ' || CAST(other_plays AS varchar) || '.'
-            WHEN 3 THEN 'Only ' || name || ' hears ' || artist_name || ': ' || CAST(plays AS varchar)
-                || CASE plays WHEN 1 THEN ' play.' ELSE ' plays.' END
-            ELSE 'Only ' || other_name || ' hears ' || artist_name || ': ' || CAST(other_plays AS varchar)
-                || CASE other_plays WHEN 1 THEN ' play.' ELSE ' plays.' END
-        END,
-        plays,
-        other_plays,
-        round(percent, 1),
-        round(other_percent, 1),
-        round(least(percent, other_percent), 1),
-        user_id,
-        other_user_id
+        numbered.*,
+        told.row_part,
+        element_at(names.names, one_id) AS name,
+        element_at(names.names, other_id) AS other_name
     FROM numbered
-    WHERE nth <= :limit
+    CROSS JOIN (SELECT map_agg(user_id, name) AS names FROM listeners) AS names
+    CROSS JOIN UNNEST(CASE any_nth WHEN 1 THEN ARRAY[1, part] ELSE ARRAY[part] END) AS told(row_part)
+    WHERE told.row_part = 1 OR nth <= :limit
 )
 SELECT
-    sentence,
-    kind,
-    artist,
-    plays,
-    other_plays,
-    percent,
-    other_percent,
-    percent_shared,
-    user_id,
-    other_user_id
-FROM told
-ORDER BY part, nth
+    CASE row_part
+        WHEN 1 THEN name || ' and ' || other_name || ' have ' || CAST(CAST(round(in_common) AS bigint) AS varchar)
+            || ' % of their listening in common.'
+        WHEN 2 THEN 'Both hear ' || artist_name || ': ' || name || ' ' || CAST(plays AS varchar)
+            || CASE plays WHEN 1 THEN ' play, ' ELSE ' plays, ' END || other_name || ' ' || CAST(other_plays AS varchar) || '.'
+        WHEN 3 THEN 'Only ' || name || ' hears ' || artist_name || ': ' || CAST(plays AS varchar)
+            || CASE plays WHEN 1 THEN ' play.' ELSE ' plays.' END
+        ELSE 'Only ' || other_name || ' hears ' || artist_name || ': ' || CAST(other_plays AS varchar)
+            || CASE other_plays WHEN 1 THEN ' play.' ELSE ' plays.' END
+    END AS sentence,
+    CASE row_part WHEN 1 THEN 'match' WHEN 2 THEN 'both' ELSE 'only one' END AS kind,
+    CASE WHEN row_part > 1 THEN artist_name END AS artist,
+    CASE row_part WHEN 1 THEN all_plays ELSE plays END AS plays,
+    CASE row_part WHEN 1 THEN all_other_plays ELSE other_plays END AS other_plays,
+    CASE WHEN row_part > 1 THEN round(percent, 1) END AS percent,
+    CASE WHEN row_part > 1 THEN round(other_percent, 1) END AS other_percent,
+    round(CASE row_part WHEN 1 THEN in_common ELSE least(percent, other_percent) END, 1) AS percent_shared,
+    one_id AS user_id,
+    other_id AS other_user_id
+FROM sentences
+ORDER BY row_part, CASE row_part WHEN 1 THEN 1 ELSE nth END
