@@ -235,7 +235,12 @@ def is_whole(key: str) -> bool:
 
 def answers_key(run_id: str, source: str, part: int) -> str:
     """Where the ``part``-th object of a run's answers of one source lies; run ids start with their UTC time."""
-    return f"{RAW_ANSWERS}{day_of(run_id)}/{run_id}/{source}-{part:04d}.jsonl.gz"
+    return f"{answers_prefix(run_id)}{source}-{part:04d}.jsonl.gz"
+
+
+def answers_prefix(run_id: str) -> str:
+    """What the keys of a run's answers begin with."""
+    return f"{RAW_ANSWERS}{day_of(run_id)}/{run_id}/"
 
 
 def run_key(run_id: str) -> str:

@@ -6,8 +6,12 @@ name of letters, digits, ``.``, ``_`` and ``-``; what it holds is its user's bus
 
 from __future__ import annotations
 
+import hashlib
+import re
 from contextlib import AbstractContextManager
 from typing import Protocol
+
+LISTENER = "listener-"  # names of listeners' secrets start so
 
 
 class SecretStore(Protocol):
@@ -34,3 +38,9 @@ class SecretStore(Protocol):
         A store without locks refuses a write inside whose secret has changed since it was read there, with
         StorageUnavailable.
         """
+
+
+def listener_secret(user_id: str) -> str:
+    """The name of the secret that holds a listener's login, and of what a run keeps of that listener."""
+    plain = re.fullmatch(r"[A-Za-z0-9._-]{1,64}", user_id)
+    return LISTENER + (user_id if plain else hashlib.sha256(user_id.encode()).hexdigest()[:32])

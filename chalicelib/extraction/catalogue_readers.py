@@ -27,7 +27,7 @@ from chalicelib.extraction.reading import (
     takes,
 )
 from chalicelib.extraction.shapes import child, dicts, id_of, is_id, oddity
-from chalicelib.extraction.state import WANTED, Known, State, Walk, detail_key
+from chalicelib.extraction.state import ALBUM_PAGES, WANTED, Known, State, Walk, detail_key
 from chalicelib.raw import Answer
 from chalicelib.spotify.guard import Call, Endpoint
 
@@ -400,9 +400,6 @@ class Details:
         items = len(self.queue) + old + len(self.failed)
         further = sum(listing.startswith(ALBUM_PAGES) for listing in view.state.walks) if self.kind == "albums" else 0
         return pages(items, self.BATCHES[self.kind] if self._batched(view) else 1) + further
-
-
-ALBUM_PAGES = "album-tracks:"
 
 
 def place_on_album(track: Any) -> str | None:

@@ -17,20 +17,21 @@ from chalicelib.errors import InvalidSetting, MissingCredentials
 from chalicelib.extraction.fetching import Fetcher
 from chalicelib.extraction.keeping import Keeper
 from chalicelib.extraction.kinds import Source
-from chalicelib.extraction.lock import RunLock
+from chalicelib.extraction.lock import RunLock, acquire_all, in_progress, name_of
 from chalicelib.extraction.looking_up import LookingUp
 from chalicelib.extraction.lookups import READS, ArtistLookups
 from chalicelib.extraction.readers import reader_of
 from chalicelib.extraction.reading import View
-from chalicelib.extraction.running import Run, SourceTurn
+from chalicelib.extraction.running import Part, Run, SourceTurn
+from chalicelib.extraction.separating import separate
 from chalicelib.extraction.sources import chosen, load_sources
-from chalicelib.extraction.state import STATE_NAME
-from chalicelib.lake import STATE, Lake
+from chalicelib.extraction.state import State
+from chalicelib.lake import Lake
 from chalicelib.listeners import noted
 from chalicelib.log import RunProgress, run_id_in_force
 from chalicelib.musicbrainz.client import MusicBrainz
 from chalicelib.names import artist_key
-from chalicelib.runs import FAILED, UNAVAILABLE, RunRecord, SourceRecord, new_run_id, save_run, start_record
+from chalicelib.runs import FAILED, SKIPPED, UNAVAILABLE, RunRecord, SourceRecord, new_run_id, save_run, start_record
 from chalicelib.secrets import SecretStore
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
@@ -67,39 +68,93 @@ def run_extraction(
     app = auth.credentials(settings, secrets)
     remaining = remaining_seconds or deadline(settings.run_seconds)
     run_id = run_id or new_run_id(clock())
-    lock = RunLock.acquire(lake, run_id, clock)
-    token = run_id_in_force.set(run_id)
-    try:
-        time_of_run = SpotifyClock(clock)
-        with Clients(settings, app, secrets, time_of_run) as clients:
-            keeper = Keeper.open(lake, run_id, settings.checkpoint_answers)
+    time_of_run = SpotifyClock(clock)
+    with Clients(settings, app, secrets, time_of_run) as clients:
+        separate(lake, run_id, clock, clients.spotify_ids)
+        locks, others = take(lake, run_id, clock, declared, clients)
+        token = run_id_in_force.set(run_id)
+        try:
+            keeper = Keeper.open(lake, run_id, settings.checkpoint_answers, locks)
             keeper.recover(clock)
             guard = guard_of(settings, keeper, remaining, time_of_run, sleep, rng)
-            view = view_of(settings, keeper, clients, guard, by_hand=trigger != "schedule", chosen=bool(sources))
+            parts = {
+                whose: part_of(
+                    settings, keeper, clients, guard, lock, whose, by_hand=trigger != "schedule", chosen=bool(sources)
+                )
+                for whose, lock in locks.items()
+            }
             record = start_record(run_id, trigger, clock())
             record.authorizations = [authorization.as_json() for authorization in auth.authorizations(secrets)]
-            places = places_of([source for source in declared if source.reads != READS], view, record)
+            places = places_of([source for source in declared if source.reads != READS], parts, clients, record)
+            if others and not any(place.reader.calls_left(place.part.view) for place in places):
+                raise in_progress(next(iter(others.values())))
             run = Run(
                 lake=lake,
-                lock=lock,
                 keeper=keeper,
                 guard=guard,
-                fetcher=Fetcher(run_id, guard, clients.of, keeper.write),
-                view=view,
+                parts=parts,
                 record=record,
                 places=places,
                 threads=settings.concurrency,
                 clock=time_of_run,
                 progress=progress,
-                warnings=warnings_of(secrets, keeper, clock),
+                warnings=[*warnings_of(secrets, keeper, clock), *left_to(others, keeper.lake)],
                 looking_up=looking_up(settings, declared, keeper, record, remaining, time_of_run, sleep, bool(sources)),
             )
+            run.let_go_of_idle()
             save_run(lake, record)
             run.go()
-        return record
-    finally:
-        run_id_in_force.reset(token)
-        lock.release()
+            return record
+        finally:
+            run_id_in_force.reset(token)
+            for lock in locks.values():
+                lock.release()
+
+
+def take(
+    lake: Lake, run_id: str, clock: Clock, declared: list[Source], clients: Clients
+) -> tuple[dict[str | None, RunLock], dict[str | None, str]]:
+    """The locks of all that the sources are about, by listener (None: the app), and the runs that hold the others.
+
+    Raises RunInProgress where nothing is free.
+    """
+    wanted: list[str | None] = list(clients.spotify_ids) if any(source.user for source in declared) else []
+    if not wanted or any(not source.user or source.reads in BY_ID for source in declared):
+        wanted.append(None)
+    by_name = {name_of(whose): whose for whose in wanted}
+    taken, others = acquire_all(lake, run_id, clock, by_name)
+    if not taken:
+        raise in_progress(next(iter(others.values()), None))
+    locks = {whose: taken[name] for name, whose in by_name.items() if name in taken}
+    return locks, {by_name[name]: run for name, run in others.items()}
+
+
+def left_to(others: dict[str | None, str], lake: Lake) -> list[str]:
+    """What is left to runs that go on, in the words of the record."""
+    known = noted(lake)
+    return [
+        f"{'the catalogue' if whose is None else known.label_of(whose)} is left to run {run}, which goes on"
+        for whose, run in others.items()
+    ]
+
+
+def part_of(
+    settings: Settings,
+    keeper: Keeper,
+    clients: Clients,
+    guard: Guard,
+    lock: RunLock,
+    whose: str | None,
+    *,
+    by_hand: bool,
+    chosen: bool,
+) -> Part:
+    """What a run does for one listener, or for the app."""
+    kept = keeper.kept[whose]
+    if whose is not None:
+        guard = guard.beside(dict(kept.state.waits), speaks_for_all=len(clients.spotify_ids) == 1)
+    view = view_of(settings, keeper, kept.state, clients, guard, by_hand=by_hand, chosen=chosen)
+    return Part(whose, lock, kept, guard, Fetcher(keeper.run_id, guard, clients.of, kept.write), view)
 
 
 def looking_up(
@@ -114,8 +169,9 @@ def looking_up(
 ) -> LookingUp | None:
     """What asks MusicBrainz, where that is wanted. Raises InvalidSetting where it is named and not set up."""
     source = next((source for source in declared if source.reads == READS), None)
-    if source is None or not settings.musicbrainz_contact:
-        if source is not None and chosen:
+    app = keeper.kept.get(None)
+    if source is None or app is None or not settings.musicbrainz_contact:
+        if source is not None and chosen and not settings.musicbrainz_contact:
             raise InvalidSetting(
                 f"{source.name} asks MusicBrainz, which wants to know whom to write to: set MUSICBRAINZ_CONTACT"
             )
@@ -131,8 +187,8 @@ def looking_up(
         sleep,
     )
     played = {artist_key(name): rank for rank, name in reversed(list(enumerate(played_artists(keeper.lake))))}
-    lookups = ArtistLookups(source, keeper.state, played)
-    return LookingUp(record.run_id, keeper, lookups, client, record.sources[-1], clock, chosen)
+    lookups = ArtistLookups(source, app.state, played)
+    return LookingUp(record.run_id, keeper, app, lookups, client, record.sources[-1], clock, chosen)
 
 
 def deadline(seconds: float) -> Callable[[], float]:
@@ -149,8 +205,9 @@ def warnings_of(secrets: SecretStore, keeper: Keeper, clock: Clock) -> list[str]
     warnings = [warning for warning in told if warning]
     if not authorizations:
         warnings = [not_logged_in().message]
-    if keeper.file.damaged:
-        warnings.append(f"{STATE}{STATE_NAME} could not be read: everything is read anew")
+    for kept in keeper.kept.values():
+        if kept.file.damaged:
+            warnings.append(f"{kept.file.key} could not be read: everything in it is read anew")
     return warnings
 
 
@@ -167,7 +224,8 @@ def guard_of(
     sleep: Sleep,
     rng: Callable[[], float],
 ) -> Guard:
-    """The gate of a run, with the waits that earlier runs were told of."""
+    """The app's gate of a run, with the waits that earlier runs were told of."""
+    app = keeper.kept.get(None)
     return Guard(
         budget=settings.calls_per_run,
         longest_wait=settings.longest_wait,
@@ -178,41 +236,56 @@ def guard_of(
         sleep=sleep,
         rng=rng,
         most_at_once=max(1, settings.concurrency - 1),
-        waits=dict(keeper.state.waits),
+        waits=dict(app.state.waits) if app else {},
     )
 
 
-def view_of(settings: Settings, keeper: Keeper, clients: Clients, guard: Guard, *, by_hand: bool, chosen: bool) -> View:
-    """What the readers of a run see."""
+def view_of(
+    settings: Settings, keeper: Keeper, state: State, clients: Clients, guard: Guard, *, by_hand: bool, chosen: bool
+) -> View:
+    """What the readers of a part see."""
     return View(
-        state=keeper.state,
+        state=state,
         now=guard.clock(),
         refresh_after=settings.refresh_after,
         listeners=clients.spotify_ids,
         forced_mode=None if settings.spotify_mode == "auto" else settings.spotify_mode,
         by_hand=by_hand,
         chosen=chosen,
-        wanted_tracks=wanted_tracks(keeper.lake),
+        wanted_tracks=wanted_tracks(keeper.lake) if state.whose is None else [],
         may_ask=lambda endpoint: guard.closed(endpoint) is None,
+        beside={whose: kept.state for whose, kept in keeper.kept.items() if whose is not None},
     )
 
 
-def places_of(declared: list[Source], view: View, record: RunRecord) -> list[SourceTurn]:
+def places_of(
+    declared: list[Source], parts: dict[str | None, Part], clients: Clients, record: RunRecord
+) -> list[SourceTurn]:
     """A reader for each source that this app may use and, where it is about a listener, for each of them."""
     places: list[SourceTurn] = []
-    listeners = in_turn(list(view.listeners), record.run_id)
+    listeners = in_turn(list(clients.spotify_ids), record.run_id)
+    forced = next(iter(parts.values())).view.forced_mode
+    by_id = any(source.reads == "playlists" and source.params["ids"] for source in declared)
     for source in declared:
-        users: list[str | None] = [*listeners] if source.user else [None]
-        if view.forced_mode and view.forced_mode not in source.modes:
+        whose: list[str | None] = [*listeners] if source.user else [None]
+        if forced and forced not in source.modes:
             record.sources.append(SourceRecord(source.name, state=UNAVAILABLE))
-        elif not users:
+            continue
+        if not whose:
             error = not_logged_in().as_json()["error"]
             record.sources.append(SourceRecord(source.name, state=FAILED, error=error))
-        else:
-            for user in users:
-                record.sources.append(SourceRecord(source.name, user_id=user))
-                places.append(SourceTurn(len(places), reader_of(source, user), record.sources[-1]))
+        if source.reads in BY_ID and by_id:
+            whose.append(None)
+        for user in whose:
+            record.sources.append(SourceRecord(source.name, user_id=user))
+            if part := parts.get(user):
+                places.append(SourceTurn(len(places), reader_of(source, user), record.sources[-1], part))
+            else:
+                record.sources[-1].state = SKIPPED  # left to the run that holds its lock
     return places
+
+
+BY_ID = ("playlist_items",)  # what listeners list, and what is read by id whoever lists it
 
 
 def in_turn(listeners: list[str], run_id: str) -> list[str]:

@@ -12,12 +12,12 @@ from typing import Any
 
 from chalicelib.clock import parse_rfc3339
 from chalicelib.extraction import readers  # noqa: F401 (the takers register themselves)
-from chalicelib.extraction.catalogue_readers import album_listing, is_whole
+from chalicelib.extraction.catalogue_readers import is_whole
 from chalicelib.extraction.listing import count, idle_next, offset_of, started_at_of
 from chalicelib.extraction.oddities import odd_part
 from chalicelib.extraction.reading import TAKERS, YIELDERS, Document, Taken
 from chalicelib.extraction.shapes import child, id_of, is_id, objects
-from chalicelib.extraction.state import WANTED, State, Walk, endpoint_key
+from chalicelib.extraction.state import WANTED, Shown, State, endpoint_key
 from chalicelib.musicbrainz.questions import usable_isrc
 from chalicelib.raw import Answer
 from chalicelib.spotify.guard import Wait
@@ -27,22 +27,40 @@ NOT_OFFERED = "Spotify does not offer it to this app"
 
 def take_in(state: State, answer: Answer, document: Document) -> Taken:
     """Change the state by one good answer (status 200)."""
+    shown = shown_by(answer, document)
+    state.show(shown)
+    taken = taken_in(state, answer, document)
+    if taken.followed is not None and state.whose is not None:
+        followed = Shown(followed={state.whose: taken.followed})
+        state.show(followed)
+        shown.add(followed)
+    taken.shown = shown
+    return taken
+
+
+def shown_by(answer: Answer, document: Document) -> Shown:
+    """What a good answer shows of the catalogue, whatever was asked for."""
     seen = look(document)
-    if seen.mode:
-        state.mode = seen.mode
-    state.want("artists", seen.artists)
-    state.want("albums", seen.albums)
-    state.names.update(seen.names)
-    state.isrcs.update((artist, code) for artist, code in seen.isrcs.items() if artist not in state.isrcs)
     if odd_part(answer, document):  # then nobody knows what else is
         seen.full_artists, seen.full_albums = [], []
-    for album_id, listed, total in seen.full_albums:
-        if total > listed and state.details["albums"].get(album_id, WANTED) == WANTED:
-            state.walks[album_listing(album_id)] = Walk(
-                started_at_of(answer), listed, total=total, first_total=total, least_total=total
-            )
-    state.have("artists", seen.full_artists, answer.received_at)
-    state.have("albums", [album_id for album_id, _, _ in seen.full_albums], answer.received_at)
+    read_at = int(answer.received_at.timestamp())
+    whole = {album_id: read_at for album_id, _, _ in seen.full_albums}
+    return Shown(
+        mode=seen.mode,
+        details={
+            "artists": dict.fromkeys(seen.artists, WANTED) | dict.fromkeys(seen.full_artists, read_at),
+            "albums": dict.fromkeys(seen.albums, WANTED) | whole,
+        },
+        pages={
+            id_: (started_at_of(answer), listed, total) for id_, listed, total in seen.full_albums if total > listed
+        },
+        names=seen.names,
+        isrcs=seen.isrcs,
+    )
+
+
+def taken_in(state: State, answer: Answer, document: Document) -> Taken:
+    """Change the state by what an answer means for what was asked."""
     for pattern, endpoint, take in TAKERS:
         found = pattern.fullmatch(answer.endpoint)
         if found:

@@ -7,8 +7,11 @@ segment that the snapshot has not taken in replays it: nothing is lost and nothi
 
 ::
 
-    state/journal/<run>/000001            a folder's segment: entries one after another
-    state/journal/<run>/000001/000042     a bucket's: one object an entry
+    state/journal/<name>/<run>/000001            a folder's segment: entries one after another
+    state/journal/<name>/<run>/000001/000042     a bucket's: one object an entry
+
+``<name>`` is the listener's whose state the entries change, or the app's (see state.py): who holds that lock takes in
+what dead runs left below it, and nobody else. Earlier releases had one journal for all, ``state/journal/<run>/…``.
 
 An entry is a line of JSON and then, for an answer, its body and a newline, as in a raw object (see raw.py).
 """
@@ -29,7 +32,8 @@ from chalicelib.lake import STATE, Appendable, Appender, ObjectStore
 from chalicelib.raw import Answer, read_answer
 
 JOURNAL = f"{STATE}journal/"
-SEGMENT = re.compile(r"([^/]+)/(\d{6})(?:/\d{6})?$")  # below it: the run, the segment, in a bucket the entry
+SEGMENT = re.compile(r"(?:(app|listener-[^/]+)/)?([^/]+)/(\d{6})(?:/\d{6})?$")  # whose, run, segment, a bucket's entry
+FOR_ALL = ""  # the name of the one journal that earlier releases had
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,9 @@ def decode(data: bytes) -> Iterator[JournalEntry]:
 class Journal:
     """The journal being written by this run. Appending may be done by several threads at once."""
 
-    def __init__(self, store: ObjectStore, run_id: str) -> None:
+    def __init__(self, store: ObjectStore, run_id: str, name: str) -> None:
         self._store = store
+        self._name = name
         self._growing = store if isinstance(store, Appendable) else None
         self._run_id = run_id
         self._lock = threading.Lock()
@@ -82,13 +87,13 @@ class Journal:
         if self._growing is not None:
             with self._lock:
                 if self._appender is None:
-                    self._appender = self._growing.appender(segment_key(self._run_id, self.segment))
+                    self._appender = self._growing.appender(segment_key(self._name, self._run_id, self.segment))
                 self.entries += 1
                 self._appender.append(data)
         else:
             with self._lock:
                 self.entries += 1
-                key = f"{segment_key(self._run_id, self.segment)}/{self.entries:06d}"
+                key = f"{segment_key(self._name, self._run_id, self.segment)}/{self.entries:06d}"
             self._store.write(key, data)
 
     def drop(self) -> None:
@@ -97,7 +102,7 @@ class Journal:
             self._appender.close()
             self._appender = None
         if self.entries:
-            drop_segment(self._store, self._run_id, self.segment)
+            drop_segment(self._store, self._name, self._run_id, self.segment)
         self.segment, self.entries = self.segment + 1, 0
 
     def close(self) -> None:
@@ -109,28 +114,33 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What a dead run left behind."""
+    """What a dead run left behind in the journal of ``name``: the keys below which its entries lie."""
 
+    name: str
     run_id: str
     number: int
-    entries: list[JournalEntry]
+    keys: tuple[str, ...]
+
+    def entries(self, store: ObjectStore) -> list[JournalEntry]:
+        """What was written down, in order."""
+        return list(decode(b"".join(store.read(key) for key in self.keys)))
 
 
 def segments(store: ObjectStore) -> list[Segment]:
-    """The segments in the lake, in the order in which they were written."""
-    found: dict[tuple[str, int], bytearray] = {}
+    """The segments in the lake, those of each journal in the order in which they were written."""
+    found: dict[tuple[str, str, int], list[str]] = {}
     for info in store.list(JOURNAL):
         if match := SEGMENT.match(info.key.removeprefix(JOURNAL)):  # else somebody's file, a folder's .DS_Store say
-            found.setdefault((match[1], int(match[2])), bytearray()).extend(store.read(info.key))
-    return [Segment(run_id, number, list(decode(bytes(data)))) for (run_id, number), data in sorted(found.items())]
+            found.setdefault((match[1] or FOR_ALL, match[2], int(match[3])), []).append(info.key)
+    return [Segment(*which, tuple(keys)) for which, keys in sorted(found.items())]
 
 
-def drop_segment(store: ObjectStore, run_id: str, number: int) -> None:
-    """Delete a segment of the journal, in whichever form it lies there."""
-    prefix = segment_key(run_id, number)
+def drop_segment(store: ObjectStore, name: str, run_id: str, number: int) -> None:
+    """Delete a segment of a journal, in whichever form it lies there."""
+    prefix = segment_key(name, run_id, number)
     store.delete([info.key for info in store.list(prefix) if info.key == prefix or info.key.startswith(f"{prefix}/")])
 
 
-def segment_key(run_id: str, number: int) -> str:
-    """Key of a run's segment of the journal."""
-    return f"{JOURNAL}{run_id}/{number:06d}"
+def segment_key(name: str, run_id: str, number: int) -> str:
+    """Key of a run's segment of a journal."""
+    return f"{JOURNAL}{name}/{run_id}/{number:06d}" if name else f"{JOURNAL}{run_id}/{number:06d}"

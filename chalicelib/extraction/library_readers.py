@@ -436,7 +436,7 @@ def take_followed(state: State, answer: Answer, document: Document, *_: str) -> 
         if not faults:
             state.followed[user] = walk.ids
             state.known[listing] = Known(walk.total, walk.first, at=walk.started_at)
-    return Taken(len(document["artists"]["items"]), len(fresh), faults=faults)
+    return Taken(len(document["artists"]["items"]), len(fresh), faults=faults, followed=state.followed.get(user))
 
 
 def is_recent(full_at: str | None, answer: Answer) -> bool:
@@ -484,10 +484,10 @@ def is_bare(entry: Any) -> bool:
 ENTRIES = Rule(entry_key, unique=False)
 
 
-@reads(playlist_items=Kind(cadence=False))
+@reads(playlist_items=Kind(user=True, cadence=False))
 @dataclass(slots=True)
 class PlaylistItems(KeepsNothing):
-    """Items of playlists whose version is new."""
+    """Items of playlists whose version is new: those that a listener lists, or those that are read by id (no user)."""
 
     source: Source
     user: str | None = None
@@ -503,11 +503,11 @@ class PlaylistItems(KeepsNothing):
         if playlist_id is None:
             playlist_id = min(waiting, key=lambda id_: doubts[playlist_listing(id_)].last)
         playlist = view.state.playlists[playlist_id]
-        return self._page(view, playlist_id, playlist, str(who_may_read(view, playlist)))
+        return self._page(view, playlist_id, playlist, str(who_reads(view, self.user, playlist_id, playlist)))
 
     def _waiting(self, view: View) -> Iterator[tuple[str, KnownPlaylist]]:
         for playlist_id, playlist in view.state.playlists.items():
-            if playlist.outdated and who_may_read(view, playlist):
+            if playlist.outdated and who_reads(view, self.user, playlist_id, playlist):
                 yield playlist_id, playlist
 
     def _page(self, view: View, playlist_id: str, playlist: KnownPlaylist, user: str) -> SpotifyRequest:
@@ -574,13 +574,28 @@ def opened(view: View, playlist_id: str, listed: str) -> HeaderContext:
     return context
 
 
-def who_may_read(view: View, playlist: KnownPlaylist) -> str | None:
-    """The listener with whose token its items can be read: in development mode its owner or a collaborator."""
+def who_reads(view: View, user: str | None, playlist_id: str, playlist: KnownPlaylist) -> str | None:
+    """The listener with whose token the items of a playlist that ``user`` lists are read; None where nobody may, or
+    where another listener of the run lists it who reads it once for all: its owner, else the first."""
+    if user is None:
+        return who_may_read_by_id(view, playlist)
+    if user not in view.listeners:
+        return None
+    readers = [
+        other
+        for other, state in view.beside.items()
+        if other in view.listeners
+        and (listed := state.playlists.get(playlist_id))
+        and (view.extended or listed.collaborative or view.listeners[other] == listed.owner)
+    ]
+    owners = [other for other in readers if view.listeners[other] == playlist.owner]
+    return user if user in [*owners, *readers][:1] else None
+
+
+def who_may_read_by_id(view: View, playlist: KnownPlaylist) -> str | None:
+    """The listener with whose token a playlist that is read by id can be read: its owner or, in extended mode, any."""
     owner = next((user for user, name in view.listeners.items() if name == playlist.owner), None)
-    listed_by = playlist.user if playlist.user in view.listeners else None
-    if owner or (listed_by and playlist.collaborative):
-        return owner or listed_by
-    return (listed_by or next(iter(view.listeners), None)) if view.extended else None
+    return owner or (next(iter(view.listeners), None) if view.extended else None)
 
 
 @reads(playlists=Kind(params={"ids": spotify_ids}))

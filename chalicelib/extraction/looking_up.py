@@ -18,7 +18,7 @@ from chalicelib.errors import (
     RateLimited,
 )
 from chalicelib.extraction.journal import JournalEntry
-from chalicelib.extraction.keeping import Keeper
+from chalicelib.extraction.keeping import Keeper, Kept
 from chalicelib.extraction.lookups import READS, ArtistLookups
 from chalicelib.extraction.state import done_key
 from chalicelib.musicbrainz.client import TOO_LONG, MusicBrainz, MusicBrainzReply
@@ -36,6 +36,7 @@ class LookingUp:
 
     run_id: str
     keeper: Keeper
+    app: Kept
     lookups: ArtistLookups
     client: MusicBrainz
     record: SourceRecord
@@ -46,7 +47,7 @@ class LookingUp:
 
     def go(self, checkpoint: Callable[[], None], renew: Callable[[], None]) -> None:
         """Ask until nothing is left, the budget or the time is used up, or something goes wrong."""
-        if not self._waits() and (self.chosen or self.lookups.due(self.clock())):
+        if self.is_due():
             while question := self._next():
                 if not self._answered(question):
                     break
@@ -57,13 +58,17 @@ class LookingUp:
                 self._end_reading()
         self._sum_up()
 
+    def is_due(self) -> bool:
+        """Whether anything may be asked in this run."""
+        return not self._waits() and (self.chosen or self.lookups.due(self.clock()))
+
     def _next(self) -> Question | None:
         if self.client.exhausted():
             return None
         return self.lookups.next(self.clock(), last=self.client.spent == self.client.budget - 1)
 
     def _waits(self) -> bool:
-        wait = self.keeper.state.waits.get(READS)
+        wait = self.app.state.waits.get(READS)
         return wait is not None and wait.in_force(self.clock())
 
     def _answered(self, question: Question) -> bool:
@@ -73,8 +78,8 @@ class LookingUp:
             reply = self.client.ask(question)
         except RateLimited as error:
             wait = Wait(rfc3339(error.not_before), rfc3339(self.clock()))
-            self.keeper.write(JournalEntry(note={"waits": {READS: asdict(wait)}}))
-            self.keeper.state.waits[READS] = wait
+            self.app.write(JournalEntry(note={"waits": {READS: asdict(wait)}}))
+            self.app.state.waits[READS] = wait
             return self._deviates(error)
         except MusicBrainzRefused as error:
             return self._halved(question, error) or self._deviates(error)
@@ -86,8 +91,8 @@ class LookingUp:
 
     def _taken(self, question: Question, reply: MusicBrainzReply) -> bool:
         entry = JournalEntry(self._answer(question, reply), {"of": question.endpoint})
-        self.keeper.write(entry)
-        taken = self.keeper.take(entry, None)
+        self.app.write(entry)
+        taken = self.keeper.take(self.app, entry, None)
         self.record.bytes += len(reply.body)
         if taken is None:
             return self._deviates(MusicBrainzUnavailable(f"the answer to {question.endpoint} is not understood"))
@@ -115,8 +120,8 @@ class LookingUp:
         if error.details.get("status") not in TOO_LONG or many < 2:
             return False
         note = {"limits": {question.endpoint: many // 2}}
-        self.keeper.write(JournalEntry(note=note))
-        self.keeper.state.limits.update(note["limits"])
+        self.app.write(JournalEntry(note=note))
+        self.app.state.limits.update(note["limits"])
         return True
 
     def _deviates(self, error: LakeError) -> bool:
@@ -129,11 +134,11 @@ class LookingUp:
         """Note that all was asked, if it was."""
         if self.lookups.calls_left(self.clock()) == 0:
             moment = self.clock()
-            self.keeper.write(JournalEntry(note={"done": {done_key(self.record.source, None): rfc3339(moment)}}))
-            self.keeper.state.finished(self.record.source, None, moment)
+            self.app.write(JournalEntry(note={"done": {done_key(self.record.source, None): rfc3339(moment)}}))
+            self.app.state.finished(self.record.source, None, moment)
 
     def _sum_up(self) -> None:
-        record, wait = self.record, self.keeper.state.waits.get(READS)
+        record, wait = self.record, self.app.state.waits.get(READS)
         record.calls, record.retries = self.client.spent, self.client.retries
         record.waited_seconds = self.client.waited_seconds
         left = self.lookups.calls_left(self.clock()) if record.calls or record.error or self._waits() else 0

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from chalicelib.clock import parse_rfc3339, rfc3339
 from chalicelib.extraction.kinds import Source
 from chalicelib.extraction.listing import PAGE, Rule, Step, step_of
-from chalicelib.extraction.state import SLACK, State, Walk
+from chalicelib.extraction.state import SLACK, Shown, State, Walk
 from chalicelib.raw import Answer
 from chalicelib.spotify.guard import Call, Endpoint
 
@@ -61,7 +61,8 @@ class View:
     very sources. ``unsettled``: sources earlier in the order may still bring more to read. ``busy`` holds the listings
     with a call under way, ``given_up`` those that failed in this run, ``read`` those that were read in it;
     ``denied`` are endpoints that Spotify said in it are not for this app.
-    ``may_ask`` says of an endpoint whether calls may leave for it now.
+    ``may_ask`` says of an endpoint whether calls may leave for it now. ``beside``: the states of all listeners in the
+    run, by user id.
     """
 
     state: State
@@ -78,6 +79,7 @@ class View:
     read: set[str] = field(default_factory=set)
     denied: set[str] = field(default_factory=set)
     may_ask: Callable[[Endpoint], bool] = lambda _: True
+    beside: Mapping[str, State] = field(default_factory=dict)
 
     @property
     def extended(self) -> bool:
@@ -184,6 +186,7 @@ class Taken:
 
     ``faults`` says what is wrong with it, if anything; then what it is about is asked again. ``remarks`` says what else
     of it is odd. ``whole``: it is all that Spotify shows of what is always shown whole, such as a ranking.
+    ``followed`` are the artists that a listener is now known to follow, ``shown`` what it shows of the catalogue.
     """
 
     items: int = 0
@@ -192,6 +195,8 @@ class Taken:
     faults: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     whole: bool = False
+    followed: list[str] | None = None
+    shown: Shown | None = None
 
 
 class Taker(Protocol):

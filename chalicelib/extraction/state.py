@@ -1,9 +1,19 @@
-"""What extraction knows from one run to the next: ``state/extraction.json``.
+"""What extraction knows from one run to the next, of each listener apart and of the catalogue.
 
-It is a function of the answers received: every change is made by taking in an entry of the journal (an answer or a
-note), so that replaying a dead run's journal over the last snapshot gives exactly what that run knew.
+::
 
-All of it can be said again by Spotify: a damaged snapshot is as good as none, and the next run reads everything anew.
+    state/extraction/app.json             the catalogue, and what holds for the app
+    state/extraction/listener-<id>.json   one listener: what was read when, how far, and what to doubt
+
+Whoever holds the lock of one (see lock.py) reads and writes it, and nobody else: what is wrong with one listener's
+login, answers or state, or how much there is of it, is of no matter to the others. A state is a function of the answers
+received: every change is made by taking in an entry of its journal (an answer or a note), so that replaying a dead
+run's journal over the last snapshot gives exactly what that run knew. What a listener's answers show of the catalogue
+is handed over (``Shown``): it waits in the listener's state until the app's, saved first, has taken it over; to take it
+over twice changes nothing.
+
+All of it can be said again by Spotify: a damaged snapshot is as good as none, and the next run reads everything of it
+anew. What earlier releases kept in one state for all is separated once (see separating.py).
 """
 
 from __future__ import annotations
@@ -14,13 +24,15 @@ from datetime import datetime, timedelta
 
 from chalicelib.clock import parse_moment, parse_rfc3339, rfc3339
 from chalicelib.errors import WriteConflict
+from chalicelib.extraction.lock import name_of
 from chalicelib.lake import STATE, Lake
 from chalicelib.records import RecordKind
 from chalicelib.spotify.guard import Wait
 
-STATE_NAME = "extraction.json"
-VERSION = 2
+EXTRACTION = f"{STATE}extraction/"
+VERSION = 3
 DETAILS = ("albums", "artists", "tracks")
+ALBUM_PAGES = "album-tracks:"  # in ``walks``: an album's tracks beyond those that its details show
 WANTED = 0  # in ``details``: seen in an answer, not fetched yet
 BELIEVED_RUNS = 3  # runs in which Spotify must say what is doubted
 BELIEVED_AFTER = timedelta(days=2)  # between the first and the last of them
@@ -116,11 +128,28 @@ class ArtistLookup:
 
 
 @dataclass(slots=True)
-class RawParts:
-    """The raw objects that a run has written, by source."""
+class Shown:
+    """What a listener's answers show of the catalogue, for the app's state to take over. ``details`` are when each
+    thing was read whole (seconds since 1970), or WANTED; ``pages`` of albums longer than what was shown, when their
+    reading began, how many tracks were shown, and of how many."""
 
-    run: str = ""
-    sources: dict[str, int] = field(default_factory=dict)
+    mode: str | None = None
+    details: dict[str, dict[str, int]] = field(default_factory=dict)  # kind -> id
+    pages: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # by album
+    names: dict[str, str] = field(default_factory=dict)  # by artist
+    isrcs: dict[str, str] = field(default_factory=dict)  # by artist
+    followed: dict[str, list[str]] = field(default_factory=dict)  # user -> artist ids
+
+    def add(self, more: Shown) -> None:
+        """Take in what another answer shows."""
+        self.mode = more.mode or self.mode
+        for kind, ids in more.details.items():
+            known = self.details.setdefault(kind, {})
+            known.update((item_id, max(at, known.get(item_id, WANTED))) for item_id, at in ids.items())
+        self.pages.update(more.pages)
+        self.names.update(more.names)
+        self.isrcs.update((artist, code) for artist, code in more.isrcs.items() if artist not in self.isrcs)
+        self.followed.update(more.followed)
 
 
 @dataclass(slots=True)
@@ -134,9 +163,11 @@ class Absorbed:
 
 @dataclass(slots=True)
 class State:
-    """Times are RFC 3339 UTC but for ``details`` (seconds since 1970); they are Spotify's, see spotify/clock.py."""
+    """Of a listener (``whose``), or of the app (None). Times are RFC 3339 UTC but for ``details`` (seconds since
+    1970); they are Spotify's, see spotify/clock.py."""
 
     version: int = VERSION
+    whose: str | None = None
     mode: str | None = None  # development or extended, as the answers' shape says
     waits: dict[str, Wait] = field(default_factory=dict)  # endpoint group -> until when it may not be called
     removed: dict[str, str] = field(default_factory=dict)  # endpoint -> when it was believed not to be for this app
@@ -148,12 +179,12 @@ class State:
     playlists: dict[str, KnownPlaylist] = field(default_factory=dict)  # by id
     followed: dict[str, list[str]] = field(default_factory=dict)  # user -> artist ids
     details: dict[str, dict[str, int]] = field(default_factory=dict)  # kind -> id -> when it was read, or WANTED
-    parts: RawParts = field(default_factory=RawParts)
     absorbed: Absorbed = field(default_factory=Absorbed)
     limits: dict[str, int] = field(default_factory=dict)  # endpoint -> the page size that Spotify insisted on
     names: dict[str, str] = field(default_factory=dict)  # artist id -> name
     isrcs: dict[str, str] = field(default_factory=dict)  # artist id -> code of a track that names it first
     lookups: dict[str, ArtistLookup] = field(default_factory=dict)  # artist id -> what MusicBrainz said of it
+    shown: Shown = field(default_factory=Shown)  # of a listener: what the app's state has not taken over yet
 
     def __post_init__(self) -> None:
         for kind in DETAILS:
@@ -171,6 +202,41 @@ class State:
         for item_id in ids:
             self.details[kind][item_id] = int(moment.timestamp())
             self.doubts.pop(detail_key(kind, item_id), None)
+
+    def show(self, shown: Shown) -> None:
+        """Take in what an answer shows of the catalogue: here, or for the app's state to take over."""
+        if self.whose is None:
+            self.take_over(shown)
+        else:
+            self.shown.add(shown)
+
+    def take_over(self, shown: Shown) -> bool:
+        """Take in what was shown of the catalogue; answers whether anything of it was not known. Safe to repeat."""
+        before = (self.mode, len(self.names), len(self.isrcs), sum(map(len, self.details.values())), len(self.walks))
+        self.mode = shown.mode or self.mode
+        self.names.update(shown.names)
+        self.isrcs.update((artist, code) for artist, code in shown.isrcs.items() if artist not in self.isrcs)
+        for album_id, (started_at, listed, total) in shown.pages.items():
+            if self.details["albums"].get(album_id, WANTED) == WANTED:
+                self.walks[f"{ALBUM_PAGES}{album_id}"] = Walk(
+                    started_at, listed, total=total, first_total=total, least_total=total
+                )
+        news = self._read_whole(shown)
+        for user, artists in shown.followed.items():
+            news |= self.followed.get(user) != artists
+            self.followed[user] = artists
+        after = (self.mode, len(self.names), len(self.isrcs), sum(map(len, self.details.values())), len(self.walks))
+        return news or before != after
+
+    def _read_whole(self, shown: Shown) -> bool:
+        news = False
+        for kind, ids in shown.details.items():
+            known = self.details[kind]
+            for item_id, at in ids.items():
+                if at > known.setdefault(item_id, WANTED):
+                    known[item_id], news = at, True
+                    self.doubts.pop(detail_key(kind, item_id), None)
+        return news
 
     def finished(self, source: str, user: str | None, moment: datetime) -> None:
         """Note that a source was read at ``moment``, for a listener where it is about one."""
@@ -213,9 +279,14 @@ def endpoint_key(template: str) -> str:
 STATE_FILE = RecordKind(State, "the state of extraction", "the next run reads everything anew", derived=True)
 
 
+def state_key(whose: str | None) -> str:
+    """Where the state of a listener or of the app lies."""
+    return f"{EXTRACTION}{name_of(whose)}.json"
+
+
 @dataclass(slots=True)
 class StateFile:
-    """The snapshot in the lake. A save by anyone else since it was read is a WriteConflict: the lock was lost."""
+    """A snapshot in the lake. A save by anyone else since it was read is a WriteConflict: the lock was lost."""
 
     lake: Lake
     state: State
@@ -223,14 +294,21 @@ class StateFile:
     damaged: bool = False  # what was there could not be read
 
     @classmethod
-    def load(cls, lake: Lake) -> StateFile:
-        """The state in the lake; an empty one where there is none, or a damaged one."""
-        state, etag = STATE_FILE.read_version(lake.store, STATE + STATE_NAME)
-        return cls(lake, state or State(), etag, damaged=state is None and etag is not None)
+    def load(cls, lake: Lake, whose: str | None = None) -> StateFile:
+        """A listener's state in the lake, or the app's; an empty one where there is none, or a damaged one."""
+        state, etag = STATE_FILE.read_version(lake.store, state_key(whose))
+        if state is not None:
+            state.whose = whose
+        return cls(lake, state or State(whose=whose), etag, damaged=state is None and etag is not None)
+
+    @property
+    def key(self) -> str:
+        """Where it lies."""
+        return state_key(self.state.whose)
 
     def save(self) -> None:
         """Write the snapshot. Raises WriteConflict."""
         try:
-            self.etag = STATE_FILE.replace(self.lake.store, STATE + STATE_NAME, self.state, if_match=self.etag)
+            self.etag = STATE_FILE.replace(self.lake.store, self.key, self.state, if_match=self.etag)
         except WriteConflict as error:
             raise WriteConflict("another run has saved its state: this one has lost the lock and stops") from error

@@ -29,7 +29,6 @@ from chalicelib.errors import (
     LakeError,
     NotFound,
     QueryFailed,
-    RunInProgress,
     StorageFailed,
     StorageUnavailable,
     Unauthorized,
@@ -37,7 +36,7 @@ from chalicelib.errors import (
 from chalicelib.exports import announced
 from chalicelib.exports.announced import AnnouncedImport
 from chalicelib.extraction import starting
-from chalicelib.extraction.lock import holder_of
+from chalicelib.extraction.lock import holders, in_progress, name_of
 from chalicelib.extraction.starting import AcceptedRun, Worker
 from chalicelib.lake import QUARANTINE, REPORTS, Lake, Linking
 from chalicelib.listeners import KnownListeners, Person, everybody, noted
@@ -91,7 +90,7 @@ from chalicelib.rest.replies import (
 )
 from chalicelib.rest.routes import BY_ADDRESS, CSV, JSON, LONGEST_WAIT, NAME, Route
 from chalicelib.rest.sql_requests import RequestedSql, addressed_sql, requested_sql
-from chalicelib.runs import RunRecord, complete_at, load_run, new_run_id, run_ids
+from chalicelib.runs import RunRecord, complete_at, load_run, new_run_id, newest_run, run_ids
 from chalicelib.settings import Settings
 from chalicelib.transforms import DoneNote, done_note
 
@@ -236,7 +235,7 @@ class Api:
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def start_run(self, asked: Asked) -> Reply:
-        """Have a run begin, unless one goes on."""
+        """Have a run begin, unless one goes on for every listener already."""
         from chalicelib.extraction.sources import chosen, load_sources
 
         chosen(load_sources(self._settings), asked.body["sources"])  # an unknown one is refused at once
@@ -251,9 +250,13 @@ class Api:
         return Reply(202, record, headers={"Location": f"/runs/{run_id}"})
 
     def _refuse_second_run(self) -> None:
-        going_on = holder_of(self._lake, self._clock())
-        if going_on:
-            raise RunInProgress(f"run {going_on} is going on; wait for it to end", run_id=going_on)
+        held = holders(self._lake, self._clock())
+        if not held:
+            return
+        newest = newest_run(self._lake, self._clock)
+        listeners = {name_of(each["user_id"]) for each in newest.authorizations} if newest else set()
+        if not listeners - held.keys():
+            raise in_progress(next(iter(held.values())))
 
     def list_runs(self, asked: Asked) -> Reply:
         """Runs, the one that began last first."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import secrets as randomness
 import threading
 import time
@@ -32,7 +31,7 @@ from chalicelib.errors import (
     SpotifyRefused,
     SpotifyUnavailable,
 )
-from chalicelib.secrets import SecretStore
+from chalicelib.secrets import LISTENER, SecretStore, listener_secret
 from chalicelib.settings import Settings
 from chalicelib.spotify.callback import CallbackServer
 from chalicelib.spotify.clock import SpotifyClock
@@ -46,7 +45,6 @@ SCOPES = (
     "user-read-recently-played",
     "user-top-read",
 )
-LISTENER = "listener-"  # names of listeners' secrets start so
 APP_SECRET = "spotify-app"  # {"client_id", "client_secret"}, where the environment does not hold them
 AUTHORIZATION_MONTHS = 6  # Spotify, all apps since 2026-07-20
 WARNING_DAYS = 30
@@ -158,12 +156,6 @@ def months_later(moment: datetime, months: int) -> datetime:
         except ValueError:  # that month is shorter
             continue
     return moment.replace(year=moment.year + years, month=month + 1)
-
-
-def listener_secret(user_id: str) -> str:
-    """The name of the secret that holds a listener's tokens."""
-    plain = re.fullmatch(r"[A-Za-z0-9._-]{1,64}", user_id)
-    return LISTENER + (user_id if plain else hashlib.sha256(user_id.encode()).hexdigest()[:32])
 
 
 class AppTokens:

@@ -10,6 +10,12 @@
 - The first call to a group in a run goes alone: should Spotify want to wait, one call learns of it.
 - What development mode is known not to have is believed to be removed; any other no is only a no to this call.
 - No more than ``budget`` requests leave, and nothing waits or starts past the time left.
+
+A run has a gate for the app and one for each listener (:meth:`Guard.beside`). They share the budget and every pause;
+what is closed or left alone because of one listener's answers is so for that listener. Spotify counts calls of the
+whole app, but a long wait may also be one listener's own: told to one of several, it holds for that one until another
+is told the same; then it is the app's, and closes the group for all. A quota, and what the app's own token is told, is
+the app's at once.
 """
 
 from __future__ import annotations
@@ -113,6 +119,7 @@ class Wait:
     until: str
     since: str
     closures: int = 0
+    whole_app: bool = False  # whether it is everybody's
 
     def in_force(self, moment: datetime) -> bool:
         """Whether it holds at ``moment``. One that began after it, or lasts longer than any, was noted by a clock
@@ -140,11 +147,25 @@ class CallRefused(Exception):
 
 
 @dataclass(slots=True)
+class AppWide:
+    """What all gates of a run share, whoever asks."""
+
+    spent: int = 0
+    by_endpoint: Counter[str] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)  # answers that brought something, by group
+    waits: dict[str, Wait] = field(default_factory=dict)  # of the whole app, by group
+    passed: int = 0  # faults after which the same call was answered
+    told: dict[str, set[int]] = field(default_factory=dict)  # gates that were told to wait long, by group
+    pause_until: datetime | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(slots=True)
 class Guard:
-    """The gate of one run, used by all its threads.
+    """The gate of one run for the app or for one listener, used by all its threads.
 
     ``remaining`` answers the seconds left; ``waits`` (by group) starts with those that earlier runs were told of.
-    ``most_at_once`` calls to one endpoint may be under way.
+    ``most_at_once`` calls to one endpoint may be under way. ``speaks_for_all``: what it is told is told the whole app.
     """
 
     budget: int
@@ -157,16 +178,43 @@ class Guard:
     reserve: float = RESERVE
     most_at_once: int = PATIENCE
     waits: dict[str, Wait] = field(default_factory=dict)
-    by_endpoint: Counter[str] = field(default_factory=Counter)
-    spent: int = 0
-    good: Counter[str] = field(default_factory=Counter)  # answers that brought something, by endpoint and by group
+    speaks_for_all: bool = True
+    shared: AppWide = field(default_factory=AppWide)
+    good: Counter[str] = field(default_factory=Counter)  # answers that brought something, by endpoint
     in_vain: Counter[str] = field(default_factory=Counter)  # calls in a row that brought nothing, by endpoint
     odd: Counter[str] = field(default_factory=Counter)  # answers that were not as they should be, by endpoint
     refusals: Counter[str] = field(default_factory=Counter)  # of one thing, by endpoint
     reasons: dict[str, str] = field(default_factory=dict)  # why the last call to an endpoint was in vain
-    passed: int = 0  # faults after which the same call was answered
-    _pause_until: datetime | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        moment = self.clock()
+        everybodys = {group: wait for group, wait in self.waits.items() if wait.whole_app and wait.in_force(moment)}
+        self.shared.waits.update(everybodys)
+        for group, wait in self.waits.items():
+            if wait.in_force(moment):
+                self._witness(group)
+
+    def beside(self, waits: dict[str, Wait], *, speaks_for_all: bool) -> Guard:
+        """The gate of somebody else in the same run."""
+        return Guard(
+            budget=self.budget,
+            longest_wait=self.longest_wait,
+            call_timeout=self.call_timeout,
+            remaining=self.remaining,
+            clock=self.clock,
+            sleep=self.sleep,
+            rng=self.rng,
+            reserve=self.reserve,
+            most_at_once=self.most_at_once,
+            waits=waits,
+            speaks_for_all=speaks_for_all,
+            shared=self.shared,
+        )
+
+    @property
+    def spent(self) -> int:
+        """Requests that have left, whoever asked."""
+        return self.shared.spent
 
     def closed(self, endpoint: Endpoint) -> LakeError | None:
         """Why no call to ``endpoint`` may leave now, if so."""
@@ -181,27 +229,28 @@ class Guard:
 
     def waiting_until(self, group: str) -> datetime | None:
         """Until when a group may not be called; None where it may."""
-        wait = self.waits.get(group)
-        return parse_rfc3339(wait.until) if wait and wait.in_force(self.clock()) else None
+        moment = self.clock()
+        waits = (wait for wait in (self.waits.get(group), self.shared.waits.get(group)) if wait)
+        return max((parse_rfc3339(wait.until) for wait in waits if wait.in_force(moment)), default=None)
 
     @property
     def patience(self) -> int:
         """How many calls in a row an endpoint may be asked in vain."""
-        return LONG_PATIENCE if self.passed else PATIENCE
+        return LONG_PATIENCE if self.shared.passed else PATIENCE
 
     def at_once(self, endpoint: Endpoint) -> int:
         """How many calls to ``endpoint`` may be under way now: one until it has answered well, and no more than
         there is patience for."""
-        if not self.good[endpoint.group]:
+        if not self.shared.answered[endpoint.group]:
             return 1
         tried = self.good[endpoint.template] + 1
         return max(1, min(tried, self.most_at_once, self.patience - self.in_vain[endpoint.template]))
 
     def served(self, endpoint: Endpoint) -> None:
         """Note that an answer brought something."""
-        with self._lock:
+        with self.shared.lock:
             self.good[endpoint.template] += 1
-            self.good[endpoint.group] += 1
+            self.shared.answered[endpoint.group] += 1
             self.in_vain[endpoint.template] = self.odd[endpoint.template]
             wait = self.waits.get(endpoint.group)
             if wait is not None and not wait.in_force(self.clock()):
@@ -215,7 +264,7 @@ class Guard:
 
     def disappointed(self, endpoint: Endpoint, why: str) -> None:
         """Note that a call brought nothing that can be used."""
-        with self._lock:
+        with self.shared.lock:
             self.in_vain[endpoint.template] += 1
             self.reasons[endpoint.template] = why
 
@@ -227,7 +276,7 @@ class Guard:
 
     def exhausted(self) -> str | None:
         """Why no call at all may leave any more: ``budget`` or ``time``."""
-        if self.spent >= self.budget:
+        if self.shared.spent >= self.budget:
             return "budget"
         return "time" if self.remaining() < self.reserve + SHORTEST_CALL else None
 
@@ -250,7 +299,7 @@ class Guard:
                 reply, fault = None, error
             if fault is None:
                 assert reply is not None
-                self.passed += faults
+                self.shared.passed += faults
                 return reply
             attempt += 1
             if isinstance(fault, WaitUntil):
@@ -266,24 +315,24 @@ class Guard:
             self._rest(attempt - 1, tally)
 
     def _attempts(self, call: Call) -> int:
-        if self.passed:
+        if self.shared.passed:
             return LONG_PATIENCE
         return ATTEMPTS_FOR_ONE if call.endpoint.of_one_thing else PATIENCE
 
     def _enter(self, call: Call, tally: Tally) -> None:
         """Wait for a pause that all share, then count one request; or refuse to let it leave."""
         while True:
-            with self._lock:
+            with self.shared.lock:
                 reason = self.exhausted()
                 if reason:
                     raise Stopped(reason)
                 closed = self.closed(call.endpoint)
                 if closed:
                     raise closed
-                pause = (self._pause_until - self.clock()).total_seconds() if self._pause_until else 0.0
+                pause = (self.shared.pause_until - self.clock()).total_seconds() if self.shared.pause_until else 0.0
                 if pause <= 0:
-                    self.spent += 1
-                    self.by_endpoint[call.template] += 1
+                    self.shared.spent += 1
+                    self.shared.by_endpoint[call.template] += 1
                     tally.calls += 1
                     return
             self._nap(pause, tally)
@@ -333,24 +382,37 @@ class Guard:
         moment = self.clock()
         seconds = (fault.not_before - moment).total_seconds()
         named = reply is None or retry_after(reply.headers, moment) is not None
-        with self._lock:
-            known = self._pause_until is not None and self._pause_until > asked_at
+        with self.shared.lock:
+            known = self.shared.pause_until is not None and self.shared.pause_until > asked_at
             bearable = named and self.in_vain[call.template] + 1 < self.patience
             if bearable and seconds <= self.longest_wait and seconds < self.remaining() - self.reserve:
                 self.in_vain[call.template] += not known
                 self.reasons[call.template] = fault.message
                 jitter = timedelta(seconds=0.05 + 0.2 * self.rng())
-                self._pause_until = max(self._pause_until or fault.not_before, fault.not_before + jitter)
+                self.shared.pause_until = max(self.shared.pause_until or fault.not_before, fault.not_before + jitter)
                 return
-            self._close(call.endpoint.group, moment, fault.not_before, named=named)
+            whole_app = reply is not None and (self.speaks_for_all or isinstance(fault, QuotaExceeded))
+            self._close(call.endpoint.group, moment, fault.not_before, named, whole_app, told=reply is not None)
         raise fault
 
-    def _close(self, group: str, moment: datetime, until: datetime, *, named: bool) -> None:
+    def _close(
+        self, group: str, moment: datetime, until: datetime, named: bool, whole_app: bool, *, told: bool
+    ) -> None:
+        """Note a long wait; ``told`` by Spotify's answer to a call, not by its token service."""
         wait = self.waits.get(group)
         if wait is not None and wait.in_force(moment) and parse_rfc3339(wait.until) >= until:
             return  # another thread was told the same
         closures = 0 if named else (wait.closures if wait else 0) + 1
-        self.waits[group] = Wait(rfc3339(until), rfc3339(moment), closures)
+        whole_app = whole_app or (told and self._witness(group) > 1)
+        self.waits[group] = Wait(rfc3339(until), rfc3339(moment), closures, whole_app)
+        if whole_app:
+            self.shared.waits[group] = self.waits[group]
+
+    def _witness(self, group: str) -> int:
+        """Note that this gate was told to wait; answers how many were."""
+        gates = self.shared.told.setdefault(group, set())
+        gates.add(id(self))
+        return len(gates)
 
     def _doubt(self, caller: Caller, call: Call, reply: SpotifyReply, fault: LakeError, denials: int) -> None:
         """A good token gets the odd 401 or 403: ask again before believing it, with another token after a 401."""

@@ -56,7 +56,7 @@ def test_a_stopped_run_says_how_to_go_on_and_the_next_one_begins_at_once(tmp_pat
         assert "stopping" in said and "lake extract` goes on" in said and "Traceback" not in said
         if len(signals) == 1:
             assert [record["state"] for record in records(tmp_path)] == ["partial"]
-            assert not (tmp_path / "lake" / "state" / "run-lock.json").exists()
+            assert not list((tmp_path / "lake" / "state" / "run-locks").iterdir())
         again = started(tmp_path, spotify, "extract", "--source", "recently_played")
         _, said = again.communicate(timeout=60)
         assert again.returncode == 0, said

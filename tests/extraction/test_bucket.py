@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.errors import RunInProgress, StorageFailed, WriteConflict
 from chalicelib.extraction.journal import JOURNAL
-from chalicelib.extraction.lock import LEASE, RENEWED_EVERY, RunLock, holder_of
+from chalicelib.extraction.lock import LEASE, RENEWED_EVERY, RunLock, acquire_all, holder_of, holders, name_of
 from chalicelib.lake import Lake
 from chalicelib.runs import load_run
 from chalicelib.stores.s3 import BucketStore
@@ -68,11 +68,13 @@ def test_a_run_that_the_bucket_broke_off_is_taken_up_without_loss(aws: Emulator,
 
 
 def test_a_lock_in_a_bucket_is_one_runs(made: World) -> None:
-    held = RunLock.acquire(made.lake, "20261120T120000Z-aaaaaa", made.clock)
-    assert holder_of(made.lake, made.clock()) == "20261120T120000Z-aaaaaa"
+    names = [name_of(whose) for whose in (None, *made.listeners)]
+    held, _ = acquire_all(made.lake, "20261120T120000Z-aaaaaa", made.clock, names)
+    assert holders(made.lake, made.clock()) == dict.fromkeys(names, "20261120T120000Z-aaaaaa")
     with pytest.raises(RunInProgress):
         made.run()
-    held.release()
+    for lock in held.values():
+        lock.release()
     record = made.run(sources=["recently_played"])
     assert load_run(made.lake, record.run_id).state == "succeeded"
 

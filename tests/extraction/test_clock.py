@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.clock import THIS_CLOCK, parse_rfc3339, rfc3339
-from chalicelib.extraction.state import StateFile
+from chalicelib.extraction.state import StateFile, state_key
 from chalicelib.quarantine import reasons
 from chalicelib.runs import RunRecord, newest_run
 from chalicelib.spotify.auth import authorizations
@@ -67,10 +67,11 @@ def test_what_is_kept_bears_spotifys_time(tmp_path: Path, by: timedelta) -> None
             assert abs(answer.received_at - made.clock()) < NEAR
             assert answer.requested_at <= answer.received_at
         assert abs(parse_rfc3339(record.started_at) - made.clock()) < NEAR
-        state = StateFile.load(made.lake).state
-        for text in (*state.done.values(), *(known.at for known in state.known.values() if known.at)):
-            assert abs(parse_rfc3339(text) - made.clock()) < NEAR
-        assert all(at <= made.clock().timestamp() for known in state.details.values() for at in known.values())
+        for whose in (None, *made.listeners):
+            state = StateFile.load(made.lake, whose).state
+            for text in (*state.done.values(), *(known.at for known in state.known.values() if known.at)):
+                assert abs(parse_rfc3339(text) - made.clock()) < NEAR
+            assert all(at <= made.clock().timestamp() for known in state.details.values() for at in known.values())
         transform_pending(made.lake)
         assert not list(reasons(made.lake))
 
@@ -101,11 +102,12 @@ def test_state_from_the_future_stops_nothing(tmp_path: Path, by: timedelta) -> N
     """As an older release left it, or a Spotify that says no time."""
     with world(tmp_path) as made:
         made.run(clock=off(by))
-        state = json.loads(made.lake.store.read("state/extraction.json"))
+        (key,) = (state_key(user) for user in made.listeners)
+        state = json.loads(made.lake.store.read(key))
         moment = rfc3339(made.clock() + by)
         state["removed"] = {"me/tracks": moment}
         state["waits"] = {"library": {"until": rfc3339(made.clock() + by + timedelta(hours=1)), "since": moment}}
-        made.lake.store.write("state/extraction.json", json.dumps(state).encode())
+        made.lake.store.write(key, json.dumps(state).encode())
         record = made.run()
         for source in ("recently_played", "saved_tracks", "saved_albums", "followed_artists", "top_tracks_long_term"):
             assert calls_to(record, source) > 0, source

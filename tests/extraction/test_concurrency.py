@@ -12,7 +12,8 @@ import pytest
 from chalicelib.clock import now
 from chalicelib.errors import RunInProgress, WriteConflict
 from chalicelib.extraction.extract import run_extraction
-from chalicelib.extraction.lock import RunLock, holder_of
+from chalicelib.extraction.lock import acquire_all, holder_of, lock_key, name_of
+from chalicelib.extraction.state import state_key
 from chalicelib.runs import RunRecord
 from tests.extraction.test_extract import trouble
 from tests.support import PROJECT
@@ -50,8 +51,8 @@ def test_of_two_runs_started_at_once_one_works_and_one_is_refused(tmp_path: Path
 
 def test_a_run_of_another_process_is_refused_while_it_lives_and_taken_over_when_it_has_died(tmp_path: Path) -> None:
     with world(tmp_path) as made:
-        hold = "import sys; from tests.extraction.test_concurrency import hold; hold(sys.argv[1])"
-        command = [sys.executable, "-c", hold, str(tmp_path / "lake")]
+        hold = "import sys; from tests.extraction.test_concurrency import hold; hold(*sys.argv[1:])"
+        command = [sys.executable, "-c", hold, str(tmp_path / "lake"), *map(name_of, (None, *made.listeners))]
         with subprocess.Popen(
             command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -67,15 +68,16 @@ def test_a_run_of_another_process_is_refused_while_it_lives_and_taken_over_when_
         assert made.run(sources=["recently_played"]).state == "succeeded"
 
 
-def hold(folder: str) -> None:
-    """Take the lock, say so and wait to be killed."""
+def hold(folder: str, *names: str) -> None:
+    """Take some locks, say so and wait to be killed."""
     from chalicelib.lake import Lake
     from chalicelib.stores.folder import FolderStore
 
-    lock = RunLock.acquire(Lake(FolderStore(Path(folder))), "20261120T120000Z-aaaaaa", Clock())
+    locks, _ = acquire_all(Lake(FolderStore(Path(folder))), "20261120T120000Z-aaaaaa", Clock(), names)
     print("held", flush=True)
     sys.stdin.read()
-    lock.release()
+    for lock in locks.values():
+        lock.release()
 
 
 def test_a_lock_left_by_a_clock_that_was_ahead_or_by_no_one_stops_no_run(tmp_path: Path) -> None:
@@ -86,7 +88,8 @@ def test_a_lock_left_by_a_clock_that_was_ahead_or_by_no_one_stops_no_run(tmp_pat
             b"",
             b"[]",
         ):
-            made.lake.store.write("state/run-lock.json", record)
+            for whose in (None, *made.listeners):
+                made.lake.store.write(lock_key(name_of(whose)), record)
             assert holder_of(made.lake, made.clock()) is None
             assert made.run(sources=["recently_played"]).state == "succeeded"
 
@@ -98,7 +101,8 @@ def test_a_run_that_has_lost_its_lock_stops_and_what_it_received_is_not_lost(tmp
     with world(tmp_path / "robbed") as made:
 
         def robbed(*_: object) -> None:
-            made.lake.store.write("state/extraction.json", b"{}")
+            for whose in (None, *made.listeners):
+                made.lake.store.write(state_key(whose), b"{}")
 
         steps = iter([robbed])
         with pytest.raises(WriteConflict):

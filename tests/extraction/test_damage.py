@@ -10,7 +10,8 @@ from chalicelib.errors import LakeError
 from tests.support.damage import DAMAGE
 from tests.support.extraction import world
 
-RECORDS = ("state/extraction.json", "state/wanted-tracks.json", "state/run-lock.json")
+OWN = "state/extraction/listener-{}.json"
+RECORDS = ("state/extraction/app.json", OWN, "state/wanted-tracks.json", "state/run-locks/app.json")
 
 
 @pytest.mark.parametrize("damage", sorted(DAMAGE))
@@ -18,6 +19,7 @@ RECORDS = ("state/extraction.json", "state/wanted-tracks.json", "state/run-lock.
 def test_a_run_heals_a_damaged_record_or_names_it(tmp_path: Path, key: str, damage: str) -> None:
     with world(tmp_path) as made:
         assert made.run().state == "succeeded"
+        key = key.format(*made.listeners)
         content = made.lake.store.read(key) if made.lake.store.stat(key) else b'{"tracks": []}'
         made.lake.store.write(key, DAMAGE[damage](content))
         try:

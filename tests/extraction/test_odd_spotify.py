@@ -161,11 +161,11 @@ def change(made: World, tracks: list[str]) -> None:
     made.advance(days=5)
     made.sandbox.edit("unsave_track", id=tracks[1])
     made.sandbox.edit("save_track", id=made.sandbox.service.request("me/top/tracks")["items"][0]["id"])
-    state = json.loads(made.lake.store.read("state/extraction.json"))
+    state = json.loads(made.lake.store.read("state/extraction/app.json"))
     for kind in ("albums", "artists"):
         for item_id in list(state["details"][kind])[:60]:
             state["details"][kind][item_id] = 0
-    made.lake.store.write("state/extraction.json", json.dumps(state).encode())
+    made.lake.store.write("state/extraction/app.json", json.dumps(state).encode())
     made.settings = replace(made.settings, refresh_after=made.settings.refresh_after * 100)
     write_wanted_tracks(made.lake, [(track_id, 1) for track_id in tracks[:12]])
     made.log_in()

@@ -80,6 +80,11 @@ class World:
         }
         return auth.remember(self.settings, self.secrets, reply, moment, self.clock)
 
+    @property
+    def listeners(self) -> dict[str, str]:
+        """Who is logged in: Spotify's id of each, by user id."""
+        return {listener.user_id: listener.spotify_id for listener in auth.listeners(self.secrets)}
+
     def run(self, **given: Any) -> RunRecord:
         """One extraction, its calls counted anew by the sandbox."""
         self.sandbox.calls.clear()
