@@ -204,6 +204,12 @@ class Accounts:
             raise BadToken("Missing/invalid/expired access token")
         return Access(token["user"], frozenset(token["scope"].split()))
 
+    def whose(self, authorization: str | None, form: dict[str, str]) -> str | None:
+        """The listener whose access token a call bears, or whose refresh token a form."""
+        bearer = (authorization or "").removeprefix("Bearer ")
+        token = self._read(bearer, "access") or self._read(form.get("refresh_token", ""), "refresh")
+        return token["user"] if token else None
+
     def _is_revoked(self, user: str, granted: int, serial: int) -> bool:
         return (granted, serial) <= self._revoked.get(user, (-1, -1))
 

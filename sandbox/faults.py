@@ -33,7 +33,8 @@ RATE_WINDOW = 30 * SECOND  # Spotify's rolling window, Web API rate limits
 class Fault:
     """One thing going wrong.
 
-    ``endpoint`` is a glob on the template or path, or a group's name; ``rate`` the share of calls it strikes;
+    ``endpoint`` is a glob on the template or path, or a group's name; ``user_id`` the only listener whose calls it
+    strikes, and who then has to wait; ``rate`` the share of calls it strikes;
     ``count`` how often at most (default: once for waits and ``*_once``, without end otherwise or when a rate is
     given).
     """
@@ -47,12 +48,13 @@ class Fault:
     status: int = 500
     seconds: float = 1.0
     declared: bool = False
+    user_id: str | None = None
     struck: int = 0
     _spared: set[str] = field(default_factory=set)
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> Fault:
-        allowed = {"kind", "endpoint", "retry_after", "rate", "count", "status", "seconds", "declared"}
+        allowed = {"kind", "endpoint", "retry_after", "rate", "count", "status", "seconds", "declared", "user_id"}
         unknown = set(given) - allowed
         if unknown or given.get("kind") not in KINDS:
             raise ValueError(f"a fault takes {sorted(allowed)}, its kind being one of {sorted(KINDS)}")
@@ -63,7 +65,9 @@ class Fault:
             fault.count = 1
         return fault
 
-    def matches(self, template: str, path: str, group: str) -> bool:
+    def matches(self, template: str, path: str, group: str, user_id: str | None) -> bool:
+        if self.user_id not in (None, user_id):
+            return False
         if group == "accounts" and self.endpoint == "*":
             return False  # the accounts service fails only when it is named
         pattern = self.endpoint.removeprefix("/v1")
@@ -85,8 +89,19 @@ class Fault:
         return True
 
     def to_json(self) -> dict[str, Any]:
-        shown = ("kind", "endpoint", "retry_after", "rate", "count", "status", "seconds", "declared", "struck")
-        return {name: getattr(self, name) for name in shown}
+        shown = (
+            "kind",
+            "endpoint",
+            "retry_after",
+            "rate",
+            "count",
+            "status",
+            "seconds",
+            "declared",
+            "user_id",
+            "struck",
+        )
+        return {name: getattr(self, name) for name in (*shown, "struck")}
 
 
 class Faults:
@@ -106,11 +121,11 @@ class Faults:
         self.active.append(fault)
         return fault
 
-    def striking(self, template: str, path: str, group: str, target: str) -> list[Fault]:
+    def striking(self, template: str, path: str, group: str, target: str, user_id: str | None) -> list[Fault]:
         """Those that strike this call: any slowness, and at most one other."""
         struck = []
         for fault in self.active:
-            if fault.matches(template, path, group) and fault.strikes(target, self._dice):
+            if fault.matches(template, path, group, user_id) and fault.strikes(target, self._dice):
                 struck.append(fault)
                 if fault.kind != "slow":
                     break
@@ -119,7 +134,7 @@ class Faults:
 
 @dataclass(slots=True)
 class Wait:
-    """A refusal in force for a group of endpoints (or ``*``: all)."""
+    """A refusal in force for a group of endpoints (or ``*``: all), and for a listener (or everybody)."""
 
     until: int
     base: int
@@ -131,20 +146,20 @@ class Waits:
 
     def __init__(self, clock: Clock, rate_limit_per_30s: int | None = None) -> None:
         self._clock = clock
-        self._waits: dict[str, Wait] = {}
+        self._waits: dict[tuple[str, str | None], Wait] = {}
         self._calls: deque[int] = deque()
         self.rate_limit_per_30s = rate_limit_per_30s
 
-    def start(self, group: str, seconds: int, quota: bool) -> Wait:
+    def start(self, group: str, seconds: int, quota: bool, user_id: str | None = None) -> Wait:
         base = seconds * SECOND
-        wait = self._waits[group] = Wait(self._clock.waited_ms() + base, base, quota)
+        wait = self._waits[group, user_id] = Wait(self._clock.waited_ms() + base, base, quota)
         return wait
 
-    def violated(self, group: str) -> Wait | None:
+    def violated(self, group: str, user_id: str | None) -> Wait | None:
         """The wait that a call of this group disregards, now longer, if there is one."""
         now = self._clock.waited_ms()
-        for name in (group, "*"):
-            wait = self._waits.get(name)
+        for named in ((group, None), ("*", None), (group, user_id)):
+            wait = self._waits.get(named)
             if wait is not None and wait.until > now:
                 wait.until += max(SECOND, wait.base // 2)
                 return wait
@@ -172,4 +187,5 @@ class Waits:
 
     def to_json(self) -> dict[str, int]:
         now = self._clock.waited_ms()
-        return {group: self.seconds_left(wait) for group, wait in self._waits.items() if wait.until > now}
+        held = {named: wait for named, wait in self._waits.items() if wait.until > now}
+        return {f"{group} {user}" if user else group: self.seconds_left(wait) for (group, user), wait in held.items()}

@@ -19,6 +19,7 @@ from sandbox.calls import Calls
 from sandbox.clock import SECOND, Clock, instant
 from sandbox.faults import Faults, Waits
 from sandbox.musicbrainz import MusicBrainz
+from sandbox.scales import Scale
 from sandbox.service import Reply, Service
 from sandbox.world import World
 
@@ -124,7 +125,7 @@ class Sandbox:
         self,
         mode: str = "development",
         seed: int = 1,
-        scale: str = "small",
+        scale: str | Scale = "small",
         now: str | int | None = None,
         frozen: bool = False,
         latency_ms: float = 0,

@@ -163,8 +163,10 @@ class Service:
         self, method: str, path: str, query: str, parameters: dict[str, str], headers: dict[str, str], body: bytes
     ) -> Reply:
         template, group, respond = self._find(method, path, parameters, headers, body)
-        violated = self.waits.violated(group) if group != "accounts" else None
-        reply = self._refuse(violated) if violated else self._strike(template, path, group, f"{path}?{query}", respond)
+        user_id = self.accounts.whose(headers.get("authorization"), dict(parse_qsl(body.decode("utf-8", "replace"))))
+        violated = self.waits.violated(group, user_id) if group != "accounts" else None
+        target = f"{path}?{query}"
+        reply = self._refuse(violated) if violated else self._strike(template, path, group, target, user_id, respond)
         answered = reply.delivery in ("whole", "half")
         status = reply.status if answered else 0
         call = Call(self.world.clock.now_ms(), method, path, query, template, group, status)
@@ -186,10 +188,12 @@ class Service:
         route, names = found
         return route.template, route.group, lambda: self._call(method, route, names, path, parameters, headers)
 
-    def _strike(self, template: str, path: str, group: str, target: str, respond: Callable[[], Reply]) -> Reply:
+    def _strike(
+        self, template: str, path: str, group: str, target: str, user_id: str | None, respond: Callable[[], Reply]
+    ) -> Reply:
         """Answer, unless a fault or the rate limit comes first."""
         delay = 0.0
-        for fault in self.faults.striking(template, path.removeprefix("/v1"), group, target):
+        for fault in self.faults.striking(template, path.removeprefix("/v1"), group, target, user_id):
             if fault.kind != "slow":
                 reply = self._broken(fault, group, respond)
                 reply.delay += delay
@@ -202,7 +206,8 @@ class Service:
 
     def _broken(self, fault: Fault, group: str, respond: Callable[[], Reply]) -> Reply:
         if fault.kind in ("rate_limit", "quota"):
-            return self._refuse(self.waits.start(group, fault.retry_after or 0, fault.kind == "quota"))
+            seconds, quota = fault.retry_after or 0, fault.kind == "quota"
+            return self._refuse(self.waits.start(group, seconds, quota, fault.user_id))
         if fault.kind in _ERRORS:
             status, message = _ERRORS[fault.kind]
             return json_reply(status, ApiError(status, message).body)

@@ -14,15 +14,15 @@ from sandbox.clock import Clock
 from sandbox.finding import Index, Query
 from sandbox.listener import TIME_RANGES, Listener
 from sandbox.playlists import PLAYLIST_BITS, Playlist
-from sandbox.scales import SCALES
+from sandbox.scales import SCALES, Scale
 
 
 class World:
     """What the sandbox knows. Hold ``lock`` while reading or editing it from several threads."""
 
-    def __init__(self, seed: int = 1, scale: str = "medium", clock: Clock | None = None) -> None:
+    def __init__(self, seed: int = 1, scale: str | Scale = "medium", clock: Clock | None = None) -> None:
         self.seed = seed
-        self.scale = SCALES[scale]
+        self.scale = scale if isinstance(scale, Scale) else SCALES[scale]
         self.clock = clock or Clock()
         self.catalogue = Catalogue(seed, self.scale)
         self.listeners = {

@@ -205,6 +205,7 @@ def warnings_of(secrets: SecretStore, keeper: Keeper, clock: Clock) -> list[str]
     warnings = [warning for warning in told if warning]
     if not authorizations:
         warnings = [not_logged_in().message]
+    warnings += auth.unreadable_logins(secrets)
     for kept in keeper.kept.values():
         if kept.file.damaged:
             warnings.append(f"{kept.file.key} could not be read: everything in it is read anew")

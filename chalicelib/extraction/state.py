@@ -284,6 +284,25 @@ def state_key(whose: str | None) -> str:
     return f"{EXTRACTION}{name_of(whose)}.json"
 
 
+def can_be(state: State) -> bool:
+    """Whether what a state says can be used: all its times can be read, and no reading stands before its first item."""
+    times = [
+        *state.done.values(),
+        *state.plays.values(),
+        *state.removed.values(),
+        *(text for wait in state.waits.values() for text in (wait.since, wait.until)),
+        *(text for doubt in state.doubts.values() for text in (doubt.since, doubt.last)),
+        *(known.at for known in state.known.values() if known.at),
+        *(walk.started_at for walk in state.walks.values() if walk.started_at),
+    ]
+    try:
+        for text in times:
+            parse_rfc3339(text)
+    except ValueError:
+        return False
+    return all(walk.offset >= 0 and walk.total >= 0 for walk in state.walks.values())
+
+
 @dataclass(slots=True)
 class StateFile:
     """A snapshot in the lake. A save by anyone else since it was read is a WriteConflict: the lock was lost."""
@@ -297,6 +316,8 @@ class StateFile:
     def load(cls, lake: Lake, whose: str | None = None) -> StateFile:
         """A listener's state in the lake, or the app's; an empty one where there is none, or a damaged one."""
         state, etag = STATE_FILE.read_version(lake.store, state_key(whose))
+        if state is not None and not can_be(state):
+            state = None
         if state is not None:
             state.whose = whose
         return cls(lake, state or State(whose=whose), etag, damaged=state is None and etag is not None)

@@ -28,6 +28,7 @@ from chalicelib.errors import (
     AuthorizationEnded,
     Conflict,
     MissingCredentials,
+    RateLimited,
     SpotifyRefused,
     SpotifyUnavailable,
 )
@@ -133,9 +134,27 @@ def credentials(settings: Settings, secrets: SecretStore) -> Credentials:
 
 
 def listeners(secrets: SecretStore) -> list[Listener]:
-    """Everybody who has logged in, in the order of their user ids."""
-    stored = (secrets.read(name) for name in secrets.names(LISTENER))
-    return sorted((Listener.read(text) for text in stored if text), key=lambda listener: listener.user_id)
+    """Everybody who has logged in, in the order of their user ids. A login that cannot be read is as good as none."""
+    stored = (stored_listener(secrets, name) for name in secrets.names(LISTENER))
+    return sorted((listener for listener in stored if listener), key=lambda listener: listener.user_id)
+
+
+def stored_listener(secrets: SecretStore, name: str) -> Listener | None:
+    """The login that a secret holds; None where there is none, or one that cannot be read."""
+    text = secrets.read(name)
+    try:
+        return Listener.read(text) if text else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def unreadable_logins(secrets: SecretStore) -> list[str]:
+    """What to tell the owner of logins that cannot be read."""
+    return [
+        f"the login in secret {name} cannot be read: {LOGIN}"
+        for name in secrets.names(LISTENER)
+        if stored_listener(secrets, name) is None
+    ]
 
 
 def authorizations(secrets: SecretStore) -> list[Authorization]:
@@ -208,12 +227,15 @@ class ListenerTokens:
         self._token = ""
         self._expires_at: datetime | None = None
         self._ended: AuthorizationEnded | None = None
+        self._told: RateLimited | None = None  # to wait, by the token service
 
     def get_access_token(self, **_: bool) -> str:
         """A good bearer token. Raises AuthorizationEnded once Spotify no longer takes the refresh token."""
         with self._lock:
             if self._ended:
                 raise self._ended
+            if self._told and self._clock() < self._told.not_before:
+                raise self._told
             if self._expires_at is None or self._clock() >= self._expires_at - EARLY:
                 with self._secrets.exclusive(self._name):
                     self._renew(self._stored())
@@ -230,6 +252,9 @@ class ListenerTokens:
         request = {"grant_type": "refresh_token", "refresh_token": listener.refresh_token}
         try:
             reply = self._service.ask(request)
+        except RateLimited as error:
+            self._told = error
+            raise
         except AuthorizationEnded as error:
             given = listener.authorized_at[:10]
             self._ended = AuthorizationEnded(
@@ -242,10 +267,10 @@ class ListenerTokens:
         self._token, self._expires_at = reply["access_token"], moment + lifetime(reply)
 
     def _stored(self) -> Listener:
-        text = self._secrets.read(self._name)
-        if text is None:
+        listener = stored_listener(self._secrets, self._name)
+        if listener is None:
             raise AuthorizationEnded(f"nobody is logged in as {self._user_id}: {LOGIN}", user_id=self._user_id)
-        return Listener.read(text)
+        return listener
 
 
 def login(

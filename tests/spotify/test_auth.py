@@ -28,6 +28,7 @@ from chalicelib.errors import (
     SpotifyRefused,
     SpotifyUnavailable,
 )
+from chalicelib.secrets import listener_secret
 from chalicelib.settings import Settings
 from chalicelib.spotify import auth
 from chalicelib.spotify.auth import (
@@ -36,7 +37,6 @@ from chalicelib.spotify.auth import (
     ListenerTokens,
     authorizations,
     credentials,
-    listener_secret,
     login,
     months_later,
 )

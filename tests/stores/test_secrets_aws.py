@@ -13,9 +13,9 @@ import pytest
 
 from chalicelib.errors import InvalidSetting, LakeError, StorageFailed, StorageUnavailable
 from chalicelib.rest.access import Access
-from chalicelib.secrets import SecretStore
+from chalicelib.secrets import SecretStore, listener_secret
 from chalicelib.settings import Settings
-from chalicelib.spotify.auth import Listener, ListenerTokens, listener_secret
+from chalicelib.spotify.auth import Listener, ListenerTokens
 from chalicelib.spotify.tokens import Credentials, TokenReply
 from chalicelib.stores import aws as clients
 from chalicelib.stores import open_secrets
