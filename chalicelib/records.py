@@ -3,8 +3,8 @@
 Whoever owns a record declares its shape once, as a dataclass, and beside it what to do when one is damaged::
 
     RUN_LOCK = RecordKind(Holder, "the lock of a run", "delete it, unless a run is going on")
-    holder = RUN_LOCK.read(lake.store, "state/run-lock.json")       # None where there is none
-    RUN_LOCK.write(lake.store, "state/run-lock.json", Holder(...))
+    holder = RUN_LOCK.read(lake.store, "state/run-locks/app.json")       # None where there is none
+    RUN_LOCK.write(lake.store, "state/run-locks/app.json", Holder(...))
 
 A write is seen whole or not at all, so that a damaged record is somebody else's doing: a person, an editor, a disk.
 What it said can mostly be derived again; such a kind is declared ``derived``: a damaged one is then as good as none,
