@@ -2,6 +2,7 @@
 // or, for who stays signed in on this computer, for all tabs (localStorage).
 
 const KEY = "lake-token";
+const BY_CODE = "lake-by-code"; // names the token that came for a code of the printed address, which only the owner has
 export const ROOT = new URL("..", import.meta.url);
 
 /** What the API answers when it says no: its code, message, details and HTTP status. */
@@ -32,10 +33,31 @@ export function token() {
 }
 
 /** Keep the token for this tab, or with `stay` for every tab until it ends; null forgets it everywhere. */
-export function setToken(value, { stay = false } = {}) {
-  sessionStorage.removeItem(KEY);
-  localStorage.removeItem(KEY);
-  if (value) (stay ? localStorage : sessionStorage).setItem(KEY, value);
+export function setToken(value, { stay = false, byCode = false } = {}) {
+  for (const store of [sessionStorage, localStorage]) for (const key of [KEY, BY_CODE]) store.removeItem(key);
+  if (!value) return;
+  const store = stay ? localStorage : sessionStorage;
+  store.setItem(KEY, value);
+  if (byCode) store.setItem(BY_CODE, digest(value));
+}
+
+function isByCode() {
+  return [sessionStorage, localStorage].some((store) => store.getItem(BY_CODE) === digest(token()));
+}
+
+/** Who is signed in, as a name for what this browser keeps of theirs: the owner, or whoever has this very token. */
+export function reader() {
+  return isByCode() ? "owner" : digest(token());
+}
+
+/** A short name of a token, from which no token can be made. */
+function digest(text) {
+  let [low, high] = [0xdeadbeef, 0x41c6ce57];
+  for (const letter of text ?? "") {
+    low = Math.imul(low ^ letter.codePointAt(0), 2654435761);
+    high = Math.imul(high ^ letter.codePointAt(0), 1597334677);
+  }
+  return ((high >>> 0) * 2 ** 21 + (low >>> 11)).toString(36);
 }
 
 export function staysSignedIn() {
@@ -60,7 +82,7 @@ async function signIn(code) {
   if (!answer) return new Unreachable().message;
   const document = await answer.json().catch(() => null);
   if (!answer.ok) return token() ? null : document?.error?.message ?? "The address does not sign you in.";
-  setToken(document.token);
+  setToken(document.token, { byCode: true });
   return null;
 }
 
@@ -79,11 +101,11 @@ export const signedIn = signIn(takeCode());
 
 /** Stay signed in: the token lasts for months, in all tabs of this browser. */
 export async function staySignedIn() {
-  const kept = token();
+  const [kept, byCode] = [token(), isByCode()];
   await send("PUT", "session").catch((fault) => {
     if (fault.code !== "invalid_request") throw fault; // a token that was pasted lasts as long as it was made for
   });
-  setToken(kept, { stay: true });
+  setToken(kept, { stay: true, byCode });
 }
 
 export async function signOut() {

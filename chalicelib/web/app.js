@@ -16,11 +16,14 @@ const PAGES = {
   reports: { title: "Reports", load: () => import("./report_pages.js"), nav: true },
   sql: { title: "SQL", load: () => import("./workbench.js"), nav: true },
   pipeline: { title: "Pipeline", load: () => import("./pipeline.js"), nav: true },
+  tables: { title: "Tables", load: () => import("./tables.js"), under: "sql" },
+  table: { title: "Table", load: () => import("./tables.js"), under: "sql" },
   artist: { title: "Artist", load: () => import("./items.js"), under: "overview" },
   album: { title: "Album", load: () => import("./items.js"), under: "overview" },
   track: { title: "Track", load: () => import("./items.js"), under: "overview" },
-  show: { title: "Podcast", load: () => import("./collections.js"), under: "listens" },
-  playlist: { title: "Playlist", load: () => import("./collections.js"), under: "library" },
+  show: { title: "Podcast", load: () => import("./items.js"), under: "listens" },
+  playlist: { title: "Playlist", load: () => import("./playlist.js"), under: "library" },
+  genre: { title: "Genre", load: () => import("./genre.js"), under: "reports" },
 };
 
 const main = document.getElementById("main");
@@ -148,6 +151,7 @@ function signingButton() {
   if (staysSignedIn()) {
     return button("Sign out", { quiet: true, onclick: async () => {
       await signOut();
+      history.replaceState(null, "", location.pathname); // what the address asks for is not the next reader's
       location.reload();
     } });
   }

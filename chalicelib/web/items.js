@@ -1,17 +1,21 @@
-// One artist, album or track: first and last listen, history, tops, rank.
+// One artist, album, track or show: first and last listen, history, tops, rank, hours.
 
-import { lineChart } from "./charts.js";
+import { barChart, lineChart } from "./charts.js";
 import { cover, fillCovers } from "./covers.js";
 import { bdi, figure, h, replace } from "./dom.js";
 import { count, hours, moment, share } from "./format.js";
-import { outside } from "./links.js";
+import { genreLinks, outside } from "./links.js";
+import { listenList } from "./listens.js";
 import { emptyState, reportPanel, retried, sqlDetails } from "./panel.js";
 import { plainTable } from "./table.js";
 import { longList, rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
 import { selectors } from "./selectors.js";
-import { filled, partialSteps } from "./spans.js";
+import { daysOfStep, filled, partialSteps } from "./spans.js";
 import { href, selection } from "./state.js";
+import { tableHref } from "./table_sql.js";
+
+const KINDS = { artist: "Artist", album: "Album", track: "Track", show: "Podcast" };
 
 export async function render(main, { page: kind, args: [artist, name = ""], signal }) {
   const title = name || artist || "unknown";
@@ -23,41 +27,85 @@ export async function render(main, { page: kind, args: [artist, name = ""], sign
   replace(main,
     h("div.page-head", null,
       h("div.item-head", null, picture,
-        h("div", null, h("p.kind", null, { artist: "Artist", album: "Album", track: "Track" }[kind]), h("h1", null, bdi(title)),
+        h("div", null, h("p.kind", null, KINDS[kind]), h("h1", null, bdi(title)),
           name && h("p", null, "by ", h("a", { href: href("artist", [artist]) }, bdi(artist))), out)),
       selectors({ signal })),
-    h("div.stack", null, figures, h("div.grid", null, parts(kind, about, signal))));
-  fillCovers(kind === "track" ? "album" : kind, kind === "track" ? [] : [{ place: picture, key: title }], signal);
+    h("div.stack", null, figures, h("div.grid", null, parts(about, signal)),
+      kind === "show" && h("section.panel", { "aria-label": "Listens" }, h("h2", null, "Episodes heard"), listenList({ kind: "episode", artist }, signal))));
+  if (kind === "artist" || kind === "album") fillCovers(kind, [{ place: picture, key: title }], signal);
   await retried(figures, signal, () => showFigures(figures, about, { picture, out, signal }));
 }
 
-function parts(kind, about, signal) {
-  const { artist, name } = about;
-  const list = (items, title, to, how) => reportPanel({
+/** What the list of listens is asked for, for those of this alone. */
+function filtersOf({ kind, artist, name }) {
+  if (kind === "show") return { kind: "episode", artist };
+  return { artist, ...(kind !== "artist" && { [kind === "album" ? "album" : "name"]: name }) };
+}
+
+function parts(about, signal) {
+  const { kind, artist, name } = about;
+  const list = (items, title, how) => reportPanel({
     report: "dashboard_item_tops", values: { ...about, items, limit: 15 }, title, hint: "In the chosen period", viewName: "List", wide: "half start", signal, tall: 400,
-    view: (result) => h("div.stack", null, longList(result, "dashboard_item_tops", (records) => rankedList(to, records, { name: ({ item }) => item, args: how, compare: false, key: () => null, signal }), { ...about, items })),
+    view: (result) => h("div.stack", null, longList(result, "dashboard_item_tops", (records) => rankedList(items === "albums" ? "album" : "track", records, { name: ({ item }) => item, compare: false, key: () => null, signal, ...how }), { ...about, items })),
     empty: "Not heard in the chosen period. Choose a longer one.",
   });
-  const history = reportPanel({
-    report: "dashboard_item_months", values: about, title: "History", hint: "Plays by month, since the first listen", signal, tall: 250, empty: "Not heard yet.",
+  const named = { args: ({ item }) => [artist, item] };
+  const episodes = { address: ({ item }) => href("listens", [], { ...filtersOf(about), name: item }) };
+  const lists = {
+    artist: [["tracks", "Top tracks", named], ["albums", "Top albums", named]], album: [["tracks", "Tracks", named]], track: [["albums", "Played from these albums", named]],
+    show: [["tracks", "Top episodes", episodes]],
+  };
+  return [
+    history(about, signal), ranks(about, signal), ...lists[kind].map((each) => list(...each)), hoursPanel(about, signal),
+    kind !== "show" && details({ kind, artist, name: name || artist }, signal),
+  ];
+}
+
+function history(about, signal) {
+  return reportPanel({
+    report: "dashboard_item_months", values: about, title: "History", hint: "Plays by month, since the first listen; choose one to see them", signal, tall: 250, empty: "Not heard yet.",
     view: ({ records }) => {
       const today = new Date().toISOString().slice(0, 10);
       const rows = filled(records, "month", { by: "month", values: ["plays"], period: [today] });
-      return lineChart({ labels: rows.map(({ label }) => label), series: [{ name: "Plays", values: rows.map(({ plays }) => plays) }], label: `Plays of ${name || artist} by month`, tall: 250, partial: partialSteps(rows, "month", []) });
+      return lineChart({
+        labels: rows.map(({ label }) => label), series: [{ name: "Plays", values: rows.map(({ plays }) => plays) }], label: `Plays of ${about.name || about.artist} by month`, tall: 250,
+        partial: partialSteps(rows, "month", []), onChoose: (at) => toListens(about, rows[at].key),
+      });
     },
   });
-  const ranks = reportPanel({
+}
+
+function ranks(about, signal) {
+  return reportPanel({
     report: "dashboard_ranks", values: about, title: "Rank by month", hint: "The place among all, 1 at the top", signal, tall: 200, empty: "Not heard yet.",
     view: ({ records }) => {
       const rows = filled(records, "month", { by: "month", values: ["place"] }).map((row) => ({ ...row, place: row.place || null }));
-      return lineChart({ labels: rows.map(({ label }) => label), series: [{ name: "Rank", values: rows.map(({ place }) => place) }], label: `Rank of ${name || artist} by month`, tall: 200, upsideDown: true });
+      return lineChart({
+        labels: rows.map(({ label }) => label), series: [{ name: "Rank", values: rows.map(({ place }) => place) }], label: `Rank of ${about.name || about.artist} by month`, tall: 200, upsideDown: true,
+        onChoose: (at) => toListens(about, rows[at].key),
+      });
     },
   });
-  if (kind === "artist") {
-    return [history, ranks, list("tracks", "Top tracks", "track", ({ item }) => [artist, item]), list("albums", "Top albums", "album", ({ item }) => [artist, item]), details(kind, about, signal)];
-  }
-  if (kind === "album") return [history, ranks, list("tracks", "Tracks", "track", ({ item }) => [artist, item]), details(kind, about, signal)];
-  return [history, ranks, list("albums", "Played from these albums", "album", ({ item }) => [artist, item]), details(kind, about, signal)];
+}
+
+function hoursPanel(about, signal) {
+  return reportPanel({
+    report: "dashboard_item_hours", values: about, title: "Hour of the day", hint: "Plays in the chosen period; choose an hour to see them", wide: "half start", signal, tall: 220,
+    empty: "Not heard in the chosen period. Choose a longer one.",
+    view: ({ records }) => {
+      const known = new Map(records.map(({ hour, plays }) => [Number(hour), Number(plays)]));
+      const all = Array.from({ length: 24 }, (_, hour) => hour);
+      return barChart({
+        labels: all.map((hour) => `${String(hour).padStart(2, "0")}:00`), series: [{ name: "Plays", values: all.map((hour) => known.get(hour) ?? 0) }],
+        label: `Plays of ${about.name || about.artist} by hour of the day`, tall: 220, onChoose: (hour) => { location.hash = href("listens", [], { ...filtersOf(about), hour }); },
+      });
+    },
+  });
+}
+
+function toListens(about, month) {
+  const [from, to] = daysOfStep(month, "month");
+  location.hash = href("listens", [], { ...filtersOf(about), from, to });
 }
 
 async function showFigures(place, about, { picture, out, signal }) {
@@ -78,18 +126,28 @@ async function showFigures(place, about, { picture, out, signal }) {
   if (about.kind === "track" && row.item_id) fillCovers("track", [{ place: picture, key: row.item_id }], signal);
   const known = about.kind === "track" && /^[0-9A-Za-z]{22}$/.test(row.item_id ?? "");
   const there = known ? `track/${row.item_id}` : `search/${encodeURIComponent([about.name, about.artist].filter(Boolean).join(" "))}/${about.kind}s`;
-  const filters = { artist: about.artist, ...(about.kind !== "artist" && { [about.kind === "album" ? "album" : "name"]: about.name }) };
+  const filters = filtersOf(about);
   replace(out,
     outside(there), " ",
-    h("a.small", { href: href("listens", [], filters) }, "All its listens"));
+    h("a.small", { href: href("listens", [], filters) }, "All its listens"), " ",
+    h("a.small", { href: tableHref("heard", conditionsOf(filters), "-heard_at") }, "Its rows in heard"));
   return place;
 }
 
-/** What Spotify says of an album or track; filled in by later runs, so it may be missing. */
-function details(kind, { artist, name }, signal) {
+/** A list's filters as conditions of the table of listens. */
+function conditionsOf({ kind, artist, album, name }) {
+  return [kind && ["item_type", "is", kind], ["artist_name", "is", artist], album && ["album_name", "is", album], name && ["item_name", "is", name]].filter(Boolean);
+}
+
+/** What Spotify says of an album or track, and of an artist's genres; filled in by later runs, so it may be missing. */
+function details(about, signal) {
+  const shown = (value, { what }) => {
+    if (what.startsWith("Genres")) return genreLinks(value.split(", "));
+    return what === "Album" ? h("a", { href: href("album", [about.artist, value]) }, bdi(value)) : value;
+  };
   return reportPanel({
-    report: "dashboard_item_details", values: { kind, artist, name }, title: "Details", hint: "As Spotify describes it", viewName: "Details", wide: "half start", signal, tall: 200,
-    view: ({ records }) => plainTable({ columns: [{ name: "what", type: "varchar" }, { name: "value", type: "varchar" }], records, rows: records }, { caption: "Details" }),
+    report: "dashboard_item_details", values: about, title: "Details", hint: "As Spotify describes it", viewName: "Details", wide: "half start", signal, tall: 200,
+    view: ({ records }) => plainTable({ records }, { caption: "Details", columns: { what: { title: "What" }, value: { title: "Value", wide: true, show: shown } } }),
     empty: "Spotify’s details have not arrived yet; later runs fetch them, most played first.",
   });
 }

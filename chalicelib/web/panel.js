@@ -114,7 +114,7 @@ export function sqlView({ sql, values = {} }) {
     shown.length > 0 && h("p.params", null, shown.map(([name, value]) => h("span", null, `:${name} = `, h("code", null, String(value))))),
     h("div.row", null,
       button("Copy", { icon: "copy", quiet: true, onclick: () => copyText(literal) }),
-      h("a.button.quiet", { href: href("sql"), onclick: () => sessionStorage.setItem("lake-sql-draft", literal) }, icon("code"), h("span", null, "Open in the editor"))),
+      h("a.button.quiet", { href: href("sql", [], { q: literal }) }, icon("code"), h("span", null, "Open in the editor"))),
   );
 }
 
@@ -124,7 +124,7 @@ export function chartOf(result, hint, label, { titled = false } = {}) {
   const numeric = columns.filter(({ type }) => isNumeric(type)).map(({ name }) => name);
   const x = hint.x ?? columns.find(({ name }) => !numeric.includes(name))?.name ?? columns[0]?.name;
   const ys = [hint.y ?? numeric.find((name) => name !== x)].flat().filter(Boolean);
-  if (hint.kind === "heatmap") return heatOf(records, hint, label, titled);
+  if (hint.kind === "heatmap") return heatOf(result, hint, label, titled);
   if (hint.kind === "scatter") {
     const points = records.map((row) => ({ x: Number(row[x]), y: Number(row[ys[0]]) })).filter(({ x: a, y: b }) => Number.isFinite(a + b));
     return scatterChart({ points, label, xName: words(x), yName: words(ys[0]) });
@@ -136,22 +136,23 @@ export function chartOf(result, hint, label, { titled = false } = {}) {
   const labels = raw.map(dateLabels(raw));
   const series = split?.series ?? ys.map((name) => ({ name: words(name), values: records.map((row) => numberOrNull(row[name])) }));
   const valueName = titled && series.length === 1 ? series[0].name : undefined;
-  if (hint.kind === "line") return lineChart({ labels, series, label, valueName });
+  const onChoose = split ? undefined : leadingOn(result, x);
+  if (hint.kind === "line") return lineChart({ labels, series, label, valueName, onChoose });
   const named = !isNumeric(columns.find(({ name }) => name === x)?.type) && !raw.every((text) => /^\d{4}(-\d\d)*(T|$)/.test(text));
-  if (!named) return barChart({ labels, series, label, stacked: Boolean(split), valueName });
+  if (!named) return barChart({ labels, series, label, stacked: Boolean(split), valueName, onChoose });
   return [
     barChart({
       labels: labels.slice(0, MOST_NAMED), label, named, horizontal: labels.length > 4, valueName, stacked: Boolean(split) && areApart(series),
       series: series.map((one) => ({ ...one, values: one.values.slice(0, MOST_NAMED) })),
-      onChoose: split ? undefined : leadingOn(result, x),
+      onChoose,
     }),
     labels.length > MOST_NAMED && h("p.muted.small", null, `The first ${MOST_NAMED} of ${number(labels.length)} are drawn; the table has more.`),
   ];
 }
 
 /** From a bar to the page of what it names. */
-function leadingOn({ columns, records }, x) {
-  const link = itemLink(x, columns);
+function leadingOn({ columns, records, values }, x) {
+  const link = itemLink(x, columns, values);
   return link && ((place) => {
     const to = link(records[place][x], records[place]);
     if (to instanceof HTMLAnchorElement) location.assign(to.href);
@@ -163,16 +164,22 @@ function areApart(series) {
   return series[0].values.every((_, at) => series.filter(({ values }) => values[at] !== null).length < 2);
 }
 
-function heatOf(records, hint, label, titled) {
+function heatOf(result, hint, label, titled) {
+  const { records } = result;
   const distinct = (name) => [...new Set(records.map((row) => row[name]))].sort(inOrder);
   const value = hint.value ?? hint.y;
   const rowName = hint.value ? hint.y : hint.series;
   const [columns, rows] = [distinct(hint.x), distinct(rowName)];
   const known = new Map(records.map((row) => [`${row[hint.x]}\n${row[rowName]}`, row[value]]));
+  const lead = leadingOn(result, hint.x);
   return heatMap({
     columns: columns.map(labelOf), rows: rows.map(labelOf), label, tall: Math.min(640, Math.max(180, rows.length * 28 + (titled ? 62 : 40))),
     what: words(value).toLowerCase(), ...(titled && { xName: words(hint.x), yName: words(rowName) }),
     value: (x, y) => known.get(`${columns[x]}\n${rows[y]}`),
+    onChoose: lead && (({ x, y }) => {
+      const place = records.findIndex((row) => row[hint.x] === columns[x] && row[rowName] === rows[y]);
+      if (place >= 0) lead(place);
+    }),
   });
 }
 

@@ -11,9 +11,9 @@ const MOST_LISTED = 1000; // rows of a report
 
 /**
  * `kind` is artist, album or track; `records` have place, plays, minutes and maybe climbed, place_before.
- * `name`, `by` (its artist), `args` and `key` read a record.
+ * `name`, `by` (its artist), `args` (or a whole `address`) and `key` read a record.
  */
-export function rankedList(kind, records, { name, by, args, key = name, measure = "plays", signal, compare = true }) {
+export function rankedList(kind, records, { name, by, args, address = (record) => href(kind, args(record)), key = name, measure = "plays", signal, compare = true }) {
   const most = Math.max(1, ...records.map((record) => Number(record[measure])));
   const wanted = [];
   const items = records.map((record) => {
@@ -23,7 +23,7 @@ export function rankedList(kind, records, { name, by, args, key = name, measure 
       h("span.place", null, count(record.place), compare && h("small", null, climb(record))),
       picture,
       h("div.what", null,
-        h("a.name", { href: href(kind, args(record)), title: name(record) }, bdi(name(record) ?? "unknown")),
+        h("a.name", { href: address(record), title: name(record) }, bdi(name(record) ?? "unknown")),
         by && h("a.by", { href: href("artist", [by(record) ?? ""]) }, bdi(by(record) ?? "")),
         h("div.bar", { style: { "--share": String(Number(record[measure]) / most) }, "aria-hidden": "true" })),
       h("span.much", null,

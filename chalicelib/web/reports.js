@@ -9,6 +9,9 @@ const MOST_ROWS = 10_000; // of a page
 const EMBEDDED_AT_ONCE = 1; // reports asked for at a time: each takes all of a laptop's cores, and the first is seen first
 const ATHENA_AT_ONCE = 8;
 
+/** Ids of the queries of reports that this tab has shown. */
+export const ranHere = new Set();
+
 let listing = null;
 let atOnce = EMBEDDED_AT_ONCE;
 let going = 0;
@@ -67,6 +70,7 @@ export async function runReport(name, extra, signal) {
     const document = await answer.json();
     return answer.status === 202 ? finish(document, signal) : document;
   }, signal);
+  ranHere.add(done.query_id ?? done.query?.query_id);
   return resultOf(done, { report, values: { ...values, ...done.values }, sql: done.sql ?? done.query?.sql });
 }
 

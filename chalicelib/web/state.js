@@ -6,7 +6,7 @@ export const DEFAULT_PERIOD = "1y";
 
 /** The route in the address: {page, args, query}. */
 export function route(hash = location.hash) {
-  const [path, search] = hash.replace(/^#\/?/, "").split("?", 2);
+  const [, path, search] = /^#?\/?([^?]*)\??([^]*)$/.exec(hash);
   const [page, ...args] = path.split("/").map(decode);
   return { page: page || "overview", args, query: Object.fromEntries(new URLSearchParams(search ?? "")) };
 }

@@ -11,7 +11,7 @@ const MOST_SHOWN = 500;
 export function plainTable(result, { caption, columns, tall } = {}) {
   const shown = columns
     ? Object.entries(columns).map(([name, how]) => ({ name, ...how }))
-    : result.columns.map(({ name, type }) => ({ name, right: isNumber(type), show: itemLink(name, result.columns) ?? shownAs(name, type, result.records) }));
+    : result.columns.map(({ name, type }) => ({ name, right: isNumber(type), show: itemLink(name, result.columns, result.values) ?? shownAs(name, type, result.records) }));
   const rows = result.records.slice(0, MOST_SHOWN);
   return h("div", null,
     h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": caption ?? "Table", class: tall ? "tall" : "" },
@@ -24,7 +24,8 @@ export function plainTable(result, { caption, columns, tall } = {}) {
 }
 
 /** How the values of a column are written: days where it holds no times, times to the second, numbers grouped. */
-function shownAs(name, type, records) {
+export function shownAs(name, type, records) {
+  if (/(^|_)year$/.test(name)) return (value) => cellText(value);
   if (!/^timestamp/.test(type)) return (value) => cellText(value, type);
   const days = records.every(({ [name]: value }) => !value || /T00:00:00(\.0+)?Z?$/.test(value));
   return (value) => (value ? (days ? value.slice(0, 10) : value.slice(0, 19).replace("T", " ")) : null);

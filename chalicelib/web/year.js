@@ -3,6 +3,7 @@
 import { barChart } from "./charts.js";
 import { bdi, button, h, notice, replace, saveFile } from "./dom.js";
 import { count, day, hours, month, share } from "./format.js";
+import { genreLinks } from "./links.js";
 import { panel } from "./panel.js";
 import { drawPoster } from "./poster.js";
 import { rankedList } from "./ranked.js";
@@ -159,7 +160,7 @@ function versus(row) {
 }
 
 function genres(records) {
-  return [h("ol.plain", null, records.map((row) => h("li", null, row.genre, " ", h("span.muted.small", null, `${count(row.plays)} plays`)))), said(`A genre is known of ${count(records[0].percent_known)} % of the plays.`)];
+  return [h("ol.plain", null, records.map((row) => h("li", null, genreLinks([row.genre]), " ", h("span.muted.small", null, `${count(row.plays)} plays`)))), said(`A genre is known of ${count(records[0].percent_known)} % of the plays.`)];
 }
 
 /** From a card to its report, with the same values. */

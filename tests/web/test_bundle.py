@@ -12,17 +12,11 @@ from playwright.sync_api import Browser, Request, Route
 
 from chalicelib.rest import assets
 from chalicelib.rest.bundle import bundle
-from tests.support.browser import Visit, started
+from tests.support.browser import Visit
 from tests.support.server import LakeServer
 
 MOST_BEFORE = 4  # requests before the first query: the page, its style, its script, the charts
 MOST_AT_ONCE = 10  # executions that a new account of AWS has
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with started() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

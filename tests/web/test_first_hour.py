@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.commands.test_sandbox import checkout, running
-from tests.support.browser import Visit, started
+from tests.support.browser import Visit
 
 __all__ = ["checkout", "running"]  # fixtures
 pytestmark = pytest.mark.timeout(300)
@@ -60,7 +60,7 @@ def read_all(terminal: int, until: float) -> str:
 
 
 def test_the_first_hour_on_the_sandbox_needs_only_what_the_screen_says(
-    checkout: Path, running: tuple[int, Path]
+    checkout: Path, running: tuple[int, Path], browser: Browser
 ) -> None:
     port, screen = running
     printed = screen.read_text()
@@ -68,25 +68,24 @@ def test_the_first_hour_on_the_sandbox_needs_only_what_the_screen_says(
     (query,) = re.findall(r"`(\.venv/bin/lake --sandbox query .*?)`", printed)
     answer = typed_in_a_terminal(checkout, query)
     (counted,) = map(int, re.findall(r"^ *(\d+) *\r?$", answer, re.MULTILINE))  # below it stands `1 row`
-    with started() as browser:
-        visit = Visit(browser, f"http://127.0.0.1:{port}", None, timezone_id="UTC")
-        page = visit.page
-        page.goto(address)
+    visit = Visit(browser, f"http://127.0.0.1:{port}", None, timezone_id="UTC")
+    page = visit.page
+    page.goto(address)
+    visit.settle()
+    plays = visit.figure("Plays")
+    page.locator("#select-period").select_option("all")
+    page.wait_for_url("**period=all**")
+    visit.settle()
+    assert 0 < int(visit.figure("Plays").replace(",", "")) <= counted
+    for name, heading in (("Year", "Year in review"), ("Listens", "Listens"), ("Library", "Library and playlists"),
+                          ("Reports", "Reports"), ("SQL", "SQL"), ("Pipeline", "Pipeline")):  # fmt: skip
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
         visit.settle()
-        plays = visit.figure("Plays")
-        page.locator("#select-period").select_option("all")
-        page.wait_for_url("**period=all**")
-        visit.settle()
-        assert 0 < int(visit.figure("Plays").replace(",", "")) <= counted
-        for name, heading in (("Year", "Year in review"), ("Listens", "Listens"), ("Library", "Library and playlists"),
-                              ("Reports", "Reports"), ("SQL", "SQL"), ("Pipeline", "Pipeline")):  # fmt: skip
-            page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
-            visit.settle()
-            expect(page.locator("h1").first).to_have_text(heading)
-            expect(page.get_by_text("null", exact=True)).to_have_count(0)
-        expect(page.locator("table.runs .badge").first).to_have_text("succeeded")
-        assert visit.faults == []
-        visit.close()
+        expect(page.locator("h1").first).to_have_text(heading)
+        expect(page.get_by_text("null", exact=True)).to_have_count(0)
+    expect(page.locator("table.runs .badge").first).to_have_text("succeeded")
+    assert visit.faults == []
+    visit.close()
     assert re.search(r"\d", plays)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import subprocess
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,12 +12,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Route, expect
 
 from sandbox.service import picture
 from tests.support import overview
-from tests.support.browser import ARGUMENTS, CHROMIUM, WAITS, Visit, started
-from tests.support.dashboard import GUEST, Filled, filled_lake
+from tests.support.browser import ARGUMENTS, CHROMIUM, WAITS, Visit
+from tests.support.dashboard import GUEST
+from tests.support.pages import numbers, run_sql, shown_list, table_of, words, write_sql
 from tests.support.server import LakeServer, eventually
 
 MOST_WEIGHT = 600_000  # bytes gzipped, everything that the page loads of itself
@@ -33,59 +33,6 @@ PAGES = {
     "sql": "#/sql",
     "pipeline": "#/pipeline",
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with started() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
-    with filled_lake(
-        tmp_path_factory.mktemp("dashboard"), since="2024-06-01", until="2026-06-01", scale="small"
-    ) as lake:
-        yield lake
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
-    with LakeServer(tmp_path_factory.mktemp("empty")) as server:
-        yield server
-
-
-Look = Callable[..., Visit]
-
-
-@pytest.fixture
-def look(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Look]:
-    """Opens tabs; at the end none of them may have found a fault."""
-    visits: list[Visit] = []
-
-    def open_tab(server: LakeServer, *, token: str | None = "", **options: Any) -> Visit:
-        visit = Visit(browser, server.url, server.token if token == "" else token, **options)
-        visits.append(visit)
-        return visit
-
-    yield open_tab
-    faults = [fault for visit in visits for fault in visit.faults]
-    for visit in visits:
-        visit.close()
-    assert faults == []
-
-
-def numbers(text: str) -> list[float]:
-    return [float(found.replace(",", "")) for found in re.findall(r"-?\d[\d,]*\.?\d*", text)]
-
-
-def table_of(panel: Any) -> list[list[str]]:
-    """The cells of the data table behind a panel's chart."""
-    panel.get_by_role("button", name="Table", exact=True).click()
-    rows: list[list[str]] = panel.locator("tbody tr").evaluate_all(
-        "(rows) => rows.map((row) => [...row.cells].map((cell) => cell.innerText))"
-    )
-    return rows
 
 
 # --- each page ----------------------------------------------------------------------------------------------------
@@ -247,33 +194,10 @@ def shown_figures(visit: Visit) -> list[overview.Figure]:
     ]
 
 
-def shown_list(visit: Visit, title: str) -> list[overview.Ranked]:
-    """The rows of a ranked list, as read aloud."""
-    found: list[list[str]] = (
-        visit.panel(title)
-        .locator(".ranked li")
-        .evaluate_all(
-            """(items) => items.map((item) => {
-            const own = (place) => [...(place?.childNodes ?? [])].filter((node) => node.nodeType === 3)
-                .map((node) => node.data).join("");
-            const all = (place) => place?.textContent ?? "";
-            const [place, much] = [item.querySelector(".place"), item.querySelector(".much")];
-            return [own(place), all(place.querySelector("small")), all(item.querySelector(".what a")),
-                all(item.querySelector(".by")), own(much), all(much.querySelector("small"))];
-        })"""
-        )
-    )
-    return [overview.Ranked(*map(words, row)) for row in found]
-
-
 def shown_shares(visit: Visit, title: str) -> list[float]:
     lengths = "(bars) => bars.map((bar) => Number(getComputedStyle(bar).getPropertyValue('--share')))"
     shares: list[float] = visit.panel(title).locator(".ranked .bar").evaluate_all(lengths)
     return shares
-
-
-def words(text: str | None) -> str:
-    return " ".join((text or "").split())
 
 
 # What the pages call a play: 30 seconds, as Spotify counts; the API says no time, so that its plays all count.
@@ -599,19 +523,6 @@ ORDER BY 1"""
 ENDLESS = (
     "SELECT count(*) FROM plays a CROSS JOIN plays b CROSS JOIN plays c WHERE a.ms_played + b.ms_played > c.ms_played"
 )
-
-
-def write_sql(visit: Visit, sql: str) -> None:
-    editor = visit.page.locator(".cm-content")
-    editor.click()
-    visit.page.keyboard.press("ControlOrMeta+a")
-    visit.page.keyboard.insert_text(sql)
-
-
-def run_sql(visit: Visit, sql: str) -> None:
-    write_sql(visit, sql)
-    visit.page.keyboard.press("Control+Enter")
-    expect(visit.page.locator(".result-facts .badge").first).to_contain_text("row")
 
 
 def test_a_hundred_thousand_rows_scroll_sort_and_copy(filled, look):

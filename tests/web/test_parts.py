@@ -6,18 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.support.browser import Visit, started
+from tests.support.browser import Visit
 from tests.support.server import LakeServer
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with LakeServer(tmp_path_factory.mktemp("parts")) as server, started() as browser:
-        visit = Visit(browser, server.url, server.token)
-        yield visit.open("#/reports")
-        visit.close()
+def page(browser: Browser, empty: LakeServer) -> Iterator[Page]:
+    visit = Visit(browser, empty.url, empty.token)
+    yield visit.open("#/reports")
+    visit.close()
 
 
 def call(page: Page, module: str, expression: str, *given: Any) -> Any:
@@ -122,7 +121,7 @@ def test_what_tells_rows_of_one_place_apart_is_a_line_each(page, rows, series):
     columns = [{"name": "month", "type": "varchar"}, {"name": "user_id", "type": "varchar"},
                {"name": "plays", "type": "bigint"}]  # fmt: skip
     chosen = {"x": "month", "y": "plays"}
-    assert call(page, "workbench", "m.seriesOf(given[0], given[1], given[2])", columns, rows, chosen) == series
+    assert call(page, "query_result", "m.seriesOf(given[0], given[1], given[2])", columns, rows, chosen) == series
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tests.support.engines import ENGINES, Opened
 BEHIND_PAGES = [report for report in catalogue.reports() if report.name.startswith(OWN)]
 ANN = {**MARCH, "kind": "artist", "artist": "Ann"}
 FIRST = {**MARCH, "kind": "album", "artist": "Ann", "name": "First"}
+SHOW = {**MARCH, "artist": "Show"}
 ALPHA = {"kind": "track", "artist": "Ann", "name": "Alpha"}
 
 
@@ -97,6 +98,30 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
         "dashboard_item_tops",
         {**ANN, "items": "albums"},
         [(1, "First", 1, 3.3, at(3, 3, 22, 30)), (1, "Hits", 1, 1.7, at(3, 3, 22, 40))],
+    ),
+    ("dashboard_item_hours", ANN, [(9, 0, 0.3), (23, 2, 5.0)]),
+    ("dashboard_item_hours", {**ALPHA, "period": "2024"}, []),
+    ("dashboard_item", {**SHOW, "kind": "show"}, [(1, 0.2, 1, 1, 0.2, 1, at(3, 5, 9), at(3, 5, 9), 1, 1.0, "e1")]),
+    ("dashboard_item_months", {"kind": "show", "artist": "Show", "user": "u"}, [(date(2025, 3, 1), 1, 10.0)]),
+    ("dashboard_item_tops", {**SHOW, "kind": "show"}, [(1, "Ep1", 1, 10.0, at(3, 5, 9))]),
+    ("dashboard_ranks", {"kind": "show", "artist": "Show", "user": "u"}, [(date(2025, 3, 1), 1, 1)]),
+    (
+        "dashboard_genre",
+        {**MARCH, "genre": "pop"},
+        [(2, 0.1, 50.0, 47.1, 1, 1, at(3, 3, 22, 30), at(3, 3, 22, 40))],
+    ),
+    ("dashboard_genre", {**MARCH, "genre": "polka"}, []),
+    ("dashboard_genre_tops", {**MARCH, "genre": "indie"}, [(1, "Ann", "Ann", 2, 5.3)]),
+    (
+        "dashboard_genre_tops",
+        {**MARCH, "genre": "indie", "items": "albums"},
+        [(1, "First", "Ann", 1, 3.3), (1, "Hits", "Ann", 1, 1.7)],
+    ),
+    ("dashboard_genre_tops", {**MARCH, "genre": "indie", "items": "tracks"}, [(1, "Alpha", "Ann", 2, 5.3)]),
+    (
+        "dashboard_genre_months",
+        {"genre": "pop", "user": "u", "timezone": "Europe/Berlin"},
+        [(date(2025, 2, 1), 1, 3.3, 100.0), (date(2025, 3, 1), 2, 5.3, 50.0)],
     ),
     ("dashboard_item_details", ALPHA, [("Album", "First"), ("Length", "3 min 20 s"), ("ISRC", "I1")]),
     (

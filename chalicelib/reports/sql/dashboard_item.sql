@@ -1,10 +1,10 @@
--- title = "One artist, album or track"
--- description = "Listens to one artist, album or track: ever and in the period, the first and the last one, and the place among all. The names are the listens' own."
+-- title = "One artist, album, track or show"
+-- description = "Listens to one artist, album, track or show: ever and in the period, the first and the last one, and the place among all. The names are the listens' own."
 -- chart = {kind = "table"}
 -- [parameters]
--- kind = {type = "choice", default = "artist", values = ["artist", "album", "track"], help = "What it is"}
--- artist = {type = "text", help = "Artist's name"}
--- name = {type = "text", help = "Name of the album or track; empty for an artist"}
+-- kind = {type = "choice", default = "artist", values = ["artist", "album", "track", "show"], help = "What it is"}
+-- artist = {type = "text", help = "Name of the artist or show"}
+-- name = {type = "text", help = "Name of the album or track; empty for an artist or show"}
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
@@ -23,7 +23,7 @@ WITH counted AS (
         min(CASE WHEN play_seconds >= :min_seconds THEN heard_at END) AS first_listen,
         max(CASE WHEN play_seconds >= :min_seconds THEN heard_at END) AS last_listen
     FROM heard
-    WHERE item_type = 'track'
+    WHERE item_type = CASE WHEN :kind = 'show' THEN 'episode' ELSE 'track' END
         AND artist_name IS NOT NULL
         AND (:user = '' OR user_id = :user)
     GROUP BY 1, 2, 3

@@ -1,10 +1,10 @@
--- title = "Most played of one artist or album"
--- description = "Tracks of one artist or album, or albums of one artist, by plays in the period. For a track: the albums it was played from."
+-- title = "Most played of one artist, album or show"
+-- description = "Tracks of one artist or album, albums of one artist, or episodes of one show, by plays in the period. For a track: the albums it was played from."
 -- chart = {kind = "bar", x = "item", y = "plays"}
 -- [parameters]
--- kind = {type = "choice", default = "artist", values = ["artist", "album", "track"], help = "What it is"}
--- artist = {type = "text", help = "Artist's name"}
--- name = {type = "text", help = "Name of the album or track; empty for an artist"}
+-- kind = {type = "choice", default = "artist", values = ["artist", "album", "track", "show"], help = "What it is"}
+-- artist = {type = "text", help = "Name of the artist or show"}
+-- name = {type = "text", help = "Name of the album or track; empty for an artist or show"}
 -- items = {type = "choice", default = "tracks", values = ["tracks", "albums"], help = "What to list"}
 -- period = {type = "period", default = "1y"}
 -- timezone = {type = "timezone"}
@@ -18,9 +18,9 @@ WITH summed AS (
         sum(ms) AS ms,
         max(CASE WHEN play_seconds >= :min_seconds THEN heard_at END) AS last_listen
     FROM heard
-    WHERE item_type = 'track'
+    WHERE item_type = CASE WHEN :kind = 'show' THEN 'episode' ELSE 'track' END
         AND artist_name = :artist
-        AND (:kind = 'artist' OR CASE WHEN :kind = 'album' THEN album_name ELSE item_name END = :name)
+        AND (:kind IN ('artist', 'show') OR CASE WHEN :kind = 'album' THEN album_name ELSE item_name END = :name)
         AND heard_at >= :from
         AND heard_at < :to
         AND ended_at >= :from

@@ -1,10 +1,10 @@
 -- title = "Rank by month"
--- description = "The place of one artist, album or track among all by plays, in each month in which it was played."
+-- description = "The place of one artist, album, track or show among all by plays, in each month in which it was played."
 -- chart = {kind = "line", x = "month", y = "place"}
 -- [parameters]
--- kind = {type = "choice", default = "artist", values = ["artist", "album", "track"], help = "What it is"}
--- artist = {type = "text", help = "Artist's name"}
--- name = {type = "text", help = "Name of the album or track; empty for an artist"}
+-- kind = {type = "choice", default = "artist", values = ["artist", "album", "track", "show"], help = "What it is"}
+-- artist = {type = "text", help = "Name of the artist or show"}
+-- name = {type = "text", help = "Name of the album or track; empty for an artist or show"}
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
 -- min_seconds = {type = "integer"}
@@ -15,7 +15,7 @@ WITH counted AS (
         CASE WHEN :kind = 'album' THEN album_name WHEN :kind = 'track' THEN item_name ELSE '' END AS name,
         count(*) AS plays
     FROM heard
-    WHERE item_type = 'track'
+    WHERE item_type = CASE WHEN :kind = 'show' THEN 'episode' ELSE 'track' END
         AND artist_name IS NOT NULL
         AND play_seconds >= :min_seconds
         AND (:user = '' OR user_id = :user)

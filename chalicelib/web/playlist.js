@@ -1,9 +1,8 @@
-// One playlist, or one show: what it holds, what changed, and its listens.
+// One playlist: what it holds, and what changed.
 
 import { bdi, figure, h, replace } from "./dom.js";
 import { ago, count, day, moment } from "./format.js";
 import { outside } from "./links.js";
-import { listenList } from "./listens.js";
 import { reportPanel } from "./panel.js";
 import { longList } from "./ranked.js";
 import { runReport } from "./reports.js";
@@ -13,18 +12,7 @@ import { plainTable } from "./table.js";
 
 const ITEMS = 100; // of a playlist, before more are asked for
 
-export async function render(main, { page, args: [key = ""], signal }) {
-  return page === "show" ? showOne(main, key, signal) : playlistOne(main, key, signal);
-}
-
-function showOne(main, name, signal) {
-  document.title = `${name} · Listening lake`;
-  replace(main,
-    h("div.page-head", null, h("div", null, h("p.kind.muted.small", null, "Podcast"), h("h1", null, bdi(name)), outside(`search/${encodeURIComponent(name)}/shows`)), selectors({ signal })),
-    h("section.panel", { "aria-label": "Listens" }, h("h2", null, "Episodes heard"), listenList({ kind: "episode", artist: name }, signal)));
-}
-
-async function playlistOne(main, id, signal) {
+export async function render(main, { args: [id = ""], signal }) {
   const title = h("h1", null, "Playlist");
   const figures = h("dl.figures", null);
   replace(main,
