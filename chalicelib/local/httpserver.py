@@ -456,7 +456,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             return Outgoing(reply.status, headers, reply.content, None)
         body = (reply.content or "").encode()
         if reply.content_type.startswith(COMPRESSIBLE):
-            headers["Vary"] = "Accept-Encoding"
+            headers["Vary"] = ", ".join(filter(None, [headers.get("Vary"), "Accept-Encoding"]))
             if len(body) >= WORTH_COMPRESSING and takes_gzip(self._headers.get("accept-encoding", "")):
                 body = gzip.compress(body, COMPRESSION_LEVEL, mtime=0)
                 headers["Content-Encoding"] = "gzip"

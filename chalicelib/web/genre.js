@@ -44,7 +44,7 @@ async function showFigures(place, genre, signal) {
 
 function parts(genre, signal) {
   const list = (items, title, kind, how) => reportPanel({
-    report: "dashboard_genre_tops", values: { genre, items, limit: TOP }, title, hint: "In the chosen period", viewName: "List", wide: "third", signal, tall: 400,
+    report: "dashboard_genre_tops", values: { genre, items, limit: TOP }, title, hint: "In the chosen period", viewName: "List", wide: "third start", signal, tall: 400,
     empty: "Nothing of this genre was heard in the period. Choose a longer one.",
     view: (result) => h("div.stack", null, longList(result, "dashboard_genre_tops", (records) => rankedList(kind, records, { name: ({ item }) => item, compare: false, key: ({ item }) => (kind === "track" ? null : item), signal, ...how }), { genre, items })),
   });

@@ -17,12 +17,12 @@ export function drawPoster(canvas, { period, minutes, facts, lists, last }) {
   pen.fillRect(0, 0, WIDE, TALL);
   pen.textBaseline = "alphabetic";
   line(pen, period, EDGE, 140, { size: 44, weight: 500, colour: SOFT });
-  line(pen, minutes, EDGE, 290, { size: 150, weight: 700 });
+  line(pen, minutes, EDGE, 290, { size: 150, weight: 700, whole: true });
   line(pen, "minutes listened", EDGE, 350, { size: 40, colour: SOFT });
   facts.forEach(([number, words], at) => {
     const x = EDGE + at * ((WIDE - 2 * EDGE) / facts.length);
     const room = (WIDE - 2 * EDGE) / facts.length - 16;
-    line(pen, number, x, 470, { size: 56, weight: 650, colour: BRIGHT, room });
+    line(pen, number, x, 470, { size: 56, weight: 650, colour: BRIGHT, room, whole: true });
     line(pen, words, x, 514, { size: 26, colour: SOFT, room });
   });
   lists.forEach(([title, names], at) => {
@@ -33,12 +33,14 @@ export function drawPoster(canvas, { period, minutes, facts, lists, last }) {
   if (last) line(pen, last, EDGE, TALL - 84, { size: 30, colour: SOFT });
 }
 
-/** One line of text, cut where it does not fit. */
-function line(pen, text, x, y, { size, weight = 400, colour = INK, room = WIDE - 2 * EDGE }) {
-  pen.font = `${weight} ${size}px ${FONT}`;
+/** One line of text. Where it does not fit it is cut, or, if it is to stay `whole` as numbers are, written smaller. */
+function line(pen, text, x, y, { size, weight = 400, colour = INK, room = WIDE - 2 * EDGE, whole = false }) {
+  const set = (pixels) => { pen.font = `${weight} ${pixels}px ${FONT}`; };
+  set(size);
   pen.fillStyle = colour;
+  if (whole) set(Math.min(size, Math.floor((size * room) / pen.measureText(text).width)));
   let shown = [...String(text)];
-  const whole = shown.length;
-  while (shown.length > 1 && pen.measureText(shown.join("") + (shown.length < whole ? "…" : "")).width > room) shown = shown.slice(0, -1);
-  pen.fillText(shown.join("").trimEnd() + (shown.length < whole ? "…" : ""), x, y);
+  const all = shown.length;
+  while (shown.length > 1 && pen.measureText(shown.join("") + (shown.length < all ? "…" : "")).width > room) shown = shown.slice(0, -1);
+  pen.fillText(shown.join("").trimEnd() + (shown.length < all ? "…" : ""), x, y);
 }

@@ -2,30 +2,31 @@
 
 import { barChart } from "./charts.js";
 import { bdi, button, h, notice, replace, saveFile } from "./dom.js";
-import { count, day, hours, month, share } from "./format.js";
+import { count, day, hours, month, number, share } from "./format.js";
 import { genreLinks } from "./links.js";
-import { panel } from "./panel.js";
+import { emptyState, panel } from "./panel.js";
 import { drawPoster } from "./poster.js";
 import { rankedList } from "./ranked.js";
-import { runReport } from "./reports.js";
-import { selectors } from "./selectors.js";
+import { reports, runReport } from "./reports.js";
+import { listenerField, listeners, selectors } from "./selectors.js";
 import { daysOfPeriod, filled, partialSteps } from "./spans.js";
-import { href, selection } from "./state.js";
+import { change, href, route, selection } from "./state.js";
 
 const TOP = 5;
 const NOTHING_HEARD = "Nothing was heard in this period. Choose another one.";
 
 export async function render(main, { signal }) {
   const story = new Story(signal);
-  const pictureButton = button("Save as a picture", { icon: "download", primary: true, disabled: true, onclick: () => story.savePicture() });
+  const ways = story.ways();
+  const cards = story.cards();
   replace(main,
     h("div.page-head", null,
       h("div", null, h("h1", null, "Year in review"), h("p.lead", null, "A year, or any other period, in a dozen cards. Each has the report that made it.")),
-      selectors({ signal })),
-    h("div.stack", null, h("div.grid.cards", null, story.cards()), h("section.panel.poster", { "aria-label": "The picture" }, story.canvas, h("div.row", null, pictureButton, h("span.muted.small", null, "Drawn here in your browser; nothing is sent anywhere.")))));
+      selectors({ signal, found: story.found })),
+    h("div.stack", null, h("div.grid.cards", null, cards), h("section.panel.poster", { "aria-label": "The picture" }, story.canvas, h("div.row", null, ways, h("span.muted.small", null, "Drawn here in your browser; nothing is sent anywhere.")))));
   await story.ready();
-  if (signal.aborted) return;
-  pictureButton.disabled = !(await story.draw());
+  if (signal.aborted || !(await story.draw())) return;
+  for (const way of ways) way.disabled = false;
 }
 
 class Story {
@@ -33,6 +34,12 @@ class Story {
     this.signal = signal;
     this.asked = new Map(); // reports that several cards share, once each
     this.canvas = h("canvas", { role: "img", "aria-label": "The story in one picture" });
+  }
+
+  /** Whose listens there are: asked for after what the first cards show. */
+  get found() {
+    this.people ??= listeners(this.signal);
+    return this.people;
   }
 
   cards() {
@@ -55,7 +62,25 @@ class Story {
       this.card("Top podcast", review("top podcast (minutes)"), (row) => [big(h("a", { href: href("show", [row.name]) }, bdi(row.name))), said(`${count(row.number)} minutes.`)], "No podcast was heard."),
       this.card("Genres", { report: "genres", values: { limit: TOP }, pick: (records) => records.length && records }, genres, "No genre is known of what was heard."),
       this.seasons(),
+      this.together(),
     ];
+  }
+
+  /** What two listeners have in common, where there are two. */
+  together() {
+    const report = "compare_listeners";
+    const values = { limit: TOP, other_user: route().query.with ?? "" };
+    const place = document.createComment("two listeners");
+    this.found.then(async (all) => {
+      if (all.length < 2 || !(await reports()).has(report) || !place.isConnected) return;
+      place.replaceWith(panel({
+        title: "Two listeners", viewName: "Card", wide: "third", signal: this.signal, tall: 200, empty: "They have not both listened in this period.",
+        tools: listenerField("With", values.other_user, { found: this.found, id: "select-with", onchange: (user) => change({ with: user }), nobody: "who listened most" }),
+        load: (stop) => this.ask(report, values, stop),
+        view: ({ records }) => h("div.card", null, twoListeners(records), reportLink(report, values)),
+      }));
+    }, () => {});
+    return place;
   }
 
   /** A card of one row (or of what `pick` makes of the rows). */
@@ -128,9 +153,38 @@ class Story {
     return true;
   }
 
-  savePicture() {
-    this.canvas.toBlob((blob) => (blob ? saveFile(blob, `listening-${fileWords()}.png`) : notice("The picture could not be made.", { bad: true })), "image/png");
+  /** Buttons that hand the picture on: what this browser can do. */
+  ways() {
+    const name = () => `listening-${fileWords()}.png`;
+    const made = (use) => () => this.canvas.toBlob((blob) => {
+      if (!blob) return notice("The picture could not be made.", { bad: true });
+      return Promise.resolve(use(blob)).catch((fault) => fault.name !== "AbortError" && notice(fault.message, { bad: true }));
+    }, "image/png");
+    const file = (blob) => new File([blob], name(), { type: "image/png" });
+    return [
+      button("Save as a picture", { icon: "download", primary: true, disabled: true, onclick: made((blob) => saveFile(blob, name())) }),
+      globalThis.ClipboardItem && button("Copy the picture", { icon: "copy", disabled: true, onclick: made(async (blob) => {
+        await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+        notice("Copied");
+      }) }),
+      navigator.canShare?.({ files: [file(new Blob())] }) && button("Share", { icon: "out", disabled: true, onclick: made((blob) => navigator.share({ files: [file(blob)] })) }),
+    ].filter(Boolean);
   }
+}
+
+function twoListeners(records) {
+  const [match] = records;
+  const shared = records.filter(({ kind }) => kind === "both").slice(0, 3);
+  const alone = records.filter(({ kind }) => kind === "only one");
+  const only = [alone.find(({ plays }) => plays > 0), alone.find(({ other_plays: plays }) => plays > 0)].filter(Boolean);
+  if (!match) return emptyState("They have not both listened in this period.");
+  return [big(`${number(match.percent_shared)} %`), said(match.sentence), h("ul.plain", null, [...shared, ...only].map((row) => h("li", null, sentenceOf(row))))];
+}
+
+/** A sentence of the report with the artist's name as a link. */
+function sentenceOf({ sentence, artist: name }) {
+  const at = sentence.indexOf(name);
+  return at < 0 ? bdi(sentence) : [sentence.slice(0, at), artist(name), sentence.slice(at + name.length)];
 }
 
 function numberOf(records, what) {

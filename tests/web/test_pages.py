@@ -27,6 +27,8 @@ PAGES = {
     "overview": "#/overview",
     "year": "#/year?period=2025",
     "listens": "#/listens?period=2025",
+    "tables": "#/tables",
+    "table": "#/table/heard",
     "library": "#/library",
     "reports": "#/reports",
     "report": "#/reports/top_artists",
@@ -346,6 +348,42 @@ def test_every_figure_of_the_year_in_review_is_the_commands(filled, look, chosen
         page.get_by_role("button", name="Save as a picture").click()
     picture = saved.value.path().read_bytes()
     assert picture[:8] == b"\x89PNG\r\n\x1a\n" and int.from_bytes(picture[16:20], "big") == 1080
+
+
+def test_the_year_compares_two_listeners_as_the_report_does(filled, look):
+    chosen = {"period": "all", "timezone": "UTC"}
+    visit = look(filled.server, timezone_id="UTC")
+    page = visit.open(f"#/year?{urlencode(chosen)}")
+    others = filled.report("dashboard_listeners")
+    for other in ("", others[-1]["user_id"]):
+        if other:
+            page.locator("#select-with").select_option(other)
+            page.wait_for_url(f"**with={other}**")
+            visit.settle()
+        rows = filled.report("compare_listeners", **chosen, other_user=other, limit=5)
+        shown = words(visit.panel("Two listeners").inner_text())
+        assert rows[0]["sentence"] in shown and f"{rows[0]['percent_shared']:g} %" in shown
+        both = [row["sentence"] for row in rows if row["kind"] == "both"]
+        assert both and all(sentence in shown for sentence in both[:3])
+    visit.panel("Two listeners").get_by_role("button", name="SQL", exact=True).click()
+    expect(visit.panel("Two listeners").locator("pre")).to_contain_text("FROM heard")
+    assert visit.violations() == []
+
+
+@pytest.mark.parametrize("selection", ["period=7d", "from=2025-03-01&to=2025-03-09", "period=2025-02"])
+def test_any_period_is_a_story_with_a_picture_to_save_copy_or_share(filled, look, selection):
+    visit = look(filled.server, permissions=["clipboard-read", "clipboard-write"])
+    page = visit.open(f"#/year?{selection}&timezone=UTC")
+    chosen = dict(part.split("=") for part in selection.split("&"))
+    told = {row["what"]: row for row in filled.report("year_in_review", **chosen, timezone="UTC")}
+    if not told["plays"]["number"]:
+        expect(visit.panel("Minutes")).to_contain_text("Nothing was heard in this period")
+        return
+    assert overview.whole(told["minutes"]["number"]) in words(visit.panel("Minutes").inner_text())
+    page.get_by_role("button", name="Copy the picture").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    kinds = page.evaluate("navigator.clipboard.read().then((items) => items.flatMap((item) => [...item.types]))")
+    assert kinds == ["image/png"]
 
 
 def test_listens_go_on_to_the_last_one_and_each_is_there_once(filled, look):

@@ -44,7 +44,7 @@ def test_every_table_is_listed_with_its_page(filled, look):
 
 def test_a_tables_page_tells_what_each_column_holds(filled, look):
     visit = look(filled.server)
-    page = visit.open("#/table/plays")
+    visit.open("#/table/plays")
     told = columns_of(visit)
     table = filled.server.get("/tables/plays").json()
     assert list(told) == [column["name"] for column in table["columns"]]
