@@ -58,6 +58,10 @@ class Exclusion:
         said = " ".join(str(value) for name in NEEDED.get(self.kind, ()) if (value := getattr(self, name)))
         return f"{self.exclusion_id} {self.kind}: {said}{f', of {self.user_id}' if self.user_id else ''}"
 
+    def nameless(self) -> Exclusion:
+        """The same without what it names."""
+        return replace(self, artist_name=None, item_name=None, context_uri=None, from_at=None, to_at=None)
+
     @property
     def what(self) -> tuple[Any, ...]:
         """What it leaves out, in any case of letters."""

@@ -707,10 +707,13 @@ class Api:
 
     # --- what is left out -----------------------------------------------------------------------------------------
 
-    def list_exclusions(self, _: Asked) -> Reply:
-        """What is left out now."""
+    def list_exclusions(self, asked: Asked) -> Reply:
+        """What is left out now; for a token of one listener what changes that listener's numbers, and no name that
+        somebody else may have left out for everybody."""
         keys = {each.exclusion_id: key for key, each in exclusions.decisions(self._lake)}
         left = exclusions.in_force(self._lake)
+        if only := self._listener(asked):
+            left = [each if each.user_id else each.nameless() for each in left if each.user_id in (None, only)]
         done = self._transformed([keys[each.exclusion_id] for each in left])
         shown = [of(ShownExclusion, each, in_force=keys[each.exclusion_id] in done) for each in left]
         return Reply(200, ExclusionList(shown))

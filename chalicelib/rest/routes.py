@@ -662,6 +662,7 @@ ROUTES: tuple[Route, ...] = (
         "list_exclusions",
         "What is left out of every number",
         (RouteAnswer(200, "What is left out now", ExclusionList),),
+        of_one_listener=True,
         tag="exclusions",
     ),
     Route(

@@ -4,6 +4,7 @@ import "./reports.js"; // first: what it asks for is on its way while the charts
 import { Unreachable, get, setToken, signOut, signedIn, staySignedIn, staysSignedIn, token, whenUnauthorized } from "./api.js";
 import { redrawCharts } from "./charts.js";
 import { announce, button, h, icon, replace } from "./dom.js";
+import { leftOutLine } from "./exclusions.js";
 import { faultBox, loading } from "./panel.js";
 import { searchBox } from "./search.js";
 import { change, href, route, selection } from "./state.js";
@@ -23,8 +24,11 @@ const PAGES = {
   track: { title: "Track", load: () => import("./items.js"), under: "overview" },
   show: { title: "Podcast", load: () => import("./items.js"), under: "listens" },
   playlist: { title: "Playlist", load: () => import("./playlist.js"), under: "library" },
+  "left-out": { title: "Left out", load: () => import("./left_out.js"), under: "listens" },
   genre: { title: "Genre", load: () => import("./genre.js"), under: "reports" },
 };
+
+const COUNTED = ["heard", "play_details"]; // tables that go by what is left out
 
 const main = document.getElementById("main");
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -56,6 +60,9 @@ async function show() {
     const shown = render(main, { ...here, signal });
     holdFocus(held);
     await shown;
+    if (signal.aborted) return;
+    const numbers = numbersOf(here);
+    if (numbers) main.querySelector(".page-head")?.after(leftOutLine(numbers));
     holdFocus(held);
     if (!sameAgain) {
       announce(`${document.title.split(" · ")[0]}, page loaded`);
@@ -65,6 +72,12 @@ async function show() {
     if (fault.name === "AbortError" || fault.status === 401) return;
     replace(main, h("h1", null, page.title), faultBox(fault, show));
   }
+}
+
+/** Which numbers of a page go by what is left out, in words; null for none. */
+function numbersOf({ page, args: [name] }) {
+  if (["pipeline", "tables", "left-out"].includes(page) || (page === "table" && !COUNTED.includes(name))) return null;
+  return page === "sql" ? `the tables ${COUNTED.join(" and ")}` : "these numbers";
 }
 
 /** A page drawn anew keeps the keyboard where it was, unless it has gone elsewhere. */
@@ -142,6 +155,7 @@ function showFoot(theme = localStorage.getItem("lake-theme") ?? "auto") {
         document.querySelector("#side-foot button").focus();
       } }),
       signingButton(),
+      token() && h("a.version", { href: href("left-out") }, "Left out"),
       h("a.version", { href: "openapi.json", target: "_blank", rel: "noopener" }, "REST API")));
 }
 

@@ -4,6 +4,7 @@ import { barChart, lineChart } from "./charts.js";
 import { cover, fillCovers } from "./covers.js";
 import { bdi, figure, h, replace } from "./dom.js";
 import { count, hours, moment, share } from "./format.js";
+import { leaveOutButton } from "./exclusions.js";
 import { genreLinks, outside } from "./links.js";
 import { listenList } from "./listens.js";
 import { emptyState, reportPanel, retried, sqlDetails } from "./panel.js";
@@ -113,7 +114,8 @@ async function showFigures(place, about, { picture, out, signal }) {
   const [row] = result.records;
   if (!row) {
     const nobody = selection().user ? "This listener has not" : "Nobody here has";
-    return place.parentNode.replaceChildren(h("section.panel", null, emptyState(["No listens", `${nobody} listened to anything of this name.`])));
+    const told = emptyState(["No listens", `${nobody} listened to anything of this name that counts.`]);
+    return place.parentNode.replaceChildren(h("section.panel", null, told));
   }
   const { timezone } = selection();
   replace(place,
@@ -130,8 +132,14 @@ async function showFigures(place, about, { picture, out, signal }) {
   replace(out,
     outside(there), " ",
     h("a.small", { href: href("listens", [], filters) }, "All its listens"), " ",
-    h("a.small", { href: tableHref("heard", conditionsOf(filters), "-heard_at") }, "Its rows in heard"));
+    h("a.small", { href: tableHref("heard", conditionsOf(filters), "-heard_at") }, "Its rows in heard"),
+    about.kind !== "album" && leaveOutButton(exclusionOf(about), about.name ? `${about.name}, by ${about.artist}` : about.artist));
   return place;
+}
+
+/** The request that leaves this out. */
+function exclusionOf({ kind, artist, name }) {
+  return { kind, artist_name: artist, ...(name && { item_name: name }) };
 }
 
 /** A list's filters as conditions of the table of listens. */

@@ -27,7 +27,7 @@ export async function render(main, { signal, query }) {
   const chosen = filtersOf(query);
   replace(main,
     h("div.page-head", null,
-      h("div", null, h("h1", null, "Listens"), h("p.lead", null, "Every listen of the period. Choose a day of the calendar, or narrow the list down.")),
+      h("div", null, h("h1", null, "Listens"), h("p.lead", null, "Every listen of the period. Choose a day of the calendar, or narrow the list down. ", h("a", { href: href("left-out") }, "What is left out"))),
       selectors({ signal })),
     h("div.stack", null,
       calendarPanel(chosen, signal),

@@ -2,6 +2,7 @@
 
 import { bdi, figure, h, replace } from "./dom.js";
 import { ago, count, day, moment } from "./format.js";
+import { leaveOutButton } from "./exclusions.js";
 import { outside } from "./links.js";
 import { reportPanel } from "./panel.js";
 import { longList } from "./ranked.js";
@@ -15,8 +16,9 @@ const ITEMS = 100; // of a playlist, before more are asked for
 export async function render(main, { args: [id = ""], signal }) {
   const title = h("h1", null, "Playlist");
   const figures = h("dl.figures", null);
+  const leave = h("span", null);
   replace(main,
-    h("div.page-head", null, h("div", null, h("p.small", null, h("a", { href: href("library") }, "Library and playlists")), title, /^[0-9A-Za-z]{22}$/.test(id) && outside(`playlist/${id}`)),
+    h("div.page-head", null, h("div", null, h("p.small", null, h("a", { href: href("library") }, "Library and playlists")), title, /^[0-9A-Za-z]{22}$/.test(id) && [outside(`playlist/${id}`), " ", leave]),
       selectors({ signal, period: false })),
     h("div.stack", null, figures, h("div.grid", null,
       reportPanel({
@@ -33,6 +35,7 @@ export async function render(main, { args: [id = ""], signal }) {
   if (!found) return replace(figures, figure("Playlist", "not known"));
   document.title = `${found.name || "untitled"} · Listening lake`;
   replace(title, bdi(found.name || "untitled"));
+  replace(leave, leaveOutButton({ kind: "playlist", context_uri: `spotify:playlist:${id}` }, `What was played from ${found.name || "this playlist"}`, { label: "Leave out what was played from it" }));
   return replace(figures,
     figure("Items", count(found.total_items)), figure("Versions seen", count(found.versions)),
     figure("Last addition", found.last_addition ? day(found.last_addition) : "unknown"));

@@ -94,3 +94,11 @@ function labelOf(key, grain) {
   if (grain === "year") return key.slice(0, 4);
   return grain === "month" ? month(key) : day(key);
 }
+
+/** The moment at which clocks of a time zone show "2026-03-29T02:30"; where they never do, the one that they skip to. */
+export function instantIn(local, timeZone) {
+  const wanted = Date.parse(`${local}Z`);
+  const offsetAt = (moment) => Date.parse(`${new Date(moment).toLocaleString("sv", { timeZone }).replace(" ", "T")}Z`) - moment;
+  const first = wanted - offsetAt(wanted);
+  return new Date(wanted - offsetAt(first));
+}

@@ -373,3 +373,24 @@ def test_a_token_of_nobody_in_particular_is_not_let_in_with_the_scope_of_one(ser
     made = Access(settings_for(both), open_secrets(settings_for(both)))
     with pytest.raises(Exception, match="scope must be one of"):
         made.add("test", LISTENER, None, None)
+
+
+def test_a_listener_sees_what_is_left_out_of_their_numbers_and_no_name_of_others(
+    server: LakeServer, anns: requests.Session
+) -> None:
+    left = [
+        server.post("/exclusions", json={"kind": "artist", "artist_name": name, **whose}).json()["exclusion_id"]
+        for name, whose in (
+            ("Band z", {"listener": ANN}),
+            (f"{SECRET} Band", {}),
+            (f"{SECRET} Band x", {"listener": BEN}),
+        )
+    ]
+    try:
+        answer = anns.get(f"{server.url}/exclusions", timeout=10)
+        assert SECRET not in answer.text
+        told = {each["exclusion_id"]: (each["kind"], each["artist_name"]) for each in answer.json()["exclusions"]}
+        assert told == {left[0]: ("artist", "Band z"), left[1]: ("artist", None)}
+    finally:
+        for each in left:
+            server.delete(f"/exclusions/{each}")

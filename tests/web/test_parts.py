@@ -203,3 +203,17 @@ def test_a_moment_is_shown_in_the_chosen_time_zone(page):
 def test_names_with_slashes_and_percent_signs_survive_the_address(page):
     address = call(page, "state", "m.href('track', given[0], {})", ["AC/DC", "100% ?&# ü"])
     assert call(page, "state", "m.route(given[0]).args", address) == ["AC/DC", "100% ?&# ü"]
+
+
+@pytest.mark.parametrize(
+    ("local", "zone", "moment"),
+    [
+        ("2025-03-10T09:00", "Asia/Tokyo", "2025-03-10T00:00:00.000Z"),
+        ("2025-07-01T00:30", "Europe/Berlin", "2025-06-30T22:30:00.000Z"),
+        ("2025-01-01T00:30", "America/New_York", "2025-01-01T05:30:00.000Z"),
+        ("2025-03-30T02:30", "Europe/Berlin", "2025-03-30T01:30:00.000Z"),  # clocks skip that hour
+        ("2025-03-30T04:30", "Europe/Berlin", "2025-03-30T02:30:00.000Z"),
+    ],
+)
+def test_a_time_on_the_readers_clock_is_a_moment(page, local, zone, moment):
+    assert call(page, "spans", "m.instantIn(given[0], given[1]).toISOString()", local, zone) == moment
