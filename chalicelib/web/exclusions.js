@@ -68,11 +68,11 @@ export function leftOutLine(numbers) {
 }
 
 /** A button that leaves something out, once it is said what that means. `what` is the request without its listener. */
-export function leaveOutButton(what, title, { label = "Leave out", onDone = () => location.reload() } = {}) {
-  return button(label, { quiet: true, onclick: () => askFirst(what, title, onDone) });
+export function leaveOutButton(what, title, { label = "Leave out", whose = selection().user, onDone = () => location.reload() } = {}) {
+  return button(label, { quiet: true, onclick: () => askFirst(what, title, whose, onDone) });
 }
 
-async function askFirst(what, title, onDone) {
+async function askFirst(what, title, suggested, onDone) {
   const fault = h("div", null);
   const whose = h("select", null, h("option", { value: "" }, "Everybody’s"));
   const field = h("label.field", { hidden: true }, "Whose listening", whose);
@@ -96,6 +96,6 @@ async function askFirst(what, title, onDone) {
   dialog.showModal();
   const all = await listeners().catch(() => []);
   if (all.length < 2) return;
-  whose.append(...all.map(({ user_id: user, name }) => h("option", { value: user, selected: user === selection().user }, name)));
+  whose.append(...all.map(({ user_id: user, name }) => h("option", { value: user, selected: user === suggested }, name)));
   field.hidden = false;
 }

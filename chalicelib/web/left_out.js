@@ -86,8 +86,8 @@ function sessionsPanel(signal, again) {
         ended_local: { title: "To", show: (at) => moment(at, selection().timezone) },
         minutes: { title: "Length", right: true, show: (minutes) => duration(minutes * 60) },
         plays: { title: "Plays", right: true, show: count },
-        listener: { title: "Whose" },
-        user_id: { title: "", show: (user, row) => leaveOutButton(sessionOf(row), `${moment(row.started_local, selection().timezone)} – ${moment(row.ended_local, selection().timezone)}`, { onDone: again }) },
+        listener: { title: "Whose", wide: true },
+        user_id: { title: "", show: (user, row) => leaveOutButton(sessionOf(row), `${moment(row.started_local, selection().timezone)} – ${moment(row.ended_local, selection().timezone)}`, { whose: user, onDone: again }) },
       },
     }),
   });
