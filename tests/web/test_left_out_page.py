@@ -45,8 +45,8 @@ def test_an_artist_is_left_out_everywhere_and_counts_again(whole, look):
     assert visit.violations() == []
     page.get_by_role("dialog").get_by_role("button", name="Leave out", exact=True).click()
     expect(page.get_by_text("No listens")).to_be_visible()
-    for address in ("overview", "year", "listens", "library", "reports/top_artists", "sql", "table/heard"):
-        visit.open(f"#/{address}{SELECTED}")
+    for address in ("library", "reports/top_artists", "sql", "table/heard"):
+        visit.open(f"#/{address}{SELECTED}", settle=False)
         expect(page.locator(".left-out")).to_contain_text(artist["artist"])
     visit.open(f"#/overview{SELECTED}")
     assert numbers(visit.figure("Plays")) == [plays(whole)] == [before - artist["plays"]]
