@@ -23,6 +23,7 @@ OWN = {
     "saved_items": "user_id = {user}",
     "followed_artists": "user_id = {user}",
     "top_items": "user_id = {user}",
+    "exported_playlists": "user_id = {user}",
     "listener_ids": "user_id = {user}",
     "listeners": "user_id = {user}",
     "playlists": "owner_id = {user} OR owner_id IN (SELECT id FROM own_listener_ids)",
