@@ -29,9 +29,10 @@ def history(visit: Visit):
 def cells(visit: Visit) -> list[list[str]]:
     rows = visit.page.locator(".sheet-row")
     expect(rows.first).to_be_visible()
-    return rows.evaluate_all(
+    found: list[list[str]] = rows.evaluate_all(
         "(rows) => rows.map((row) => [...row.querySelectorAll('[role=gridcell]')].map((cell) => cell.textContent))"
     )
+    return found
 
 
 def token_of(filled, name: str) -> str:
