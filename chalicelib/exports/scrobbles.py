@@ -338,9 +338,10 @@ def backup_row(row: list[str]) -> Row:
 
 
 def universal_row(row: list[str]) -> Row:
-    """Of the form that Universal Scrobbler takes: artist, track, album, time, album artist, seconds."""
+    """Of the form that Universal Scrobbler takes: artist, track, album, time, album artist, seconds. It was written by
+    others than Last.fm, which a length tells (see plays/scrobbles.py): 0 where none is said."""
     artist, title, album, moment, _, seconds = row
-    length = int(float(seconds) * 1000) if seconds.strip() else None
+    length = int(float(seconds) * 1000) if seconds.strip() else 0
     started = datetime.fromisoformat(moment).replace(tzinfo=UTC)
     return scrobble(started.timestamp(), artist, title, album, length_ms=length)
 

@@ -81,6 +81,20 @@ def assign(pairs: Pairs) -> tuple[Ints, Ints]:
     return both[:, 0], both[:, 1]
 
 
+def reassign(pairs: Pairs, points: Ints, spans: Ints) -> tuple[Ints, Ints]:
+    """Of pairs one to one, as many as there can be that keep every point of ``points`` and every span of ``spans``,
+    which are paired already, paired: with others where that makes room for one more."""
+    candidates: dict[int, list[int]] = defaultdict(list)
+    for point, span in zip(pairs.point.tolist(), pairs.span.tolist(), strict=True):
+        candidates[point].append(span)
+    span_of = dict(zip(points.tolist(), spans.tolist(), strict=True))
+    point_of = {span: point for point, span in span_of.items()}
+    for point in sorted(candidates.keys() - span_of.keys()):
+        augment(point, candidates, span_of, point_of)
+    both = np.asarray(sorted(span_of.items()), np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
 def puzzles(pairs: pd.DataFrame) -> list[list[tuple[int, int]]]:
     """The pairs in groups that have no row in common, the nearest first."""
     leader: dict[tuple[str, int], tuple[str, int]] = {}

@@ -25,7 +25,7 @@ from chalicelib.names import artist_key, first_artist_key, folded, title_key
 from chalicelib.plays.columns import Bools, Ints, codes, decoded, flags, numbers
 from chalicelib.plays.copies import distinct
 from chalicelib.plays.outcome import Decided
-from chalicelib.plays.pairing import Points, Spans, assign, within
+from chalicelib.plays.pairing import Points, Spans, assign, reassign, within
 from chalicelib.tables import PLAYS
 
 NEAR = 10_000  # ms by which two reports of one moment differ
@@ -128,7 +128,9 @@ class Told:
 
     def join(self, rank: int) -> None:
         """Find the listens that scrobbles of a rank tell of; each listen is told of by one of them."""
+        all_poor = np.flatnonzero((self.rank == rank) & (self.teller == np.arange(len(self.user))))
         taken = np.zeros(len(self.user), np.bool_)
+        whole_before = (self.teller == np.arange(len(self.user))) & (self.rank < rank)
         for crossed, windows in ((False, self.sure), (True, self.sure), (True, self.during)):
             poor = np.flatnonzero((self.rank == rank) & (self.teller == np.arange(len(self.user))))
             if not len(poor):
@@ -139,6 +141,25 @@ class Told:
             scrobbles, listens = assign(pairs) if len(pairs.point) else (pairs.point, pairs.span)
             self.teller[scrobbles] = listens
             taken[listens] = True
+        self.make_room(all_poor, np.flatnonzero(whole_before), taken)
+
+    def make_room(self, poor: Ints, whole: Ints, taken: Bools) -> None:
+        """Of a track on repeat Spotify may tell moments alone: where a scrobble and a listen of it are left over, and
+        others between them could be paired otherwise, they are all of one row."""
+        is_left = self.teller[poor] == poor
+        keys = {key for row in poor[is_left].tolist() for key in self.keys[row]}
+        vague = whole[(self.rank[whole] == 0) & (self.length[whole] < 0)]
+        near = np.asarray([row for row in vague.tolist() if keys.intersection(self.keys[row])], np.int64)
+        if taken[near].all():
+            return
+        alike = [row for row in poor.tolist() if keys.intersection(self.keys[row])]
+        held = np.isin(self.teller[alike], near)
+        movable = np.asarray(alike, np.int64)[held | (self.teller[alike] == np.asarray(alike))]
+        paired = movable[self.teller[movable] != movable]
+        reach = COARSE if self.coarse[movable].any() else NEAR
+        pairs = within(self.points(movable, crossed=True), self.during(near, reach))
+        scrobbles, listens = reassign(pairs, paired, self.teller[paired])
+        self.teller[scrobbles] = listens
 
     def points(self, rows: Ints, *, crossed: bool) -> Points:
         """When scrobbles say that they began and ended, under each of their keys. ``crossed``: what is said to be one
