@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.errors import AuthorizationEnded, EndpointRemoved, LakeError, SpotifyRefused, SpotifyUnavailable
 from chalicelib.lake import Lake, run_key
 from chalicelib.rest.api import Api
 from chalicelib.rest.health import Health
 from chalicelib.rest.messages import Reply, Request
 from chalicelib.runs import (
     FAILED,
+    PARTIAL,
     SUCCEEDED,
     RunRecord,
     SourceRecord,
@@ -114,6 +116,19 @@ def test_health_tells_what_the_newest_run_has_to_say_however_long_ago_it_was() -
         "an authorisation ended on 2026-11-01: .venv/bin/lake login",
         f"the newest run failed: GET /runs/{names[0]}",
     ]
+
+
+@pytest.mark.parametrize(
+    "error", [SpotifyRefused("403"), EndpointRemoved("403"), SpotifyUnavailable("502"), AuthorizationEnded("ended")]
+)
+def test_health_names_the_sources_that_spotify_refused(error: LakeError) -> None:
+    lake, _, names = lake_of([NOON])
+    record = load_run(lake, names[0])
+    record.state = PARTIAL
+    record.sources = [SourceRecord("saved_tracks", error=error.as_json()["error"]), SourceRecord("my_playlists")]
+    save_run(lake, record)
+    said = f"saved_tracks could not be read whole: GET /runs/{names[0]}"
+    assert Health(Settings(), lake, clock).report().warnings == [said]
 
 
 def test_an_empty_lake_has_no_runs() -> None:

@@ -495,7 +495,15 @@ def query(shared: Shared, sql: str | None, shape: str | None, output: Path | Non
     with closing(shared.parts.engine) as engine:
         started = engine.start_query(text, client="command line")
         show(engine, ended(engine, started), shape, output)
-    say_if_empty(shared.parts)
+    if reads_a_table(text):
+        say_if_empty(shared.parts)
+
+
+def reads_a_table(sql: str) -> bool:
+    """Whether a statement names a table of the lake."""
+    from chalicelib.tables import TABLES
+
+    return not {table.name for table in TABLES}.isdisjoint(re.findall(r"\w+", sql.lower()))
 
 
 def reports_that_begin(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:

@@ -239,6 +239,8 @@ def newest_run(parts: Parts, clock: Clock) -> Iterator[Finding]:
     for source in run.sources:
         if source.error:
             yield Finding("warning", source.source, source.error["message"])
+        if source.state == runs.UNAVAILABLE:
+            yield Finding("note", source.source, "not read: Spotify does not offer it to this app")
         if source.left:
             until = f", not before {source.not_before}" if source.not_before else ""
             yield Finding("note", source.source, f"still to fetch: {source.left}{until}")

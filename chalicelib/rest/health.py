@@ -21,7 +21,8 @@ from chalicelib.rest.replies import HealthReport
 from chalicelib.runs import newest_run
 from chalicelib.settings import Settings
 
-ODD = ("odd_answer", "spotify_refused", "spotify_unavailable")  # errors of a source that its owner should know of
+#: Errors of a source that its owner should know of.
+TOLD = ("odd_answer", "spotify_refused", "spotify_unavailable", "endpoint_removed", "authorization_ended")
 REMEMBERED = 5.0  # s that what was found is told again
 LEAST_FREE = 200_000_000  # bytes free on the lake's disk
 SOON = timedelta(days=30)  # before its end from which an authorisation is warned of
@@ -95,7 +96,7 @@ class Health:
             yield from self._ending(each["ends_at"])
         if run.state == "failed":
             yield f"the newest run failed: GET /runs/{run.run_id}"
-        odd = {one.source for one in run.sources if one.error and one.error["code"] in ODD}
+        odd = {one.source for one in run.sources if one.error and one.error["code"] in TOLD}
         if odd:
             yield f"{', '.join(sorted(odd))} could not be read whole: GET /runs/{run.run_id}"
         yield from (warning for warning in run.warnings if warning.startswith(THIS_CLOCK))

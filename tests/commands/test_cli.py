@@ -255,6 +255,11 @@ def test_an_export_that_is_none_is_refused_by_name_and_changes_nothing(filled, t
     assert not (filled / "lake" / "raw" / "history").exists()
 
 
+def test_an_answer_that_needs_no_table_does_not_mention_that_the_lake_is_empty(tmp_path):
+    done = run(tmp_path, "query", "SELECT max(x) AS most FROM (VALUES 1, 2) AS t (x)", "--format", "csv")
+    assert (done.stdout.split(), done.stderr) == (["most", "2"], "")
+
+
 # --- doctor -------------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +279,7 @@ def test_doctor_says_what_is_lost_left_and_wrong_in_a_lake(filled, tmp_path):
     record["holes"] = [{"user_id": "u1", "after": "2026-11-01T00:00:00Z", "before": "2026-11-02T00:00:00Z"}]
     record["sources"][0] |= {"left": "3 pages", "not_before": "2026-12-01T00:00:00Z"}
     record["sources"][1]["error"] = {"code": "authorization_ended", "message": "u1 must log in again"}
+    record["sources"][2]["state"] = "unavailable"
     record["warnings"] = ["the authorisation ends soon"]
     kept.write_text(json.dumps(record))
     (taken,) = lake.rglob("saved_albums-0001.jsonl.gz")
@@ -286,6 +292,7 @@ def test_doctor_says_what_is_lost_left_and_wrong_in_a_lake(filled, tmp_path):
     for part in ("plays of u1 from 2026-11-01", "still to fetch: 3 pages, not before 2026-12-01", "not transformed"):
         assert part in said, said
     assert "u1 must log in again" in said and "warning run: the authorisation ends soon" in said
+    assert f"{record['sources'][2]['source']}: not read: Spotify does not offer it to this app" in said
     assert "quarantine: 1 could not be read" in said and "gzip" in said and "authorised 0 days ago" in said
 
 
