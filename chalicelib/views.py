@@ -60,8 +60,21 @@ def view_sql(table: Table, *, files_pruned: bool = False) -> str:
 
 def derived(table: Table, files_pruned: bool) -> str:
     """A query over other user-facing tables, each of which becomes a part of it: views stand on stored tables only."""
-    bases = ", ".join(f"{name} AS ({view_sql(BY_NAME[name], files_pruned=files_pruned)})" for name in table.of)
+    bases = ", ".join(f"{name} AS ({sql})" for name, sql in parts(table, files_pruned).items())
     return f"WITH {bases}, {DERIVED[table.name]}"
+
+
+def parts(table: Table, files_pruned: bool) -> dict[str, str]:
+    """What a derived table is made of, each once and after what it is made of itself."""
+    found: dict[str, str] = {}
+    for name in table.of:
+        base = BY_NAME[name]
+        if base.current == "derived":
+            found |= parts(base, files_pruned)
+            found[name] = f"WITH {DERIVED[name]}"
+        else:
+            found[name] = view_sql(base, files_pruned=files_pruned)
+    return found
 
 
 #: When an offline device played it, if that can be: devices report within a month.
