@@ -39,6 +39,13 @@ def duckdb_snippets(path: Path) -> Iterator[Snippet]:
         "r",
         f'lake <- DBI::dbConnect(duckdb::duckdb(), dbdir = "{file}", read_only = TRUE)\nDBI::dbGetQuery(lake, "{SQL}")',
     )
+    yield Snippet(
+        "SQLAlchemy (Superset)",
+        "python",
+        "from sqlalchemy import create_engine, text\n\n"
+        f'lake = create_engine("duckdb:///{file}", connect_args={{"read_only": True}})\n'
+        f'rows = lake.connect().execute(text("""{SQL}""")).fetchall()',
+    )
     yield Snippet("JDBC (Metabase, DBeaver)", "text", f"jdbc:duckdb:{file}\nduckdb.read_only=true")
     yield Snippet(
         "dbt-duckdb (profiles.yml)",

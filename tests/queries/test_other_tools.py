@@ -21,6 +21,7 @@ from tests.support.engines import Opened, athena, embedded, on
 ARTISTS = ("Ärzte", "B & C", 'D "E"', "F", "G", "H", "I", "J", "K", "L", "M", "N")  # of the first 12 plays, and so on
 TEN = [[name, 12 - number] for number, name in enumerate(ARTISTS)][:10]
 SEEN = "import json\nprint(json.dumps({found}))"
+ROWS = "[list(row) for row in rows]"
 FRAME = "frame[['artist_name', 'plays']].to_numpy().tolist()"
 
 
@@ -74,9 +75,10 @@ def told(file: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("tool", "found"), [("Python", "[list(row) for row in rows]"), ("pandas", FRAME), ("polars", FRAME)]
+    ("tool", "found"),
+    [("Python", ROWS), ("pandas", FRAME), ("polars", FRAME), ("SQLAlchemy (Superset)", ROWS)],
 )
-def test_python_pandas_and_polars_read_the_file(told: dict[str, str], tmp_path: Path, tool: str, found: str) -> None:
+def test_python_and_its_libraries_read_the_file(told: dict[str, str], tmp_path: Path, tool: str, found: str) -> None:
     assert python_rows(told[tool], found, tmp_path) == TEN
 
 
@@ -170,9 +172,7 @@ def environ() -> dict[str, str]:
     return {name: value for name, value in shared().environ.items() if name != "AWS_REGION"}
 
 
-@pytest.mark.parametrize(
-    ("tool", "found"), [("PyAthena", "[list(row) for row in rows]"), ("AWS SDK for pandas", FRAME)]
-)
+@pytest.mark.parametrize(("tool", "found"), [("PyAthena", ROWS), ("AWS SDK for pandas", FRAME)])
 def test_clients_of_athena_read_the_tables(
     told_on_aws: dict[str, str], environ: dict[str, str], tmp_path: Path, tool: str, found: str
 ) -> None:
