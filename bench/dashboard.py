@@ -41,7 +41,7 @@ from chalicelib.plays.resolutions import COLUMNS, resolution_key, with_resolutio
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED
-from tests.support.browser import started
+from tests.support.browser import SIGNED_IN, started
 from tests.support.server import LakeServer
 
 LEAST = 1.0  # s from navigation to the totals and the first chart: the bar
@@ -57,7 +57,10 @@ WATCH = """
   };
   const times = { figures: null, shown: null };
   let done;
-  window.told = { complete: new Promise((resolve) => { done = resolve; }) };
+  window.told = { complete: new Promise((resolve, refuse) => {
+    done = resolve;
+    setTimeout(() => refuse(new Error("the page did not become complete in two minutes")), 120_000);
+  }) };
   const look = () => {
     const figures = [...document.querySelectorAll(".figures .figure dd:first-of-type")];
     if (times.figures === null && figures.length && figures.every((each) => /[0-9]/.test(each.textContent))) {
@@ -164,7 +167,8 @@ def tab(browser: Browser) -> Iterator[Page]:
 
 def look(browser: Browser, server: LakeServer, period: str) -> Look:
     with tab(browser) as page:
-        page.goto(f"{server.url}/?token={server.token}#/overview?period={period}", wait_until="commit")
+        page.add_init_script(SIGNED_IN % server.token)
+        page.goto(f"{server.url}/#/overview?period={period}", wait_until="commit")
         told = page.evaluate("window.told.complete")
         requests = page.evaluate(
             """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
