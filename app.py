@@ -116,6 +116,11 @@ def sign_in() -> Response:
     return answer()
 
 
+@app.route("/session", methods=["GET"], authorizer=bearer, content_types=ANY)
+def signed_in() -> Response:
+    return answer()
+
+
 @app.route("/session", methods=["PUT"], authorizer=bearer, content_types=ANY)
 def stay_signed_in() -> Response:
     return answer()

@@ -14,7 +14,7 @@ import gzip
 import re
 import secrets
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from chalicelib.errors import InvalidRequest, NotFound
 from chalicelib.lake import RAW_EXCLUSIONS, Lake
 from chalicelib.listeners import everybody
 from chalicelib.records import RecordKind
+from chalicelib.settings import COMMAND
 
 NEEDED = {  # what each kind of exclusion says
     "artist": ("artist_name",),
@@ -54,9 +55,10 @@ class Exclusion:
     user_id: str | None = None
     is_active: bool = True
 
-    def __str__(self) -> str:
+    def line(self, called: Callable[[str], str]) -> str:
+        """As it is printed; ``called`` says what a listener is called."""
         said = " ".join(str(value) for name in NEEDED.get(self.kind, ()) if (value := getattr(self, name)))
-        return f"{self.exclusion_id} {self.kind}: {said}{f', of {self.user_id}' if self.user_id else ''}"
+        return f"{self.exclusion_id} {self.kind}: {said}{f', of {called(self.user_id)}' if self.user_id else ''}"
 
     def nameless(self) -> Exclusion:
         """The same without what it names."""
@@ -120,7 +122,7 @@ def take_back(lake: Lake, exclusion_id: str, *, clock: Clock = now) -> tuple[Exc
     """Let something count again that was left out; answers the decision and its key. Raises NotFound."""
     known = {each.exclusion_id: each for each in in_force(lake)}
     if exclusion_id not in known:
-        raise NotFound(f"nothing is left out as {exclusion_id}; `lake leave-out` lists what is", id=exclusion_id)
+        raise NotFound(f"nothing is left out as {exclusion_id}; `{COMMAND} leave-out` lists what is", id=exclusion_id)
     left_at = parse_rfc3339(known[exclusion_id].decided_at)
     later = max(clock(), left_at + timedelta(milliseconds=1))  # also where the clock was turned back
     taken = replace(known[exclusion_id], is_active=False, decided_at=rfc3339(later))

@@ -35,7 +35,7 @@ from chalicelib.runs import load_run, run_ids
 
 LISTENERS_KEY = f"{STATE}listeners.json"
 LOOKED_AT = 3  # runs, newest first, of which one may have just begun
-LOGIN, IMPORT, NAME, MERGE, SPLIT = "login", "import", "name", "merge", "split"
+LOGIN, LOGOUT, IMPORT, NAME, MERGE, SPLIT = "login", "logout", "import", "name", "merge", "split"
 MOVES_PLAYS = (MERGE, SPLIT)
 LONGEST_ID = 200  # characters, as a folder is named after it
 LONGEST_NAME = 100  # characters
@@ -45,7 +45,7 @@ LONGEST_NAME = 100  # characters
 class ListenerNote:
     """What was learnt at one moment: ``ids`` mean the listener ``user_id``; the rest is said of ``ids[0]``.
 
-    ``event`` is login, import, name, merge or split. Times are RFC 3339, UTC.
+    ``event`` is login, logout, import, name, merge or split. Times are RFC 3339, UTC.
     """
 
     at: str
@@ -326,6 +326,11 @@ def note_login(
         authorized_at=rfc3339(authorized_at),
         authorization_ends_at=rfc3339(ends_at),
     )
+
+
+def note_logout(lake: Lake, user_id: str, clock: Clock = now) -> str:
+    """Note that a listener's authorisation ends now; answers the note's key."""
+    return note(lake, LOGOUT, user_id, [user_id], clock=clock, authorization_ends_at=rfc3339(clock()))
 
 
 def rename(lake: Lake, text: str, name: str, clock: Clock = now) -> tuple[Person, str]:

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings.load()
         if settings.spotipy_client_id and settings.spotipy_client_secret:
             return own_account(settings, options.port, serve=not options.once)
-        with sandbox(), privacy_export() as export:
+        with privacy_export() as export, sandbox():
             return run([COMMAND, "--sandbox"], options.port, serve=not options.once, export=export)
     except LakeError as error:
         print(f"error: {error.message}", file=sys.stderr)
@@ -93,7 +93,6 @@ def sandbox() -> Iterator[None]:
             "SPOTIPY_CLIENT_ID": "sandbox-client",
             "SPOTIPY_CLIENT_SECRET": "sandbox-secret",
         }
-        SANDBOX.mkdir(mode=0o700, exist_ok=True)
         SANDBOX_ENVIRONMENT.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in environ.items()))
         log_in(environ)
         yield
@@ -121,6 +120,7 @@ def log_in(environ: Mapping[str, str]) -> None:
 @contextlib.contextmanager
 def privacy_export() -> Iterator[subprocess.Popen[bytes] | None]:
     """What writes the listener's export, beside all else; None where the lake has it already."""
+    SANDBOX.mkdir(mode=0o700, exist_ok=True)
     if (SANDBOX_LAKE / RAW_HISTORY).is_dir():
         yield None
         return
@@ -142,7 +142,7 @@ def run(lake: list[str], port: int, *, serve: bool, export: subprocess.Popen[byt
     typed = shlex.join(lake)
     print("What to do next, in any other shell of this folder:")
     print(f"  see the page           `{typed} open`")
-    print(f'  ask this lake          `{typed} query "SELECT count(*) FROM plays"`')
+    print(f'  ask this lake          `{typed} query "SELECT count(*) FROM heard WHERE play_seconds >= 30"`')
     print("  your own listening     put your Spotify app's id and secret into .env (README.md)\n")
     return command(lake, ["serve", "--port", str(port)])
 

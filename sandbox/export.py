@@ -174,7 +174,7 @@ def _files(variant: Variant, history: History, streams: list[Stream], rows: int 
     else:
         yield from _extended_files(variant, history, streams, rows or ROWS_PER_FILE, traps)
     if traps:
-        yield from _bystanders(variant)
+        yield from _bystanders(variant, history.listener.id)
 
 
 def _extended_files(variant: Variant, history: History, streams: list[Stream], rows: int, traps: bool) -> Files:
@@ -230,12 +230,13 @@ def _account_files(variant: Variant, history: History, streams: list[Stream], ro
             yield name, made[start : start + rows]
 
 
-def _bystanders(variant: Variant) -> Files:
+def _bystanders(variant: Variant, owner: str) -> Files:
     """What lies beside the history, and histories with nothing in them."""
-    personal = json.dumps({"note": PERSONAL, "street": "1 Example Road"}).encode()
+    personal = {"note": PERSONAL, "street": "1 Example Road"}
     if variant.account:
-        for name in ("Userdata", "Payments", "Identity", "Inferences", "SearchQueries", "YourLibrary", "Playlist1"):
-            yield f"{name}.json", personal
+        yield "Userdata.json", json.dumps({"username": owner, **personal}).encode()
+        for name in ("Payments", "Identity", "Inferences", "SearchQueries", "YourLibrary", "Playlist1"):
+            yield f"{name}.json", json.dumps(personal).encode()
         yield "Read Me First.pdf", b"%PDF-1.4\n% " + PERSONAL.encode() + b"\n"
         return
     yield "ReadMeFirst_ExtendedStreamingHistory.pdf", b"%PDF-1.4\n% " + PERSONAL.encode() + b"\n"

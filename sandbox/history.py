@@ -62,7 +62,7 @@ class History:
 
     def __init__(self, catalogue: Catalogue, listener: Listener) -> None:
         self._catalogue = catalogue
-        self._listener = listener
+        self.listener = listener
 
     def content(self, stream: Stream) -> Content:
         catalogue = self._catalogue
@@ -104,7 +104,7 @@ class History:
         dice = Dice("row", stream.ended_ms, stream.number)
         row: Row = {"ts": to_seconds(stream.exported_ms)}
         if era < "2024":
-            row["username"] = self._listener.id
+            row["username"] = self.listener.id
         row |= {
             "platform": _PLATFORMS_BEFORE_2023[stream.platform] if era < "2023" else stream.platform,
             "ms_played": stream.ms_played,

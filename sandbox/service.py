@@ -178,7 +178,7 @@ class Service:
     ) -> tuple[str, str, Callable[[], Reply]]:
         """Template, group and answer of a call."""
         if path == "/authorize":
-            return path, "accounts", lambda: self._authorize(parameters)
+            return path, "accounts", lambda: self._authorize(signed_in(headers) | parameters)
         if path == "/api/token":
             form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
             return path, "accounts", lambda: self._token(method, form, headers.get("authorization"))
@@ -281,3 +281,9 @@ def _server_error(status: int) -> Reply:
     if status == 500:
         return json_reply(500, ApiError(500, "Server error").body)
     return Reply(status, b"<html><body><h1>upstream error</h1></body></html>", "text/html")
+
+
+def signed_in(headers: dict[str, str]) -> dict[str, str]:
+    """Whose browser it is: Spotify's own cookie says so, here one named ``listener``."""
+    cookies = dict(pair.strip().partition("=")[::2] for pair in headers.get("cookie", "").split(";"))
+    return {"user_id": cookies["listener"]} if "listener" in cookies else {}

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED, TERMINATED = 130, 143
 STOP = "chalicelib.stop"  # where click keeps it
+INDENT = 4  # columns before what goes on of a line
 CRAWL_POLL = 0.1  # s between two looks at a crawl
 
 
@@ -141,8 +142,13 @@ class LakeGroup(click.Group):
                 raise SystemExit(1) from None
             if context.params.get("debug"):
                 raise
-            click.echo(f"error: {message_of(error)}", err=True)
+            click.echo(f"error: {as_typed(message_of(error), sandbox=context.params.get('sandbox'))}", err=True)
             raise SystemExit(status_of(error)) from None
+
+
+def as_typed(message: str, *, sandbox: bool | None) -> str:
+    """A message whose remedies can be typed: at the sandbox's lake every command is one of ``--sandbox``."""
+    return re.sub(rf"{re.escape(COMMAND)}(?! --sandbox)", f"{COMMAND} --sandbox", message) if sandbox else message
 
 
 def message_of(error: BaseException) -> str:
@@ -254,6 +260,8 @@ def extract(shared: Shared, sources: tuple[str, ...], run_id: str | None, trigge
 @click.pass_obj
 def import_history(shared: Shared, paths: tuple[Path, ...], user: str | None) -> None:
     """Import a Spotify privacy export, or a history of Last.fm or ListenBrainz: zip, folder or files."""
+    from chalicelib.listeners import everybody
+
     give_memory_back()
     parts = shared.parts
     for path in paths:
@@ -261,7 +269,9 @@ def import_history(shared: Shared, paths: tuple[Path, ...], user: str | None) ->
         parts.register(summary.written)
         if summary.note:
             take_in(parts, summary.note)
-        click.echo(str(summary))
+        click.echo(f"imported for {everybody(parts.lake).label_of(summary.user_id)}")
+        for line in str(summary).splitlines():
+            click.echo(folded(line, INDENT))
 
 
 def import_path(parts: Parts, path: Path, user: str | None) -> ImportSummary:
@@ -274,7 +284,7 @@ def import_path(parts: Parts, path: Path, user: str | None) -> ImportSummary:
     except InvalidRequest as error:
         if user or "known" not in error.details or not sys.stdin.isatty():
             raise
-        click.echo(error.message.partition(":")[0], err=True)
+        click.echo(error.message.partition("? ")[2].partition(":")[0], err=True)
         return import_path(parts, path, ask_whose(error.details["known"], error.details["owner"], parts))
 
 
@@ -284,7 +294,9 @@ def import_path(parts: Parts, path: Path, user: str | None) -> ImportSummary:
 @click.option("--show", "podcast", metavar="NAME", help="A podcast's episodes, or an author's books.")
 @click.option("--playlist", "playlist", metavar="URI", help="What was played from a playlist (spotify:playlist:…).")
 @click.option("--period", "period", nargs=2, metavar="FROM TO", help="A time, RFC 3339, as 2026-01-31T20:00:00Z.")
-@click.option("--user", "user_id", help="Of this listener alone, by id or name; of everybody without it.")
+@click.option(
+    "--user", "user_id", metavar="NAME", help="Of this listener alone, by id or name; of everybody without it."
+)
 @click.pass_obj
 def leave_out(
     shared: Shared,
@@ -297,6 +309,7 @@ def leave_out(
 ) -> None:
     """Leave something out of every number, reversibly; without options, list what is left out."""
     from chalicelib import exclusions
+    from chalicelib.listeners import everybody
 
     wanted: list[tuple[str, dict[str, str | None]]] = []
     wanted += [("artist", {"artist_name": artist})] if artist else []
@@ -308,8 +321,9 @@ def leave_out(
         _, key = exclusions.leave_out(shared.parts.lake, kind, what, listener=user_id)
         if key:
             take_in(shared.parts, key)
+    known = everybody(shared.parts.lake)
     for each in exclusions.in_force(shared.parts.lake):
-        click.echo(str(each))
+        click.echo(each.line(known.label_of))
 
 
 @main.command("take-back")
@@ -328,7 +342,7 @@ def take_back(shared: Shared, exclusion_id: str) -> None:
 @click.option(
     "--format", "form", type=click.Choice(["listenbrainz", "lastfm"]), default="listenbrainz", help="Whose form."
 )
-@click.option("--user", "user_id", help="The listener; needed where there are several.")
+@click.option("--user", "user_id", metavar="NAME", help="The listener, by name or id; needed where there are several.")
 @click.option("--counted", is_flag=True, help="Only what ListenBrainz counts: music, half of it or four minutes.")
 @click.pass_obj
 def export(shared: Shared, path: Path, form: str, user_id: str | None, counted: bool) -> None:
@@ -529,7 +543,7 @@ def report(shared: Shared, name: str | None, values: tuple[str, ...], shape: str
     from chalicelib.reports import catalogue
 
     if name is None:
-        list_reports(catalogue.reports(shared.parts.lake))
+        list_reports(catalogue.reports(shared.parts.lake), shared.parts.settings.command)
         return
     wanted = catalogue.report(name, shared.parts.lake)
     ready = catalogue.bind(wanted, assignments(values))
@@ -563,13 +577,13 @@ def say_if_empty(parts: Parts) -> None:
     if next(iter(parts.lake.store.list(TRANSFORMED)), None) is not None:
         return
     command = parts.settings.command
-    remedy = f"`{command} extract` and `{command} transform` fill it"
+    remedy = f"`{command} extract` and `{command} transform` fill it, or `{command} import-history` with an export"
     if SANDBOX_ENVIRONMENT.is_file() and command == COMMAND:
         remedy += f"; the lake of `make run` is at `{COMMAND} --sandbox`"
     click.echo(f"the lake at {parts.settings.lake_url} is empty: {remedy}", err=True)
 
 
-def list_reports(found: Sequence[Report]) -> None:
+def list_reports(found: Sequence[Report], command: str) -> None:
     """Print a line for each report, those that answer one question together."""
     from chalicelib.reports.catalogue import QUESTIONS
 
@@ -583,7 +597,7 @@ def list_reports(found: Sequence[Report]) -> None:
         if group:
             click.echo(title)
             print_lines((each.name, report_line(each)) for each in group)
-    click.echo(f"`{COMMAND} report NAME --set KEY=VALUE` runs one")
+    click.echo(f"`{command} report NAME --set KEY=VALUE` runs one")
 
 
 def report_line(report: Report) -> str:
@@ -720,6 +734,7 @@ def login(shared: Shared) -> None:
     """Authorise a Spotify account and keep its refresh token."""
     import webbrowser
 
+    from chalicelib.listeners import everybody
     from chalicelib.spotify.auth import login as authorise
 
     def show_page(url: str) -> None:
@@ -727,7 +742,13 @@ def login(shared: Shared) -> None:
         webbrowser.open(url)
 
     parts = shared.parts
-    authorise(parts.settings, parts.secrets, open_url=show_page, tell=lambda login: note_who_logged_in(parts, login))
+    authorise(
+        parts.settings,
+        parts.secrets,
+        open_url=show_page,
+        tell=lambda login: note_who_logged_in(parts, login),
+        called=everybody(parts.lake).label_of,
+    )
 
 
 main.add_command(listeners)
@@ -740,11 +761,14 @@ def invite(shared: Shared, name: str) -> None:
     """Print a link with which NAME can log in to this lake on a device of their own; it works once, for a week."""
     from urllib.parse import urlencode
 
+    from chalicelib.listeners import everybody
     from chalicelib.rest.invitations import Invitations, base_address
 
     parts = shared.parts
     address = base_address(parts.settings, host_of_service(parts))
-    made, code = Invitations(parts.settings, parts.secrets).invite(name)
+    person = everybody(parts.lake).find(name)
+    renews = person.user_id if person and person.has_logged_in else None
+    made, code = Invitations(parts.settings, parts.secrets).invite(name, renews)
     click.echo(f"{address}/join?{urlencode({'invitation': code})}")
     click.echo(
         f"for {name}, until {made.expires_at[:10]}. At https://developer.spotify.com/dashboard the app must know"
@@ -836,11 +860,11 @@ def revoke_token(shared: Shared, token_id: str) -> None:
 @click.pass_obj
 def doctor(shared: Shared) -> None:
     """Check settings, credentials, reachability and sizes; say what to do about each fault."""
-    from chalicelib.commands.doctor import INDENT, examine
+    from chalicelib.commands import doctor as examination
 
     faults = 0
-    for finding in examine(shared.parts):
+    for finding in examination.examine(shared.parts):
         faults += finding.level == "fault"
-        click.echo(folded(finding.line(), INDENT))
+        click.echo(folded(as_typed(finding.line(), sandbox=shared.sandbox), examination.INDENT))
     if faults:
         raise SystemExit(1)

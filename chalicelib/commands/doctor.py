@@ -217,9 +217,11 @@ def some(keys: list[str]) -> str:
 def left_out(parts: Parts, _clock: Clock) -> Iterator[Finding]:
     """What is left out of every number."""
     from chalicelib.exclusions import in_force
+    from chalicelib.listeners import everybody
 
+    known = everybody(parts.lake)
     for each in in_force(parts.lake):
-        yield Finding("note", "left out", str(each), f"{PROGRAM} take-back {each.exclusion_id}")
+        yield Finding("note", "left out", each.line(known.label_of), f"{PROGRAM} take-back {each.exclusion_id}")
 
 
 def newest_run(parts: Parts, clock: Clock) -> Iterator[Finding]:

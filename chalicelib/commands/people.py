@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from chalicelib.commands.layout import print_table
+from chalicelib.errors import NotFound
 
 if TYPE_CHECKING:
     from chalicelib.commands.cli import Shared
@@ -74,6 +75,22 @@ def split_listener(shared: Shared, listener: str) -> None:
     person, key = split(shared.parts.lake, listener)
     take_in(shared.parts, key)
     click.echo(f"{person.label} is a listener again")
+
+
+@listeners.command("log-out")
+@click.argument("listener")
+@click.pass_obj
+def log_listener_out(shared: Shared, listener: str) -> None:
+    """Forget LISTENER's authorisation: nothing more is asked of Spotify for them, and what was heard stays."""
+    from chalicelib.listeners import everybody, note_logout
+    from chalicelib.spotify.auth import log_out
+
+    parts = shared.parts
+    person = everybody(parts.lake).get(listener)
+    if not log_out(parts.secrets, person.ids):
+        raise NotFound(f"{person.label} is not logged in", listener=person.user_id)
+    take_in(parts, note_logout(parts.lake, person.user_id))
+    click.echo(f"{person.label} is logged out; `{parts.settings.command} login` or an invitation logs in again")
 
 
 def merge_and_say(parts: Parts, person: Person, key: str, listener: str) -> None:

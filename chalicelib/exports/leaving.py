@@ -29,6 +29,7 @@ from chalicelib.clock import Clock, now
 from chalicelib.errors import InvalidRequest, StorageFailed
 from chalicelib.exports.scrobbles import FIRST_SECOND, FLAGS, MOMENTS, OURS
 from chalicelib.lake import Lake, table_prefix
+from chalicelib.listeners import KnownListeners, everybody
 from chalicelib.plays import resolutions
 from chalicelib.tables import TRACKS
 
@@ -75,10 +76,14 @@ def write_listens(
     """Write a listener's listens to ``path``, oldest first; ``form`` is listenbrainz or lastfm. ``counted`` leaves out
     what does not count as a listen there.
 
-    Raises InvalidRequest where there are several listeners and none is named, StorageFailed.
+    ``user_id`` may be a name. Raises InvalidRequest where there are several listeners and none is named, NotFound,
+    StorageFailed.
     """
     leaving, facts = Leaving(path), track_facts(lake)
-    listens = chosen(plays_of(lake, user_id), facts, leaving, counted=counted, latest=clock() + timedelta(hours=1))
+    known = everybody(lake)
+    chosen_one = known.get(user_id).user_id if user_id else None
+    plays, latest = plays_of(lake, chosen_one, known), clock() + timedelta(hours=1)
+    listens = chosen(plays, facts, leaving, counted=counted, latest=latest)
     try:
         if form == "lastfm":
             write_csv(path, listens, facts, leaving)
@@ -89,7 +94,7 @@ def write_listens(
     return leaving
 
 
-def plays_of(lake: Lake, user_id: str | None) -> Iterator[Row]:
+def plays_of(lake: Lake, user_id: str | None, known: KnownListeners) -> Iterator[Row]:
     """The listens of one listener, month after month."""
     users = {user_id} if user_id else set()
     for key in resolutions.files_in_force(lake, lake.generation()):
@@ -99,7 +104,8 @@ def plays_of(lake: Lake, user_id: str | None) -> Iterator[Row]:
                 continue
             users.add(row["user_id"])
             if len(users) > 1:
-                raise InvalidRequest(f"there are several listeners, {', '.join(sorted(users))}: name one with --user")
+                there = ", ".join(sorted(map(known.label_of, users)))
+                raise InvalidRequest(f"there are several listeners ({there}, …): name one with --user")
             yield row
 
 

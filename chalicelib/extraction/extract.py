@@ -69,7 +69,7 @@ def run_extraction(
     remaining = remaining_seconds or deadline(settings.run_seconds)
     run_id = run_id or new_run_id(clock())
     time_of_run = SpotifyClock(clock)
-    with Clients(settings, app, secrets, time_of_run) as clients:
+    with Clients(settings, app, secrets, time_of_run, lambda user: noted(lake).label_of(user)) as clients:
         separate(lake, run_id, clock, clients.spotify_ids)
         locks, others = take(lake, run_id, clock, declared, clients)
         token = run_id_in_force.set(run_id)
@@ -299,7 +299,14 @@ def in_turn(listeners: list[str], run_id: str) -> list[str]:
 class Clients:
     """Spotify as the app and as each listener sees it, over one pool of connections."""
 
-    def __init__(self, settings: Settings, app: Credentials, secrets: SecretStore, clock: SpotifyClock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        app: Credentials,
+        secrets: SecretStore,
+        clock: SpotifyClock,
+        called: Callable[[str], str] = str,
+    ) -> None:
         self._session = SpotifySession(settings.concurrency)
         api_url = settings.spotify_api_url
         self._app: Caller = Spotify(api_url, auth.AppTokens(settings, app, clock=clock), self._session, clock)
@@ -307,7 +314,10 @@ class Clients:
         self.spotify_ids = {listener.user_id: listener.spotify_id for listener in listeners}
         self._listeners: dict[str, Caller] = {
             user_id: Spotify(
-                api_url, auth.ListenerTokens(settings, app, secrets, user_id, clock=clock), self._session, clock
+                api_url,
+                auth.ListenerTokens(settings, app, secrets, user_id, clock=clock, called=called),
+                self._session,
+                clock,
             )
             for user_id in self.spotify_ids
         }

@@ -106,12 +106,12 @@ class LocalWorker:
 
     def _watch(self, process: subprocess.Popen[bytes], run_id: str, errors: IO[bytes], lock: IO[str]) -> None:
         status = process.wait()
-        with lock, errors:
+        with lock, errors:  # the lock until the reason is noted: without both, the run is known never to begin
             errors.seek(0)
             said = errors.read().decode("utf-8", "replace").strip().splitlines()
-        if status != 0:
-            message = said[-1] if said else f"the worker ended with exit status {status}"
-            note_failure(self._lake, run_id, message)
+            if status != 0:
+                message = said[-1].removeprefix("error: ") if said else f"the worker ended with exit status {status}"
+                note_failure(self._lake, run_id, message)
 
 
 class LambdaWorker:

@@ -21,7 +21,7 @@ from chalice.local import LambdaContext
 from chalicelib.clock import now, rfc3339
 from chalicelib.errors import CrawlInProgress, LakeError
 from chalicelib.handlers import LOCAL_BUCKET
-from chalicelib.lake import RAW, RAW_EXCLUSIONS, RAW_LISTENERS, Lake, ObjectInfo, is_whole
+from chalicelib.lake import RAW, RAW_EXCLUSIONS, RAW_LISTENERS, TRANSFORMED, Lake, ObjectInfo, is_whole
 from chalicelib.pipeline import lately_unhandled, unhandled
 from chalicelib.wiring import Parts
 
@@ -73,6 +73,7 @@ class Arrivals(threading.Thread):
     def _look(self, changed: list[Path]) -> None:
         if self._monotonic() >= self._look_again:
             self._catch_up()
+            self._note_written()
             self._left = self._left_lately  # from now on this folder is watched
             self._look_again = self._monotonic() + LOOK_AT_ALL
         for path in (*changed, *self._young_folders()):
@@ -91,6 +92,13 @@ class Arrivals(threading.Thread):
             except CrawlInProgress:  # it may have begun too early: again at the next look
                 return
         self._arrived = None
+
+    def _note_written(self) -> None:
+        """That commands in other shells have written tables since the catalogue was refreshed last."""
+        newest = max((info.modified for info in self._parts.lake.store.list(TRANSFORMED)), default=None)
+        last = self._parts.engine.latest_crawl()
+        if newest and (last is None or last.started_at < newest):
+            self._arrived = self._arrived or now()
 
     def _changes(self, folder: Path) -> Iterator[list[Path]]:
         """What was added or changed, every LOOK_EVERY; nothing where the system cannot watch so many folders."""

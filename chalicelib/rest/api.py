@@ -45,7 +45,7 @@ from chalicelib.queries.engine import Engine, Examining, Query, QueryState, RowP
 from chalicelib.rest import assets, paging
 from chalicelib.rest.access import LISTENER, RUN, Access, until_day
 from chalicelib.rest.health import Health
-from chalicelib.rest.invitations import base_address, share_address
+from chalicelib.rest.invitations import SOMEBODY, base_address, share_address
 from chalicelib.rest.limits import RateLimit
 from chalicelib.rest.messages import (
     SOON,
@@ -83,6 +83,7 @@ from chalicelib.rest.replies import (
     ShareList,
     ShownExclusion,
     ShownInvitation,
+    SignedIn,
     TableList,
     UploadTarget,
     members,
@@ -221,6 +222,12 @@ class Api:
             asked.request.wrong_code()
             raise
         return Reply(201, BrowserSession(session.token_id, session.scope, session.expires_at, token))
+
+    def signed_in(self, asked: Asked) -> Reply:
+        """What the token may."""
+        only = self._listener(asked)
+        name = everybody(self._lake).person(only).name if only else None
+        return Reply(200, SignedIn(str(asked.request.scope), only, name))
 
     def stay_signed_in(self, asked: Asked) -> Reply:
         """Let this browser's token last."""
@@ -594,7 +601,7 @@ class Api:
             raise Forbidden("POST /invitations needs a token of scope run; this one may only read")
         renews = only or asked.body["listener"]
         person = everybody(self._lake).get(renews) if renews else None
-        name = person.name if person else listeners.require_name(asked.body["name"] or "somebody")
+        name = person.name if person else listeners.require_name(asked.body["name"] or SOMEBODY)
         address = self._address(asked.request)
         made, code = self._invitations().invite(name, person.user_id if person else None)
         return Reply(201, of(ShownInvitation, made, url=f"{address}/join?{urlencode({'invitation': code})}"))
@@ -623,6 +630,7 @@ class Api:
     def spotify_callback(self, asked: Asked) -> Reply:
         """Log in who comes back from Spotify's page."""
         logins: list[Login] = []
+        known = everybody(self._lake)
         try:
             values = single_values(asked.request.query)
             address = self._address(asked.request)
@@ -631,7 +639,7 @@ class Api:
                 cookie_of(asked.request.headers.get("cookie", ""), JOIN_COOKIE),
                 values.get("code", ""),
                 f"{address}/callback",
-                listener_of=everybody(self._lake).listener_of,
+                known=known,
                 tell=logins.append,
             )
         except LakeError as error:
@@ -648,7 +656,7 @@ class Api:
         listeners.note_login(self._lake, login.user_id, login.authorized_at, login.ends_at, login.profile, self._clock)
         known = everybody(self._lake)
         person = known.person(known.listener_of(login.user_id))
-        if invitation.listener or invitation.name in ("", person.name):
+        if invitation.listener or invitation.name in (SOMEBODY, person.name):
             return person
         with suppress(LakeError):  # a name that others bear by now stays theirs
             other = known.find(invitation.name)
@@ -787,7 +795,10 @@ def told_to_a_person(error: LakeError, request: Request) -> Reply:
 
 def html_page(words: str) -> str:
     """A page that says one thing."""
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Listening lake</title><p>{escape(words)}</p>'
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>Listening lake</title><h1>Listening lake</h1><p>{escape(words)}</p>"
+    )
 
 
 def cookie_of(header: str, name: str) -> str:

@@ -44,6 +44,7 @@ from chalicelib.rest.replies import (
     ShareList,
     ShownExclusion,
     ShownInvitation,
+    SignedIn,
     TableList,
     UploadTarget,
 )
@@ -118,6 +119,7 @@ SHARE = Share("1a2b3c4d", "Grandma", LISTENER, TEXT_MOMENT, None)
 EXAMPLES: dict[type[Any], Any] = {
     HealthReport: HealthReport("ok", __version__, "embedded", ".venv/bin/lake", []),
     BrowserSession: BrowserSession("1a2b3c4d", "run", TEXT_MOMENT, "lake_…"),
+    SignedIn: SignedIn("listener", "4kQZ0acct", "Ann"),
     Deleted: Deleted("my_report"),
     AcceptedRun: AcceptedRun(RUN_ID, "queued", "api", TEXT_MOMENT),
     RunList: RunList([ListedRun.of(RUN)], None),

@@ -85,7 +85,7 @@ class Health:
         found = self._damaged()
         for key, reason in list(found.items())[:1]:
             more = f" and {len(found) - 1} more files" if len(found) > 1 else ""
-            yield f"{key}: {reason}{more}; run .venv/bin/lake transform --all"
+            yield f"{key}: {reason}{more}; run {self._settings.command} transform --all"
 
     def _warnings(self) -> Iterator[str]:
         """What the newest run's record says that cannot wait; the API itself may not read the listeners' secrets."""
@@ -106,6 +106,6 @@ class Health:
     def _ending(self, ends_at: str) -> Iterator[str]:
         end = parse_rfc3339(ends_at)
         if end <= self._clock():
-            yield f"an authorisation ended on {end:%Y-%m-%d}: .venv/bin/lake login"
+            yield f"an authorisation ended on {end:%Y-%m-%d}: {self._settings.command} login"
         elif end <= self._clock() + SOON:
-            yield f"an authorisation ends on {end:%Y-%m-%d}: .venv/bin/lake login"
+            yield f"an authorisation ends on {end:%Y-%m-%d}: {self._settings.command} login"

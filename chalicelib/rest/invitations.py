@@ -22,6 +22,7 @@ from chalicelib.rest.access import digest
 from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
+    from chalicelib.listeners import KnownListeners, Person
     from chalicelib.secrets import SecretStore
     from chalicelib.spotify.auth import Login
 
@@ -30,6 +31,9 @@ LASTS = timedelta(days=7)
 AT_SPOTIFY = timedelta(minutes=15)  # that a person may take to agree
 MOST_OPEN, MOST_UNDER_WAY = 20, 20
 ASK_AGAIN = "ask for another invitation"
+SOMEBODY = "somebody"  # who was invited without a name keeps the account's
+AT_ANOTHER = "this browser is logged in to Spotify as somebody else"
+AS_THE_RIGHT_ONE = "log out at https://www.spotify.com, or use a private window, and open the link again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class Invitations:
         code: str,
         redirect_uri: str,
         *,
-        listener_of: Callable[[str], str],
+        known: KnownListeners,
         tell: Callable[[Login], object],
     ) -> Invitation:
         """Log in who comes back from Spotify; answers the invitation, which is taken then. Without a ``code`` (the
@@ -144,8 +148,9 @@ class Invitations:
                 redirect_uri,
                 sent.verifier,
                 clock=self._clock,
-                admit=lambda user_id: require_invited(invitation, listener_of(user_id)),
+                admit=lambda user_id: require_invited(invitation, known.person(known.listener_of(user_id))),
                 tell=tell,
+                called=known.label_of,
             )
         except Exception:
             self._give_back(invitation)
@@ -188,10 +193,17 @@ class Invitations:
         self._secrets.write(SECRET, json.dumps(kept))
 
 
-def require_invited(invitation: Invitation, listener: str) -> None:
-    """Raises Forbidden where an invitation to renew is answered by another account."""
-    if invitation.listener and listener != invitation.listener:
-        raise Forbidden("another account agreed than the one to be renewed: log in to Spotify as that one first")
+def require_invited(invitation: Invitation, person: Person) -> None:
+    """Raises Forbidden where an invitation to renew is answered by another account, or one for somebody new by who is
+    known already: their browser is still logged in to Spotify as that one."""
+    if invitation.listener and person.user_id != invitation.listener:
+        raise Forbidden(f"{AT_ANOTHER}, and this link renews {invitation.name}: {AS_THE_RIGHT_ONE}")
+    bears = {name.casefold() for name in (person.name, *person.ids)}
+    if not invitation.listener and person.has_logged_in and invitation.name.casefold() not in {SOMEBODY, *bears}:
+        raise Forbidden(
+            f"this browser is logged in to Spotify as {person.name}, who is a listener here already, and this link is "
+            f"for {invitation.name}: {AS_THE_RIGHT_ONE}"
+        )
 
 
 def base_address(settings: Settings, host: str, gateway: str = "") -> str:

@@ -42,6 +42,15 @@ class BrowserSession:
 
 
 @dataclass
+class SignedIn:
+    """What a token may: read, run, or see the pages and reports of one ``listener`` (an id, with the name)."""
+
+    scope: str
+    listener: str | None
+    name: str | None
+
+
+@dataclass
 class Deleted:
     """What was deleted or taken back."""
 

@@ -37,6 +37,7 @@ from chalicelib.rest.replies import (
     ShareList,
     ShownExclusion,
     ShownInvitation,
+    SignedIn,
     TableList,
 )
 from chalicelib.rest.schema import AnyObject, Field, ListOf, Number, Scalar, Text, Whole
@@ -206,6 +207,15 @@ ROUTES: tuple[Route, ...] = (
         None,
         body=(Field("code", Text(1, 200), "The code", True, example="3q2-7wAAAAB"),),
         errors=(401, 429),
+        tag="service",
+    ),
+    Route(
+        "GET",
+        "/session",
+        "signed_in",
+        "What this token may, and whose pages it shows",
+        (RouteAnswer(200, "Its scope", SignedIn),),
+        of_one_listener=True,
         tag="service",
     ),
     Route(

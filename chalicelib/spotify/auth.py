@@ -17,7 +17,7 @@ import threading
 import time
 import webbrowser
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,7 +33,7 @@ from chalicelib.errors import (
     SpotifyUnavailable,
 )
 from chalicelib.secrets import LISTENER, SecretStore, listener_secret
-from chalicelib.settings import Settings
+from chalicelib.settings import COMMAND, Settings
 from chalicelib.spotify.callback import CallbackServer
 from chalicelib.spotify.clock import SpotifyClock
 from chalicelib.spotify.tokens import LOGIN, Credentials, TokenPost, TokenService, lifetime
@@ -206,7 +206,10 @@ class AppTokens:
 
 
 class ListenerTokens:
-    """Bearer tokens of one listener, got with the stored refresh token and kept in memory while they are good."""
+    """Bearer tokens of one listener, got with the stored refresh token and kept in memory while they are good.
+
+    ``called`` says what the listener is called.
+    """
 
     def __init__(
         self,
@@ -217,8 +220,10 @@ class ListenerTokens:
         post: TokenPost | None = None,
         *,
         clock: Clock = now,
+        called: Callable[[str], str] = str,
     ) -> None:
         self._service = TokenService(settings, app, post, clock)
+        self._called = called
         self._secrets = secrets
         self._name = listener_secret(user_id)
         self._user_id = user_id
@@ -258,7 +263,8 @@ class ListenerTokens:
         except AuthorizationEnded as error:
             given = listener.authorized_at[:10]
             self._ended = AuthorizationEnded(
-                f"Spotify ended the authorisation of {self._user_id} (given {given}): {LOGIN}", user_id=self._user_id
+                f"Spotify ended the authorisation of {self._called(self._user_id)} (given {given}): {LOGIN}",
+                user_id=self._user_id,
             )
             raise self._ended from error
         given_anew = reply.get("refresh_token") or listener.refresh_token
@@ -269,7 +275,8 @@ class ListenerTokens:
     def _stored(self) -> Listener:
         listener = stored_listener(self._secrets, self._name)
         if listener is None:
-            raise AuthorizationEnded(f"nobody is logged in as {self._user_id}: {LOGIN}", user_id=self._user_id)
+            who = self._called(self._user_id)
+            raise AuthorizationEnded(f"nobody is logged in as {who}: {LOGIN}", user_id=self._user_id)
         return listener
 
 
@@ -282,11 +289,13 @@ def login(
     post: TokenPost | None = None,
     seconds: float = LOGIN_SECONDS,
     tell: Callable[[Login], object] = nobody,
+    called: Callable[[str], str] = str,
 ) -> str:
     """Let a listener authorise this app in a browser, and store the refresh token; answers the user id.
 
     ``open_url`` is given Spotify's page to show; Spotify then sends the browser back to SPOTIPY_REDIRECT_URI, where
-    this function listens for at most ``seconds``. ``tell`` is told of the login once it is stored. Raises
+    this function listens for at most ``seconds``. ``tell`` is told of the login once it is stored; ``called`` says
+    what a listener is called. Raises
     MissingCredentials, InvalidSetting (a redirect URI that Spotify or this machine cannot use), SpotifyRefused (the
     listener declined) and what the network raises.
     """
@@ -296,7 +305,16 @@ def login(
         open_url(consent_address(settings, app, settings.spotipy_redirect_uri, consent))
         code = callback.wait(seconds)
     return exchange(
-        settings, secrets, app, code, settings.spotipy_redirect_uri, consent.verifier, post=post, clock=clock, tell=tell
+        settings,
+        secrets,
+        app,
+        code,
+        settings.spotipy_redirect_uri,
+        consent.verifier,
+        post=post,
+        clock=clock,
+        tell=tell,
+        called=called,
     )
 
 
@@ -344,10 +362,12 @@ def exchange(
     clock: Clock = now,
     admit: Callable[[str], object] = str,
     tell: Callable[[Login], object] = nobody,
+    called: Callable[[str], str] = str,
 ) -> str:
     """Store the refresh token that Spotify gives for the code of its answer; answers the user id.
 
-    ``admit`` is asked before, with the user id, and raises where it may not be. Raises as :func:`login`.
+    ``admit`` is asked before, with the user id, and raises where it may not be; ``called`` says what a listener is
+    called. Raises as :func:`login`.
     """
     moment = clock()
     form = {
@@ -359,7 +379,7 @@ def exchange(
     reply = TokenService(settings, app, post, clock).ask(form)
     if not reply.get("refresh_token"):
         raise SpotifyRefused("Spotify gave no refresh token; try to log in again")
-    return remember(settings, secrets, reply, moment, clock, admit=admit, tell=tell)
+    return remember(settings, secrets, reply, moment, clock, admit=admit, tell=tell, called=called)
 
 
 def remember(
@@ -371,6 +391,7 @@ def remember(
     *,
     admit: Callable[[str], object] = str,
     tell: Callable[[Login], object] = nobody,
+    called: Callable[[str], str] = str,
 ) -> str:
     """Store a new authorisation, given at ``moment`` of ``clock``, under the id of the listener who gave it."""
     spotify_clock = SpotifyClock(clock)  # it says when the authorisation ends, so that it must not be wrong by hours
@@ -381,7 +402,12 @@ def remember(
     admit(user_id)
     others = [listener.user_id for listener in known if listener.user_id != user_id]
     if len(others) >= MOST_LISTENERS:
-        raise Conflict(f"{MOST_LISTENERS} listeners are logged in already, Spotify's most: {', '.join(others)}")
+        names = ", ".join(map(called, others))
+        raise Conflict(
+            f"{MOST_LISTENERS} listeners are logged in already, the most that Spotify lets an app have: {names}. "
+            f"`{COMMAND} listeners log-out NAME` makes room; what was heard until then stays",
+            listeners=others,
+        )
     listener = Listener(
         user_id=user_id,
         spotify_id=str(profile["id"]),
@@ -394,6 +420,15 @@ def remember(
         secrets.write(name, json.dumps(asdict(listener)))
     tell(Login(user_id, profile, moment, months_later(moment, AUTHORIZATION_MONTHS)))
     return user_id
+
+
+def log_out(secrets: SecretStore, ids: Collection[str]) -> bool:
+    """Forget the authorisation of the listener with one of these ids; answers whether there was one."""
+    found = [listener_secret(each.user_id) for each in listeners(secrets) if each.user_id in ids]
+    for name in found:
+        with secrets.exclusive(name):
+            secrets.delete(name)
+    return bool(found)
 
 
 def user_id_of(profile: Mapping[str, Any], known: Iterable[Listener]) -> str:

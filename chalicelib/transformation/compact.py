@@ -49,7 +49,7 @@ from chalicelib.transformation.compaction_notes import MERGE_NOTE, Merge, MergeN
 
 log = logging.getLogger(__name__)
 GRACE = timedelta(hours=1)  # twice the longest time limit of a query
-HEALS = "`lake transform --all` builds the tables anew"
+HEALS = "`.venv/bin/lake transform --all` builds the tables anew"
 LARGEST_MERGE = 64 * 1024 * 1024  # bytes of files read together: bounds memory; larger files are left as they are
 
 

@@ -3,6 +3,7 @@
 
 const KEY = "lake-token";
 const BY_CODE = "lake-by-code"; // names the token that came for a code of the printed address, which only the owner has
+const SCOPE = "lake-scope"; // beside the token: what it may
 export const ROOT = new URL("..", import.meta.url);
 
 /** What the API answers when it says no: its code, message, details and HTTP status. */
@@ -33,12 +34,25 @@ export function token() {
 }
 
 /** Keep the token for this tab, or with `stay` for every tab until it ends; null forgets it everywhere. */
-export function setToken(value, { stay = false, byCode = false } = {}) {
-  for (const store of [sessionStorage, localStorage]) for (const key of [KEY, BY_CODE]) store.removeItem(key);
+export function setToken(value, { stay = false, byCode = false, scope: may = "" } = {}) {
+  for (const store of [sessionStorage, localStorage]) for (const key of [KEY, BY_CODE, SCOPE]) store.removeItem(key);
   if (!value) return;
   const store = stay ? localStorage : sessionStorage;
   store.setItem(KEY, value);
   if (byCode) store.setItem(BY_CODE, digest(value));
+  if (may) store.setItem(SCOPE, may);
+}
+
+/** What the token may: run, read, or (listener) see one listener's pages. Asked once for a token that was pasted. */
+export async function scope() {
+  await signedIn;
+  const store = sessionStorage.getItem(KEY) ? sessionStorage : localStorage;
+  const asked = token();
+  if (!store.getItem(SCOPE) && asked) {
+    const told = await get("session").catch(() => null); // whatever else is asked says what is wrong
+    if (told && token() === asked) store.setItem(SCOPE, told.scope);
+  }
+  return store.getItem(SCOPE);
 }
 
 function isByCode() {
@@ -82,7 +96,7 @@ async function signIn(code) {
   if (!answer) return new Unreachable().message;
   const document = await answer.json().catch(() => null);
   if (!answer.ok) return token() ? null : document?.error?.message ?? "The address does not sign you in.";
-  setToken(document.token, { byCode: true });
+  setToken(document.token, { byCode: true, scope: document.scope });
   return null;
 }
 
@@ -91,7 +105,7 @@ function takeShare() {
   const share = /^#share=(.+)$/.exec(location.hash);
   if (!share) return;
   history.replaceState(null, "", location.pathname + location.search);
-  setToken(decodeURIComponent(share[1]));
+  setToken(decodeURIComponent(share[1]), { scope: "listener" });
 }
 
 takeShare();
@@ -101,11 +115,11 @@ export const signedIn = signIn(takeCode());
 
 /** Stay signed in: the token lasts for months, in all tabs of this browser. */
 export async function staySignedIn() {
-  const [kept, byCode] = [token(), isByCode()];
+  const [kept, byCode, may] = [token(), isByCode(), await scope()];
   await send("PUT", "session").catch((fault) => {
     if (fault.code !== "invalid_request") throw fault; // a token that was pasted lasts as long as it was made for
   });
-  setToken(kept, { stay: true, byCode });
+  setToken(kept, { stay: true, byCode, scope: may });
 }
 
 export async function signOut() {

@@ -1,7 +1,7 @@
 // The frame: token, theme, navigation, and which page is shown.
 
 import "./reports.js"; // first: what it asks for is on its way while the charts' code is read
-import { Unreachable, get, setToken, signOut, signedIn, staySignedIn, staysSignedIn, token, whenUnauthorized } from "./api.js";
+import { Unreachable, get, scope, setToken, signOut, signedIn, staySignedIn, staysSignedIn, token, whenUnauthorized } from "./api.js";
 import { redrawCharts } from "./charts.js";
 import { announce, button, h, icon, replace } from "./dom.js";
 import { leftOutLine } from "./exclusions.js";
@@ -15,10 +15,10 @@ const PAGES = {
   listens: { title: "Listens", load: () => import("./listens.js"), nav: true },
   library: { title: "Library", load: () => import("./library.js"), nav: true },
   reports: { title: "Reports", load: () => import("./report_pages.js"), nav: true },
-  sql: { title: "SQL", load: () => import("./workbench.js"), nav: true },
-  pipeline: { title: "Pipeline", load: () => import("./pipeline.js"), nav: true },
-  tables: { title: "Tables", load: () => import("./tables.js"), under: "sql" },
-  table: { title: "Table", load: () => import("./tables.js"), under: "sql" },
+  sql: { title: "SQL", load: () => import("./workbench.js"), nav: true, owners: true },
+  pipeline: { title: "Pipeline", load: () => import("./pipeline.js"), nav: true, owners: true },
+  tables: { title: "Tables", load: () => import("./tables.js"), under: "sql", owners: true },
+  table: { title: "Table", load: () => import("./tables.js"), under: "sql", owners: true },
   artist: { title: "Artist", load: () => import("./items.js"), under: "overview" },
   album: { title: "Album", load: () => import("./items.js"), under: "overview" },
   track: { title: "Track", load: () => import("./items.js"), under: "overview" },
@@ -46,6 +46,9 @@ async function show() {
   const refused = await signedIn;
   if (signal.aborted) return;
   if (!token()) return askForToken(refused ?? "Paste a token of this lake, or open the address that the lake prints.");
+  const ofOne = markScope();
+  if (page?.owners && (await ofOne)) return showWhoseItIs(page);
+  if (signal.aborted) return;
   const sameAgain = shownPage === location.hash.split("?")[0];
   shownPage = location.hash.split("?")[0];
   if (!page) return replace(main, h("h1", null, "Page not found"), h("p", null, h("a", { href: href("overview") }, "Go to the overview")));
@@ -78,6 +81,22 @@ async function show() {
 function numbersOf({ page, args: [name] }) {
   if (["pipeline", "tables", "left-out"].includes(page) || (page === "table" && !COUNTED.includes(name))) return null;
   return page === "sql" ? `the tables ${COUNTED.join(" and ")}` : "these numbers";
+}
+
+/** Note for the style sheet whether the token is of one listener: links to what it may not see are not shown then. */
+async function markScope() {
+  const told = await scope();
+  document.documentElement.dataset.scope = told ?? "";
+  return told === "listener";
+}
+
+/** What stands in place of a page that is not for a token of one listener. */
+function showWhoseItIs({ title }) {
+  shownPage = null;
+  document.title = `${title} · Listening lake`;
+  replace(main, h("h1", null, title),
+    h("p", null, `You see one listener’s pages. ${title} shows everybody’s, so it is for the owner of this lake.`),
+    h("p", null, h("a", { href: href("overview") }, "Go to the overview")));
 }
 
 /** A page drawn anew keeps the keyboard where it was, unless it has gone elsewhere. */

@@ -69,7 +69,7 @@ export function leftOutLine(numbers) {
 
 /** A button that leaves something out, once it is said what that means. `what` is the request without its listener. */
 export function leaveOutButton(what, title, { label = "Leave out", whose = selection().user, onDone = () => location.reload() } = {}) {
-  return button(label, { quiet: true, onclick: () => askFirst(what, title, whose, onDone) });
+  return button(label, { quiet: true, "data-owners": "", onclick: () => askFirst(what, title, whose, onDone) });
 }
 
 async function askFirst(what, title, suggested, onDone) {

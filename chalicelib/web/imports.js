@@ -4,7 +4,7 @@ import { ApiError, ROOT, get, pause, send, token } from "./api.js";
 import { announce, h, replace } from "./dom.js";
 import { bytes, count, words } from "./format.js";
 import { faultBox } from "./panel.js";
-import { askWhose, asksWhose } from "./people.js";
+import { askWhose, asksWhose, people } from "./people.js";
 
 const ENDED = new Set(["succeeded", "partial", "failed", "refused"]);
 
@@ -63,7 +63,10 @@ async function bring(file, row, signal, whose) {
     words_.textContent = now.progress ? `importing: ${progressWords(now.progress)}` : words(now.state).toLowerCase();
   });
   if (done.state === "failed" || done.state === "refused") throw new ApiError(422, done.error ?? { code: "import_refused", message: "The file could not be imported." });
-  replace(row, h("div.row.spread", null, h("strong", null, file.name), h("span.badge.good", null, "imported")), summary(done.summary ?? done));
+  const owner = (await people(signal)).find((person) => person.user_id === done.summary?.user_id);
+  replace(row,
+    h("div.row.spread", null, h("strong", null, file.name), owner && h("span.small", null, `for ${owner.name}`), h("span.badge.good", null, "imported")),
+    summary(done.summary ?? done));
   announce(`${file.name} imported`);
 }
 

@@ -51,7 +51,7 @@ async function listOf(again, signal) {
       decided_at: { title: "Since", show: (at) => h("span", { title: moment(at, selection().timezone) }, ago(at)) },
       listens: { title: "Listens", right: true, show: (_, { exclusion_id: id }) => count(told.get(id)?.listens) },
       hours: { title: "Time", right: true, show: (_, { exclusion_id: id }) => hours(told.get(id)?.hours) },
-      exclusion_id: { title: "", show: (_, row) => button("Count again", { quiet: true, onclick: () => back(row) }) },
+      exclusion_id: { title: "", show: (_, row) => button("Count again", { quiet: true, "data-owners": "", onclick: () => back(row) }) },
     },
   });
 }

@@ -28,6 +28,7 @@ class Pipeline {
     this.opened = new Set();
     this.figures = h("dl.figures", null, [1, 2, 3, 4, 5].map(() => h("div.figure", null, h("dt", null, " "), h("dd", null, h("div.skeleton.line")))));
     this.runs = h("div", null, loading(160));
+    this.refused = h("div"); // why a run that was asked for did not begin
     this.crawl = h("div.small.muted", { role: "status" });
     this.runButton = button("Start a run", { icon: "play", primary: true, onclick: () => this.startRun() });
     this.crawlButton = button("Refresh the catalogue", { icon: "refresh", onclick: () => this.startCrawl() });
@@ -60,7 +61,7 @@ class Pipeline {
         h("div.row", null, this.runButton, this.crawlButton)),
       h("div.stack", null,
         this.figures,
-        h("section.panel", { "aria-labelledby": "runs-title" }, h("div.panel-head", null, h("h2", { id: "runs-title" }, "Runs"), this.crawl), this.runs),
+        h("section.panel", { "aria-labelledby": "runs-title" }, h("div.panel-head", null, h("h2", { id: "runs-title" }, "Runs"), this.crawl), this.refused, this.runs),
         h("div.grid", null,
           h("section.panel.half", { "aria-labelledby": "import-title" }, h("h2", { id: "import-title" }, "Import your history"), this.importer.element),
           listenersPanel({ signal }),
@@ -85,7 +86,7 @@ class Pipeline {
     const [{ runs }, health, crawl] = await Promise.all([
       get("runs", { limit: 25 }, this.signal), get("health", {}, this.signal), this.latestCrawl(),
     ]);
-    if (this.waiting && runs.some((run) => run.run_id === this.waiting)) this.waiting = null;
+    if (this.waiting) await this.lookForBegun(runs);
     const wasBusy = this.busy;
     const going = runs.find((run) => run.state === "running" || run.state === "queued");
     this.busy = going?.run_id ?? this.waiting ?? null;
@@ -102,6 +103,17 @@ class Pipeline {
       const text = ended ? `The run ${ended.state}: ${count(ended.items)} items with ${count(ended.calls)} calls.` : "The run has ended.";
       notice(text, { bad: ended?.state === "failed" });
       this.refreshData();
+    }
+  }
+
+  /** A run that was asked for is in the list once it has begun; one that never will says why. */
+  async lookForBegun(runs) {
+    if (runs.some((run) => run.run_id === this.waiting)) this.waiting = null;
+    else {
+      const asked = await get(`runs/${this.waiting}`, {}, this.signal);
+      if (asked.state !== "failed") return;
+      this.waiting = this.busy = null;
+      replace(this.refused, faultBox(asked.error));
     }
   }
 
@@ -251,6 +263,7 @@ class Pipeline {
 
   async startRun() {
     this.runButton.disabled = true;
+    replace(this.refused);
     try {
       const run = await send("POST", "runs", {}, this.signal);
       this.waiting = this.busy = run.run_id;

@@ -37,7 +37,11 @@ COPIED = ("app.py", "pyproject.toml", "chalicelib", "sandbox")
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project in a folder of its own, so that no lake of a person's is touched."""
-    folder = tmp_path_factory.mktemp("checkout")
+    return checked_out(tmp_path_factory.mktemp("checkout"))
+
+
+def checked_out(folder: Path) -> Path:
+    """The folder, with the project in it."""
     for name in COPIED:
         source = PROJECT / name
         if source.is_dir():

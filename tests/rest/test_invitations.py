@@ -14,6 +14,7 @@ import requests
 
 from chalicelib.errors import Forbidden, InvalidRequest, NotFound, Unauthorized
 from chalicelib.lake import Lake
+from chalicelib.listeners import KnownListeners
 from chalicelib.rest.access import Access
 from chalicelib.rest.api import Api
 from chalicelib.rest.gateway import gateway_address
@@ -59,7 +60,7 @@ def consent(page: str, user: str | None = None, **more: str) -> dict[str, str]:
 
 
 def finish(invitations: Invitations, told: dict[str, str], cookie: str, **more: Any) -> Any:
-    given = {"listener_of": str, "tell": lambda _: None, **more}
+    given = {"known": KnownListeners(), "tell": lambda _: None, **more}
     return invitations.finish(told.get("state", ""), cookie, told.get("code", ""), CALLBACK, **given)
 
 
@@ -142,7 +143,7 @@ def test_a_link_to_renew_is_the_listeners_alone(made: World, invitations: Invita
     listener = made.sandbox.world.default_listener
     _, code = invitations.invite("Ben", "somebody else")
     page, cookie = invitations.begin(code, CALLBACK)
-    with pytest.raises(Forbidden, match="another account"):
+    with pytest.raises(Forbidden, match="this link renews Ben"):
         finish(invitations, consent(page), cookie)
     assert auth.listeners(made.secrets) == []
     _, code = invitations.invite("Ann", listener.account_id)
@@ -264,6 +265,27 @@ def test_a_friend_who_was_imported_first_logs_in_by_the_link_and_is_one_person(
     assert again.status_code == 401 and "taken already" in again.text and "<p>" in again.text
     used = {made.json()["url"].rpartition("=")[2], *friend.cookies.values(), spotify.client_secret}
     assert used and not any(secret in server.log() for secret in used)
+
+
+def test_a_link_for_somebody_new_renames_and_merges_nobody_who_is_a_listener_already(
+    server: LakeServer, spotify: Sandbox
+) -> None:
+    """The owner tries the link for Ben in their own browser, which is logged in to Spotify as the owner."""
+    bring(server, [account_row("2025-03-01 10:04", 40_000)], new_listener="Ben")
+
+    def joined(name: str) -> requests.Response:
+        made = server.post("/invitations", json={"name": name} if name else {}).json()
+        return requests.Session().get(made["url"], timeout=20, headers={"Accept": "text/html"})
+
+    owner = spotify.world.default_listener.person.display_name
+    assert f"{owner} is logged in" in joined("").text
+    refused = joined("Ben")
+    assert refused.status_code == 403
+    assert f"as {owner}, who is a listener here already, and this link is for Ben" in refused.text
+    assert "private window" in refused.text
+    assert len(server.get("/invitations").json()["invitations"]) == 1
+    assert {(name, one["has_logged_in"]) for name, one in people(server).items()} == {(owner, True), ("Ben", False)}
+    assert joined(owner).status_code == 200
 
 
 def test_names_merges_and_shares_over_the_api(server: LakeServer) -> None:

@@ -337,6 +337,8 @@ def test_the_protocols_own_client_stays_bound_to_the_listener(server: LakeServer
 def test_a_listener_sees_their_own(server: LakeServer, anns: requests.Session) -> None:
     (one,) = anns.get(f"{server.url}/listeners", timeout=10).json()["listeners"]
     assert (one["user_id"], one["name"], one["may_be"]) == (ANN, "Ann", [])
+    assert anns.get(f"{server.url}/session", timeout=10).json() == {"scope": LISTENER, "listener": ANN, "name": "Ann"}
+    assert server.get("/session").json() == {"scope": "run", "listener": None, "name": None}
     listed = {each["name"] for each in anns.get(f"{server.url}/reports", timeout=10).json()["reports"]}
     assert listed == set(OWN)
     answer = anns.get(f"{server.url}/reports/library_overview", timeout=30).json()
