@@ -294,9 +294,7 @@ def import_path(parts: Parts, path: Path, user: str | None) -> ImportSummary:
 @click.option("--show", "podcast", metavar="NAME", help="A podcast's episodes, or an author's books.")
 @click.option("--playlist", "playlist", metavar="URI", help="What was played from a playlist (spotify:playlist:…).")
 @click.option("--period", "period", nargs=2, metavar="FROM TO", help="A time, RFC 3339, as 2026-01-31T20:00:00Z.")
-@click.option(
-    "--user", "user_id", metavar="NAME", help="Of this listener alone, by id or name; of everybody without it."
-)
+@click.option("--user", "user_id", metavar="NAME", help="Of this listener alone; of everybody without it.")
 @click.pass_obj
 def leave_out(
     shared: Shared,
