@@ -24,6 +24,7 @@ OWN = {
     "followed_artists": "user_id = {user}",
     "top_items": "user_id = {user}",
     "exported_playlists": "user_id = {user}",
+    "exclusions": "user_id = {user} OR user_id IS NULL",  # reports compare names with them, and answer none
     "listener_ids": "user_id = {user}",
     "listeners": "user_id = {user}",
     "playlists": "owner_id = {user} OR owner_id IN (SELECT id FROM own_listener_ids)",
