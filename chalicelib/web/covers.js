@@ -1,6 +1,6 @@
 // Covers: copies that the lake keeps; else Spotify's own links, once this browser's user has said yes; else initials.
 
-import { ROOT, get, request } from "./api.js";
+import { ROOT, get, request, scope } from "./api.js";
 import { button, h } from "./dom.js";
 import { queryRows } from "./reports.js";
 
@@ -18,7 +18,8 @@ function ownersWord() {
 /** Names of the pictures of which the lake keeps a copy. */
 let kept = null;
 function keptNames() {
-  kept ??= get("images").then(({ images }) => new Set(images), () => new Set());
+  kept ??= scope().then((may) => (may === "listener" ? { images: [] } : get("images"))) // which there are tells of everybody
+    .then(({ images }) => new Set(images), () => new Set());
   return kept;
 }
 
