@@ -11,7 +11,7 @@ from dataclasses import fields
 from chalicelib.errors import LakeError
 from chalicelib.settings import Settings
 from chalicelib.stores.aws import region
-from deploy.checks import check_python
+from deploy.checks import check_start
 from deploy.errors import DeployFailed
 from deploy.functions import LAYERS
 from deploy.names import Names
@@ -92,12 +92,13 @@ def run(asked: argparse.Namespace) -> None:
         both = {names.data_stack: data_template(names), names.stack: app_template(names, Options())}
         print(json.dumps(both, indent=2))  # noqa: T201
         return
-    check_python()
     import boto3
 
+    session = boto3.session.Session(region_name=region())
+    check_start(session)
     deployment = Deployment(
         asked.stage,
-        boto3.session.Session(region_name=region()),
+        session,
         Settings.load(),
         chosen={each.name: getattr(asked, each.name) for each in fields(Choices) if hasattr(asked, each.name)},
         force=getattr(asked, "force", False),

@@ -17,6 +17,9 @@ PYTHONS = ((3, 12), (3, 13), (3, 14))
 UNRESERVED = 100  # executions that Lambda keeps for functions without a reservation ("Reserved concurrency", its guide)
 
 
+NO_REGION = "no region: set AWS_REGION, or choose one with `aws configure`"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Where the stage goes, and whether the account has room for the functions' reserved concurrency."""
@@ -35,12 +38,28 @@ def check_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
         )
 
 
+def check_start(session: Any, version: tuple[int, int] = sys.version_info[:2]) -> None:
+    """What must hold before AWS can be asked anything: Python, a region, credentials. Raises DeployFailed, which names
+    all that does not, one a line."""
+    found = []
+    try:
+        check_python(version)
+    except DeployFailed as error:
+        found.append(str(error))
+    if not session.region_name:
+        found.append(NO_REGION)
+    if session.get_credentials() is None:
+        found.append("AWS does not know who you are (there are no credentials): set AWS_PROFILE or run `aws configure`")
+    if found:
+        raise DeployFailed("\n".join(found))
+
+
 def check_account(stage: str, session: Any) -> Account:
     """Credentials, region, and what the account has already. Raises DeployFailed with what to set."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     if not session.region_name:
-        raise DeployFailed("no region: set AWS_REGION, or choose one with `aws configure`")
+        raise DeployFailed(NO_REGION)
     try:
         caller = session.client("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:

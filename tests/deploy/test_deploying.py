@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -165,6 +166,18 @@ def test_only_a_python_that_lambda_and_pyarrow_share_may_deploy() -> None:
     for version in ((3, 11), (3, 15)):
         with pytest.raises(DeployFailed, match=r"3\.12, 3\.13 or 3\.14"):
             check_python(version)
+
+
+def test_a_machine_that_lacks_several_things_is_told_all_of_them_at_once(tmp_path: Path) -> None:
+    nobody = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    ask = "import boto3; from deploy.checks import check_start; check_start(boto3.session.Session(), (3, 11))"
+    done = subprocess.run(
+        [sys.executable, "-c", ask],
+        cwd=PROJECT, env={**kept, **nobody, "AWS_EC2_METADATA_DISABLED": "true"}, capture_output=True, text=True,
+    )  # fmt: skip
+    *_, python, region, credentials = done.stderr.strip().splitlines()
+    assert "Python 3.12, 3.13 or 3.14" in python and "set AWS_REGION" in region and "AWS_PROFILE" in credentials
 
 
 @pytest.mark.parametrize(("field", "size"), [("zipped", 15_000_001), ("unzipped", 200_000_001)])
