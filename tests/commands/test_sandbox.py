@@ -88,7 +88,7 @@ def test_the_shell_beside_make_run_is_at_its_lake_and_its_service(checkout: Path
     asked_with = {"Authorization": f"Bearer {token}"}
     assert requests.get(f"http://127.0.0.1:{port}/reports", headers=asked_with, timeout=30).status_code == 200
     (query,) = re.findall(r"`(\.venv/bin/lake --sandbox query .*?)`", printed)
-    assert int(shell(checkout, query).stdout.split()[-1]) > 50_000
+    assert int(shell(checkout, query).stdout.split()[-1]) > 40_000  # listens of at least 30 seconds
     assert "this computer" in shell(checkout, ".venv/bin/lake --sandbox token list").stdout
     assert f"127.0.0.1:{port}/?code=" in shell(checkout, ".venv/bin/lake --sandbox open --print").stdout
     commands = re.findall(r"^\$ (\.venv/bin/lake --sandbox .*)$", printed, re.MULTILINE)
