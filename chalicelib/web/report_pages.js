@@ -1,17 +1,17 @@
 // Every saved report: the list, and one with its parameters, chart, table and SQL.
 
 import { request, send } from "./api.js";
-import { button, h, icon, notice, replace, saveFile } from "./dom.js";
+import { button, h, notice, replace, saveFile } from "./dom.js";
 import { rowsOf, words } from "./format.js";
 import { chartOf, panel } from "./panel.js";
 import { forgetReports, questions, reports, runReport } from "./reports.js";
 import { listenerField, listeners, periodField, zoneField } from "./selectors.js";
 import { change, href, route, selection, valuesFor } from "./state.js";
+import { thumbnail } from "./thumbnails.js";
 
 const LABELS = { user: "Listener", other_user: "Other listener" };
 const OF_ALL = "Listener; empty for everybody"; // what the API says of a listener where a report says nothing else
 
-const PICTURES = { bar: "chart", line: "chart", heatmap: "table", table: "table", number: "overview" };
 
 export async function render(main, { args: [name], signal }) {
   const known = await reports();
@@ -34,7 +34,7 @@ function showList(main, known, asked) {
   const section = (title, list, hint) => list.length > 0 && h("section.stack", { "aria-label": title },
     h("div", null, h("h2", null, title), hint && h("p.muted.small", null, hint)),
     h("ul.report-list", null, list.map((report) => h("li", null, h("a", { href: href("reports", [report.name]) },
-      h("strong", null, icon(PICTURES[report.chart?.kind] ?? "table"), report.title), h("span", null, report.fault ?? report.description))))));
+      thumbnail(report.chart?.kind, report.name), h("strong", null, report.title), h("span", null, report.fault ?? report.description))))));
   const grouped = asked.map((title) => section(title, general.filter(({ question }) => question === title)));
   const rest = general.filter(({ question }) => !asked.includes(question));
   replace(main,

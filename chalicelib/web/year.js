@@ -74,7 +74,7 @@ class Story {
     this.found.then(async (all) => {
       if (all.length < 2 || !(await reports()).has(report) || !place.isConnected) return;
       place.replaceWith(panel({
-        title: "Two listeners", viewName: "Card", wide: "third", signal: this.signal, tall: 200, empty: "They have not both listened in this period.",
+        title: "Two listeners", viewName: "Card", wide: "two-thirds", signal: this.signal, tall: 200, empty: "They have not both listened in this period.",
         tools: listenerField("With", values.other_user, { found: this.found, id: "select-with", onchange: (user) => change({ with: user }), nobody: "who listened most" }),
         load: (stop) => this.ask(report, values, stop),
         view: ({ records }) => h("div.card", null, twoListeners(records), reportLink(report, values)),

@@ -8,6 +8,7 @@ import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from playwright.sync_api import Browser, expect
 
@@ -53,7 +54,8 @@ def take_pictures(browser: Browser, filled: Filled, look: str, options: dict[str
         "SELECT artist_name, album_name, item_name FROM plays WHERE item_type = 'track' AND artist_name IS NOT NULL "
         "GROUP BY 1, 2, 3 ORDER BY count(*) DESC LIMIT 1"
     )[0]
-    quoted = [part.replace("%", "%25").replace("/", "%2F").replace("?", "%3F").replace(" ", "%20") for part in artist]
+    quoted = [quote(part, safe="") for part in artist]
+    genre = filled.server.get("/reports/genres", params={"limit": 1}).json()["rows"][0][0]
     pages = {
         "overview": "overview",
         "year": "year",
@@ -61,10 +63,12 @@ def take_pictures(browser: Browser, filled: Filled, look: str, options: dict[str
         "artist": f"artist/{quoted[0]}",
         "album": f"album/{quoted[0]}/{quoted[1]}",
         "track": f"track/{quoted[0]}/{quoted[2]}",
+        "genre": f"genre/{quote(genre, safe='')}",
         "library": "library",
         "reports": "reports",
         "report": "reports/top_artists",
         "sql": "sql",
+        "table": "table/heard",
         "pipeline": "pipeline",
     }
     for name, path in pages.items():

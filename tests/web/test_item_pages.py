@@ -122,7 +122,6 @@ def test_every_figure_of_a_show_is_the_commands(filled, look):
 LEADS = {
     "best_of_each_hour": {"artist": "artist", "track": "track", "track_artist": "artist"},
     "first_and_last_listens": {"artist": "artist", "first_track": "track", "last_track": "track"},
-    "forgotten_favourites": {"artist": "artist", "track": "track"},
     "genres": {"genre": "genre"},
     "new_since_last_run": {"artist": "artist"},
     "obsessions": {"artist": "artist", "track": "track", "week": "listens"},
