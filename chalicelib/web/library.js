@@ -5,9 +5,11 @@ import { bdi, h, replace } from "./dom.js";
 import { ago, count, day, moment, month, words } from "./format.js";
 import { reportPanel } from "./panel.js";
 import { selectors } from "./selectors.js";
-import { stepsBetween } from "./spans.js";
+import { queryHref } from "./query_copies.js";
+import { daysOfStep, stepsBetween } from "./spans.js";
 import { href, selection } from "./state.js";
 import { plainTable } from "./table.js";
+import { tableHref } from "./table_sql.js";
 
 export async function render(main, { signal }) {
   replace(main,
@@ -53,7 +55,12 @@ function growth({ records }) {
       return saved;
     }) };
   });
-  return lineChart({ labels: months.map(month), series, label: "Saved tracks and albums over time" });
+  return lineChart({
+    labels: months.map(month), series, label: "Saved tracks and albums over time", onChoose: (at) => {
+      const [first, last] = daysOfStep(months[at], "month");
+      location.hash = tableHref("saved_items", [["added_at", "from", `${first} 00:00:00`], ["added_at", "to", `${last} 23:59:59.999`]], "added_at");
+    },
+  });
 }
 
 function years({ records }) {
@@ -62,7 +69,19 @@ function years({ records }) {
   const known = new Map(records.map((row) => [Number(row.release_year), row]));
   const labels = Array.from({ length: last - first + 1 }, (_, index) => first + index);
   const of = (name) => labels.map((year) => Number(known.get(year)?.[name] ?? 0));
-  return barChart({ labels: labels.map(String), series: [{ name: "Tracks", values: of("tracks") }, { name: "Albums", values: of("albums") }], label: "Saved tracks and albums by release year", stacked: true });
+  return barChart({ labels: labels.map(String), series: [{ name: "Tracks", values: of("tracks") }, { name: "Albums", values: of("albums") }], label: "Saved tracks and albums by release year", stacked: true, onChoose: (at) => { location.hash = queryHref(savedOf(labels[at])); } });
+}
+
+/** The saved tracks of a release year. */
+function savedOf(year) {
+  return `SELECT tracks.name AS item_name, artists.name AS artist_name, albums.name AS album_name, saved_items.added_at
+FROM saved_items
+JOIN tracks ON tracks.track_id = saved_items.item_id
+JOIN albums ON albums.album_id = tracks.album_id
+LEFT JOIN track_artists ON track_artists.track_id = tracks.track_id AND track_artists.position = 0
+LEFT JOIN artists ON artists.artist_id = track_artists.artist_id
+WHERE saved_items.item_type = 'track' AND albums.release_year = ${year}
+ORDER BY saved_items.added_at`;
 }
 
 function playlists({ records }) {

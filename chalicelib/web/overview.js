@@ -149,7 +149,10 @@ function discovery({ records }) {
   const months = filled(records, "month", { by: "month", values: ["new_artists"] });
   return barChart({
     labels: months.map(({ label }) => label), series: [{ name: "New artists", values: months.map((row) => row.new_artists) }],
-    label: "Artists heard for the first time, by month", tall: 236,
+    label: "Artists heard for the first time, by month", tall: 236, onChoose: (at) => {
+      const [from, to] = daysOfStep(months[at].key, "month");
+      location.hash = href("listens", [], { from, to });
+    },
   });
 }
 

@@ -68,7 +68,7 @@ def take_pictures(browser: Browser, filled: Filled, look: str, options: dict[str
         "reports": "reports",
         "report": "reports/top_artists",
         "sql": "sql",
-        "table": "table/heard",
+        "table": "table/artist_genres",
         "pipeline": "pipeline",
     }
     for name, path in pages.items():
