@@ -21,7 +21,7 @@ export async function render(main, { signal }) {
   const cards = story.cards();
   replace(main,
     h("div.page-head", null,
-      h("div", null, h("h1", null, "Year in review"), h("p.lead", null, "A year, or any other period, in a dozen cards. Each has the report that made it.")),
+      h("div", null, h("h1", null, "Year in review"), h("p.lead", null, "Any period in a dozen cards, each with its report.")),
       selectors({ signal, found: story.found })),
     h("div.stack", null, h("div.grid.cards", null, cards), h("section.panel.poster", { "aria-label": "The picture" }, story.canvas, h("div.row", null, ways, h("span.muted.small", null, "Drawn here in your browser; nothing is sent anywhere.")))));
   await story.ready();
