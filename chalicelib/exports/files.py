@@ -33,6 +33,8 @@ from chalicelib.exports.snapshots import LARGEST, Snapshot, read_snapshot
 
 HISTORY_NAME = re.compile(r"(endsong|endvideo|Streaming_?History)[^/]*\.json", re.IGNORECASE)  # every product and year
 READABLE_NAME = re.compile(r".*\.(json|jsonl|csv|tsv)(\.gz)?", re.IGNORECASE)
+#: A history under another suffix: ``endsong_0.json.txt``, ``endsong_0``; Spotify's note about it is a PDF.
+RENAMED = re.compile(r"(?!.*\.pdf$).*(endsong|endvideo|streaming[_ ]?history)[^/\\]*", re.IGNORECASE)
 #: Files of the account data and of the extended history's zip that are no listening history, by their names.
 OTHER_FILES = {
     "userdata": "the account",
@@ -200,6 +202,12 @@ def add_file(files: ExportFiles, file: ExportFile) -> None:
     files.only_history = False
 
 
+def may_be_read(name: str) -> bool:
+    """Whether a file that is no zip may be history, by its name."""
+    whole_name = READABLE_NAME.fullmatch(name) or RENAMED.fullmatch(name)
+    return whole_name is not None and not name.lower().endswith(".zip")
+
+
 def other_content(name: str) -> str | None:
     """What a file of Spotify's holds that is no history, by its name; None where the name does not tell."""
     return OTHER_FILES.get(stem_of(name))
@@ -260,7 +268,7 @@ def add_folder(files: ExportFiles, folder: Path, opened: ExitStack) -> None:
         name = str(path.relative_to(folder))
         if is_hidden(path.name) or path.is_symlink() or not path.is_file():
             continue
-        if READABLE_NAME.fullmatch(path.name):
+        if may_be_read(path.name):
             found = path.stat()
             add_file(files, ExportFile(name, found.st_size, folder_opener(path, name), moment_of(found.st_mtime)))
         elif path.suffix.lower() == ".zip":
@@ -291,7 +299,7 @@ def add_zip(files: ExportFiles, stream: BinaryIO, name: str, inside: str, opened
             continue
         if is_hidden(member.filename):
             files.only_history = False
-        elif READABLE_NAME.fullmatch(member.filename):
+        elif may_be_read(member.filename):
             check_member(member, name)
             opener = member_opener(archive, member, name)
             said = ExportFile(inside + member.filename, member.file_size, opener, moment_in(member), in_zip=True)

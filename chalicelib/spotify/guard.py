@@ -20,6 +20,7 @@ the app's at once.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -353,7 +354,7 @@ class Guard:
             return SpotifyUnavailable(f"Spotify answered {reply.status} to {call.template}")
         if reply.status == 403 and said == "Forbidden" and call.template in NOT_IN_DEVELOPMENT:
             return EndpointRemoved(f"Spotify does not offer {call.template} to this app", endpoint=call.template)
-        if reply.status == 403 and "not be registered" in said:
+        if reply.status == 403 and re.search(r"\bnot (be )?registered\b", said):
             return AuthorizationEnded(
                 "Spotify does not count this listener among the app's users: add the account under User Management "
                 "at https://developer.spotify.com/dashboard"

@@ -45,6 +45,8 @@ ANY_NAMES = [
     "Streaming_History_Audio_2020_3 (1).json",
     "Streaming_History_Audio_2020_3 2.json",
     "backup/2021/anything at all.json",
+    "endsong_2.json.txt",
+    "StreamingHistory_3",
 ]
 
 
@@ -56,6 +58,7 @@ def a_folder_of_any_names(folder: Path) -> Path:
     (folder / "broken.json").write_text('[{"ts"')
     (folder / ".hidden.json").write_text("[")
     (folder / "notes.txt").write_text("nothing")
+    (folder / "ReadMeFirst_ExtendedStreamingHistory.pdf").write_text("%PDF")
     return folder
 
 

@@ -208,8 +208,14 @@ def test_a_no_is_believed_for_this_call(refusal: Any, attempts: int) -> None:
     assert spotify.calls == attempts
 
 
-def test_a_listener_whom_the_app_does_not_have_is_told_from_a_refused_thing() -> None:
-    said = "Check settings on developer.spotify.com/dashboard, the user may not be registered."
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Check settings on developer.spotify.com/dashboard, the user may not be registered.",
+        "User not registered in the Developer Dashboard",
+    ],
+)
+def test_a_listener_whom_the_app_does_not_have_is_told_from_a_refused_thing(said: str) -> None:
     with pytest.raises(CallRefused) as refused:
         gate(Time()).ask(Spotify([error(403, said)] * 10), ALBUM, Tally())
     assert isinstance(refused.value.error, AuthorizationEnded)
