@@ -230,7 +230,7 @@ class Conflict(Terminal):
 
 
 class RunInProgress(Conflict):
-    """A run is going on, and there is one at a time.
+    """A run is going on, and there is one at a time for each listener.
 
     Wait for it to end: the message names it.
     """

@@ -332,6 +332,8 @@ def alarms(names: Names, options: Options) -> dict[str, Resource]:
     runs = metric(NAMESPACE, "SuccessfulRuns", ours, "Sum", *late_periods(options.late_hours))
     days = metric(NAMESPACE, "AuthorizationDaysLeft", ours, "Minimum", 3600)
     unread = metric(NAMESPACE, "Quarantined", ours, "Sum", 300)
+    answers = [{"Name": "ApiName", "Value": names.app}]  # Chalice calls the REST API of every stage so
+    failed = metric("AWS/ApiGateway", "5XXError", answers, "Sum", 300)
     waited = [function.handler for function in FUNCTIONS if not function.asynchronous]
     served = [handler for handler in waited if handler != RESULT_FILE]
     return {
@@ -339,6 +341,7 @@ def alarms(names: Names, options: Options) -> dict[str, Resource]:
         "AlarmThrottles": alarm(
             names, "throttles", "The API's functions were throttled", summed(names, "Throttles", served), 1
         ),
+        "AlarmAnswers": alarm(names, "answers", "The API answered 500 or more", failed, 1),
         "AlarmDeadLetters": alarm(names, "deadletters", "An event was given up after its retries", visible, 1),
         "AlarmQuarantine": alarm(
             names, "quarantine", "A raw object or an export cannot be read and lies in quarantine", unread, 1

@@ -25,11 +25,11 @@ class Listener:
         self._catalogue = catalogue
         self.number = number
         dice = Dice(catalogue.seed, "listener", number)
-        first, last = names.FIRST_NAMES[number * 7], dice.pick(names.LAST_NAMES)
+        first, last = names.FIRST_NAMES[number * 7 % len(names.FIRST_NAMES)], dice.pick(names.LAST_NAMES)
         self.person = Person(f"listener{number + 1}", f"{first} {last}")
         self.account_id = catalogue.ids.encode("account", number)
         self.email = f"{first.lower()}@example.com"
-        self.country, utc_offset = _COUNTRIES[number]
+        self.country, utc_offset = _COUNTRIES[number % len(_COUNTRIES)]
         self.taste = Taste(catalogue, number)
         self.listening = Listening(catalogue, self.taste, number, self.country, utc_offset)
         self._library: Library | None = None

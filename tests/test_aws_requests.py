@@ -12,7 +12,10 @@ from tests.support.faults import MAINTAIN, SCHEDULED, TRANSFORM, TRANSFORM_RUN, 
 
 pytestmark = pytest.mark.timeout(600)  # a whole run and all that it sets going, on a busy machine
 
-HOURLY = ["recently_played", "my_playlists", "saved_tracks", "saved_albums"]  # sources that are due each hour
+HOURLY = [  # sources that are due each hour, and of the catalogue, which is looked at for what they show
+    *("recently_played", "my_playlists", "saved_tracks", "saved_albums"),
+    *("playlist_items", "albums", "artists"),
+]
 STARTS = 2  # cold starts of an hour beside extraction and maintenance: one transform, one record of the run
 
 

@@ -277,6 +277,18 @@ def test_every_function_that_fails_for_good_is_told_of() -> None:
         assert function.asynchronous or f'"{NAMES.function(function.handler)}"' in watched
 
 
+def test_an_answer_of_500_or_more_is_told_of_whoever_gives_it() -> None:
+    """API Gateway counts them, those that the function handles too, under the name that Chalice gives the API."""
+    (alarm,) = (
+        each["Properties"]
+        for each in app_template(NAMES, Options())["Resources"].values()
+        if each["Properties"].get("MetricName") == "5XXError"
+    )
+    assert alarm["Namespace"] == "AWS/ApiGateway" and alarm["Threshold"] == 1
+    assert alarm["Dimensions"] == [{"Name": "ApiName", "Value": NAMES.app}]
+    assert alarm["AlarmActions"] == [{"Ref": "Alarms"}] and alarm["TreatMissingData"] == "notBreaching"
+
+
 def test_only_this_accounts_crawler_may_take_the_crawlers_role() -> None:
     role = app_template(NAMES, Options())["Resources"]["CrawlerRole"]["Properties"]
     (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
