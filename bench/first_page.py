@@ -93,6 +93,8 @@ def first_page(folder: str, *, without_uv: bool) -> tuple[list[Step], float]:
                     return steps, time.monotonic() - began
         finally:
             os.killpg(process.pid, signal.SIGTERM)
+            for _ in lines(process):  # what ends says so
+                pass
     raise SystemExit("make run ended before it served a page: see above")
 
 

@@ -74,7 +74,14 @@ def test_an_export_first_and_a_login_later_are_one_person_by_what_the_commands_s
     link = said(run(tmp_path, "token", "create", "--listener", "mum", "--until", "2099-12-31")).strip()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/#share=lake_\S+", link)
     assert account.account_id in said(run(tmp_path, "token", "list"))
+    assert "1 listens" in said(run(tmp_path, "export", str(tmp_path / "out.zip"), "--user", "mum"))
     assert "Ann Lee" in said(run(tmp_path, "listeners", "split", "Ann Lee"))
+    several = one_line(run(tmp_path, "leave-out", "--artist", "x", "--user", "nobody"))
+    assert "there are: Ann Lee, Mum" in several
+    assert "of Mum" in said(run(tmp_path, "leave-out", "--artist", "x", "--user", "mum"))
+    assert "Mum" in said(run(tmp_path, "listeners", "log-out", "mum"))
+    assert "nobody is logged in" in run(tmp_path, "doctor", **at_spotify).stdout
+    assert "is not logged in" in one_line(run(tmp_path, "listeners", "log-out", "mum"))
     assert plays(tmp_path) == ["Ann Lee,1", "Mum,0"]
 
 

@@ -91,6 +91,8 @@ def test_the_shell_beside_make_run_is_at_its_lake_and_its_service(checkout: Path
     assert int(shell(checkout, query).stdout.split()[-1]) > 40_000  # listens of at least 30 seconds
     assert "this computer" in shell(checkout, ".venv/bin/lake --sandbox token list").stdout
     assert f"127.0.0.1:{port}/?code=" in shell(checkout, ".venv/bin/lake --sandbox open --print").stdout
+    remedy = shell(checkout, ".venv/bin/lake --sandbox take-back nothing").stderr
+    assert "`.venv/bin/lake --sandbox leave-out` lists" in remedy  # of this lake, not of the person's own
     commands = re.findall(r"^\$ (\.venv/bin/lake --sandbox .*)$", printed, re.MULTILINE)
     assert [command.split()[2] for command in commands] == [
         "extract", "transform", "import-history", "crawl", "report", "report", "report", "serve",

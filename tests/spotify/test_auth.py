@@ -320,8 +320,10 @@ def test_a_sixth_listener_is_refused_by_name_of_the_five(made: World) -> None:
         name = f"someone-{number}"
         document = {**{slot: getattr(STORED, slot) for slot in STORED.__slots__}, "user_id": name}
         made.secrets.write(listener_secret(name), json.dumps(document))
-    with pytest.raises(Conflict, match="someone-0"):
-        login(made.settings, made.secrets, open_url=get, clock=made.clock)
+    with pytest.raises(Conflict, match=r"Name of someone-0, .*log-out NAME"):
+        login(made.settings, made.secrets, open_url=get, clock=made.clock, called="Name of {}".format)
+    assert auth.log_out(made.secrets, ["someone-0"]) and not auth.log_out(made.secrets, ["someone-0"])
+    assert login(made.settings, made.secrets, open_url=get, clock=made.clock)
 
 
 def test_nothing_is_said_of_a_token_that_is_shown(secrets: SecretFolder) -> None:
