@@ -22,8 +22,8 @@ from tests.support.server import eventually, free_port
 
 pytestmark = pytest.mark.timeout(300)
 NEEDS_A_NAME = {
-    "dashboard_item", "dashboard_item_details", "dashboard_item_months", "dashboard_item_tops", "dashboard_playlist",
-    "dashboard_ranks",
+    "dashboard_item", "dashboard_item_details", "dashboard_item_hours", "dashboard_item_months", "dashboard_item_tops",
+    "dashboard_playlist", "dashboard_ranks", "dashboard_genre", "dashboard_genre_months", "dashboard_genre_tops",
 }  # fmt: skip
 #: Of two listeners, of two runs, of silences and faults, of what somebody left out, and of genres, which Spotify does
 #: not tell any more.
@@ -128,7 +128,8 @@ def test_the_demo_is_a_life_that_every_report_has_something_to_say_about(
 
     asked = [report.name for report in catalogue.built_in_reports() if report.name not in NEEDS_A_NAME | OF_OTHER_LAKES]
     assert [name for name in asked if not told(name)] == []
-    assert told("dashboard_ranks", artist=told("top_artists")[0][1])
+    artist = told("top_artists")[0][1]
+    assert told("dashboard_ranks", artist=artist) and told("dashboard_item_hours", kind="artist", artist=artist)
     assert any(told("dashboard_playlist", playlist=playlist) for playlist, *_ in told("dashboard_playlists"))
 
 
