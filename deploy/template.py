@@ -1,9 +1,10 @@
 """The two CloudFormation stacks of a stage, as plain documents.
 
 The *data* stack holds what cannot be made again: the bucket (secrets are made beside it, see secret_stores.py).
-Everything else is the *app* stack; removing it loses nothing. The budget is in neither: CloudFormation knows it in few
-regions only. Chalice makes the functions, their roles, the API, the schedule and the bucket's notifications. Names are
-written out instead of referenced, so that policies, stacks and Chalice agree by names.py.
+Everything else is the *app* stack; removing it loses nothing. Its template describes every column, which is more than
+CloudFormation takes directly, so that it goes by way of the bucket. The budget is in neither: CloudFormation knows it
+in few regions only. Chalice makes the functions, their roles, the API, the schedule and the bucket's notifications.
+Names are written out instead of referenced, so that policies, stacks and Chalice agree by names.py.
 """
 
 from __future__ import annotations
@@ -27,13 +28,8 @@ COLD_AFTER, COLDER_AFTER = 60, 180  # days; S3 moves only objects of 128 kB and 
 RESULT_FILE = "result_file"  # a handler
 SCAN_LIMIT = 10 * 10**9  # bytes a query may scan: 5 cents
 SERVICES = {"CatalogId": {"Ref": "AWS::AccountId"}}
-#: What each table says, told once as a parameter's default: CloudFormation takes 51,200 bytes directly.
-SHARED = {
-    "ParquetIn": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-    "ParquetOut": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-    "Parquet": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
-    "Month": "YYYY-MM, UTC; earlier or YYYY where old months lie together",
-}
+PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
+MONTH = {"Name": "month", "Type": "string", "Comment": "YYYY-MM, UTC; earlier or YYYY where old months lie together"}
 
 Resource = dict[str, Any]
 
@@ -69,8 +65,7 @@ def app_template(names: Names, options: Options) -> dict[str, Any]:
     for function in FUNCTIONS:
         resources[f"Log{camel(function.handler)}"] = log_group(names, function.handler, options)
     resources |= alarms(names, options)
-    told = document(f"{names.base}: catalogue, queries, alarms; all of it can be made again", resources)
-    return told | {"Parameters": {name: {"Type": "String", "Default": text} for name, text in SHARED.items()}}
+    return document(f"{names.base}: catalogue, queries, alarms; all of it can be made again", resources)
 
 
 def document(description: str, resources: dict[str, Resource]) -> dict[str, Any]:
@@ -180,13 +175,13 @@ def glue_table(names: Names, name: str, table: DeclaredTable, generation: str) -
                 "Description": table.description,
                 "TableType": "EXTERNAL_TABLE",
                 "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE"},
-                "PartitionKeys": [{"Name": "month", "Type": "string", "Comment": {"Ref": "Month"}}],
+                "PartitionKeys": [MONTH],
                 "StorageDescriptor": {
                     "Columns": [glue_column(column) for column in table.physical_columns],
                     "Location": f"{names.lake_url}/{table_prefix(generation, name)}",
-                    "InputFormat": {"Ref": "ParquetIn"},
-                    "OutputFormat": {"Ref": "ParquetOut"},
-                    "SerdeInfo": {"SerializationLibrary": {"Ref": "Parquet"}},
+                    "InputFormat": f"{PARQUET}.MapredParquetInputFormat",
+                    "OutputFormat": f"{PARQUET}.MapredParquetOutputFormat",
+                    "SerdeInfo": {"SerializationLibrary": f"{PARQUET}.serde.ParquetHiveSerDe"},
                 },
             },
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy.errors import DeployFailed
-from deploy.stacks import delete, ensure, status
+from deploy.stacks import BODY_LIMIT, delete, ensure, status
 from tests.emulator import ACCOUNT, REGION, Emulator, shared
 
 NUMBERS = itertools.count(1)
@@ -48,6 +49,32 @@ def test_a_stack_is_made_changed_left_alone_and_removed(aws: Emulator, name: str
     assert ensure(client, name, queue(name, DelaySeconds=5), {"app": "x"}, sleep=no_wait) == "updated"
     assert delete(client, name, sleep=no_wait) and not delete(client, name, sleep=no_wait)
     assert status(client, name) is None
+
+
+def test_a_template_larger_than_cloudformation_takes_directly_goes_by_way_of_the_bucket(
+    aws: Emulator, name: str
+) -> None:
+    client, s3 = aws.client("cloudformation"), aws.client("s3")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    uploaded: list[int] = []
+
+    def upload(body: bytes) -> str:
+        uploaded.append(len(body))
+        s3.put_object(Bucket=name, Key="state/deploy/template.json", Body=body)
+        return f"https://{name}.s3.{REGION}.amazonaws.com/state/deploy/template.json"
+
+    def sized(size: int) -> dict[str, Any]:
+        template = {**queue(name), "Metadata": {"Columns": ""}}
+        template["Metadata"]["Columns"] = "c" * (size - len(json.dumps(template, separators=(",", ":"))))
+        return template
+
+    for size, done in ((BODY_LIMIT, "created"), (BODY_LIMIT + 1, "updated"), (400_000, "updated")):
+        assert ensure(client, name, sized(size), {}, upload=upload, sleep=no_wait) == done
+        assert ensure(client, name, sized(size), {}, upload=upload, sleep=no_wait) == "unchanged"
+        assert client.get_template(StackName=name)["TemplateBody"] == sized(size)
+    assert uploaded == [BODY_LIMIT + 1] * 2 + [400_000] * 2
+    with pytest.raises(ClientError, match="less than or equal to 51200"):  # the emulation holds to it, as AWS does
+        ensure(client, name, sized(BODY_LIMIT + 1), {}, sleep=no_wait)
 
 
 def test_the_first_stack_that_fails_says_why_though_it_is_gone_by_then(aws: Emulator, name: str) -> None:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from tests.emulator.server import Emulator
 
 Maker = Callable[[Any, dict[str, Any]], Any]
+BODY_LIMIT = 51_200  # bytes of a template that comes directly ("CloudFormation quotas", its user guide)
+TOO_LARGE = (
+    "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length"
+    f" less than or equal to {BODY_LIMIT}"
+)
 
 
 def database(client: Any, p: dict[str, Any]) -> Any:
@@ -149,11 +154,21 @@ class Made(CloudFormationModel):
 
 @contextmanager
 def installed(aws: Emulator) -> Iterator[None]:
-    from moto.cloudformation import models, parsing
+    from moto.cloudformation import models, parsing, responses
 
     classes = {kind: model_for(aws, kind) for kind in KINDS}
     original_create, original_resources = models.CloudFormationBackend.create_stack, models.Stack.create_resources
     original_class, original_update = parsing.resource_class_from_type, models.CloudFormationBackend.update_stack
+    asked_to_create = responses.CloudFormationResponse.create_stack
+    asked_to_update = responses.CloudFormationResponse.update_stack
+
+    def held_to_limit(asked: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def answer(self: Any) -> Any:
+            if len((self._get_param("TemplateBody") or "").encode()) > BODY_LIMIT:
+                raise models.ValidationError(message=TOO_LARGE)
+            return asked(self)
+
+        return answer
 
     def class_of(kind: str) -> Any:
         return classes.get(kind) or original_class(kind)
@@ -185,9 +200,13 @@ def installed(aws: Emulator) -> Iterator[None]:
     models.CloudFormationBackend.update_stack = update
     models.CloudFormationBackend.create_stack = create
     models.Stack.create_resources = create_resources
+    responses.CloudFormationResponse.create_stack = held_to_limit(asked_to_create)
+    responses.CloudFormationResponse.update_stack = held_to_limit(asked_to_update)
     try:
         yield
     finally:
+        responses.CloudFormationResponse.create_stack = asked_to_create
+        responses.CloudFormationResponse.update_stack = asked_to_update
         models.CloudFormationBackend.create_stack = original_create
         models.Stack.create_resources = original_resources
         parsing.resource_class_from_type = original_class
