@@ -52,7 +52,14 @@ class Check:
     """A quality check: ``kind`` is one of quality.py's; not-null, key and type checks follow from the columns."""
 
     kind: Literal[
-        "pattern", "range", "one_of", "not_after_observed", "references", "mostly_rejected", "observed_in_run"
+        "pattern",
+        "range",
+        "one_of",
+        "not_null",
+        "not_after_observed",
+        "references",
+        "mostly_rejected",
+        "observed_in_run",
     ]
     column: str = ""
     severity: Severity = "reject"
@@ -336,6 +343,7 @@ SAVED_ITEMS = Table(
     checks=(
         identifier("item_id"),
         Check("one_of", "item_type", values=("track", "album")),
+        Check("not_null", "added_at"),  # in the API's answers
         Check("not_after_observed", "added_at", "warn"),
         MOSTLY_REJECTED,
     ),

@@ -44,7 +44,7 @@ def check_rows(table: Table, rows: pa.Table, misfits: Iterable[Misfit], findings
         failures = pc.sum(bad).as_py() or 0 if bad is not None else 0
         detail = describe(check, rows, bad) if failures else ""
         severity = check.severity
-        emptied = severity == "reject" and table.column(check.column).nullable
+        emptied = severity == "reject" and check.kind != "not_null" and table.column(check.column).nullable
         findings.note(table.name, check.name, "warn" if emptied else severity, checked, failures, detail)
         if failures and emptied:
             rows = with_nulls(rows, check.column, bad)
