@@ -204,10 +204,12 @@ class State:
             self.doubts.pop(detail_key(kind, item_id), None)
 
     def show(self, shown: Shown) -> None:
-        """Take in what an answer shows of the catalogue: here, or for the app's state to take over."""
+        """Take in what an answer shows of the catalogue: here, or for the app's state to take over. The mode it shows
+        decides what is asked for the listener, too."""
         if self.whose is None:
             self.take_over(shown)
         else:
+            self.mode = shown.mode or self.mode
             self.shown.add(shown)
 
     def take_over(self, shown: Shown) -> bool:
