@@ -145,7 +145,7 @@ def check_every_resource_of_the_templates_is_really_there(deployed: Deployed) ->
     assert group["EnforceWorkGroupConfiguration"] and group["BytesScannedCutoffPerQuery"] == 10**10
     alarms = {each["AlarmName"]: each for each in client("cloudwatch").describe_alarms()["MetricAlarms"]}
     assert {name.rpartition("-")[2] for name in alarms} == {
-        "errors", "throttles", "deadletters", "quarantine", "laterun", "authorization",
+        "errors", "throttles", "answers", "deadletters", "quarantine", "laterun", "authorization",
     }  # fmt: skip
     assert all(each["AlarmActions"] == [names.topic_arn] for each in alarms.values())
     late = alarms[f"{names.base}-laterun"]

@@ -47,8 +47,7 @@ def make_stage(aws: Emulator, **settings: Any) -> Stage:
     names = Names(f"t{next(NUMBERS)}", ACCOUNT, REGION)
     s3 = aws.client("s3")
     make_bucket(aws, names.bucket)
-    template = app_template(names, Options())
-    resources = with_parameters(template["Resources"], template["Parameters"])
+    resources = app_template(names, Options())["Resources"]
     crawler_role = resources["CrawlerRole"]["Properties"]
     make_role(aws, crawler_role["RoleName"], crawler_role["Policies"][0]["PolicyDocument"])
     make_role(aws, names.role(API_HANDLER), policy(BY_HANDLER[API_HANDLER], names))
@@ -70,17 +69,6 @@ def make_stage(aws: Emulator, **settings: Any) -> Stage:
         **settings,
     )
     return Stage(names, Lake(BucketStore(names.bucket, s3=lambda: s3)), chosen)
-
-
-def with_parameters(part: Any, parameters: dict[str, Any]) -> Any:
-    """A part of a template with the parameters' defaults where it refers to them, as CloudFormation reads it."""
-    if isinstance(part, list):
-        return [with_parameters(each, parameters) for each in part]
-    if not isinstance(part, dict):
-        return part
-    if part.keys() == {"Ref"} and part["Ref"] in parameters:
-        return parameters[part["Ref"]]["Default"]
-    return {key: with_parameters(value, parameters) for key, value in part.items()}
 
 
 def make_bucket(aws: Emulator, name: str) -> None:
