@@ -81,10 +81,11 @@ def with_shared_rows(found: Distinct) -> Distinct:
     account = decoded(observed.filter(pc.equal(observed["origin"], "account_data")))
     for play_id, edge in zip(account["play_id"].to_pylist(), account["file_edge"].to_pylist(), strict=True):
         copies[play_id].add(edge or "")
+    edges = edges_of_files(account)
     missing = {
         stepped(group[0], steps): group[0]
         for group in equal_rows(copies)
-        for steps in range(len(group), as_many_listens([copies[play_id] for play_id in group]))
+        for steps in range(len(group), as_many_listens(group, edges))
         if goes_on(group[0], rows, copies)
     }
     if not missing:
@@ -110,10 +111,33 @@ def equal_rows(copies: dict[str, set[str]]) -> list[list[str]]:
     return groups
 
 
-def as_many_listens(edges: list[set[str]]) -> int:
-    """How many listens equal rows are, of each of which it is known where in files it stands."""
-    inside, ends, starts = (sum(edge in each for each in edges) for edge in ("", END, START))
-    return max(inside, ends + starts)
+Edges = dict[tuple[object, ...], dict[str, list[set[str]]]]  # by user and minute: the rows of files that end or start
+
+
+def edges_of_files(account: pa.Table) -> Edges:
+    """The ids of the rows in the first and the last minute of each file of account data."""
+    names = ("user_id", "ended_at", "file_edge", "file_digest", "play_id")
+    edged = account.filter(account["file_edge"].is_valid()).select(names)
+    files: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    for *key, play_id in zip(*(edged[name].to_pylist() for name in names), strict=True):
+        files[tuple(key)].add(play_id)
+    found: Edges = defaultdict(lambda: {START: [], END: []})
+    for (user, minute, edge, _), ids in files.items():
+        found[user, minute][str(edge)].append(ids)
+    return found
+
+
+def as_many_listens(group: list[str], edges: Edges) -> int:
+    """How many listens equal rows are that stand in two files: a file that starts with some goes on from the one that
+    ends in that minute and has least in common with it."""
+    equal = set(group)
+    most = 0
+    for files in edges.values():
+        for starts in files[START]:
+            if files[END] and starts & equal:
+                ends = min(files[END], key=lambda ids: (len(ids & starts), len(ids), sorted(ids)))
+                most = max(most, len(ends & equal) + len(starts & equal))
+    return most
 
 
 def goes_on(play_id: str, rows: pa.Table, copies: dict[str, set[str]]) -> bool:

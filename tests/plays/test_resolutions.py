@@ -164,6 +164,22 @@ def test_equal_account_rows_are_two_listens_and_meet_two_extended_rows(tmp_path:
     assert origins(told(tmp_path, extended=extended, account=account)) == [EXTENDED, EXTENDED]
 
 
+def test_a_landing_that_two_exports_cut_in_different_places_counts_once(tmp_path: Path) -> None:
+    landing = [
+        account_row("2023-05-01 18:00", ms, track) for ms, track in ((200_000, "a"), (180_000, "b"), (300_000, "c"))
+    ]
+    around = [account_row(f"2023-05-01 {hour}:00", 90_000, "d") for hour in ("07", "08", "21", "22")]
+    files = {
+        "StreamingHistory0.json": [around[0], landing[0]],
+        "StreamingHistory1.json": [*landing[1:], around[2]],
+        "older/StreamingHistory0.json": [around[1], *landing[:2]],
+        "older/StreamingHistory1.json": [landing[2], around[3]],
+    }
+    tables = [observed(tmp_path, name, rows) for name, rows in files.items()]
+    lengths = [row["ms_played"] for row in decide(pa.concat_tables(tables)).listens.to_pylist()]
+    assert sorted(lengths) == [90_000] * 4 + [180_000, 200_000, 300_000]
+
+
 def test_an_account_row_gives_the_api_play_its_length(tmp_path: Path) -> None:
     account = [account_row("2023-05-01 10:04", 200_000)]
     for stamp in ("2023-05-01T10:04:33Z", "2023-05-01T10:01:10Z"):
