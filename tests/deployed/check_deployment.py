@@ -643,6 +643,38 @@ def check_what_an_export_says_of_its_listener_is_noted(filled: Deployed) -> None
     assert names["Cleo"] == ["cleo77"] and names["Dora"] == ["dora88"]
 
 
+def check_what_is_left_out_counts_no_more_until_it_is_taken_back(filled: Deployed) -> None:
+    api, token = filled.api(), filled.token("run")
+    named = "SELECT artist_name, count(*) FROM heard WHERE item_type = 'track' GROUP BY 1 ORDER BY 2 DESC LIMIT 1"
+    ((artist, count),) = ask(filled, named, token)
+    counted = "SELECT count(*) FROM heard WHERE item_type = 'track' AND artist_name = ?"
+    left = api("POST", "/exclusions", {"kind": "artist", "artist_name": artist}, token)
+    assert left.status == 201, left.body
+    filled.aws.settle(120)
+    (listed,) = api("GET", "/exclusions", token=token).json["exclusions"]
+    assert (listed["artist_name"], listed["in_force"]) == (artist, True)
+    assert ask(filled, counted, token, [artist]) == [[0]]
+    taken = api("DELETE", f"/exclusions/{listed['exclusion_id']}", token=token)
+    assert taken.status == 200 and not taken.json["is_active"], taken.body
+    filled.aws.settle(120)
+    assert api("GET", "/exclusions", token=token).json == {"exclusions": []}
+    assert ask(filled, counted, token, [artist]) == [[count]]
+
+
+def check_pictures_that_are_kept_are_had_behind_a_link(filled: Deployed) -> None:
+    """The owner's own command keeps them, see `lake images`; the API only reads them."""
+    import urllib.request
+
+    api, token, name, picture = filled.api(), filled.token("read"), "ab67616d00001e02" + "0" * 24, b"\xff\xd8\xff of it"
+    filled.lake.store.write(f"raw/images/{name}", picture)
+    assert api("GET", "/images", token=token).json == {"images": [name]}
+    answer = api("GET", f"/images/{name}", token=token)
+    assert answer.status == 302, answer.body
+    with urllib.request.urlopen(answer.headers["location"]) as found:
+        assert found.read() == picture and found.headers["Content-Type"] == "image/jpeg"
+    assert api("GET", f"/images/{name[::-1]}", token=token).status == 404
+
+
 def check_every_right_was_needed(filled: Deployed) -> None:
     """Runs after the others: whatever right a policy gives, one of them has used, and no other statement gave it."""
     spare = []
