@@ -118,6 +118,7 @@ def arrived(tmp_path: Path) -> Iterator[tuple[Path, list[tuple[str, str, int]]]]
     arrivals.join(10)
 
 
+@pytest.mark.thorough
 def test_a_look_that_fails_does_not_end_the_watch(tmp_path, caplog):
     app, events = Chalice("failing_look", configure_logs=False), []
 
@@ -137,6 +138,7 @@ def test_a_look_that_fails_does_not_end_the_watch(tmp_path, caplog):
     arrivals.join(10)
 
 
+@pytest.mark.thorough
 def test_a_dropped_file_is_an_event_once_whatever_its_name(arrived):
     folder, events = arrived
     (folder / "Meine Daten + größer (1) 100%.zip").write_bytes(b"x" * 10)
@@ -145,6 +147,7 @@ def test_a_dropped_file_is_an_event_once_whatever_its_name(arrived):
     assert events == [("lake", "raw/history/Meine Daten + größer (1) 100%.zip", 10)]
 
 
+@pytest.mark.thorough
 def test_a_file_that_still_grows_is_waited_for(arrived):
     folder, events = arrived
     with (folder / "big.zip").open("wb") as stream:
@@ -156,6 +159,7 @@ def test_a_file_that_still_grows_is_waited_for(arrived):
     assert eventually(lambda: events) == [("lake", "raw/history/big.zip", 5_000)]
 
 
+@pytest.mark.thorough
 def test_a_folder_moved_in_is_an_event_for_each_of_its_files_but_unfinished_ones(arrived, tmp_path):
     folder, events = arrived
     (tmp_path / "export").mkdir()
@@ -189,6 +193,7 @@ def start(server: LakeServer, body: dict[str, object]) -> requests.Response:
     return started
 
 
+@pytest.mark.thorough
 def test_a_run_over_the_api_ends_and_its_objects_are_transformed_by_themselves(filled):
     server, record = filled
     assert record["state"] == "succeeded" and record["trigger"] == "api"
@@ -230,6 +235,7 @@ def test_a_run_of_no_such_source_is_refused_by_name(filled):
     assert "no_such_source" in refused.json()["error"]["message"]
 
 
+@pytest.mark.thorough
 def test_a_run_that_cannot_start_says_why(tmp_path):
     with LakeServer(tmp_path) as server:
         started = start(server, {})
@@ -238,6 +244,7 @@ def test_a_run_that_cannot_start_says_why(tmp_path):
         assert start(server, {}).headers["Location"] != started.headers["Location"]
 
 
+@pytest.mark.thorough
 def test_an_export_over_the_api_becomes_plays_and_every_row_is_accounted_for(tmp_path):
     written = export.write(tmp_path, World(seed=7, scale="small"), "extended-2025")
     with LakeServer(tmp_path) as server:
@@ -252,6 +259,7 @@ def test_an_export_over_the_api_becomes_plays_and_every_row_is_accounted_for(tmp
         assert server.rows("SELECT count(*), count(DISTINCT user_id) FROM plays") == [[len(written.listens), 1]]
 
 
+@pytest.mark.thorough
 def test_a_file_that_is_no_export_is_a_failed_import_that_says_why(tmp_path):
     with LakeServer(tmp_path) as server:
         record = server.post("/imports", json={"filename": "letter.zip", "user_id": "somebody"}).json()
@@ -261,6 +269,7 @@ def test_a_file_that_is_no_export_is_a_failed_import_that_says_why(tmp_path):
         assert done["state"] == "failed" and "letter.zip" in done["error"]["message"]
 
 
+@pytest.mark.thorough
 def test_raw_objects_that_came_while_nobody_served_are_transformed_at_the_next_start(filled, tmp_path):
     server, record = filled
     shutil.copytree(server.lake / "raw", tmp_path / "lake" / "raw")
@@ -268,6 +277,7 @@ def test_raw_objects_that_came_while_nobody_served_are_transformed_at_the_next_s
         assert eventually(lambda: late.get(f"/runs/{record['run_id']}").json()["to_transform"] == [])
 
 
+@pytest.mark.thorough
 def test_a_raw_object_a_person_drops_in_is_transformed_within_seconds(filled, tmp_path):
     server, _ = filled
     (taken,) = (server.lake / "raw" / "spotify").rglob("saved_albums-0001.jsonl.gz")
@@ -283,6 +293,7 @@ def test_a_raw_object_a_person_drops_in_is_transformed_within_seconds(filled, tm
         assert other.get("/health").status_code == 200
 
 
+@pytest.mark.thorough
 def test_chalice_local_alone_serves_the_same_api(tmp_path_factory):
     tmp_path = filled_lake(tmp_path_factory, "chalice-local")
     port = free_port()

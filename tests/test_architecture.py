@@ -98,6 +98,7 @@ def test_no_two_rooms_need_each_other() -> None:
         raise AssertionError(f"a circle of rooms: {' -> '.join(error.args[1])}") from None
 
 
+@pytest.mark.thorough
 def test_what_stays_on_a_laptop_is_not_imported_by_what_is_deployed() -> None:
     from deploy.package import is_laptop_only
 

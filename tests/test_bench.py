@@ -37,6 +37,7 @@ def test_the_readmes_table_is_what_was_measured() -> None:
     assert text.split(figures.BEGIN)[1].split(figures.END)[0] == figures.table(), "run: python -m bench.figures"
 
 
+@pytest.mark.thorough
 def test_a_benchmark_tells_the_rows_that_the_table_has_of_it() -> None:
     kept = figures.kept()
     assert told("sql") == list(figures.MEASURED["sql"])

@@ -77,6 +77,7 @@ def asked(parts: Parts, lake: Lake) -> Iterator[Reply]:
     yield ask(parts, "POST", "/crawls")
 
 
+@pytest.mark.thorough
 def test_the_lake_has_every_kind_of_record(lived: tuple[World, Parts]) -> None:
     shapes = "\n".join(records(lived[0].lake))
     for kind in (
@@ -86,6 +87,7 @@ def test_the_lake_has_every_kind_of_record(lived: tuple[World, Parts]) -> None:
         assert kind in shapes, shapes
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", sorted(DAMAGE))
 def test_a_damaged_record_is_healed_or_named(lived: tuple[World, Parts], damage: str) -> None:
     made, parts = lived

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from vulture import Vulture  # type: ignore[import-untyped]
 
 from chalicelib.rest.routes import ROUTES
@@ -47,6 +48,7 @@ CALLED_BY_OTHERS = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_nothing_stands_here_that_nothing_uses() -> None:
     vulture = Vulture(ignore_decorators=DECORATORS, ignore_names=[*CALLED_BY_OTHERS, "do_*", "_read_*"])
     vulture.scavenge([str(PROJECT / path) for path in PRODUCT], exclude=["*/node_modules/*"])

@@ -103,6 +103,7 @@ def test_every_number_agrees_on_every_engine(tmp_path: Path) -> None:
             each(engine, tmp_path / engine, check)
 
 
+@pytest.mark.thorough
 def test_the_report_says_what_is_left_out_and_how_much(tmp_path: Path) -> None:
     def check(opened: Opened) -> None:
         ids = [left(opened, what).exclusion_id for what, _ in CASES[:2]]

@@ -82,6 +82,7 @@ def command(folder: Path, environ: dict[str, str], *arguments: str) -> subproces
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_each_command_says_that_the_disk_is_full_and_goes_on_when_there_is_room(
     tmp_path: Path, disk: Path, spotify: dict[str, str], export: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_each_command_says_that_the_disk_is_full_and_goes_on_when_there_is_room(
     assert int(lake("query", PLAYS, "--format", "csv").stdout.split()[-1]) >= 600
 
 
+@pytest.mark.thorough
 def test_the_service_says_that_the_disk_is_full_and_goes_on_when_there_is_room(
     tmp_path: Path, disk: Path, spotify: dict[str, str], export: Path
 ) -> None:

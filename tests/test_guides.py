@@ -14,6 +14,7 @@ from tests.support.guides import blocks, type_in
 from tests.support.server import environment, filled, sandboxed
 
 
+@pytest.mark.thorough
 def test_a_lake_is_backed_up_lost_restored_and_looked_at(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:

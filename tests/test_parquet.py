@@ -41,6 +41,7 @@ def given_up(name: str) -> None:
         raise KeyError
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spill", [4_000_000, 1], ids=["in memory", "on the disk"])
 def test_files_that_are_written_are_not_held_on_to(spill: int) -> None:
     before = alive()
@@ -48,6 +49,7 @@ def test_files_that_are_written_are_not_held_on_to(spill: int) -> None:
     assert alive() == before
 
 
+@pytest.mark.thorough
 def test_files_that_are_given_up_are_not_held_on_to_either(capfd: pytest.CaptureFixture[str]) -> None:
     before = alive()
     for number in range(50):

@@ -73,6 +73,7 @@ def keys_in_lake(made: World, tables: Mapping[str, Keys]) -> Iterator[tuple[str,
         yield table, keys
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", MODES)
 def test_every_table_holds_exactly_what_spotify_holds_and_a_later_run_adds_exactly_what_is_new(
     tmp_path: Path, mode: str
@@ -95,6 +96,7 @@ def test_every_table_holds_exactly_what_spotify_holds_and_a_later_run_adds_exact
         assert before["saved_items"] - after["saved_items"], "the listener removed nothing: choose a longer time"
 
 
+@pytest.mark.thorough
 def test_everything_but_raw_can_be_deleted_and_built_again(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.run()

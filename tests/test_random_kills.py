@@ -221,6 +221,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, exports: li
     return home_in(tmp_path_factory.mktemp("twin"), sandbox, exports).finish()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "kills",
     [

@@ -73,6 +73,7 @@ parts = st.builds(
 )
 
 
+@pytest.mark.thorough
 @given(
     st.builds(
         Thing,

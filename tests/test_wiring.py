@@ -74,6 +74,7 @@ def test_warming_up_runs_no_query_and_leaves_an_engine_that_answers(parts: Parts
     assert done.page.rows == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rounds", [12, pytest.param(3_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
 def test_a_fresh_lake_answers_everybody_at_once_while_its_first_files_arrive(tmp_path: Path, rounds: int) -> None:
     """Everything is made for the first time by several threads, beside a crawl and whoever writes."""
@@ -138,6 +139,7 @@ parts.close()
 """
 
 
+@pytest.mark.thorough
 def test_once_warm_the_first_page_needs_no_module_that_may_have_been_replaced_meanwhile(tmp_path: Path) -> None:
     """A server that goes on while its own files are updated must not mix the old with the new."""
     done = subprocess.run(

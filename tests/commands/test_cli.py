@@ -82,6 +82,7 @@ def test_every_wrong_setting_is_named_at_once(tmp_path):
     assert "SPOTIFY_MODE='turbo'" in line and "CONCURRENCY='many'" in line and "QUERY_ROWS='0'" in line
 
 
+@pytest.mark.thorough
 def test_a_secret_that_is_a_wrong_setting_is_not_shown(tmp_path):
     done = run(
         tmp_path, "doctor", API_TOKEN="hunter2", SPOTIPY_CLIENT_SECRET="hunter3", SPOTIFY_API_URL="http://127.0.0.1:9"
@@ -96,6 +97,7 @@ def test_missing_credentials_are_one_line_with_the_remedy_and_nothing_is_written
     assert not (tmp_path / "lake").exists()
 
 
+@pytest.mark.thorough
 def test_a_wrong_id_in_the_sources_is_named_and_a_right_one_is_not(tmp_path):
     sources = tmp_path / "sources.toml"
     declared = '[sources.these]\nreads = "playlists"\nevery = "1d"\nids = ["{}"]\n'
@@ -193,6 +195,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return server.filled(tmp_path_factory, "commands")
 
 
+@pytest.mark.thorough
 def test_a_query_is_a_csv_in_a_pipe_and_what_is_asked_for_elsewhere(filled, tmp_path):
     sql = "SELECT 1 AS n, CAST(NULL AS varchar) AS nothing, 'a,b' AS text"
     assert run(filled, "query", sql).stdout == 'n,nothing,text\n1,,"a,b"\n'
@@ -209,6 +212,7 @@ def test_a_query_is_a_csv_in_a_pipe_and_what_is_asked_for_elsewhere(filled, tmp_
     assert "--output" in one_line(run(filled, "query", sql, "--format", "parquet"))
 
 
+@pytest.mark.thorough
 def test_sql_that_is_not_allowed_or_fails_is_one_line_and_writes_no_file(filled, tmp_path):
     target = tmp_path / "answer.csv"
     refused = run(filled, "query", "DROP TABLE plays", "--output", str(target))
@@ -217,17 +221,20 @@ def test_sql_that_is_not_allowed_or_fails_is_one_line_and_writes_no_file(filled,
     assert not target.exists()
 
 
+@pytest.mark.thorough
 def test_a_crawl_says_what_changed_and_then_that_nothing_did(filled):
     first, second = run(filled, "crawl"), run(filled, "crawl")
     assert "plays" in first.stdout and first.returncode == 0
     assert second.stdout == "crawl succeeded: 0 changes\n"
 
 
+@pytest.mark.thorough
 def test_a_report_prints_its_rows(filled):
     done = run(filled, "report", "top_artists", "--set", "period=all", "--set", "limit=3", "--format", "json")
     assert done.returncode == 0 and len(json.loads(done.stdout)) == 3
 
 
+@pytest.mark.thorough
 def test_everything_but_raw_can_go_and_a_rebuild_brings_back_the_same_answers(filled, tmp_path):
     counted = [f"(SELECT count(*) FROM {table}) AS {table}" for table in ("plays", "tracks", "playlist_items", "runs")]
     counts = f"SELECT {', '.join(counted)}"
@@ -239,6 +246,7 @@ def test_everything_but_raw_can_go_and_a_rebuild_brings_back_the_same_answers(fi
     assert "0 raw objects" in run(tmp_path, "transform").stdout
 
 
+@pytest.mark.thorough
 def test_compaction_merges_and_changes_no_answer(filled, tmp_path):
     shutil.copytree(filled / "lake", tmp_path / "lake")
     sql = "SELECT count(*), sum(duration_ms) FROM tracks"
@@ -248,6 +256,7 @@ def test_compaction_merges_and_changes_no_answer(filled, tmp_path):
     assert "no_such_table" in one_line(run(tmp_path, "compact", "no_such_table"))
 
 
+@pytest.mark.thorough
 def test_an_export_that_is_none_is_refused_by_name_and_changes_nothing(filled, tmp_path):
     (tmp_path / "letter.json").write_text('{"dear": "reader"}')
     done = run(filled, "import-history", str(tmp_path / "letter.json"), "--user", "somebody")
@@ -255,6 +264,7 @@ def test_an_export_that_is_none_is_refused_by_name_and_changes_nothing(filled, t
     assert not (filled / "lake" / "raw" / "history").exists()
 
 
+@pytest.mark.thorough
 def test_an_answer_that_needs_no_table_does_not_mention_that_the_lake_is_empty(tmp_path):
     done = run(tmp_path, "query", "SELECT max(x) AS most FROM (VALUES 1, 2) AS t (x)", "--format", "csv")
     assert (done.stdout.split(), done.stderr) == (["most", "2"], "")
@@ -263,6 +273,7 @@ def test_an_answer_that_needs_no_table_does_not_mention_that_the_lake_is_empty(t
 # --- doctor -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_doctor_names_each_fault_with_its_remedy_and_says_so_in_its_exit_status(tmp_path):
     nobody = f"http://127.0.0.1:{free_port()}"
     done = run(tmp_path, "doctor", SPOTIFY_API_URL=nobody, SPOTIFY_ACCOUNTS_URL=nobody)
@@ -271,6 +282,7 @@ def test_doctor_names_each_fault_with_its_remedy_and_says_so_in_its_exit_status(
         assert part in done.stdout
 
 
+@pytest.mark.thorough
 def test_doctor_says_what_is_lost_left_and_wrong_in_a_lake(filled, tmp_path):
     shutil.copytree(filled, tmp_path / "copy")
     lake = tmp_path / "copy" / "lake"
@@ -296,6 +308,7 @@ def test_doctor_says_what_is_lost_left_and_wrong_in_a_lake(filled, tmp_path):
     assert "quarantine: 1 could not be read" in said and "gzip" in said and "authorised 0 days ago" in said
 
 
+@pytest.mark.thorough
 def test_what_a_name_holds_does_not_reach_the_terminal_as_commands(filled):
     done = run(filled, "query", "SELECT concat('a', chr(27), '[31m[bold]:smile:') AS t", "--format", "table")
     assert "\x1b" not in done.stdout and "[bold]:smile:" in done.stdout

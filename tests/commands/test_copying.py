@@ -37,6 +37,7 @@ def bucket(tmp_path: Path) -> Lake:
     return Lake(BucketStore(name, "mine/", s3=lambda: client))
 
 
+@pytest.mark.thorough
 def test_a_lake_goes_to_a_bucket_and_comes_back_with_the_same_answers(tmp_path: Path, bucket: Lake) -> None:
     with embedded(tmp_path) as opened:
         fill(opened)
@@ -79,6 +80,7 @@ def test_a_lake_that_went_on_is_copied_again_and_what_it_has_no_more_is_gone(tmp
         assert keys[0] == keys[1]
 
 
+@pytest.mark.thorough
 def test_what_was_transformed_needs_no_transform_after_a_copy(filled: Path, bucket: Lake, tmp_path: Path) -> None:
     there, back = open_lake(Settings(lake_url=str(filled / "lake"))), open_lake(Settings(lake_url=str(tmp_path / "b")))
     for source, target in ((there, bucket), (bucket, back)):
@@ -152,6 +154,7 @@ def contents(store: ObjectStore) -> dict[str, bytes]:
     return {info.key: store.read(info.key) for info in objects(store)}
 
 
+@pytest.mark.thorough
 def test_a_lake_that_never_stands_still_is_said_to(tmp_path: Path) -> None:
     lake, moments = open_lake(Settings(lake_url=str(tmp_path / "lake"))), itertools.count()
 
@@ -183,6 +186,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return server.filled(tmp_path_factory, "copying")
 
 
+@pytest.mark.thorough
 def test_the_command_says_what_it_did_and_can_take_a_lake_back(filled: Path, tmp_path: Path) -> None:
     target = tmp_path / "backup"
     assert "0 were there" in run(filled, "copy", str(target)).stdout
@@ -198,6 +202,7 @@ def test_the_command_says_what_it_did_and_can_take_a_lake_back(filled: Path, tmp
 # --- as a person does it ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_backup_of_a_served_lake_is_taken_while_it_runs_and_goes_on_from_there(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
@@ -219,6 +224,7 @@ def test_a_backup_of_a_served_lake_is_taken_while_it_runs_and_goes_on_from_there
         assert calls < 20, again  # what was read is known there too
 
 
+@pytest.mark.thorough
 def test_a_copy_that_is_killed_goes_on_where_it_was(filled: Path, bucket: Lake) -> None:
     assert isinstance(bucket.store, BucketStore)
     aws = {**shared().environ, "AWS_DEFAULT_REGION": shared().environ["AWS_REGION"]}

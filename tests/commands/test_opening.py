@@ -26,6 +26,7 @@ def snippets(printed: str) -> dict[str, str]:
     return {tool.removeprefix("# "): lines for tool, _, lines in (part.partition("\n") for part in parts) if lines}
 
 
+@pytest.mark.thorough
 def test_the_lines_for_python_and_pandas_answer_as_lake_query_does(filled: Path, tmp_path: Path) -> None:
     printed = run(filled, "duckdb", "--print")
     assert printed.returncode == 0, printed.stderr
@@ -41,6 +42,7 @@ def test_the_lines_for_python_and_pandas_answer_as_lake_query_does(filled: Path,
         assert done.stdout.strip() == str(wanted), (tool, done.stderr)
 
 
+@pytest.mark.thorough
 def test_the_file_lies_in_the_lake_or_where_it_is_asked_for(filled: Path, tmp_path: Path) -> None:
     assert run(filled, "duckdb").stdout.startswith(str(filled / "lake" / "lake.duckdb"))
     done = run(filled, "duckdb", "--relative", str(tmp_path / "mine.duckdb"))
@@ -49,6 +51,7 @@ def test_the_file_lies_in_the_lake_or_where_it_is_asked_for(filled: Path, tmp_pa
     assert "words.txt" in one_line(run(filled, "duckdb", str(tmp_path / "words.txt")))
 
 
+@pytest.mark.thorough
 def test_a_transform_writes_anew_what_another_report_changes(filled: Path) -> None:
     assert run(filled, "duckdb").returncode == 0
     folder = filled / "lake" / "reports"

@@ -51,6 +51,7 @@ def plays(folder: Path) -> list[str]:
     return said(run(folder, "query", sql, "--format", "csv")).splitlines()[1:]
 
 
+@pytest.mark.thorough
 def test_an_export_first_and_a_login_later_are_one_person_by_what_the_commands_say(
     tmp_path: Path, spotify: Sandbox, at_spotify: dict[str, str]
 ) -> None:
@@ -85,6 +86,7 @@ def test_an_export_first_and_a_login_later_are_one_person_by_what_the_commands_s
     assert plays(tmp_path) == ["Ann Lee,1", "Mum,0"]
 
 
+@pytest.mark.thorough
 def test_whose_an_export_is_can_be_answered_in_a_terminal(tmp_path: Path) -> None:
     export = str(write_export(tmp_path / "endsong_0.json", [extended_row("2025-03-01T10:04:00Z", 40_000)]))
     for name in ("Ann", "Ben"):
@@ -103,6 +105,7 @@ def test_whose_an_export_is_can_be_answered_in_a_terminal(tmp_path: Path) -> Non
     assert "1 already known" in said(done)
 
 
+@pytest.mark.thorough
 def test_mistakes_are_one_line_with_those_there_are(tmp_path: Path) -> None:
     export = str(write_export(tmp_path / "endsong_0.json", [extended_row("2025-03-01T10:04:00Z", 40_000)]))
     said(run(tmp_path, "import-history", export, "--user", "Ann"))

@@ -81,6 +81,7 @@ def test_without_a_sandbox_it_says_how_to_make_one(checkout: Path) -> None:
     assert done.returncode == 2 and "make run" in done.stderr
 
 
+@pytest.mark.thorough
 def test_the_shell_beside_make_run_is_at_its_lake_and_its_service(checkout: Path, running: tuple[int, Path]) -> None:
     port, screen = running
     printed = screen.read_text()
@@ -101,6 +102,7 @@ def test_the_shell_beside_make_run_is_at_its_lake_and_its_service(checkout: Path
         assert shell(checkout, command).returncode == 0, command
 
 
+@pytest.mark.thorough
 def test_the_first_hour_goes_as_it_is_written(checkout: Path, running: tuple[int, Path]) -> None:
     port, _ = running
     for text in blocks("first-hour.md"):
@@ -109,6 +111,7 @@ def test_the_first_hour_goes_as_it_is_written(checkout: Path, running: tuple[int
     assert hours[0] == "hour_of_day,plays,hours" and 20 < len(hours) <= 25
 
 
+@pytest.mark.thorough
 def test_the_demo_is_a_life_that_every_report_has_something_to_say_about(
     checkout: Path, running: tuple[int, Path]
 ) -> None:
@@ -139,6 +142,7 @@ def test_a_port_in_use_is_said_before_anything_is_done(checkout: Path, running: 
     assert done.returncode != 0 and done.stdout == "" and "PORT=" in done.stderr
 
 
+@pytest.mark.thorough
 def test_an_answer_from_an_empty_lake_says_so(checkout: Path, running: tuple[int, Path]) -> None:
     done = shell(checkout, ".venv/bin/lake query 'SELECT count(*) FROM plays'")
     assert done.returncode == 0 and "is empty" in done.stderr and "--sandbox" in done.stderr

@@ -35,6 +35,7 @@ def answers(folder: Path) -> list[Path]:
     return list((folder / "lake" / "state" / "journal").rglob("*"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("signals", "status"),
     [
@@ -63,6 +64,7 @@ def test_a_stopped_run_says_how_to_go_on_and_the_next_one_begins_at_once(tmp_pat
         assert all(record["state"] != "running" for record in records(tmp_path))
 
 
+@pytest.mark.thorough
 def test_a_stopped_service_ends_the_run_that_it_started(tmp_path):
     from tests.support.server import LakeServer
 

@@ -54,6 +54,7 @@ def on_terminal(folder: Path, *arguments: str, columns: int = 80) -> list[str]:
     return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r", "").splitlines()
 
 
+@pytest.mark.thorough
 def test_what_is_too_wide_for_a_table_becomes_records_whose_words_are_whole(filled: Path) -> None:
     ids = run(filled, "query", "SELECT play_id FROM plays LIMIT 3 ").stdout.split()[1:]
     lines = on_terminal(filled, "query", "SELECT * FROM plays LIMIT 3")
@@ -62,6 +63,7 @@ def test_what_is_too_wide_for_a_table_becomes_records_whose_words_are_whole(fill
     assert all(any(play in line for line in lines) for play in ids)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 120, 200])
 def test_no_word_breaks_at_any_width(filled: Path, columns: int) -> None:
     sql = "SELECT track_id, name, duration_ms, observed_at FROM tracks ORDER BY track_id LIMIT 5"
@@ -72,6 +74,7 @@ def test_no_word_breaks_at_any_width(filled: Path, columns: int) -> None:
     assert "duration_ms" in shown and "observed_at" in shown
 
 
+@pytest.mark.thorough
 def test_a_narrow_result_is_a_table_with_numbers_below_each_other(filled: Path) -> None:
     sql = "SELECT * FROM (VALUES (1, 1.5, 'a'), (100, 22.25, 'bb')) AS t(whole, part, word)"
     lines = [line.rstrip() for line in on_terminal(filled, "query", sql) if line.strip()]
@@ -86,11 +89,13 @@ def test_a_narrow_result_is_a_table_with_numbers_below_each_other(filled: Path) 
     assert lines[2].index(" 1 ") + 2 == lines[3].index("100") + 3
 
 
+@pytest.mark.thorough
 def test_one_row_is_one_row(filled: Path) -> None:
     assert on_terminal(filled, "query", "SELECT 1 AS one")[-1] == "1 row"
     assert on_terminal(filled, "query", "SELECT play_id FROM plays WHERE play_id = 'none'")[-1] == "0 rows"
 
 
+@pytest.mark.thorough
 def test_records_are_there_for_who_asks(filled: Path) -> None:
     done = run(filled, "query", "SELECT 1 AS one, 'x' AS letter", "--format", "records")
     assert done.stdout == "-[ 1 ]-\none     1\nletter  x\n1 row\n"
@@ -105,6 +110,7 @@ def test_wide_letters_take_their_room() -> None:
 # --- statements from elsewhere ------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_sql_comes_from_a_file_or_a_pipe(filled: Path, tmp_path: Path) -> None:
     path = tmp_path / "one.sql"
     path.write_text("-- how many\nSELECT 1 AS one;\n")

@@ -23,6 +23,7 @@ INSTALLED = ".installed"
 NOT_FOR_CHECKS = ("PYTEST_", "PYTHONDONTWRITEBYTECODE")  # nothing is compiled yet where they run
 
 
+@pytest.mark.thorough
 @pytest.mark.first
 @pytest.mark.timeout(1800)
 def test_a_deployment_works_from_nothing_to_a_first_query_and_leaves_nothing(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from tests.support import PROJECT
 NAMES = Names("dev", "123456789012", "eu-central-1")
 
 
+@pytest.mark.thorough
 def test_the_templates_are_clean_to_cfn_lint_in_every_region(tmp_path: Path) -> None:
     files = []
     for name, template in (

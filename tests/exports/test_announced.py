@@ -112,6 +112,7 @@ def test_a_file_dropped_without_a_folder_is_the_only_listeners(bucket: Bucket) -
     assert summary and summary.user_id == "anna"
 
 
+@pytest.mark.thorough
 def test_where_several_have_logged_in_the_page_is_told_whom_to_name(bucket: Bucket) -> None:
     save_run(bucket.lake(), a_run("anna", "ben"))
     log_in(bucket.lake(), "cleo")  # has logged in since
@@ -139,6 +140,7 @@ def test_nobody_known_is_no_name() -> None:
     assert known_listeners(lake) == []
 
 
+@pytest.mark.thorough
 def test_an_import_that_fails_keeps_nothing_else_waiting(bucket: Bucket) -> None:
     """One try with the wrong rights, or a disk that is full, once stopped all maintenance for good."""
     lake = bucket.lake()

@@ -91,6 +91,7 @@ def check(folder: Path, seed: int, ways: tuple[int, int]) -> None:
     assert plays_in(first, life) == true_plays(life, reports)
 
 
+@pytest.mark.thorough
 @given(st.integers(0, 10**6), st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)))
 @QUIET
 def test_a_life_is_the_same_plays_however_its_reports_are_brought(

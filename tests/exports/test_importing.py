@@ -101,6 +101,7 @@ def mixed(folder: Path, exports: dict[str, sandbox.Export], seed: int) -> pa.Tab
     return listens_in(lake)
 
 
+@pytest.mark.thorough
 def test_all_in_any_order_twice_and_between_api_runs_gives_the_truth(
     tmp_path: Path, exports: dict[str, sandbox.Export]
 ) -> None:

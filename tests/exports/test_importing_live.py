@@ -25,6 +25,7 @@ POLL = {"sources": ["recently_played"]}
 WHOLE = "SELECT count(*), count(DISTINCT play_id), coalesce(sum(ms_played), 0) FROM plays"
 
 
+@pytest.mark.thorough
 def test_runs_uploads_and_dropped_files_at_once_end_at_the_truth(tmp_path: Path) -> None:
     assert overlapping(tmp_path, seed=2)
 

@@ -19,6 +19,7 @@ def read(data: bytes, block: int = 16) -> list[Any]:
     return [item for piece in pieces(io.BytesIO(data), msgspec.json.decode, block=block) for item in piece]
 
 
+@pytest.mark.thorough
 @given(st.lists(objects, max_size=12), st.integers(1, 60), st.sampled_from([None, 2]))
 def test_an_array_reads_as_it_was_written_whatever_the_block(rows: list[Any], block: int, indent: int | None) -> None:
     assert read(json.dumps(rows, indent=indent, ensure_ascii=False).encode(), block) == rows

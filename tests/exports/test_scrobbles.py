@@ -288,6 +288,7 @@ def check(folder: Path, seed: int) -> None:
     assert found == truth
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(3))
 def test_a_life_told_by_all_at_once_is_each_listen_once(tmp_path: Path, seed: int) -> None:
     check(tmp_path, seed)
@@ -328,6 +329,7 @@ def check_out_and_in(folder: Path, seed: int) -> None:
         assert listens_in(lake_in(folder / "one")).to_pylist() == plays
 
 
+@pytest.mark.thorough
 def test_a_life_that_leaves_a_lake_comes_back_as_the_same_plays(tmp_path: Path) -> None:
     check_out_and_in(tmp_path, 7)
 

@@ -174,6 +174,7 @@ def test_what_is_of_no_known_form_is_named_and_costs_no_listen(tmp_path: Path, o
 # --- whose word counts --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_newest_export_counts_whatever_the_order_and_again_changes_nothing(tmp_path: Path) -> None:
     exports = [
         export(tmp_path / f"{year}.zip", f"{year}-06-01", {
@@ -277,6 +278,7 @@ def test_a_file_of_no_date_is_older_than_all_else(tmp_path: Path, opened: Opened
 # --- what is kept -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["zip", "zip in zip", "folder", "zip in folder"])
 @pytest.mark.parametrize("keep_exports", [True, False])
 def test_what_is_sensitive_is_nowhere_in_the_lake_and_a_rebuild_has_the_rest(

@@ -53,6 +53,7 @@ def what_each_has(made: World) -> dict[str | None, Counter[str]]:
     return found
 
 
+@pytest.mark.thorough
 def test_a_revoked_login_ends_that_listeners_part_alone(tmp_path: Path) -> None:
     with household(tmp_path) as made:
         (gone, spotify_id), *others = made.listeners.items()
@@ -101,6 +102,7 @@ def test_a_wait_of_one_listeners_login_stops_no_other_and_is_asked_for_once(tmp_
         assert all(states(record, user) == {"succeeded"} for user, _ in others)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("kind", "asked"), [("rate_limit", 2), ("quota", 1)])
 def test_a_wait_of_the_whole_app_is_kept_to_for_all(tmp_path: Path, kind: str, asked: int) -> None:
     """A quota is the app's; any other wait is when a second listener was told the same."""
@@ -167,6 +169,7 @@ def test_a_damaged_login_is_named_and_of_no_matter_to_the_others(tmp_path: Path)
         assert any(name_of(broken) in warning and "lake login" in warning for warning in record.warnings)
 
 
+@pytest.mark.thorough
 def test_a_run_leaves_to_another_what_that_one_holds(tmp_path: Path) -> None:
     with household(tmp_path / "alone") as alone:
         alone.run()
@@ -184,6 +187,7 @@ def test_a_run_leaves_to_another_what_that_one_holds(tmp_path: Path) -> None:
         agree(contents(made.lake), everything)
 
 
+@pytest.mark.thorough
 def test_a_run_with_nothing_to_do_but_what_another_holds_is_refused(tmp_path: Path) -> None:
     with household(tmp_path, 2) as made:
         made.run()
@@ -194,6 +198,7 @@ def test_a_run_with_nothing_to_do_but_what_another_holds_is_refused(tmp_path: Pa
             lock.release()
 
 
+@pytest.mark.thorough
 def test_a_run_takes_only_the_listeners_that_are_due(tmp_path: Path) -> None:
     with household(tmp_path) as made:
         made.run()
@@ -237,6 +242,7 @@ def test_a_playlist_that_several_list_is_read_once(tmp_path: Path) -> None:
         assert listed and len({name.split("/")[1] for name, _, _ in read}) <= len(listed)
 
 
+@pytest.mark.thorough
 def test_what_a_listeners_answers_show_of_the_catalogue_waits_for_the_run_that_has_it(tmp_path: Path) -> None:
     with world(tmp_path / "alone") as alone:
         alone.run()
@@ -268,6 +274,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Counter[tuple[Any, 
         return contents(made.lake)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("last", "phase"), KILLED)
 def test_a_killed_run_of_several_is_taken_up_by_runs_of_each(
     tmp_path: Path, undisturbed: Counter[tuple[Any, ...]], last: int, phase: str
@@ -316,6 +323,7 @@ def as_earlier(made: World) -> bytes:
     return json.dumps({**together, "version": 2}).encode()
 
 
+@pytest.mark.thorough
 def test_an_earlier_releases_state_is_separated_and_nothing_is_read_anew(tmp_path: Path) -> None:
     with household(tmp_path / "now") as now:
         now.run()
@@ -335,6 +343,7 @@ def test_an_earlier_releases_state_is_separated_and_nothing_is_read_anew(tmp_pat
         }
 
 
+@pytest.mark.thorough
 def test_what_a_dead_run_of_an_earlier_release_left_is_taken_in(tmp_path: Path) -> None:
     with household(tmp_path / "now") as now:
         now.run()
@@ -364,6 +373,7 @@ def test_while_a_run_of_an_earlier_release_goes_on_none_begins(tmp_path: Path) -
         assert made.run(sources=["recently_played"]).state == "succeeded"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("last", [pytest.param(at, marks=[] if at == 4 else pytest.mark.soak) for at in range(1, 9)])
 def test_a_separation_that_was_broken_off_is_done_again(tmp_path: Path, last: int) -> None:
     with household(tmp_path) as made:

@@ -48,6 +48,7 @@ class Failing(BucketStore):
         return super().write(key, data, content_type=content_type)
 
 
+@pytest.mark.thorough
 def test_a_run_that_the_bucket_broke_off_is_taken_up_without_loss(aws: Emulator, made: World, tmp_path: Path) -> None:
     with world(tmp_path / "alone") as alone:
         calls = alone.run().calls

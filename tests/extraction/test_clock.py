@@ -40,6 +40,7 @@ def calls_to(record: RunRecord, source: str) -> int:
     return sum(one.calls for one in record.sources if one.source == source)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("by", [*AHEAD, -timedelta(hours=9), -timedelta(days=365)], ids=str)
 def test_after_a_clock_that_was_off_everything_is_read_again_when_it_is_due(tmp_path: Path, by: timedelta) -> None:
     with living(tmp_path) as made:
@@ -59,6 +60,7 @@ def test_after_a_clock_that_was_off_everything_is_read_again_when_it_is_due(tmp_
         assert newest.run_id == right.run_id
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("by", AHEAD, ids=str)
 def test_what_is_kept_bears_spotifys_time(tmp_path: Path, by: timedelta) -> None:
     with living(tmp_path) as made:
@@ -87,6 +89,7 @@ def test_an_authorisation_that_was_given_while_the_clock_was_off_bears_spotifys_
         assert abs(given.authorized_at - right()) < NEAR
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("by", AHEAD, ids=str)
 def test_a_wait_that_was_noted_with_a_wrong_clock_ends_when_spotify_said(tmp_path: Path, by: timedelta) -> None:
     with living(tmp_path) as made:
@@ -97,6 +100,7 @@ def test_a_wait_that_was_noted_with_a_wrong_clock_ends_when_spotify_said(tmp_pat
         assert made.run(sources=["albums"]).state == "succeeded"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("by", AHEAD, ids=str)
 def test_state_from_the_future_stops_nothing(tmp_path: Path, by: timedelta) -> None:
     """As an older release left it, or a Spotify that says no time."""
@@ -116,6 +120,7 @@ def test_state_from_the_future_stops_nothing(tmp_path: Path, by: timedelta) -> N
         assert newest.run_id == record.run_id
 
 
+@pytest.mark.thorough
 def test_a_clock_that_is_put_right_in_the_middle_of_a_run_harms_nothing(tmp_path: Path) -> None:
     with living(tmp_path / "alone") as alone:
         calls = alone.run().calls
@@ -136,6 +141,7 @@ def test_a_clock_that_is_put_right_in_the_middle_of_a_run_harms_nothing(tmp_path
         assert not list(reasons(made.lake))
 
 
+@pytest.mark.thorough
 def test_a_source_asked_for_by_name_is_asked_whatever_the_state_says(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.run(clock=off(timedelta(days=365)))

@@ -21,6 +21,7 @@ from tests.support.extraction import Clock, World, contents, world
 from tests.support.tables import differences, transformed
 
 
+@pytest.mark.thorough
 def test_of_two_runs_started_at_once_one_works_and_one_is_refused(tmp_path: Path) -> None:
     with world(tmp_path / "alone") as made:
         calls = made.run().calls
@@ -94,6 +95,7 @@ def test_a_lock_left_by_a_clock_that_was_ahead_or_by_no_one_stops_no_run(tmp_pat
             assert made.run(sources=["recently_played"]).state == "succeeded"
 
 
+@pytest.mark.thorough
 def test_a_run_that_has_lost_its_lock_stops_and_what_it_received_is_not_lost(tmp_path: Path) -> None:
     with world(tmp_path / "alone") as made:
         made.run()
@@ -123,6 +125,7 @@ def rounds(made: World, count: int) -> tuple[int, int]:
     return sent, retries
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("mode", "scale", "count", "requests"),
     [

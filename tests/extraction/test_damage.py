@@ -14,6 +14,7 @@ OWN = "state/extraction/listener-{}.json"
 RECORDS = ("state/extraction/app.json", OWN, "state/wanted-tracks.json", "state/run-locks/app.json")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", sorted(DAMAGE))
 @pytest.mark.parametrize("key", RECORDS)
 def test_a_run_heals_a_damaged_record_or_names_it(tmp_path: Path, key: str, damage: str) -> None:
@@ -31,6 +32,7 @@ def test_a_run_heals_a_damaged_record_or_names_it(tmp_path: Path, key: str, dama
             assert made.run().state == "succeeded"
 
 
+@pytest.mark.thorough
 def test_what_a_desktop_leaves_in_the_journals_folder_stops_no_run(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         for name in ("state/journal/.DS_Store", "state/journal/x/Thumbs.db", "state/journal/x/000001/y/z"):

@@ -27,6 +27,7 @@ def part(record: RunRecord, source: str) -> SourceRecord:
     return next(one for one in record.sources if one.source == source)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["development", pytest.param("extended", marks=pytest.mark.soak)])
 def test_the_first_run_is_near_the_fewest_calls_and_the_next_asks_once_per_due_source(
     tmp_path: Path, mode: str
@@ -49,6 +50,7 @@ def test_the_first_run_is_near_the_fewest_calls_and_the_next_asks_once_per_due_s
         assert sum(one.new_items for one in second.sources) == 0
 
 
+@pytest.mark.thorough
 def test_runs_of_a_spotify_that_is_well_are_not_said_to_bring_too_little(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         records: list[RunRecord] = []
@@ -60,6 +62,7 @@ def test_runs_of_a_spotify_that_is_well_are_not_said_to_bring_too_little(tmp_pat
         assert {one.source for one in records[0].sources if one.whole_readings} > {"recently_played", "my_playlists"}
 
 
+@pytest.mark.thorough
 def test_a_day_later_every_due_ranking_and_listing_takes_one_call(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.run()
@@ -68,6 +71,7 @@ def test_a_day_later_every_due_ranking_and_listing_takes_one_call(tmp_path: Path
         assert made.sandbox.calls.by_group == {"following": 1, "search": 1, "top": 6, "accounts": 2}
 
 
+@pytest.mark.thorough
 def test_development_mode_is_never_asked_for_what_it_does_not_have(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         for _ in range(2):
@@ -76,6 +80,7 @@ def test_development_mode_is_never_asked_for_what_it_does_not_have(tmp_path: Pat
             made.advance(days=40)
 
 
+@pytest.mark.thorough
 def test_a_run_ends_at_its_budget_and_the_next_goes_on_exactly_there(tmp_path: Path) -> None:
     with world(tmp_path / "whole") as made:
         whole = made.run()
@@ -109,6 +114,7 @@ GROUPS = ("player", "library", "following", "playlists", "top", "artists", "albu
 SAMPLE = {("quota", "player"), ("quota", "albums"), ("rate_limit", "library"), ("quota", "playlists")}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("kind", "group"),
     [
@@ -150,6 +156,7 @@ def test_a_wait_is_stored_before_the_run_ends(tmp_path: Path) -> None:
         assert [group for group, wait in waits.items() if wait.in_force(made.clock())] == ["albums"]
 
 
+@pytest.mark.thorough
 def test_a_short_wait_is_taken_in_place(tmp_path: Path) -> None:
     with world(tmp_path, concurrency=1) as made:
         made.sandbox.faults.add("rate_limit", endpoint="top", retry_after=1)
@@ -160,6 +167,7 @@ def test_a_short_wait_is_taken_in_place(tmp_path: Path) -> None:
         assert not made.sandbox.calls.violations
 
 
+@pytest.mark.thorough
 def test_a_rolling_rate_limit_is_met_with_pauses_and_no_loss(tmp_path: Path) -> None:
     with world(tmp_path, rate_limit_per_30s=40, longest_wait=60.0) as made:
         record = made.run(sleep=lambda seconds: made.advance(seconds=seconds))
@@ -187,6 +195,7 @@ def trouble(made: World, share: float) -> None:
         made.sandbox.faults.add(kind, rate=share / len(FAULTS), **options)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", MODES)
 def test_passing_faults_of_every_kind_lose_and_double_nothing(tmp_path: Path, mode: str) -> None:
     with world(tmp_path / "calm", mode=mode) as made:
@@ -201,6 +210,7 @@ def test_passing_faults_of_every_kind_lose_and_double_nothing(tmp_path: Path, mo
         assert record.calls == made.sandbox.calls.total
 
 
+@pytest.mark.thorough
 def test_an_endpoint_that_is_taken_away_is_done_without_and_believed_gone_when_three_runs_were_told_so(
     tmp_path: Path,
 ) -> None:
@@ -221,6 +231,7 @@ def test_an_endpoint_that_is_taken_away_is_done_without_and_believed_gone_when_t
         assert [made.calls()[endpoint] for endpoint in endpoints] == [0, 0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("runs", [1, 2])
 def test_an_endpoint_that_was_refused_for_a_while_is_asked_again_in_the_next_run(tmp_path: Path, runs: int) -> None:
     with world(tmp_path, mode="extended") as made:
@@ -236,6 +247,7 @@ def test_an_endpoint_that_was_refused_for_a_while_is_asked_again_in_the_next_run
         assert StateFile.load(made.lake).state.doubts == {}
 
 
+@pytest.mark.thorough
 def test_an_app_that_is_refused_everything_for_a_while_takes_nothing_for_gone(tmp_path: Path) -> None:
     with world(tmp_path, concurrency=1) as made:
         fault = made.sandbox.faults.add("server_error", status=403)
@@ -309,6 +321,7 @@ def test_a_changed_playlist_is_read_again_and_no_other(tmp_path: Path) -> None:
         assert len({answer.context["snapshot_id"] for answer in answers}) == 2
 
 
+@pytest.mark.thorough
 def test_discographies_are_read_again_by_age_with_one_call_an_artist(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.run()
@@ -321,6 +334,7 @@ def test_discographies_are_read_again_by_age_with_one_call_an_artist(tmp_path: P
         assert made.sandbox.calls.by_endpoint["GET /artists/{id}/albums"] == artists
 
 
+@pytest.mark.thorough
 def test_details_are_read_once_and_again_when_they_are_old(tmp_path: Path) -> None:
     with world(tmp_path, refresh_after=timedelta(days=10)) as made:
         first = made.run()
@@ -349,6 +363,7 @@ def test_tracks_that_an_imported_history_asks_for_are_read_most_played_first(tmp
         assert made.run(sources=["tracks"]).calls == 0
 
 
+@pytest.mark.thorough
 def test_nothing_starts_when_no_time_is_left(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         left = iter([100.0] * 20)
@@ -423,6 +438,7 @@ def test_an_unknown_source_is_refused_with_the_known_ones(tmp_path: Path) -> Non
         made.run(sources=["nonsense"])
 
 
+@pytest.mark.thorough
 def test_every_answer_says_who_asked_when_and_what_and_the_bytes_are_spotifys(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         record = made.run()
@@ -439,6 +455,7 @@ def test_every_answer_says_who_asked_when_and_what_and_the_bytes_are_spotifys(tm
         assert sorted(keys) == [info.key for info in made.lake.store.list("raw/spotify/")]
 
 
+@pytest.mark.thorough
 def test_an_hour_that_brings_little_is_one_raw_object_of_all_sources(tmp_path: Path) -> None:
     """Each raw object is a transform of its own on AWS, and most of that is its start."""
     with world(tmp_path) as made:
@@ -466,6 +483,7 @@ def test_pages_of_a_listing_follow_one_another_and_the_last_says_it_is_complete(
             assert rfc3339(pages[0].requested_at) >= listings[0]["started_at"]
 
 
+@pytest.mark.thorough
 def test_personal_data_and_secrets_are_in_neither_zone(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         made.run()
@@ -476,6 +494,7 @@ def test_personal_data_and_secrets_are_in_neither_zone(tmp_path: Path) -> None:
                 assert not [token for token in tokens if token.encode() in path.read_bytes()]
 
 
+@pytest.mark.thorough
 def test_a_mode_that_is_set_is_believed(tmp_path: Path) -> None:
     with world(tmp_path, mode="extended", spotify_mode="development") as made:
         record = made.run()
@@ -488,6 +507,7 @@ def test_default_settings_hold_the_documented_budget() -> None:
     assert Settings().calls_per_run == 300
 
 
+@pytest.mark.thorough
 def test_a_listener_with_much_to_read_keeps_no_other_waiting_for_many_runs(tmp_path: Path) -> None:
     """Two libraries of 40 pages each, and runs that may read six pages: neither has to be whole before the other."""
     with world(tmp_path, scale="medium", calls_per_run=6) as here:

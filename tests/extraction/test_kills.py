@@ -110,6 +110,7 @@ def trial(made: World, undisturbed: Undisturbed, dice: random.Random) -> None:
     finish_and_compare(made, undisturbed, deaths)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(2))
 def test_a_killed_run_is_taken_up_without_loss(made: World, undisturbed: Undisturbed, seed: int) -> None:
     trial(made, undisturbed, random.Random(seed))

@@ -113,6 +113,7 @@ def made(extracted: Lookups, tmp_path: Path) -> Lookups:
     return Lookups(tmp_path, extracted.sandbox)
 
 
+@pytest.mark.thorough
 def test_nothing_is_asked_until_somebody_can_be_reached(made: Lookups) -> None:
     record = made.run()
     assert not made.asked()
@@ -132,6 +133,7 @@ def test_everything_that_can_be_found_is_found_in_the_fewest_calls(made: Lookups
     assert made.matched() == {artist: known[artist] for artist in made.matched()}
 
 
+@pytest.mark.thorough
 def test_what_is_known_is_not_asked_again_for_months_and_then_at_different_times(made: Lookups) -> None:
     made.look_up()
     assert made.look_up().state == "skipped"
@@ -260,6 +262,7 @@ def die(made: Lookups, last: int) -> None:
     subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, timeout=60, check=False)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("last", [5, 9, 12])
 def test_a_killed_run_is_taken_up_without_asking_anything_twice(made: Lookups, last: int) -> None:
     made.sandbox.calls.clear()

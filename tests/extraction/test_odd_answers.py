@@ -102,6 +102,7 @@ def trials(count: int) -> Any:
     )
 
 
+@pytest.mark.thorough
 @trials(10)
 @given(st.data())
 def test_whatever_is_answered_extraction_goes_on_and_comes_to_an_end(data: st.DataObject) -> None:

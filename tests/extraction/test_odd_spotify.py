@@ -256,6 +256,7 @@ def test_there_are_at_least_sixty_ways_of_answering_oddly() -> None:
     assert len(ODDITIES) >= 60
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("templates", "oddity"),
     [

@@ -53,6 +53,7 @@ def raw_request(server: LakeServer, text: bytes) -> bytes:
 # --- tokens -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_health_and_the_description_need_no_token(server):
     assert requests.get(server.url + "/health", timeout=10).json()["status"] == "ok"
     assert requests.get(server.url + "/openapi.json", timeout=10).json()["openapi"] == "3.1.0"
@@ -205,6 +206,7 @@ def test_a_hundred_idle_connections_keep_nobody_out(server):
             connection.close()
 
 
+@pytest.mark.thorough
 def test_answers_of_clients_at_the_same_time_are_not_mixed_up(server):
     wrong: list[str] = []
 
@@ -267,6 +269,7 @@ def start(folder: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.thorough
 def test_a_port_in_use_is_one_clear_line(server, tmp_path):
     port = urlsplit(server.url).port
     out, errors = (process := start(tmp_path, "--port", str(port))).communicate(timeout=30)
@@ -281,6 +284,7 @@ def test_a_wrong_setting_is_one_clear_line_that_names_it(tmp_path):
     assert len(errors.strip().splitlines()) == 1
 
 
+@pytest.mark.thorough
 def test_a_schedule_that_eventbridge_would_refuse_ends_serve_with_one_clear_line(tmp_path):
     process = start(tmp_path, "--port", "0", EXTRACT_SCHEDULE="cron(0 6 * * * *)")
     _, errors = process.communicate(timeout=30)
@@ -288,6 +292,7 @@ def test_a_schedule_that_eventbridge_would_refuse_ends_serve_with_one_clear_line
     assert "EXTRACT_SCHEDULE" in errors and len(errors.strip().splitlines()) == 1
 
 
+@pytest.mark.thorough
 def test_a_lake_that_cannot_be_written_ends_serve_with_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     _, errors = (process := start(tmp_path, "--port", "0", LAKE_URL=str(tmp_path / "file" / "lake"))).communicate(
@@ -297,6 +302,7 @@ def test_a_lake_that_cannot_be_written_ends_serve_with_one_clear_line(tmp_path):
     assert "LAKE_URL" in errors and len(errors.strip().splitlines()) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_cleanly_when_told_to(tmp_path, number):
     process = start(tmp_path, "--port", "0")
@@ -306,6 +312,7 @@ def test_it_ends_cleanly_when_told_to(tmp_path, number):
     assert (process.returncode, errors) == (0, "")
 
 
+@pytest.mark.thorough
 def test_the_printed_address_signs_one_browser_in_once_and_holds_no_token(tmp_path):
     with LakeServer(tmp_path) as running:  # has used the code
         (code,) = parse_qs(urlsplit(running.printed).query)["code"]
@@ -318,6 +325,7 @@ def test_the_printed_address_signs_one_browser_in_once_and_holds_no_token(tmp_pa
         assert running.token not in kept and code not in kept
 
 
+@pytest.mark.thorough
 def test_a_browser_of_another_origin_is_let_in_only_by_the_setting(server, tmp_path):
     assert "Access-Control-Allow-Origin" not in server.get("/reports").headers
     with LakeServer(tmp_path, {"CORS_ORIGIN": "https://notebook.example"}) as open_server:

@@ -58,6 +58,7 @@ def asked(link: str, body: bytes | None = None, method: str = "PUT") -> int:
         return error.code
 
 
+@pytest.mark.thorough
 def test_conditional_writes_keep_their_promises(store: BucketStore) -> None:
     etag = store.replace("state/a", b"1", if_match=None)
     for wrong in (None, '"0"'):
@@ -100,6 +101,7 @@ def test_links_are_taken_with_what_the_page_sends_and_refused_changed(aws: Local
     assert asked(link, b"export") == 403  # version 2 signs the Content-Type
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("back", [False, True])
 def test_secrets_are_kept_and_move_from_one_store_to_the_other(aws: LocalStack, back: bool) -> None:
     names = Names("there" if not back else "back", ACCOUNT, REGION)
@@ -116,6 +118,7 @@ def test_secrets_are_kept_and_move_from_one_store_to_the_other(aws: LocalStack, 
     assert {name: target.read(name) for name in target.names()} == {"api-tokens": "[]", "listener-a": "2"}
 
 
+@pytest.mark.thorough
 def test_the_data_stack_is_made_left_alone_and_removed(aws: LocalStack) -> None:
     """In the namespace that all accounts share: its CloudFormation passes no BucketNamespace on to its S3, and knows
     neither lifecycle rules nor RetainExceptOnCreate; all of that the other emulation holds."""
@@ -150,6 +153,7 @@ def test_a_stack_that_fails_says_why(aws: LocalStack) -> None:
         ensure(aws.client("cloudformation"), "broken", broken, TAGS, sleep=soon)
 
 
+@pytest.mark.thorough
 def test_the_roles_and_policies_are_taken_by_iam(aws: LocalStack) -> None:
     names, client, iam = Names("dev", ACCOUNT, REGION), aws.client("cloudformation"), aws.client("iam")
     role = app_template(names, Options())["Resources"]["CrawlerRole"]

@@ -430,6 +430,7 @@ def test_the_oldest_play_that_is_listed_is_known_by_a_newer_one() -> None:
     assert len(polled(*polls)) == 2
 
 
+@pytest.mark.thorough
 def test_a_track_heard_again_is_told_beside_the_first_play_and_stays_two() -> None:
     first, second = at_ten("00:00 a"), at_ten("03:20 a")
     older = heard("2023-05-01T09:50:00.000Z", "z")
@@ -491,6 +492,7 @@ def histories(draw: st.DrawFn) -> tuple[Rows, Rows, list[Any]]:
     return extended, account, api
 
 
+@pytest.mark.thorough
 @given(histories(), st.randoms(use_true_random=False))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_order_of_observations_does_not_matter(
@@ -507,6 +509,7 @@ def test_the_order_of_observations_does_not_matter(
     assert resolutions.in_order(decide(together.take(places)).listens).equals(resolutions.in_order(expected))
 
 
+@pytest.mark.thorough
 @given(histories())
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_listen_is_lost_and_none_is_told_by_a_poorer_report_than_there_is(
@@ -525,6 +528,7 @@ def test_no_listen_is_lost_and_none_is_told_by_a_poorer_report_than_there_is(
     assert len(rows) >= max(uris, len(account) and 1)
 
 
+@pytest.mark.thorough
 @given(histories())
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_months_decided_apart_give_what_they_give_together(
@@ -629,6 +633,7 @@ def test_this_months_listens_and_the_last_ones_lie_apart(tmp_path: Path) -> None
     assert gathered.endswith("/month=2023/2023-03-resolution-000001.parquet")
 
 
+@pytest.mark.thorough
 def test_processes_that_decide_at_once_leave_every_listen(tmp_path: Path) -> None:
     lake = lake_in(tmp_path)
     failures: list[BaseException] = []

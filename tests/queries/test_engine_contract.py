@@ -242,6 +242,7 @@ def test_sets_are_replaced_together(filled: Opened) -> None:
     assert filled.ask("SELECT track_id, position, artist_id FROM track_artists") == [("t1", 0, "a2")]
 
 
+@pytest.mark.thorough
 def test_listed_tables_show_what_the_last_complete_listing_showed(filled: Opened) -> None:
     assert filled.ask("SELECT item_id, observed_at FROM saved_items") == [("t1", on(5))]
 
@@ -293,6 +294,7 @@ def test_the_catalogue_has_every_table_with_its_descriptions(filled: Opened) -> 
         filled.engine.table("nonsense")
 
 
+@pytest.mark.thorough
 def test_a_crawl_finds_tables_partitions_and_columns_and_says_what_changed(filled: Opened) -> None:
     first = filled.crawl()
     assert first.state == "succeeded" and first.ended_at is not None and first.error is None
@@ -314,6 +316,7 @@ def test_published_generations_replace_each_other(filled: Opened) -> None:
     assert filled.ask("SELECT count(*) FROM tracks") == [(2,)]
 
 
+@pytest.mark.thorough
 def test_show_describe_and_explain(filled: Opened) -> None:
     assert ("tracks",) in filled.ask("SHOW TABLES")
     assert filled.ask("SHOW TABLES LIKE 'album%'")[0] == ("album_artists",)

@@ -87,6 +87,7 @@ def test_duckdbs_own_command_reads_the_file(told: dict[str, str], tmp_path: Path
     assert [[name, int(plays)] for name, plays in re.findall(r"^│ (.+?) +│ +(\d+) │$", shown, re.M)] == TEN
 
 
+@pytest.mark.thorough
 def test_a_notebook_shows_the_file(told: dict[str, str], tmp_path: Path) -> None:
     program = textwrap.dedent("""\
         import sys, nbclient, nbformat
@@ -107,6 +108,7 @@ def test_a_client_of_jdbc_reads_the_file(told: dict[str, str], tmp_path: Path) -
     assert [list(row.values()) for row in rows] == TEN
 
 
+@pytest.mark.thorough
 def test_dbt_makes_models_of_the_file(told: dict[str, str], tmp_path: Path) -> None:
     profile = told["dbt-duckdb (profiles.yml)"]
     built = dbt_build(tmp_path, profile, database="lake", schema="main", materialized="table")

@@ -20,6 +20,7 @@ OLD = {"observed_at": datetime(2025, 1, 1)}  # noqa: DTZ001 - UTC without a zone
 ARTIST = {"artist_id": "0123456789abcdefghijkl", "name": "Ann"}
 
 
+@pytest.mark.thorough
 def test_a_listener_whom_spotify_tells_no_genre_has_85_percent_of_the_time_under_one(tmp_path: Path) -> None:
     with Sandbox(now=START, frozen=True, genres=False) as sandbox:
         made = World(

@@ -104,6 +104,7 @@ def naming(opened: Opened, names: tuple[str, ...]) -> set[str]:
     }
 
 
+@pytest.mark.thorough
 def test_an_artist_who_is_left_out_is_in_no_report_until_taken_back(opened: Opened) -> None:
     before = naming(opened, GONE)
     assert {"top_artists", "genres", "saved_never_played", "new_since_last_run", "dashboard_item_details"} <= before
@@ -116,6 +117,7 @@ def test_an_artist_who_is_left_out_is_in_no_report_until_taken_back(opened: Open
     assert naming(opened, GONE) == before - {"left_out"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", [("Rain", "Drops"), ("Rain", "Drops Never")])
 def test_a_track_that_is_left_out_is_in_no_report_that_tells_of_tracks(opened: Opened, what: tuple[str, str]) -> None:
     artist, title = what

@@ -69,6 +69,7 @@ def test_every_report_that_reads_from_a_day_on_says_which_years_it_needs() -> No
     assert lacking == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.name)
 def test_a_report_answers_the_same_without_its_condition_on_the_year(opened: Opened, report: Report) -> None:
     everything = replace(report, sql=CONDITION.sub("", report.sql))

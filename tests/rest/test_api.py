@@ -66,6 +66,7 @@ def error_of(answer: requests.Response, status: int) -> dict[str, Any]:
 # --- catalogue ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_catalogue_lists_the_tables_with_what_is_in_them(server):
     tables = {table["name"]: table for table in server.get("/tables").json()["tables"]}
     assert {name for name, table in BY_NAME.items() if table.current != "internal"} <= tables.keys()
@@ -86,6 +87,7 @@ def test_an_unknown_table_is_404_in_words(server):
     assert "no_such_table" in error_of(server.get("/tables/no_such_table"), 404)["message"]
 
 
+@pytest.mark.thorough
 def test_a_crawl_says_what_it_changed(server, tmp_path_factory):
     again = crawl(server)
     assert again["state"] == "succeeded" and again["changes"] == [] and again["ended_at"] >= again["started_at"]
@@ -312,6 +314,7 @@ def test_a_report_answers_rows_with_its_parameters(server):
     assert len(text.text.strip().splitlines()) == len(document["rows"]) + 1
 
 
+@pytest.mark.thorough
 def test_every_saved_report_runs(server):
     for report in server.get("/reports").json()["reports"]:
         answer = server.get(f"/reports/{report['name']}")
@@ -361,6 +364,7 @@ def test_a_report_that_is_none_or_not_allowed_is_not_saved(server, name, sql):
     assert not list((server.lake / "reports").glob("*")) if (server.lake / "reports").exists() else True
 
 
+@pytest.mark.thorough
 def test_a_token_that_asks_too_often_is_told_when_to_come_back(tmp_path: Path):
     with LakeServer(tmp_path, {"REQUESTS_PER_MINUTE": "60"}) as limited:
         answers = [limited.get("/reports") for _ in range(40)]

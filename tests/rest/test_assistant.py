@@ -49,6 +49,7 @@ async def connected(server: LakeServer, way: str) -> AsyncIterator[Client]:
         yield client
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", WAYS)
 def test_an_assistant_finds_the_tables_asks_and_reports(server: LakeServer, way: str) -> None:
     async def ask() -> None:

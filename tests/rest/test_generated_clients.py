@@ -133,6 +133,7 @@ def shown(command: Sequence[object], folder: Path, **environ: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.thorough
 def test_a_python_client_runs_asks_reports_and_imports(server: LakeServer, described: Path, tmp_path: Path) -> None:
     made = shown(
         [tools.script("openapi-python-client"), "generate", "--path", described, "--output-path", tmp_path / "client"],
@@ -153,6 +154,7 @@ def test_a_python_client_runs_asks_reports_and_imports(server: LakeServer, descr
     ]
 
 
+@pytest.mark.thorough
 def test_a_typescript_client_is_typed_and_answered(server: LakeServer, described: Path, tmp_path: Path) -> None:
     modules = tools.node_modules()
     (tmp_path / "node_modules").symlink_to(modules)

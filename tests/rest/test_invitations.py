@@ -235,6 +235,7 @@ def people(server: LakeServer) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in server.get("/listeners").json()["listeners"]}
 
 
+@pytest.mark.thorough
 def test_a_friend_who_was_imported_first_logs_in_by_the_link_and_is_one_person(
     server: LakeServer, spotify: Sandbox
 ) -> None:
@@ -267,6 +268,7 @@ def test_a_friend_who_was_imported_first_logs_in_by_the_link_and_is_one_person(
     assert used and not any(secret in server.log() for secret in used)
 
 
+@pytest.mark.thorough
 def test_a_link_for_somebody_new_renames_and_merges_nobody_who_is_a_listener_already(
     server: LakeServer, spotify: Sandbox
 ) -> None:
@@ -288,6 +290,7 @@ def test_a_link_for_somebody_new_renames_and_merges_nobody_who_is_a_listener_alr
     assert joined(owner).status_code == 200
 
 
+@pytest.mark.thorough
 def test_names_merges_and_shares_over_the_api(server: LakeServer) -> None:
     bring(server, [extended_row("2025-03-01T10:04:00Z", 40_000)], new_listener="Ann")
     bring(server, [extended_row("2025-03-01T10:04:00Z", 40_000)], new_listener="Ben")
@@ -324,6 +327,7 @@ def no_engine() -> Any:
 # --- on AWS, with the rights of the API's function and no others --------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_on_aws_the_apis_own_rights_suffice_for_invitations_names_and_shares(spotify: Sandbox) -> None:
     aws, names = shared(), Names("join", ACCOUNT, REGION)
     before = len(aws.denied)
@@ -375,6 +379,7 @@ def test_on_aws_the_apis_own_rights_suffice_for_invitations_names_and_shares(spo
     assert aws.denied[before:] == []
 
 
+@pytest.mark.thorough
 def test_what_is_left_out_over_the_api_is_in_no_number_until_it_is_taken_back(server: LakeServer) -> None:
     listens = [extended_row(f"2025-03-0{day}T10:04:00Z", 40_000) for day in (1, 2)]
     bring(server, listens, new_listener="Ann")

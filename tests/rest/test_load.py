@@ -16,6 +16,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeServer]:
         yield running
 
 
+@pytest.mark.thorough
 def test_clients_at_once_get_their_own_answers_and_no_error(server):
     seen = load(server, 20, 2)
     assert seen.errors == [] and seen.wrong == 0 and seen.answers >= 20

@@ -257,6 +257,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_no_route_tells_anything_of_another_listener(server: LakeServer, anns: requests.Session, route: Any) -> None:
     query = server.post("/queries", json={"sql": "SELECT * FROM plays"}).json()["query_id"]
@@ -314,6 +315,7 @@ def test_an_assistant_with_a_listeners_token_sees_that_listener_alone(server: La
     assert told["query"] and told["query_rows"] and not told["list_reports"]
 
 
+@pytest.mark.thorough
 def test_the_protocols_own_client_stays_bound_to_the_listener(server: LakeServer, anns: requests.Session) -> None:
     """Whatever is asked through it: one of its tools, one that there is not, another's name in any parameter."""
 
@@ -360,6 +362,7 @@ def test_sql_that_begins_like_a_listeners_report_is_the_only_other_that_is_shown
             assert anns.get(f"{server.url}{path}", timeout=10).status_code == 404
 
 
+@pytest.mark.thorough
 def test_what_a_token_means_follows_a_merge(both: Path, server: LakeServer, tmp_path: Path) -> None:
     make(tmp_path, ANN)
     lake, settings = lake_in(tmp_path), settings_for(tmp_path)
@@ -377,6 +380,7 @@ def test_a_token_of_nobody_in_particular_is_not_let_in_with_the_scope_of_one(ser
         made.add("test", LISTENER, None, None)
 
 
+@pytest.mark.thorough
 def test_a_listener_sees_what_is_left_out_of_their_numbers_and_no_name_of_others(
     server: LakeServer, anns: requests.Session
 ) -> None:

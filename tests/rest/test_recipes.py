@@ -50,6 +50,7 @@ def test_there_is_a_recipe_of_each_kind():
     assert len(recipes("sh")) >= 3 and len(recipes("python")) == 1 and len(recipes("python notebook")) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", recipes("sh"))
 def test_each_curl_recipe_works(server, tmp_path, text):
     done = subprocess.run(
@@ -63,6 +64,7 @@ def test_each_curl_recipe_works(server, tmp_path, text):
         assert eventually(lambda: server.get("/runs").json()["runs"][0]["ended_at"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", [*recipes("python"), *recipes("python notebook")])
 def test_each_python_recipe_works(server, tmp_path: Path, text):
     shown = (
@@ -109,6 +111,7 @@ def test_the_line_for_curl_has_the_rows(server: LakeServer, tmp_path: Path) -> N
     )
 
 
+@pytest.mark.thorough
 def test_the_line_for_pandas_has_the_rows(server: LakeServer, tmp_path: Path) -> None:
     names = "import os, pandas\nLAKE, TOKEN = os.environ['LAKE'], os.environ['TOKEN']\n"
     program = f"{names}frame = {line_for('pandas')}\nprint(frame.to_json(orient='values'))"

@@ -49,6 +49,7 @@ def fuzz(server: LakeServer, folder: Path, examples: int, *more: str) -> tuple[i
     return int(made[1].replace(",", "")), done.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.first
 @pytest.mark.timeout(600)
 def test_a_few_hundred_generated_requests_find_no_fault(server, tmp_path):

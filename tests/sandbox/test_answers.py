@@ -47,5 +47,6 @@ def test_unknown_kinds_are_refused() -> None:
         next(pages(1, kinds=("gossip",)))
 
 
+@pytest.mark.thorough
 def test_ten_thousand_items_are_two_hundred_pages() -> None:
     assert sum(1 for _ in pages(10_000)) == 200

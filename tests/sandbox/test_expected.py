@@ -143,6 +143,7 @@ def test_a_plain_crawl_finds_what_is_expected(mode: str, seed: int) -> None:
     assert least <= calls <= 260
 
 
+@pytest.mark.thorough
 def test_a_medium_world_can_be_read_in_two_and_a_half_thousand_calls() -> None:
     with Sandbox(scale="medium", now=NOW, frozen=True) as sandbox, sandbox.caller() as call:
         crawl = Crawl(sandbox, call)
@@ -153,6 +154,7 @@ def test_a_medium_world_can_be_read_in_two_and_a_half_thousand_calls() -> None:
     }
 
 
+@pytest.mark.thorough
 def test_worlds_stay_within_their_budgets_for_years() -> None:
     for scale, budget in (("small", 250), ("medium", 2_500)):
         sandbox = Sandbox(scale=scale, now="2028-06-01", frozen=True)

@@ -73,6 +73,7 @@ def test_rows_of_account_data_are_its_listens_equal_ones_included(tmp_path: Path
     assert max(equal.values()) == 2
 
 
+@pytest.mark.thorough
 def test_keys_change_from_era_to_era(tmp_path: Path, world: World) -> None:
     keys = {}
     for variant in EXTENDED:
@@ -91,6 +92,7 @@ def test_keys_change_from_era_to_era(tmp_path: Path, world: World) -> None:
     assert keys["extended-2025"] - keys["extended-2024-11"] == books
 
 
+@pytest.mark.thorough
 def test_files_are_named_as_their_era_names_them(tmp_path: Path, world: World) -> None:
     def names(variant: str) -> set[str]:
         export = write(tmp_path, world, variant, since=last_months(variant), rows_per_file=2000)
@@ -123,6 +125,7 @@ def test_every_trap_is_laid(tmp_path: Path, world: World) -> None:
     assert any(row["spotify_episode_uri"] for row in video)
 
 
+@pytest.mark.thorough
 def test_older_exports_are_unsorted_and_know_no_skips_before_2022(tmp_path: Path, world: World) -> None:
     found = rows(files(write(tmp_path, world, "endsong-2022", since="2021-10-01").path))
     times = [row["ts"] for row in found]

@@ -217,6 +217,7 @@ def test_names_leave_latin_script_now_and_then() -> None:
     assert any(not catalogue.artist(number).name.isascii() for number in range(45))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scale", ["medium", "large"])
 def test_bigger_worlds_have_their_size(scale: str) -> None:
     one = world(scale=scale)

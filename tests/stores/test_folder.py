@@ -138,6 +138,7 @@ def test_what_could_not_be_found_again_is_no_key(store: FolderStore, key: str) -
     assert store.stat(key) is None
 
 
+@pytest.mark.thorough
 def test_writing_does_not_look_at_what_another_may_have_taken_away(store: FolderStore) -> None:
     done = threading.Event()
 

@@ -109,6 +109,7 @@ def test_listing_is_in_the_order_of_keys_and_can_go_on(store: ObjectStore) -> No
     assert {info.key: info.size for info in store.list("state/")} == {"state/é": 8}
 
 
+@pytest.mark.thorough
 def test_a_listing_longer_than_one_page_is_whole(aws: Emulator, bucket: BucketStore) -> None:
     for number in range(1005):
         s3_backends[ACCOUNT]["aws"].put_object(BUCKET, f"{bucket.prefix}many/{number:04d}", b"")  # quicker than HTTP
@@ -180,6 +181,7 @@ def test_a_finished_file_is_moved_in(store: ObjectStore, tmp_path: Path, size: i
     assert store.read("transformed/g1/t/f.parquet") == data
 
 
+@pytest.mark.thorough
 def test_a_stream_is_read_from_anywhere(store: ObjectStore) -> None:
     data = os.urandom(CHUNK * 2 + 777)
     store.write("raw/big", data)

@@ -161,6 +161,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None)
 @given(STEPS)
 def test_nothing_is_overlooked_whatever_comes_in_which_order(steps: list[tuple[str, int]]) -> None:
@@ -191,6 +192,7 @@ def test_nothing_is_overlooked_whatever_comes_in_which_order(steps: list[tuple[s
     assert store.objects.keys() >= {done_key("g1", key) for key in late}
 
 
+@pytest.mark.thorough
 def test_a_year_of_hourly_runs_makes_the_scheduled_look_no_longer(lake: Lake, store: MemoryStore) -> None:
     """8,760 runs of four raw objects and a record each, all transformed."""
     begun = NOON - timedelta(days=365)

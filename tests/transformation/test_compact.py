@@ -74,6 +74,7 @@ def without_history(tables: dict[str, list[Any]]) -> dict[str, list[Any]]:
     return {name: rows for name, rows in tables.items() if not name.endswith("_history")}
 
 
+@pytest.mark.thorough
 def test_compaction_leaves_one_file_a_partition_and_changes_no_answer(lake: Lake) -> None:
     fill(lake, 12)
     before = tables_of(lake)
@@ -107,6 +108,7 @@ def test_what_is_said_again_word_for_word_is_stored_once(lake: Lake, objects: in
     assert len(stored(lake, "artists")) == 1
 
 
+@pytest.mark.thorough
 def test_history_is_never_doubled_while_old_files_wait(lake: Lake) -> None:
     fill(lake, 6)
     compact(lake)
@@ -143,6 +145,7 @@ def test_an_unknown_table_is_named(lake: Lake) -> None:
         compact(lake, ["trax"])
 
 
+@pytest.mark.thorough
 def test_an_object_transformed_again_after_a_merge_is_not_lost(lake: Lake) -> None:
     fill(lake, 3)
     before = tables_of(lake)
@@ -206,6 +209,7 @@ def dying_compactions(root: Path, kills: Iterable[int], clock: Clock = now) -> N
             continue
 
 
+@pytest.mark.thorough
 def test_dying_anywhere_loses_and_doubles_nothing(lake: Lake, tmp_path: Path) -> None:
     fill(lake, 5)
     before = tables_of(lake)
@@ -237,6 +241,7 @@ def folders_of(lake: Lake, table: str) -> set[str]:
     return {key.split("/")[3] for key in files(lake) if f"/{table}/" in key}
 
 
+@pytest.mark.thorough
 def test_months_before_the_last_one_lie_together_and_answer_the_same(lake: Lake) -> None:
     fill(lake, 2)
     copied_to_other_months(lake)
@@ -258,6 +263,7 @@ def test_this_month_and_the_last_one_lie_apart(lake: Lake) -> None:
     assert folders_of(lake, "tracks_history") == {"month=2026-11", "month=2026-10", "month=earlier"}
 
 
+@pytest.mark.thorough
 def test_what_comes_late_for_an_old_month_joins_the_others(lake: Lake) -> None:
     fill(lake, 2)
     for _ in range(2):
@@ -270,6 +276,7 @@ def test_what_comes_late_for_an_old_month_joins_the_others(lake: Lake) -> None:
     assert folders_of(lake, "tracks_history") == {"month=earlier"}
 
 
+@pytest.mark.thorough
 def test_a_merge_of_old_months_is_ended_by_one_that_leaves_them_alone(lake: Lake) -> None:
     fill(lake, 2)
     before = tables_of(lake)
@@ -281,6 +288,7 @@ def test_a_merge_of_old_months_is_ended_by_one_that_leaves_them_alone(lake: Lake
     assert folders_of(lake, "tracks_history") == {"month=earlier"}
 
 
+@pytest.mark.thorough
 def test_dying_anywhere_while_old_months_are_put_together_loses_and_doubles_nothing(lake: Lake, tmp_path: Path) -> None:
     fill(lake, 3)
     copied_to_other_months(lake, 2)
@@ -294,6 +302,7 @@ def test_dying_anywhere_while_old_months_are_put_together_loses_and_doubles_noth
     assert all(len(rows) == len(set(rows)) for rows in after.values())
 
 
+@pytest.mark.thorough
 def test_old_months_that_lie_together_are_not_taken_for_lost(lake: Lake) -> None:
     fill(lake, 1)
     note_sweep(lake, now())
@@ -339,6 +348,7 @@ def test_a_transform_between_reading_and_deleting_is_seen(lake: Lake) -> None:
     assert "z" in {row["artist_id"][0] for row in stored(lake, "artists")}
 
 
+@pytest.mark.thorough
 def test_two_compactions_at_once_lose_and_double_nothing(lake: Lake) -> None:
     fill(lake, 4)
     before = tables_of(lake)
@@ -362,6 +372,7 @@ def test_two_compactions_at_once_lose_and_double_nothing(lake: Lake) -> None:
     assert all(len(rows) == len(set(rows)) for rows in after.values())
 
 
+@pytest.mark.thorough
 def test_files_of_earlier_declarations_are_merged_with_todays(lake: Lake) -> None:
     fill(lake, 2)
     old = next(key for key in files(lake) if "/albums_history/" in key)

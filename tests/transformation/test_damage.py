@@ -95,6 +95,7 @@ def records(lake: Lake) -> list[str]:
     return [*kept, GENERATION_KEY]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", sorted(DAMAGE))
 def test_every_damaged_record_of_the_lakes_own_is_healed_or_named(
     lake: Lake, settings: Settings, damage: str, caplog: pytest.LogCaptureFixture

@@ -81,6 +81,7 @@ def deaths(work: Callable[[Lake], object], objects: dict[str, bytes]) -> int:
     raise AssertionError("it never ended")
 
 
+@pytest.mark.thorough
 def test_a_transform_may_die_anywhere() -> None:
     objects, _ = raw_objects()
     assert deaths(transform_pending, objects) > 30
@@ -100,6 +101,7 @@ def test_transforming_one_object_again_may_die_anywhere() -> None:
     assert deaths(again, dict(lake.store.objects)) >= 8  # type: ignore[attr-defined]
 
 
+@pytest.mark.thorough
 def test_a_rebuild_may_die_anywhere() -> None:
     objects, _ = raw_objects()
     lake = Lake(MemoryStore())

@@ -46,6 +46,7 @@ print(most - warm)
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("objects", [1_000, pytest.param(50_000, marks=[pytest.mark.soak, pytest.mark.timeout(7200)])])
 def test_transforming_many_objects_takes_no_more_memory_than_a_few(tmp_path: Path, objects: int) -> None:

@@ -355,6 +355,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_stands_anywhere_in_an_answer_the_rest_of_it_is_read(data: st.DataObject) -> None:

@@ -217,6 +217,7 @@ def assert_nothing_lost(said: list[tuple[Answer, list[Any]]]) -> None:
                 assert shows(lake, one.endpoint, item, index), (one.endpoint, item)
 
 
+@pytest.mark.thorough
 @SMALL
 @given(st.lists(list_answers(), min_size=1, max_size=3))
 def test_every_item_is_in_a_table_or_rejected(said: list[tuple[Answer, list[Any]]]) -> None:
@@ -253,6 +254,7 @@ def assert_the_last_word_counts(said: list[list[tuple[str, str, int]]]) -> None:
     assert {row["popularity"] for row in rows} <= {None, 50}
 
 
+@pytest.mark.thorough
 @SMALL
 @given(st.lists(st.lists(descriptions, max_size=4), min_size=1, max_size=4))
 def test_the_last_thing_said_that_is_right_is_what_the_tables_say(said: list[list[tuple[str, str, int]]]) -> None:
@@ -326,6 +328,7 @@ def assert_survives(said: list[tuple[str, bytes]]) -> None:
     assert_checked(lake)
 
 
+@pytest.mark.thorough
 @SMALL
 @given(st.lists(st.one_of(bodies, damaged()), min_size=1, max_size=3))
 @example([(f"tracks/{spotify_id('a')}", b'{"id":"\xff\xfe"}')])

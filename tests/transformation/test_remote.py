@@ -71,6 +71,7 @@ def test_a_function_that_fails_is_named_with_its_words() -> None:
         remote("g2", KEY)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("executions", [1, 3, 10, 50])
 def test_a_rebuild_that_meets_throttling_goes_on_by_itself(executions: int) -> None:
     """A new account runs ten functions at once; other work of the account leaves fewer."""

@@ -58,6 +58,7 @@ def test_from_raw_alone_come_the_same_tables(lake: Lake) -> None:
     assert contents(lake) == before
 
 
+@pytest.mark.thorough
 def test_processes_share_a_rebuild(lake: Lake) -> None:
     fill(lake, 12)
     transform_pending(lake)

@@ -95,6 +95,7 @@ def test_old_and_new_files_of_one_month_are_read_as_one(opened: Opened) -> None:
     assert found == [OLD_ROW, (spotify_id("n"), "Track n", 2**26, "USABC8112345")]
 
 
+@pytest.mark.thorough
 def test_a_column_that_is_declared_no_more_is_no_column(opened: Opened) -> None:
     deploy_and_transform(opened)
     (found,) = opened.ask("SELECT * FROM tracks_history WHERE isrc IS NOT NULL")
@@ -110,6 +111,7 @@ def test_what_was_not_said_then_does_not_hide_what_is_said_now(opened: Opened) -
     assert opened.ask("SELECT name, isrc, duration_ms FROM tracks") == [("Track e, renamed", "USABC8112345", 1)]
 
 
+@pytest.mark.thorough
 def test_a_crawl_says_what_has_changed(opened: Opened) -> None:
     deploy(opened, EARLIER)
     write(opened, EARLIER, "e", name="Track e", duration_ms=200_000, mood="sad")

@@ -38,6 +38,7 @@ def is_file(request: Request) -> bool:
     return "/static/" in request.url or request.resource_type == "document"
 
 
+@pytest.mark.thorough
 def test_the_page_is_four_requests_before_it_asks_its_first_question(visit: Visit) -> None:
     visit.open("#/overview")
     names = [request.url.removeprefix(visit.url) for request in visit.requests]
@@ -59,6 +60,7 @@ def test_the_script_and_the_style_are_kept_for_ever_and_the_page_is_not(server: 
         assert requests.get(f"{server.url}/{other}", timeout=10).status_code == 404
 
 
+@pytest.mark.thorough
 def test_a_second_visit_asks_for_the_page_and_for_what_has_no_lasting_name(visit: Visit) -> None:
     visit.open("#/overview")
     visit.page.reload()
@@ -94,6 +96,7 @@ def test_a_first_visit_asks_for_ten_things_at_once_and_no_more(visit: Visit) -> 
     assert 1 < most <= MOST_AT_ONCE
 
 
+@pytest.mark.thorough
 def test_every_module_of_the_page_is_in_the_bundle_and_runs_in_it(visit: Visit) -> None:
     visit.allow(r"404 .*/crawls/latest")
     for address in ("#/overview", "#/library", "#/reports", "#/sql", "#/pipeline", "#/artist/Nobody"):

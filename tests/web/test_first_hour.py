@@ -36,6 +36,7 @@ SINCE = (datetime.now(UTC) - timedelta(days=90)).date().isoformat()
 # --- with the sandbox alone ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_first_hour_on_the_sandbox_needs_only_what_the_screen_says(
     checkout: Path, running: tuple[int, Path], browser: Browser
 ) -> None:
@@ -64,6 +65,7 @@ def test_the_first_hour_on_the_sandbox_needs_only_what_the_screen_says(
     visit.close()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "words",
     [
@@ -177,6 +179,7 @@ def go_to(visit: Visit, name: str) -> None:
     visit.settle()
 
 
+@pytest.mark.thorough
 def test_an_export_first_and_a_login_later_are_one_person_and_one_number(
     newcomer: Newcomer, spotify: Sandbox, browser: Browser
 ) -> None:
@@ -215,6 +218,7 @@ def test_an_export_first_and_a_login_later_are_one_person_and_one_number(
     assert newcomer.counted("SELECT count(DISTINCT user_id) AS listeners FROM plays") == 1
 
 
+@pytest.mark.thorough
 def test_an_owner_invites_two_and_imports_their_exports_by_the_page(
     newcomer: Newcomer, spotify: Sandbox, browser: Browser
 ) -> None:

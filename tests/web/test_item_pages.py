@@ -19,6 +19,7 @@ def hours_of(rows: list[dict[str, Any]]) -> list[int]:
     return [known.get(hour, 0) for hour in range(24)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("width", [390, 1280])
 def test_every_figure_of_a_genre_is_the_commands(filled, look, width):
     genre = filled.report("genres", **ALL, limit=1)[0]["genre"]
@@ -53,6 +54,7 @@ def test_every_figure_of_a_genre_is_the_commands(filled, look, width):
     assert visit.violations() == []
 
 
+@pytest.mark.thorough
 def test_every_genre_named_leads_to_its_page(filled, look):
     visit = look(filled.server)
     rows = filled.report("genres", **ALL, limit=5)
@@ -75,6 +77,7 @@ def test_every_genre_named_leads_to_its_page(filled, look):
     expect(page.locator("h1")).to_have_text(rows[1]["genre"])
 
 
+@pytest.mark.thorough
 def test_an_artists_hours_are_the_commands_and_lead_to_their_listens(filled, look):
     artist = filled.report("top_artists", **ALL, limit=1)[0]["artist"]
     rows = filled.report("dashboard_item_hours", **ALL, artist=artist)
@@ -92,6 +95,7 @@ def test_an_artists_hours_are_the_commands_and_lead_to_their_listens(filled, loo
     expect(page.locator("[aria-label='List of listens'] tbody tr")).to_have_count(len(listed))
 
 
+@pytest.mark.thorough
 def test_every_figure_of_a_show_is_the_commands(filled, look):
     show = filled.report("podcasts", **ALL, limit=1)[0]["title"]
     about = {"kind": "show", "artist": show}
@@ -137,6 +141,7 @@ LEADS = {
 }
 
 
+@pytest.mark.thorough
 def test_names_in_the_tables_of_reports_lead_to_their_pages(filled, look):
     visit = look(filled.server)
     for report, leads in LEADS.items():

@@ -36,6 +36,7 @@ def plays(filled: Filled, **chosen: Any) -> int:
     return int(filled.report("dashboard_totals", **{**ALL, **chosen})[0]["plays"])
 
 
+@pytest.mark.thorough
 def test_an_artist_is_left_out_everywhere_and_counts_again(whole, look):
     artist = whole.report("top_artists", **ALL, limit=1)[0]
     before = plays(whole)
@@ -65,6 +66,7 @@ def test_an_artist_is_left_out_everywhere_and_counts_again(whole, look):
     assert numbers(visit.figure("Plays")) == [before]
 
 
+@pytest.mark.thorough
 def test_a_track_a_show_and_a_playlist_are_left_out_on_their_pages(whole, look):
     track = whole.report("top_tracks", **ALL, limit=1)[0]
     show = whole.report("podcasts", **ALL, limit=1)[0]["title"]
@@ -89,6 +91,7 @@ def test_a_track_a_show_and_a_playlist_are_left_out_on_their_pages(whole, look):
     assert page.evaluate(wide) <= 0
 
 
+@pytest.mark.thorough
 def test_a_session_and_a_time_of_one_listener_are_left_out(whole, look):
     session = whole.report("longest_sessions", **ALL, limit=1)[0]
     before = plays(whole)

@@ -40,6 +40,7 @@ PAGES = {
 # --- each page ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_loads_without_a_fault_and_is_accessible(filled, look, theme):
     visit = look(filled.server, color_scheme=theme)
@@ -50,6 +51,7 @@ def test_every_page_loads_without_a_fault_and_is_accessible(filled, look, theme)
         assert visit.violations() == [], name
 
 
+@pytest.mark.thorough
 def test_artist_album_and_track_pages_are_reached_from_the_overview(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=all&timezone=UTC")
@@ -67,6 +69,7 @@ def test_artist_album_and_track_pages_are_reached_from_the_overview(filled, look
         visit.settle()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("width", [360, 820, 1920])
 def test_no_page_is_wider_than_its_window(filled, look, width):
     visit = look(filled.server, viewport={"width": width, "height": 800})
@@ -93,6 +96,7 @@ def test_no_table_hides_columns_at_a_laptops_width(filled, look, page):
 LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftskantate, zweiter Satz"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("name", [LONG, "フジファブリック", "مجموعة الأغاني الكاملة", "🌈🦄 <b>& 100 %"])
 def test_any_name_fits_its_page(filled, look, name, width):
@@ -108,6 +112,7 @@ def test_any_name_fits_its_page(filled, look, name, width):
     expect(page.get_by_text("No listens")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_the_page_weighs_little(filled, look):
     visit = look(filled.server)
     for address in PAGES.values():
@@ -139,6 +144,7 @@ TOPS = (
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("chosen", SELECTIONS, ids=lambda chosen: "-".join(chosen.values()).replace("/", " "))
 def test_every_number_of_the_overview_is_the_commands(filled, look, chosen):
     if chosen.get("user") == OWNER:
@@ -206,6 +212,7 @@ def shown_shares(visit: Visit, title: str) -> list[float]:
 PLAYS = "SELECT count(*) FROM plays WHERE coalesce(ms_played, 30000) >= 30000"
 
 
+@pytest.mark.thorough
 def test_times_of_the_listeners_clock_leave_the_api_without_a_zone_and_utc_with_one(filled):
     """Which they are is seen by asking in two zones: local times move, moments do not."""
     zones = ("Asia/Kolkata", "UTC")
@@ -230,6 +237,7 @@ def test_times_of_the_listeners_clock_leave_the_api_without_a_zone_and_utc_with_
     assert {"recently_played.ended_local", "longest_sessions.started_local", "podcasts.last_listen"} <= moved
 
 
+@pytest.mark.thorough
 def test_a_local_time_is_what_the_listeners_clock_showed(filled):
     zone = ZoneInfo("Asia/Kolkata")
     moments = filled.server.rows("SELECT heard_at FROM heard ORDER BY heard_at DESC LIMIT 5")
@@ -241,6 +249,7 @@ def test_a_local_time_is_what_the_listeners_clock_showed(filled):
     assert [row["ended_local"] for row in csv.DictReader(lines.splitlines())] == [row["ended_local"] for row in shown]
 
 
+@pytest.mark.thorough
 def test_period_and_time_zone_live_in_the_address_and_change_the_numbers(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=all&timezone=UTC")
@@ -266,6 +275,7 @@ def test_period_and_time_zone_live_in_the_address_and_change_the_numbers(filled,
     assert table_of(another.panel("When you listen")) == in_utc
 
 
+@pytest.mark.thorough
 def test_a_period_can_be_given_in_days(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=all&timezone=UTC")
@@ -280,6 +290,7 @@ def test_a_period_can_be_given_in_days(filled, look):
     )
 
 
+@pytest.mark.thorough
 def test_a_period_that_ends_before_it_begins_is_not_taken(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=all&timezone=UTC")
@@ -294,6 +305,7 @@ def test_a_period_that_ends_before_it_begins_is_not_taken(filled, look):
     page.wait_for_url("**from=2025-03-14&to=2025-03-14**")
 
 
+@pytest.mark.thorough
 def test_every_chart_shows_the_sql_that_made_it(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=2025&timezone=UTC")
@@ -309,6 +321,7 @@ def test_every_chart_shows_the_sql_that_made_it(filled, look):
 # --- the year, listens, search ------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("chosen", SELECTIONS[1:3], ids=lambda chosen: chosen["period"])
 def test_every_figure_of_the_year_in_review_is_the_commands(filled, look, chosen):
     chosen = {name: value for name, value in chosen.items() if name != "user"}
@@ -350,6 +363,7 @@ def test_every_figure_of_the_year_in_review_is_the_commands(filled, look, chosen
     assert picture[:8] == b"\x89PNG\r\n\x1a\n" and int.from_bytes(picture[16:20], "big") == 1080
 
 
+@pytest.mark.thorough
 def test_the_year_compares_two_listeners_as_the_report_does(filled, look):
     chosen = {"period": "all", "timezone": "UTC"}
     visit = look(filled.server, timezone_id="UTC")
@@ -371,6 +385,7 @@ def test_the_year_compares_two_listeners_as_the_report_does(filled, look):
     assert visit.violations() == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("selection", ["period=7d", "from=2025-03-01&to=2025-03-09", "period=2025-02"])
 def test_any_period_is_a_story_with_a_picture_to_save_copy_or_share(filled, look, selection):
     visit = look(filled.server, permissions=["clipboard-read", "clipboard-write"])
@@ -382,11 +397,12 @@ def test_any_period_is_a_story_with_a_picture_to_save_copy_or_share(filled, look
         return
     assert overview.whole(told["minutes"]["number"]) in words(visit.panel("Minutes").inner_text())
     page.get_by_role("button", name="Copy the picture").click()
-    expect(page.get_by_text("Copied")).to_be_visible()
+    expect(page.get_by_text("Copied")).to_be_visible(timeout=20_000)
     kinds = page.evaluate("navigator.clipboard.read().then((items) => items.flatMap((item) => [...item.types]))")
     assert kinds == ["image/png"]
 
 
+@pytest.mark.thorough
 def test_listens_go_on_to_the_last_one_and_each_is_there_once(filled, look):
     day = filled.server.rows(
         "SELECT CAST(date(heard_at) AS varchar) FROM heard WHERE play_seconds >= 30 GROUP BY 1 HAVING count(*) > 25 "
@@ -408,6 +424,7 @@ def test_listens_go_on_to_the_last_one_and_each_is_there_once(filled, look):
     assert titles == [row["track"] or "unknown" for row in rows]
 
 
+@pytest.mark.thorough
 def test_a_cell_of_the_clock_leads_to_its_listens(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=2025&timezone=UTC")
@@ -422,6 +439,7 @@ def test_a_cell_of_the_clock_leads_to_its_listens(filled, look):
     expect(page.locator("[aria-label='List of listens'] tbody tr")).to_have_count(len(rows))
 
 
+@pytest.mark.thorough
 def test_search_finds_from_every_page_by_keyboard(filled, look):
     visit = look(filled.server)
     page = visit.open("#/pipeline")
@@ -445,6 +463,7 @@ def test_search_finds_from_every_page_by_keyboard(filled, look):
     )
 
 
+@pytest.mark.thorough
 def test_a_playlist_has_a_page_with_what_it_holds(filled, look):
     visit = look(filled.server)
     page = visit.open("#/library")
@@ -460,6 +479,7 @@ def test_a_playlist_has_a_page_with_what_it_holds(filled, look):
 # --- the pipeline -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_run_is_started_and_arrives(filled, look):
     filled.listen()
     before = filled.number(PLAYS)
@@ -477,6 +497,7 @@ def test_a_run_is_started_and_arrives(filled, look):
     assert numbers(visit.figure("Plays"))[0] > before
 
 
+@pytest.mark.thorough
 def test_the_catalogue_tells_what_has_arrived_without_being_asked(filled):
     told = lambda: filled.server.get("/tables/plays").json()["rows"]  # noqa: E731
     before = told()
@@ -485,6 +506,7 @@ def test_the_catalogue_tells_what_has_arrived_without_being_asked(filled):
     assert eventually(lambda: told() == filled.number("SELECT count(*) FROM plays") != before, 60)
 
 
+@pytest.mark.thorough
 def test_a_dropped_export_changes_the_numbers(filled, look):
     visit = look(filled.server)
     visit.open("#/overview?period=all&timezone=UTC")
@@ -502,6 +524,7 @@ def test_a_dropped_export_changes_the_numbers(filled, look):
     assert filled.number("SELECT count(*) FROM plays") == listens + new
 
 
+@pytest.mark.thorough
 def test_a_file_that_is_no_export_is_refused_in_words(filled, look, tmp_path):
     visit = look(filled.server)
     page = visit.open("#/pipeline")
@@ -517,6 +540,7 @@ def test_a_file_that_is_no_export_is_refused_in_words(filled, look, tmp_path):
         reason.unlink()
 
 
+@pytest.mark.thorough
 def test_what_lies_in_quarantine_is_told_with_the_reason_and_the_remedy_until_it_is_mended(filled, look):
     visit = look(filled.server, permissions=["clipboard-read", "clipboard-write"])
     run = filled.server.get("/runs").json()["runs"][-1]
@@ -546,6 +570,7 @@ def test_what_lies_in_quarantine_is_told_with_the_reason_and_the_remedy_until_it
     expect(visit.panel("Quarantine").get_by_role("listitem").filter(has_text=key)).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_the_catalogue_is_refreshed(filled, look):
     visit = look(filled.server)
     page = visit.open("#/pipeline")
@@ -564,6 +589,7 @@ ENDLESS = (
 )
 
 
+@pytest.mark.thorough
 def test_a_hundred_thousand_rows_scroll_sort_and_copy(filled, look):
     visit = look(filled.server, permissions=["clipboard-read", "clipboard-write"])
     page = visit.open("#/sql")
@@ -584,6 +610,7 @@ def test_a_hundred_thousand_rows_scroll_sort_and_copy(filled, look):
     expect(page.locator("[data-at='0,0']")).to_have_text("100000")
 
 
+@pytest.mark.thorough
 def test_a_query_is_cancelled(filled, look):
     visit = look(filled.server)
     page = visit.open("#/sql")
@@ -595,6 +622,7 @@ def test_a_query_is_cancelled(filled, look):
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
 
 
+@pytest.mark.thorough
 def test_an_error_is_marked_at_its_position(filled, look):
     visit = look(filled.server)
     visit.allow(r"status of 4\d\d .*/queries")
@@ -605,6 +633,7 @@ def test_an_error_is_marked_at_its_position(filled, look):
     expect(page.locator(".cm-lintRange-error")).to_have_text("plais")
 
 
+@pytest.mark.thorough
 def test_tables_and_columns_complete(filled, look):
     visit = look(filled.server)
     page = visit.open("#/sql")
@@ -619,6 +648,7 @@ def test_tables_and_columns_complete(filled, look):
     expect(page.locator(".cm-tooltip-autocomplete")).to_contain_text("ms_played")
 
 
+@pytest.mark.thorough
 def test_results_are_downloaded(filled, look, tmp_path):
     import pyarrow.parquet as parquet
 
@@ -637,6 +667,7 @@ def test_results_are_downloaded(filled, look, tmp_path):
     assert parquet.read_metadata(tmp_path / "plays.parquet").num_rows == plays
 
 
+@pytest.mark.thorough
 def test_a_result_is_charted_saved_as_a_report_and_deleted(filled, look):
     visit = look(filled.server)
     page = visit.open("#/sql")
@@ -663,6 +694,7 @@ def test_a_result_is_charted_saved_as_a_report_and_deleted(filled, look):
     expect(page.get_by_role("link", name="Plays by platform")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_a_report_is_saved_with_the_axes_of_its_own_query(filled, look):
     visit = look(filled.server)
     page = visit.open("#/sql")
@@ -682,6 +714,7 @@ def test_a_report_is_saved_with_the_axes_of_its_own_query(filled, look):
     filled.server.delete("/reports/by_artist")
 
 
+@pytest.mark.thorough
 def test_a_list_goes_on_beyond_ten_when_asked(filled, look):
     visit = look(filled.server)
     visit.open("#/overview?period=all&timezone=UTC")
@@ -693,6 +726,7 @@ def test_a_list_goes_on_beyond_ten_when_asked(filled, look):
     assert shown_list(visit, "Top artists") == overview.ranked(rows, "artist", None, comparable=False)
 
 
+@pytest.mark.thorough
 def test_names_in_a_reports_table_and_its_bars_lead_to_their_pages(filled, look):
     visit = look(filled.server)
     page = visit.open("#/reports/top_tracks?period=all&timezone=UTC")
@@ -708,6 +742,7 @@ def test_names_in_a_reports_table_and_its_bars_lead_to_their_pages(filled, look)
     expect(page.locator("h1")).to_have_text(first["track"])
 
 
+@pytest.mark.thorough
 def test_past_queries_are_listed_and_shown_again(filled, look):
     visit = look(filled.server)
     page = visit.open("#/sql")
@@ -719,6 +754,7 @@ def test_past_queries_are_listed_and_shown_again(filled, look):
     expect(page.locator("[data-at='0,0']")).to_have_text("remember me")
 
 
+@pytest.mark.thorough
 def test_the_history_lists_ones_own_queries_once_and_those_of_reports_when_wished(filled, look):
     visit = look(filled.server)
     visit.open("#/overview?period=all&timezone=UTC")
@@ -735,6 +771,7 @@ def test_the_history_lists_ones_own_queries_once_and_those_of_reports_when_wishe
 # --- reports ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_every_report_is_listed_and_its_parameters_change_it(filled, look):
     visit = look(filled.server)
     page = visit.open("#/reports?timezone=UTC")
@@ -751,6 +788,7 @@ def test_every_report_is_listed_and_its_parameters_change_it(filled, look):
     assert saved.value.suggested_filename == "top_artists.csv"
 
 
+@pytest.mark.thorough
 def test_a_report_is_of_the_days_and_the_listener_that_are_chosen(filled, look):
     visit = look(filled.server)
     chosen = {"from": "2026-02-03", "to": "2026-04-20", "timezone": "UTC", "user": GUEST}
@@ -782,6 +820,7 @@ def test_a_report_tells_what_its_parameters_may_be(filled, look):
 # --- manners ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_printed_address_signs_in_once_and_no_address_ever_holds_a_token(filled, look):
     visit = look(filled.server, token=None)
     visit.allow(r"status of 401")
@@ -800,6 +839,7 @@ def test_the_printed_address_signs_in_once_and_no_address_ever_holds_a_token(fil
     expect(second.get_by_role("dialog")).to_contain_text("lake open")
 
 
+@pytest.mark.thorough
 def test_who_stays_signed_in_is_so_in_every_tab_until_signing_out(filled, look):
     visit = look(filled.server, token=None)
     visit.allow(r"status of 401")
@@ -818,6 +858,7 @@ def test_who_stays_signed_in_is_so_in_every_tab_until_signing_out(filled, look):
     assert requests.get(filled.server.url + "/runs", headers=asked_with, timeout=10).status_code == 401
 
 
+@pytest.mark.thorough
 def test_no_token_lies_in_the_profile_of_a_browser_that_was_closed(filled, browser, tmp_path):
     """History, caches, addresses to be restored: only the storage of the page itself may hold one."""
     profile = tmp_path / "profile"
@@ -831,6 +872,7 @@ def test_no_token_lies_in_the_profile_of_a_browser_that_was_closed(filled, brows
     assert len(files) > 10 and [path for path in files if token.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.thorough
 def test_without_a_token_it_is_asked_for_once(filled, look):
     visit = look(filled.server, token=None)
     page = visit.open("#/overview?period=all&timezone=UTC", settle=False)
@@ -842,6 +884,7 @@ def test_without_a_token_it_is_asked_for_once(filled, look):
     expect(page.locator("dialog")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_a_token_taken_back_is_asked_for_again(filled, look):
     printed = filled.command("token", "add", "--name", "for a day", "--scope", "read")
     found = re.search(r"lake_[\w-]{20,}", printed)
@@ -864,6 +907,7 @@ def test_a_token_taken_back_is_asked_for_again(filled, look):
     assert numbers(visit.figure("Plays"))
 
 
+@pytest.mark.thorough
 def test_a_reading_token_is_told_that_it_may_not_run(filled, look):
     printed = filled.command("token", "add", "--name", "reader", "--scope", "read")
     found = re.search(r"lake_[\w-]{20,}", printed)
@@ -877,6 +921,7 @@ def test_a_reading_token_is_told_that_it_may_not_run(filled, look):
     expect(page.get_by_role("alert")).to_contain_text("scope")
 
 
+@pytest.mark.thorough
 def test_an_error_of_the_api_is_told_where_it_happened_and_can_be_tried_again(filled, look):
     visit = look(filled.server)
     visit.allow(r"status of 503")
@@ -891,6 +936,7 @@ def test_an_error_of_the_api_is_told_where_it_happened_and_can_be_tried_again(fi
     expect(panel.locator(".ranked li").first).to_be_visible()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("report", "address"), [("dashboard_totals", "#/overview"), ("dashboard_item", "#/artist/{artist}")]
 )
@@ -908,6 +954,7 @@ def test_figures_that_could_not_be_had_can_be_tried_again(filled, look, report, 
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_a_server_that_went_away_is_told(look, tmp_path):
     with LakeServer(tmp_path) as server:
         visit = look(server)
@@ -917,6 +964,7 @@ def test_a_server_that_went_away_is_told(look, tmp_path):
     expect(visit.page.get_by_role("alert").first).to_contain_text("does not answer")
 
 
+@pytest.mark.thorough
 def test_an_empty_lake_says_what_to_do_first(empty, look):
     visit = look(empty)
     visit.allow(NEVER_CRAWLED)
@@ -934,6 +982,7 @@ def test_an_empty_lake_says_what_to_do_first(empty, look):
     expect(page.get_by_text("The query answered no rows.")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_covers_are_shown_only_where_the_owner_wishes_it(filled, look, tmp_path):
     assert not any("i.scdn.co" in request.url for request in covers_asked_for(look(filled.server)))
     shared = {**filled.environ, "LAKE_URL": str(filled.server.lake), "SHOW_IMAGES": "true"}
@@ -948,6 +997,7 @@ def test_covers_are_shown_only_where_the_owner_wishes_it(filled, look, tmp_path)
         expect(visit.page.locator("img.cover").first).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_one_click_that_says_what_it_means_shows_covers_and_copies_ask_nobody(filled, look):
     visit = look(filled.server)
     visit.allow("request to another host: https://i.scdn.co/")
@@ -992,6 +1042,7 @@ def covers_asked_for(visit: Visit) -> list[Any]:
     return visit.requests
 
 
+@pytest.mark.thorough
 def test_the_keyboard_suffices(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=all&timezone=UTC")
@@ -1009,6 +1060,7 @@ def test_the_keyboard_suffices(filled, look):
     expect(visit.panel("Listening over time").locator("tbody tr").first).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_a_choice_made_by_keyboard_leaves_the_keyboard_where_it_was(filled, look):
     visit = look(filled.server)
     page = visit.open("#/overview?period=all&timezone=UTC")
@@ -1029,6 +1081,7 @@ def test_a_choice_made_by_keyboard_leaves_the_keyboard_where_it_was(filled, look
     expect(page.locator("#parameter-min_seconds")).to_be_focused()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("width", [360, 830, 1280])
 def test_a_large_number_stays_on_one_line(filled, look, width):
     def enlarged(route: Route) -> None:
@@ -1059,6 +1112,7 @@ def test_a_large_number_stays_on_one_line(filled, look, width):
     assert all(lines)
 
 
+@pytest.mark.thorough
 def test_the_reader_chooses_dark_or_light_and_it_stays(filled, look):
     visit = look(filled.server, color_scheme="light")
     page = visit.open("#/library")

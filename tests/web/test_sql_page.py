@@ -41,6 +41,7 @@ def token_of(filled, name: str) -> str:
     return found[0]
 
 
+@pytest.mark.thorough
 def test_an_address_fills_the_editor_runs_and_draws(filled, look):
     visit = look(filled.server)
     page = visit.open(f"#/sql?{urlencode({'q': SQL, 'chart': 'bar', 'x': 'platform', 'y': 'plays'})}")
@@ -61,6 +62,7 @@ def test_what_an_address_asks_for_is_guarded_as_ever(filled, look):
     assert filled.number("SELECT count(*) FROM plays") > 0
 
 
+@pytest.mark.thorough
 def test_what_is_run_and_drawn_stands_in_the_address_and_shows_the_same_elsewhere(filled, look):
     visit = look(filled.server)
     page = visit.open("#/sql")
@@ -74,6 +76,7 @@ def test_what_is_run_and_drawn_stands_in_the_address_and_shows_the_same_elsewher
     assert visit.token not in page.url
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", ["curl", "Python", "Notebook"])
 def test_a_query_is_taken_along_and_answers_the_same_rows_there(filled, look, way, tmp_path):
     visit = look(filled.server, permissions=["clipboard-read", "clipboard-write"])
@@ -100,6 +103,7 @@ def test_a_query_is_taken_along_and_answers_the_same_rows_there(filled, look, wa
         assert str(plays) in printed and (platform or "") in printed
 
 
+@pytest.mark.thorough
 def test_a_copied_link_opens_the_same(filled, look):
     visit = look(filled.server, permissions=["clipboard-read", "clipboard-write"])
     page = visit.open("#/sql")
@@ -113,6 +117,7 @@ def test_a_copied_link_opens_the_same(filled, look):
     assert cells(other) == [["by link"]]
 
 
+@pytest.mark.thorough
 def test_the_history_is_the_readers_alone_and_lasts(filled, look):
     ann, ben = token_of(filled, "ann"), token_of(filled, "ben")
     visit = look(filled.server, token=None)
@@ -146,6 +151,7 @@ def test_the_history_is_the_readers_alone_and_lasts(filled, look):
     expect(second.get_by_role("row").filter(has_text="of Ann")).to_have_count(1)
 
 
+@pytest.mark.thorough
 def test_the_result_of_a_past_query_is_shown_again_also_once_its_rows_are_gone(filled, look):
     visit = look(filled.server)
     visit.allow(r"status of 404")
@@ -162,6 +168,7 @@ def test_the_result_of_a_past_query_is_shown_again_also_once_its_rows_are_gone(f
     assert cells(visit) == [["kept"]]
 
 
+@pytest.mark.thorough
 def test_several_queries_stand_beside_each_other_and_outlast_the_page(filled, look):
     visit = look(filled.server)
     page = visit.open("#/sql")

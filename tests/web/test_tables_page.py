@@ -6,6 +6,7 @@ import csv
 import json
 from urllib.parse import urlencode
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.support.browser import Visit
@@ -31,6 +32,7 @@ def rows_of(visit: Visit) -> list[list[str]]:
     return found
 
 
+@pytest.mark.thorough
 def test_every_table_is_listed_with_its_page(filled, look):
     visit = look(filled.server)
     page = visit.open("#/tables")
@@ -42,6 +44,7 @@ def test_every_table_is_listed_with_its_page(filled, look):
     expect(page.locator("h1")).to_have_text("saved_items")
 
 
+@pytest.mark.thorough
 def test_a_tables_page_tells_what_each_column_holds(filled, look):
     visit = look(filled.server)
     visit.open("#/table/plays")
@@ -64,6 +67,7 @@ def test_a_tables_page_tells_what_each_column_holds(filled, look):
     assert visit.violations() == []
 
 
+@pytest.mark.thorough
 def test_a_value_leads_to_its_rows_and_those_to_the_sql_page(filled, look):
     visit = look(filled.server)
     page = visit.open("#/table/plays")
@@ -83,6 +87,7 @@ def test_a_value_leads_to_its_rows_and_those_to_the_sql_page(filled, look):
     expect(page.locator(".result-facts .badge")).to_have_text(f"{plays:,} rows")
 
 
+@pytest.mark.thorough
 def test_rows_are_filtered_and_sorted_by_the_address(filled, look):
     artist = filled.report("top_artists", period="all", limit=1)[0]["artist"]
     visit = look(filled.server)
@@ -125,6 +130,7 @@ def test_names_in_rows_lead_to_their_pages_and_those_lead_back(filled, look):
     expect(visit.panel("Rows")).to_contain_text(f"{listens:,} rows fit in all")
 
 
+@pytest.mark.thorough
 def test_what_fits_is_downloaded_whole(filled, look, tmp_path):
     visit = look(filled.server)
     where = json.dumps([["item_type", "is", "episode"]])

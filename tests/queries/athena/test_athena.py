@@ -107,6 +107,7 @@ BINDABLE = st.one_of(
 )
 
 
+@pytest.mark.thorough
 @hypothesis_settings(max_examples=200, deadline=None)
 @given(values=st.lists(BINDABLE, min_size=1, max_size=4), spaces=st.sampled_from(["", " ", "\n"]))
 def test_values_stand_as_literals_in_the_text_that_athena_gets(values: list[Any], spaces: str) -> None:
@@ -133,6 +134,7 @@ def test_a_value_stands_apart_from_what_is_beside_it(sql: str, values: list[Any]
     assert with_note(check(sql, user_tables(), values), 10, "", values).startswith(sent)
 
 
+@pytest.mark.thorough
 def test_a_value_may_be_longer_than_athenas_own_parameters(opened: OpenedOnAws) -> None:
     long = "x" * 5_000
     query = opened.engine.wait(opened.engine.start_query("SELECT length(?) AS n", [long]).query_id, 20)
@@ -159,6 +161,7 @@ def place_in(text: str, at: int) -> tuple[int, int]:
 TEXTS = st.one_of(st.none(), st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=30))
 
 
+@pytest.mark.thorough
 @hypothesis_settings(max_examples=200, deadline=None)
 @given(
     rows=st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(TEXTS, min_size=width, max_size=width), max_size=8))

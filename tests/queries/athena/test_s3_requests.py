@@ -146,6 +146,7 @@ def kept(loose: Opened, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Op
         yield made
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", JOINING)
 def test_a_month_of_ten_years_joined_with_tracks_and_artists_is_few_requests(
     kept: Opened, loose: Opened, name: str

@@ -156,6 +156,7 @@ def test_a_query_that_heeds_no_interrupt_is_ended_when_it_is_cancelled(tmp_path:
         assert opened.engine.cancel(query_id).state == QueryState.CANCELLED
 
 
+@pytest.mark.thorough
 def test_a_query_that_heeds_no_interrupt_is_ended_when_its_time_is_over(tmp_path: Path) -> None:
     with embedded(tmp_path, query_slots=1, query_seconds=2.0) as opened:
         query = opened.engine.wait(stopped(opened), 30)
@@ -227,6 +228,7 @@ def test_a_statement_that_is_not_read_to_its_end_stands_in_nobodys_way(tmp_path:
 # What lies in the lake
 
 
+@pytest.mark.thorough
 def test_pipes_and_odd_names_among_the_tables_stop_nothing(opened: Opened) -> None:
     folder = Path(opened.lake.store.location("transformed/g1/tracks_history/month=2026-11"))
     os.mkfifo(folder / "pipe.parquet")
@@ -238,6 +240,7 @@ def test_pipes_and_odd_names_among_the_tables_stop_nothing(opened: Opened) -> No
     assert opened.crawl().state == "succeeded"
 
 
+@pytest.mark.thorough
 def test_a_pipe_that_takes_a_files_place_is_left_when_time_is_over(tmp_path: Path) -> None:
     """Whoever opens it waits for a writer. The folder of the table does not change, so that it is not listed anew."""
     with embedded(tmp_path, query_seconds=3.0) as opened:
@@ -287,6 +290,7 @@ def test_a_result_never_gets_longer_than_it_may(tmp_path: Path) -> None:
     assert 100_000 < watched.disk <= 300_000
 
 
+@pytest.mark.thorough
 def test_a_csv_file_that_would_be_too_long_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     with embedded(tmp_path, query_bytes=5_000_000) as opened, Watched(opened) as watched:
         query = opened.done(TOO_WIDE)
@@ -299,6 +303,7 @@ def test_a_csv_file_that_would_be_too_long_is_refused_and_leaves_nothing(tmp_pat
     assert watched.disk <= 2 * 5_000_000
 
 
+@pytest.mark.thorough
 def test_one_csv_file_serves_all_who_ask_at_the_same_time(tmp_path: Path) -> None:
     with embedded(tmp_path) as opened, Watched(opened) as watched:
         query = opened.done(TOO_WIDE)
@@ -319,6 +324,7 @@ def test_one_csv_file_serves_all_who_ask_at_the_same_time(tmp_path: Path) -> Non
     assert watched.disk < 1.2 * size
 
 
+@pytest.mark.thorough
 def test_a_csv_file_is_given_up_with_its_last_reader(tmp_path: Path) -> None:
     with embedded(tmp_path) as opened:
         query = opened.done(TOO_WIDE.replace("sequence(1, 2)", "sequence(1, 8)"))  # not written in a moment
@@ -368,6 +374,7 @@ def test_a_row_too_long_for_a_page_is_downloaded(tmp_path: Path) -> None:
             assert opened.engine.download(query.query_id, "parquet").path
 
 
+@pytest.mark.thorough
 def test_what_queries_write_is_their_owners_alone(tmp_path: Path) -> None:
     mask = os.umask(0)
     try:

@@ -58,6 +58,7 @@ def same_answers(opened: Opened, path: Path) -> None:
             assert sorted(map(repr, found)) == sorted(map(repr, opened.ask(sql))), name
 
 
+@pytest.mark.thorough
 def test_every_table_answers_as_the_engine_does(opened: Opened) -> None:
     path = default_path(opened.lake)
     write_duckdb(opened.lake, path)
@@ -65,6 +66,7 @@ def test_every_table_answers_as_the_engine_does(opened: Opened) -> None:
     assert rows(path, "SELECT count(*), sum(ms_played) FROM plays") == [(3, 3000)]
 
 
+@pytest.mark.thorough
 def test_a_lake_without_a_row_has_every_table_with_its_columns(tmp_path: Path) -> None:
     lake = open_lake(Settings(lake_url=str(tmp_path / "lake")))
     write_duckdb(lake, default_path(lake))
@@ -77,6 +79,7 @@ def test_a_lake_without_a_row_has_every_table_with_its_columns(tmp_path: Path) -
         assert connection.execute(told).fetchall()[0][0]
 
 
+@pytest.mark.thorough
 def test_what_a_run_a_compaction_and_a_rebuild_change_shows_in_a_file_that_is_open(opened: Opened) -> None:
     path = default_path(opened.lake)
     write_duckdb(opened.lake, path)
@@ -101,6 +104,7 @@ def test_what_a_run_a_compaction_and_a_rebuild_change_shows_in_a_file_that_is_op
         assert ask("SELECT count(*) FROM plays") == [(0,)]
 
 
+@pytest.mark.thorough
 def test_the_file_answers_from_any_folder_and_under_any_name(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "elsewhere" / "mine.duckdb"
     write_duckdb(opened.lake, path)
@@ -111,6 +115,7 @@ def test_the_file_answers_from_any_folder_and_under_any_name(opened: Opened, tmp
         assert connection.execute("SELECT count(*) FROM other.reports.dashboard_quality").fetchall()
 
 
+@pytest.mark.thorough
 def test_a_relative_file_moves_with_its_lake(opened: Opened, tmp_path: Path) -> None:
     write_duckdb(opened.lake, default_path(opened.lake), relative=True)
     moved = tmp_path / "moved"
@@ -118,6 +123,7 @@ def test_a_relative_file_moves_with_its_lake(opened: Opened, tmp_path: Path) -> 
     assert rows(moved / "lake.duckdb", "SELECT count(*) FROM plays") == [(3,)]
 
 
+@pytest.mark.thorough
 def test_a_file_is_written_anew_when_it_would_be_another_and_only_then(opened: Opened, tmp_path: Path) -> None:
     paths = [default_path(opened.lake), tmp_path / "other.duckdb"]
     for path in paths:
@@ -146,6 +152,7 @@ def test_what_is_no_file_of_a_lake_is_not_written_over(opened: Opened, tmp_path:
         assert path.read_bytes() == held
 
 
+@pytest.mark.thorough
 def test_a_session_of_another_time_zone_gets_the_same_answers(opened: Opened) -> None:
     path = default_path(opened.lake)
     write_duckdb(opened.lake, path)
@@ -155,6 +162,7 @@ def test_a_session_of_another_time_zone_gets_the_same_answers(opened: Opened) ->
     assert told == opened.ask("SELECT ended_at FROM plays ORDER BY 1")
 
 
+@pytest.mark.thorough
 def test_nothing_of_it_is_taken_for_a_table_or_an_object_of_the_lake(opened: Opened) -> None:
     before = opened.crawl() and [table.name for table in opened.engine.tables()]
     write_duckdb(opened.lake, default_path(opened.lake))

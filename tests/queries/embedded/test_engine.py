@@ -134,6 +134,7 @@ def test_an_identical_query_is_answered_again_while_the_data_is_the_same(opened:
     assert not opened.done("SELECT count(*) FROM artists WHERE name <> ?", "y").reused
 
 
+@pytest.mark.thorough
 def test_an_answer_that_depends_on_the_time_is_never_used_again(opened: Opened) -> None:
     for sql in (
         "SELECT now()",
@@ -150,6 +151,7 @@ def test_equal_numbers_of_different_types_are_different_parameters(opened: Opene
     assert types == ["integer", "boolean", "double"]
 
 
+@pytest.mark.thorough
 def test_a_new_file_is_seen_at_once_without_a_crawl(opened: Opened) -> None:
     for number in range(20):
         opened.put("artists", {"artist_id": f"new{number}", "name": "N", "observed_at": on(9)}, name=f"n{number}")
@@ -213,6 +215,7 @@ def test_another_process_cancels_a_query(opened: Opened) -> None:
     second.close()
 
 
+@pytest.mark.thorough
 def test_the_queries_of_a_killed_process_have_failed(opened: Opened) -> None:
     script = (
         "import sys, time\n"
@@ -240,6 +243,7 @@ def test_the_queries_of_a_killed_process_have_failed(opened: Opened) -> None:
     assert query.error is not None and "the process that ran it ended" in query.error["message"]
 
 
+@pytest.mark.thorough
 def test_a_process_that_begins_is_never_taken_for_a_dead_one(tmp_path: Path) -> None:
     lake = open_lake(Settings(lake_url=str(tmp_path)))
     first = QueryBook(lake, timedelta(hours=1), now)
@@ -266,6 +270,7 @@ def test_a_process_that_begins_is_never_taken_for_a_dead_one(tmp_path: Path) -> 
             thread.join()
 
 
+@pytest.mark.thorough
 def test_a_disk_that_takes_nothing_for_a_while_stops_neither_limits_nor_slots(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -301,6 +306,7 @@ def write(opened: Opened, table: str, name: str, columns: dict[str, pa.Array]) -
     pq.write_table(pa.table(columns), folder / f"{name}.parquet")
 
 
+@pytest.mark.thorough
 def test_older_files_with_fewer_narrower_and_foreign_columns_stay_readable(opened: Opened) -> None:
     moment = pa.array([datetime(2025, 1, 1)], pa.timestamp("us"))
     write(opened, "tracks", "old", {"track_id": pa.array(["t0"]), "name": pa.array(["Old"]), "observed_at": moment,
@@ -352,6 +358,7 @@ def test_closing_while_it_is_being_warmed_up_is_no_failure(tmp_path: Path, caplo
     assert caplog.text == ""
 
 
+@pytest.mark.thorough
 def test_files_that_are_replaced_while_they_are_read_do_no_harm(opened: Opened) -> None:
     stop = threading.Event()
     folder = Path(opened.lake.store.location("transformed/g1/tracks_history/month=2026-11"))
@@ -380,6 +387,7 @@ def test_files_that_are_replaced_while_they_are_read_do_no_harm(opened: Opened) 
 # Downloads
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
@@ -439,6 +447,7 @@ def throughput(opened: Opened, clients: int, seconds: float) -> float:
     return sum(done) / seconds
 
 
+@pytest.mark.thorough
 def test_fifty_clients_at_once_get_their_own_answers(opened: Opened) -> None:
     assert throughput(opened, 50, 2.0) > 0
 

@@ -33,6 +33,7 @@ def test_a_query_that_ended_is_known_here_although_its_record_cannot_be_written(
     assert "cannot write the query's record" in caplog.text
 
 
+@pytest.mark.thorough
 def test_what_is_kept_of_queries_is_bounded_in_bytes_and_is_read_again_from_their_records(tmp_path: Path) -> None:
     kept = timedelta(hours=1)
     book = QueryBook(Lake(FolderStore(tmp_path / "lake")), kept, now)

@@ -37,6 +37,7 @@ def verdict(sql: str, size: int = 0, *, any_values: bool = False) -> Verdict:
 VALUES = [1, 2, True, "1", 2**40, 1.0, Decimal("1.0"), Decimal("1.00"), None, date(2026, 1, 1), datetime(2026, 1, 1)]  # noqa: DTZ001
 
 
+@pytest.mark.thorough
 def test_each_value_keeps_its_own_type_however_often_the_statement_comes(opened: Opened) -> None:
     first = [answer(opened, "SELECT ? AS x", value) for value in VALUES]
     assert [answer(opened, "SELECT ? AS x", value) for value in VALUES] == first

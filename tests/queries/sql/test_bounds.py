@@ -15,6 +15,7 @@ from tests.support.sql_fuzzer import NESTS, Fuzzer, judged
 SAMPLE = 3_000
 
 
+@pytest.mark.thorough
 def test_no_statement_ends_otherwise_than_translated_or_refused() -> None:
     fuzzer = Fuzzer(seed=20)
     wrong = [

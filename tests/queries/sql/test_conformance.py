@@ -31,6 +31,7 @@ def statement(written: str) -> str:
     return written if first in ("SELECT", "VALUES", "WITH") else f"SELECT {written}"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("written", "expected"),
     [

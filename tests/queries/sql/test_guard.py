@@ -84,6 +84,7 @@ def to_milliseconds(moment: datetime) -> datetime:
 FIRST, LAST = datetime(1970, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001
 
 
+@pytest.mark.thorough
 @settings(max_examples=100, deadline=None)
 @given(
     st.none()
@@ -187,6 +188,7 @@ WORDS = [
 ]
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join))
 def test_no_text_makes_the_guard_fail_otherwise_than_by_refusing(text: str) -> None:

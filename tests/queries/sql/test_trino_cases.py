@@ -26,6 +26,7 @@ ONLY_2026 = {
 WRAPPED = ("SELECT zip(", "SELECT (SELECT t.* FROM (VALUES 0)) FROM (VALUES (1, 1), (2, 2)) t(a, b)")
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(900)  # some 9,480 statements
 def test_trinos_own_cases_end_as_in_trino_but_for_a_few() -> None:
     if not CASES_FILE.exists():
