@@ -574,8 +574,8 @@ def test_what_lies_in_quarantine_is_told_with_the_reason_and_the_remedy_until_it
 def test_the_catalogue_is_refreshed(filled, look):
     visit = look(filled.server)
     page = visit.open("#/pipeline")
-    page.get_by_role("button", name="Refresh the catalogue").click()
-    expect(page.get_by_text("Catalogue refreshed")).to_be_visible()
+    page.get_by_role("button", name="Refresh the catalogue").click(timeout=60_000)  # when the service's own has ended
+    expect(page.get_by_text("Catalogue refreshed")).to_be_visible(timeout=60_000)
     expect(visit.panel("Freshness").get_by_role("rowheader", name="plays", exact=True)).to_be_visible()
 
 
