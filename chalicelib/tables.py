@@ -49,7 +49,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A quality check: ``kind`` is one of quality.py's; not-null, key and type checks follow from the columns."""
+    """A quality check: ``kind`` is one of quality.py's. Key, type and not-null checks follow from the columns; a
+    ``not_null`` is declared where only the view's column may be empty."""
 
     kind: Literal[
         "pattern",
