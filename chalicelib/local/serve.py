@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from chalicelib.wiring import Parts
 
 PORT = 8000
 SERVED_AT = "served-at"  # in the secret store, beside the codes
+STOPS = (signal.SIGINT, signal.SIGTERM)
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 log = logging.getLogger(__name__)
 
@@ -45,9 +47,7 @@ def serve(
     Raises Conflict when the port is taken, InvalidSetting where others could get in.
     """
     require_safe(settings, host, plain_http=plain_http)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    wait_for_stop = heard_stop()
     app, parts = load_app(settings)
     bounds = bounds or Bounds()
     server = HttpServer(
@@ -70,13 +70,34 @@ def serve(
         base = base_address(host, server.port)
         note_served(parts, base)
         say(page_address(parts, base))
-        stop.wait()
+        wait_for_stop()
         for thread in background:
             thread.stop()
         warming.join()
     finally:
         server.stop()
         parts.close()
+
+
+def heard_stop() -> Callable[[], None]:
+    """What waits until SIGINT or SIGTERM has come, from now on.
+
+    The system's handler writes to a socket: whatever Python waits for otherwise would go on waiting where a signal comes
+    just as it begins to, or to another thread.
+    """
+    heard, hearing = socket.socketpair()
+    hearing.setblocking(False)
+    for number in STOPS:
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
+
+    def wait() -> None:
+        with heard, hearing:
+            while heard.recv(1)[0] not in STOPS:
+                pass
+            signal.set_wakeup_fd(-1)
+
+    return wait
 
 
 def require_safe(settings: Settings, host: str, *, plain_http: bool) -> None:
