@@ -12,7 +12,7 @@ from chalicelib.queries.sql import check
 from chalicelib.views import user_tables
 from tests.support.sql_fuzzer import NESTS, Fuzzer, judged
 
-SAMPLE = 3_000
+SAMPLE = 1_000
 
 
 @pytest.mark.thorough
