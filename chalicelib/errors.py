@@ -287,7 +287,7 @@ class CheckFailed(Terminal):
 
 
 class ImportRefused(Terminal):
-    """The file is no privacy export of listening, or damaged.
+    """The file is no privacy export of listening, damaged, or too large for where it is read.
 
     The message names the file and the row. Import the archive as Spotify sent it.
     """

@@ -39,6 +39,7 @@ GROWING = re.compile(r"\.[0-9a-f]{16}\.tmp")  # names of files that replacing() 
 LEFT_AFTER = 86_400.0  # s since the last write to a file after which it was left behind
 SCRATCH = "lake-"  # begins the names of folders below the system's temporary one
 LOCK = ".lock"  # in such a folder: its process holds it
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # what the system says where there is no room
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import requests
 from sandbox.server import Sandbox
 from tests.support.listening import extended_row, write_export
 from tests.support.server import LakeServer, environment, eventually, logged_in
+from tests.support.small_disk import small_disk
 
 SIZE = 40_000_000  # bytes of the file system
 REPORT = '-- title = "Mine"\n-- description = "One"\nSELECT 1 AS one'
@@ -27,15 +28,8 @@ PLAYS = "SELECT count(*) AS n FROM plays"
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a small file system can be mounted by root alone")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", SIZE) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -42,9 +42,9 @@ from chalicelib.exports.dropped import ImportOutcome, kept_exports, note_outcome
 from chalicelib.exports.files import COPY_BLOCK, export_files
 from chalicelib.exports.observations import Observer
 from chalicelib.exports.owner import owner_of
+from chalicelib.exports.room import room_for
 from chalicelib.exports.snapshot_tables import DatedSnapshot, write_snapshots
 from chalicelib.exports.staging import STAGED, RowsByMonth, Staged, StagedFile, as_read, stage
-from chalicelib.files import scratch_folder
 from chalicelib.lake import KEPT, RAW_HISTORY, Lake, partition_prefix
 from chalicelib.listeners import KnownListeners, everybody, listeners_kept, newcomer, note_import
 from chalicelib.log import StepProgress
@@ -158,7 +158,7 @@ def import_export(
     Raises ImportRefused (nothing is changed then), InvalidRequest when it is not clear whose listening it is.
     """
     owner = whose(settings, lake, path, path.name, user_id, "name the listener with --user, a known one or a new name")
-    with scratch_folder() as folder:
+    with room_for(path.name) as folder:
         return ExportImport(lake, settings, path, path.name, owner, folder, "", progress, clock, timer).run()
 
 
@@ -182,7 +182,7 @@ def import_dropped(
         return None
     folder_of_user, _, name = key.removeprefix(RAW_HISTORY).rpartition("/")
     try:
-        with scratch_folder() as folder:
+        with room_for(name) as folder:
             local = fetch(lake, key, folder)
             owner = whose(settings, lake, local, name, user_id or unquote(folder_of_user) or None, IMPORT_AGAIN)
             summary = ExportImport(lake, settings, local, name, owner, folder, key, progress, clock, timer).run()
@@ -610,7 +610,7 @@ def transform_export(lake: Lake, key: str, progress: StepProgress | None = None)
     match = KEPT.fullmatch(key)
     if not match:
         raise NotFound(f"{key} is not a kept export", key=key)
-    with scratch_folder() as folder:
+    with room_for(match[3]) as folder:
         local = fetch(lake, key, folder)
         if key.endswith(".parquet"):
             staged = kept_rows(local, folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from functools import cache
 from pathlib import Path
 
 from chalicelib.errors import LakeError, NotFound
-from chalicelib.files import scratch_folder
 from chalicelib.lake import QUARANTINE, RAW, RAW_ANSWERS, RAW_RUNS, Lake
 from chalicelib.quarantine import REASON, Reason, copy_key, note_reason, release
 from chalicelib.transformation.backlog import forget_files
@@ -103,7 +101,7 @@ class RawWork:
         ``files`` tell what its checks have found; answers their keys.
         """
         files = files or {}
-        self._copy(copy_key(self.key))
+        self.lake.store.copy(self.key, copy_key(self.key))
         reason = note_reason(self.lake, self.key, error)
         write_all(self.lake, files)
         self._delete(files_of(*self._notes()) - files.keys())
@@ -119,13 +117,6 @@ class RawWork:
         """What is noted of its last transform, and of one that was begun since."""
         begun = OPEN.read(self.lake.store, open_key(self.generation, self.key))
         return done_note(self.lake, self.generation, self.key), begun or OpenNote(self.key)
-
-    def _copy(self, to: str) -> None:
-        with scratch_folder() as folder:
-            path = folder / "object"
-            with self.lake.store.open(self.key) as source, path.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            self.lake.store.write_file(to, path)
 
 
 def files_of(*notes: DoneNote | OpenNote | None) -> set[str]:

@@ -221,6 +221,30 @@ def unpacked_size(deployed: Deployed, arn: str) -> int:
         return sum(entry.file_size for entry in zipped.infolist())
 
 
+MACHINES = {"x86_64": 62, "arm64": 183}  # EM_X86_64 and EM_AARCH64 of the ELF specification, by Lambda's names
+
+
+def check_libraries_are_for_the_processor_that_each_function_has(deployed: Deployed) -> None:
+    """Of the zip and of every layer, which say so themselves, too."""
+    client, functions = deployed.aws.client("lambda"), deployed.aws.functions
+    for each in FUNCTIONS:
+        found = function(deployed, each.handler)["Configuration"]
+        (processor,) = found["Architectures"]
+        zips = [functions.get(found["FunctionName"]).code_bytes]
+        for layer in found.get("Layers", []):
+            told = client.get_layer_version_by_arn(Arn=layer["Arn"])
+            assert told.get("CompatibleArchitectures") == [processor]
+            zips.append(functions.layer_zip(layer["Arn"]))
+        assert [machines_in(data) for data in zips] == [{MACHINES[processor]}] * len(zips)
+
+
+def machines_in(data: bytes) -> set[int]:
+    """For which machines the shared libraries of a zip are, as their headers say."""
+    with zipfile.ZipFile(io.BytesIO(data)) as zipped:
+        names = [name for name in zipped.namelist() if ".so" in name.rpartition("/")[2]]
+        return {int.from_bytes(zipped.read(name)[18:20], "little") for name in names}
+
+
 def check_importing_the_app_is_quick(deployed: Deployed) -> None:
     """From the deployed zip, without a bytecode cache of its own; the best of five."""
     from bench.coldstart import milliseconds

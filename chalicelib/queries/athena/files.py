@@ -5,15 +5,23 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 FIELD = re.compile(r'(?:"((?:[^"]|"")*)")?(,|\n)')
 CHUNK = 2**20  # characters
 
 
 def records(stream: BinaryIO) -> Iterator[list[str | None]]:
-    """Every record, the header first; None is a null, ``""`` an empty text. ValueError where it is no such file."""
-    text = io.TextIOWrapper(stream, "utf-8", newline="")
+    """Every record, the header first; None is a null, ``""`` an empty text. ValueError where it is no such file.
+
+    The stream is closed when it has been read or nobody reads on.
+    """
+    with io.TextIOWrapper(stream, "utf-8", newline="") as text:
+        yield from records_of(text)
+
+
+def records_of(text: TextIO) -> Iterator[list[str | None]]:
+    """As :func:`records`, of an open file that stays open."""
     held, place, ended = "", 0, False
     record: list[str | None] = []
     while True:
