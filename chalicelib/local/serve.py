@@ -82,8 +82,8 @@ def serve(
 def heard_stop() -> Callable[[], None]:
     """What waits until SIGINT or SIGTERM has come, from now on.
 
-    The system's handler writes to a socket: whatever Python waits for otherwise would go on waiting where a signal comes
-    just as it begins to, or to another thread.
+    The system's handler writes to a socket: whatever Python waits for otherwise would go on waiting where a signal
+    comes just as it begins to, or to another thread.
     """
     heard, hearing = socket.socketpair()
     hearing.setblocking(False)
