@@ -6,7 +6,7 @@ The rules are told in resolutions.py. Labels are what plays are known by, window
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count, takewhile
 
@@ -62,6 +62,8 @@ class Board:
     absorbed_by: Ints
     taken: Bools  # has absorbed a row in this layer already
     reported: Bools  # account data tells of it
+    first_listed: Ints  # when (ms) the API listed a play of its first; -1: it did not
+    last_listed: Ints
     told: Ints  # numbers of the plays and the names under which account data tells of them
 
     @classmethod
@@ -98,6 +100,8 @@ class Board:
             absorbed_by=np.full(count, -1, np.int64),
             taken=np.zeros(count, np.bool_),
             reported=np.zeros(count, np.bool_),
+            first_listed=np.full(count, -1, np.int64),
+            last_listed=np.full(count, -1, np.int64),
             told=np.zeros(0, np.int64),
         )
         board.together |= board.reported_together(account)
@@ -174,19 +178,20 @@ class Board:
         sure = [around(self.ended), around(started), around(self.device), around(self.device_end())]
         covered = self.covered_by(EXTENDED)
         wider = (
-            ([Window(started - PAUSED, self.ended + NEAR, self.ended)], None),
+            ([Window(started - PAUSED, self.ended + NEAR, self.ended)], None, None),
             (
                 [Window(self.ended - AWAY, self.ended + NEAR, self.ended)],
                 self.together & self.heard & (self.device < 0),
+                self.listed_since,
             ),
         )
         for among in (self.heard, None):
             for labels in (self.by_item, self.by_title):
                 self._join_api(labels(API), labels(*EXTENDED), sure, among)
         self._join_api(self.by_listener(API), self.by_listener(NAMELESS), sure, self.heard)
-        for windows, among in wider:
+        for windows, among, may_be in wider:
             for labels in (self.by_item, self.by_title):
-                self._join_api(labels(API).where(covered), labels(*EXTENDED), windows, among)
+                self._join_api(labels(API).where(covered), labels(*EXTENDED), windows, among, may_be)
         settled = covered & self.covered_by(EXTENDED, later=True)
         for labels in (self.by_item, self.by_title):
             self._join_other_ends(labels(API).where(settled), labels(*EXTENDED).where(self.taken), sure)
@@ -224,8 +229,12 @@ class Board:
         sure = [Window(moment - NEAR, moment + after, moment) for moment in (self.ended, started)]
         covered = self.covered_by(FROM_ACCOUNT)
         wider = (
-            ([Window(started - PAUSED, self.ended + after, self.ended)], None),
-            ([Window(self.ended - AWAY, self.ended + after, self.ended)], self.together & self.heard),
+            ([Window(started - PAUSED, self.ended + after, self.ended)], None, None),
+            (
+                [Window(self.ended - AWAY, self.ended + after, self.ended)],
+                self.together & self.heard,
+                self.listed_since,
+            ),
         )
         for among in (self.heard, None):
             for labels in (self.by_names, self.by_title):
@@ -234,9 +243,11 @@ class Board:
         exact = [Window(moment, moment + MINUTE - 1, moment) for moment in (self.ended, started)]
         renamed = self.by_parent(API).where(covered & self.covered_by(FROM_ACCOUNT, later=True))
         self._join_lengths(self.by_parent(ACCOUNT), renamed, exact, self.heard)
-        for windows, among in wider:
+        alone = self.heard & ~self.together & ~self.is_episode  # the API lists no podcasts
+        self._join_lengths(self.by_parent(ACCOUNT), self.by_parent(API), exact[1:], alone, self.listed_after)
+        for windows, among, may_be in wider:
             for labels in (self.by_names, self.by_title):
-                self._join_lengths(labels(*FROM_ACCOUNT), labels(API).where(covered), windows, among)
+                self._join_lengths(labels(*FROM_ACCOUNT), labels(API).where(covered), windows, among, may_be)
 
     def drop_shared(self, shared: dict[str, str]) -> None:
         """Rows that were put in for two files to share out are no listens where a richer report counts them."""
@@ -264,13 +275,30 @@ class Board:
         covered[api] = (apart >= 0) & (apart <= COVERED)
         return covered
 
+    def listed_since(self, pairs: Pairs) -> Pairs:
+        """Those whose API play was first listed when the other row was reported, or later: what landed then Spotify
+        did not know before."""
+        return pairs.where(self.first_listed[pairs.point] >= self.ended[pairs.span] - NEAR)
+
+    def listed_after(self, pairs: Pairs) -> Pairs:
+        """Those whose API play was listed after the other row's end: an answer that goes back to the one lists the
+        other too, under whatever name."""
+        return pairs.where(self.last_listed[pairs.point] >= self.ended[pairs.span] + MINUTE)
+
     def device_end(self) -> Ints:
         """When a play ended by its device's time."""
         return np.where((self.device >= 0) & (self.length >= 0), self.device + self.length, -1)
 
     # --- moves
 
-    def _join_api(self, api: Labels, extended: Labels, windows: list[Window], among: Bools | None) -> None:
+    def _join_api(
+        self,
+        api: Labels,
+        extended: Labels,
+        windows: list[Window],
+        among: Bools | None,
+        may_be: Callable[[Pairs], Pairs] | None = None,
+    ) -> None:
         """Pair API rows one to one with rows whose windows hold their ``played_at``."""
         api, extended = api.where(self.absorbed_by < 0), extended.where(~self.taken)
         if among is not None:
@@ -279,7 +307,7 @@ class Board:
             return
         key, other_key = self._keys(api, extended)
         pairs = within(Points(api.row, key, api.moment), windowed(extended.row, other_key, windows))
-        self._absorb(*assign(pairs))
+        self._absorb(*assign(may_be(pairs) if may_be else pairs))
 
     def _join_other_ends(self, api: Labels, extended: Labels, windows: list[Window]) -> None:
         """Absorb API rows that tell the other end of a play of which another API row told one: exports that tell what
@@ -293,7 +321,14 @@ class Board:
         nearest = frame.sort_values(["point", "distance", "span"]).drop_duplicates("point")
         self.absorbed_by[nearest["point"].to_numpy()] = nearest["span"].to_numpy()
 
-    def _join_lengths(self, account: Labels, api: Labels, windows: list[Window], among: Bools | None) -> None:
+    def _join_lengths(
+        self,
+        account: Labels,
+        api: Labels,
+        windows: list[Window],
+        among: Bools | None,
+        may_be: Callable[[Pairs], Pairs] | None = None,
+    ) -> None:
         """Pair account rows one to one with API rows whose ``played_at`` lies in their windows."""
         account, api = account.where(self.absorbed_by < 0), api.where(~self.taken)
         if among is not None:
@@ -301,7 +336,8 @@ class Board:
         if not len(account.row) or not len(api.row):
             return
         key, other_key = self._keys(account, api)
-        rich, poor = assign(within(Points(api.row, other_key, api.moment), windowed(account.row, key, windows)))
+        pairs = within(Points(api.row, other_key, api.moment), windowed(account.row, key, windows))
+        rich, poor = assign(may_be(pairs) if may_be else pairs)
         self._absorb(poor, rich)
 
     def _join_account(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from chalicelib.plays.columns import Ints
+from chalicelib.plays.columns import Bools, Ints
 
 TIME_BITS = 43  # ms since 1970 up to the year 2248; the key stands above them
 LARGEST_PUZZLE = 20_000  # candidate pairs for which a best assignment is worked out
@@ -47,6 +47,10 @@ class Pairs:
         """No pairs."""
         nothing = np.zeros(0, np.int64)
         return cls(nothing, nothing, nothing)
+
+    def where(self, chosen: Bools) -> Pairs:
+        """The chosen ones."""
+        return Pairs(self.point[chosen], self.span[chosen], self.distance[chosen])
 
 
 def within(points: Points, spans: Spans) -> Pairs:

@@ -21,20 +21,24 @@ every name that any report of a listen bears can match.
 2. *Account into account*: a row of the years when podcasts stood among the music, without its title, is the episode
    of the same show, minute and msPlayed; two titles of one artist, minute and msPlayed are one that was renamed
    unless one file tells of both.
-3. *API into API*: a play of one track told again within 30 s is the same; the API reports nothing shorter. So is one
-   that is listed no more although older ones are, or that was listed beside newer ones where now another of its track
-   stands: its start was told first and then its end, or the other way round.
+3. *API into API*: a play of one track told again within 30 s is the same; the API reports nothing shorter. But what one
+   answer lists twice, more than some seconds apart, two devices played. The same, too, is one that is listed no more
+   although older ones are, or that was listed beside newer ones where now another of its track stands: its start was
+   told first and then its end, or the other way round.
 4. *API into extended*, one to one, as many as go together: same id or else same title, and ``played_at`` within 30 s
    of the play's end, its start, or either by its device's clock (Spotify has meant each of them); plays of 30 s and
    more first, which are all that the API reports. Then plays that may have been paused (started up to 15 minutes
-   earlier than their length says) and plays of a device that was offline and does not say when (up to 14 days). Then
-   rows without names. What is left beside such a play, within 30 s of its other end, is the same play told again, where
-   extended history tells of what was heard before and after it.
+   earlier than their length says) and plays of a device that was offline and does not say when (up to 14 days; what the
+   API had listed before the device reported was none of them). Then rows without names. What is left beside such a
+   play, within 30 s of its other end, is the same play told again, where extended history tells of what was heard
+   before and after it.
 5. *Account into extended*, one to one: same msPlayed in the minute of the end, or of the end by the device's clock,
    and the same names, or the same title, or the same artist (it was renamed), or no names on one side; then the same
    names within a minute; then, of what was offline and does not say when, within 14 days.
-6. *Account into API*, one to one, likewise, for what is left on both sides. The end of the play then lies in the
-   minute that account data says, whatever ``played_at`` means.
+6. *Account into API*, one to one, likewise, for what is left on both sides. A title that was renamed is known by artist
+   and minute, where account data tells of what was heard before and after it, or where the API listed, after the end
+   that account data says, a play from its start. The end of the play then lies in the minute that account data says,
+   whatever ``played_at`` means.
 
 Two listens of one song back to back stay two, because pairing is one to one. Podcasts, audiobooks and videos are
 plays like others; a row of old account data that does not say what it is becomes what a richer report says it is.

@@ -27,6 +27,8 @@ from chalicelib.plays.columns import Bools, Ints, decoded, joined, numbers
 from chalicelib.plays.copies import END, START
 from chalicelib.plays.pairing import Pairs, assign
 
+AGAIN = 5 * SECOND  # within which Spotify tells one play again
+
 # --- account data -------------------------------------------------------------------------------------------------
 
 
@@ -125,17 +127,18 @@ def join_api(board: Board, observed: pa.Table) -> None:
     """A play of one track that is told again within seconds is the same: two would be further apart. So is one in
     whose place later answers tell another of the track: ``played_at`` was its start and is its end, or the like."""
     api = board.free((API,))
-    if len(api) < 2:
+    if not len(api):
         return
     for code in (board.item, board.names):
         for rows, key in of_one_track(board, code):
             near = (np.diff(key) == 0) & (np.diff(board.ended[rows]) < HEARD)
             if near.any():
-                join_near(board, rows, near)
+                join_near(board, rows, key, answers_of(board, rows[beside(near)], observed))
     listed = Listed.of(board, api, observed)
     for code in (board.item, board.names):
         for rows, key in of_one_track(board, code):
             join_replaced(board, rows, key, listed)
+    board.first_listed[api], board.last_listed[api] = listed.first[api], listed.last[api]
 
 
 def of_one_track(board: Board, code: Ints) -> Iterator[tuple[Ints, Ints]]:
@@ -149,14 +152,48 @@ def of_one_track(board: Board, code: Ints) -> Iterator[tuple[Ints, Ints]]:
         yield rows, key
 
 
-def join_near(board: Board, rows: Ints, near: Bools) -> None:
-    """Rows in order, of which some are near the one before: each is told by the first that it is near enough to."""
-    first = rows[0]
-    for row, is_near in zip(rows[1:], near, strict=True):
-        if is_near and board.ended[row] - board.ended[first] < HEARD:
-            board.absorbed_by[row] = first
+def beside(near: Bools) -> Bools:
+    """Rows in order of which ``near`` says which are near the one before: those that are near another."""
+    return np.asarray(np.concatenate([[False], near]) | np.concatenate([near, [False]]), np.bool_)
+
+
+Answers = dict[int, set[object]]  # for a row the times of the answers that list it
+
+
+def answers_of(board: Board, rows: Ints, observed: pa.Table) -> Answers:
+    """The answers that list some rows, or what they have absorbed."""
+    winner = board.winners()
+    all_rows = np.flatnonzero(np.isin(winner, rows))
+    ids = board.rows["play_id"].take(pa.array(all_rows)).to_pylist()
+    row_of = dict(zip(ids, winner[all_rows].tolist(), strict=True))
+    told = observed.filter(pc.is_in(observed["play_id"], value_set=pa.array(ids, pa.string())))
+    found: Answers = defaultdict(set)
+    for play_id, moment in zip(told["play_id"].to_pylist(), told["observed_at"].to_pylist(), strict=True):
+        found[row_of[play_id]].add(moment)
+    return found
+
+
+def join_near(board: Board, rows: Ints, key: Ints, answers: Answers) -> None:
+    """Rows by track and time: each that is near enough to an earlier one is told by it, the nearest that no answer
+    lists beside it: a track that one answer lists twice, however near, was played on two devices."""
+    plays: list[list[int]] = []
+    track = -1
+    for row, of_track in zip(rows.tolist(), key.tolist(), strict=True):
+        if of_track != track:
+            track, plays = of_track, []
+        plays = [play for play in plays if board.ended[row] - board.ended[play[0]] < HEARD]
+        same = [play for play in plays if not any(are_listed_apart(board, row, other, answers) for other in play)]
+        if same:
+            board.absorbed_by[row] = same[-1][0]
+            same[-1].append(row)
         else:
-            first = row
+            plays.append([row])
+
+
+def are_listed_apart(board: Board, row: int, other: int, answers: Answers) -> bool:
+    """Whether one answer lists two plays of a track, further apart than one play is told again."""
+    apart = abs(board.ended[row] - board.ended[other]) >= AGAIN
+    return bool(apart) and not answers[row].isdisjoint(answers[other])
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,9 @@ def test_a_life_is_the_same_plays_however_its_reports_are_brought(
 @pytest.mark.soak
 @example(184, (602644, 493634))  # one song over and over, of which the API tells starts, then ends
 @example(252, (224092, 770981))  # a flight at the end of two files of account data
+@example(402, (2815, 2816))  # a landing that account data tells of, and an older play in a hole of it
+@example(426, (2983, 2984))  # account data and polls begin with a play of a track that was renamed later
+@example(491, (3438, 3439))  # one song at one time on two devices, of which the API alone tells
 @given(st.integers(0, 10**6), st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)))
 @LONG
 def test_many_lives_are_the_same_plays_however_their_reports_are_brought(

@@ -52,15 +52,29 @@ def heard(played_at: str, track: str = "a") -> tuple[str, str, str, str]:
     return played_at, uri_of(track), f"Song {track}", f"Band {track}"
 
 
-def told(folder: Path, *, extended: Rows = [], account: Rows = [], api: list[Any] = []) -> list[dict[str, Any]]:  # noqa: B006
-    """The listens that these observations are."""
-    parts = [api_plays(api)]
+def told(
+    folder: Path,
+    *,
+    extended: Rows = [],  # noqa: B006
+    account: Rows = [],  # noqa: B006
+    api: list[Any] = [],  # noqa: B006
+    listed: str | None = None,
+) -> list[dict[str, Any]]:
+    """The listens that these observations are; the API's made right after each play, or when they are ``listed``."""
+    parts = [api_plays(api) if listed is None else listed_at(listed, api)]
     if extended:
         parts.append(observed(folder, "Streaming_History_Audio_2023.json", extended))
     if account:
         parts.append(observed(folder, "StreamingHistory0.json", account))
     rows: list[dict[str, Any]] = decide(pa.concat_tables(parts)).listens.to_pylist()
     return rows
+
+
+def listed_at(moment: str, plays: list[Any]) -> pa.Table:
+    """What an answer of the API lists at a moment of the day."""
+    rows = api_plays(plays)
+    moments = pa.array([datetime.fromisoformat(f"2023-05-01T{moment}")] * len(plays), pa.timestamp("ms"))
+    return rows.set_column(rows.column_names.index("observed_at"), "observed_at", moments)
 
 
 def origins(rows: Rows) -> list[str]:
@@ -136,7 +150,16 @@ def test_offline_plays_that_report_together_meet_their_api_plays(tmp_path: Path)
         extended_row(synced, 180_000, "b", offline=True, offline_timestamp=7),
     ]
     api = [heard("2023-05-01T10:04:00Z"), heard("2023-05-01T10:07:00Z", "b")]
-    assert origins(told(tmp_path, extended=extended, api=api)) == [EXTENDED] * 3
+    assert origins(told(tmp_path, extended=extended, api=api, listed="18:05:00")) == [EXTENDED] * 3
+    assert len(told(tmp_path, extended=extended, api=api, listed="10:15:00")) == 5
+
+
+def test_a_landing_in_account_data_is_no_play_that_the_api_listed_before_it(tmp_path: Path) -> None:
+    landed = [account_row("2023-05-01 18:00", 200_000), account_row("2023-05-01 18:00", 180_000, "b")]
+    before = account_row("2023-05-01 06:00", 60_000, "c")
+    api = [heard("2023-05-01T10:04:00Z"), heard("2023-05-01T10:07:00Z", "b")]
+    assert len(told(tmp_path, account=[before, *landed], api=api, listed="10:15:00")) == 5
+    assert len(told(tmp_path, account=[before, *landed], api=api, listed="18:05:00")) == 3
 
 
 @pytest.mark.parametrize("stamp", [1_682_935_440_000, 1_682_935_440])
@@ -361,6 +384,13 @@ def test_a_renamed_track_of_the_api_meets_account_data_that_tells_of_its_time(tm
     assert len(told(tmp_path, account=[renamed], api=api)) == 2
 
 
+def test_a_renamed_track_that_both_tell_of_first_is_one_where_the_api_would_list_two(tmp_path: Path) -> None:
+    renamed = titled("Song a - 2024 Version", 200_000, "10:04")
+    api = [heard("2023-05-01T10:01:10Z")]
+    assert len(told(tmp_path, account=[renamed], api=api, listed="10:30:00")) == 1
+    assert len(told(tmp_path, account=[renamed], api=api, listed="10:03:00")) == 2
+
+
 def test_names_come_from_one_report_and_other_columns_from_the_fuller(tmp_path: Path) -> None:
     old = {**FULL, "master_metadata_track_name": "Zebra", "master_metadata_album_album_name": "Alpha Album"}
     new = {**FULL, "master_metadata_track_name": "Alpha", "master_metadata_album_album_name": "Zeta", "shuffle": True}
@@ -391,15 +421,21 @@ def test_a_play_that_the_api_tells_again_within_seconds_is_one(tmp_path: Path) -
     assert len(told(tmp_path, api=[again[0], heard("2023-05-01T10:03:50.381Z")])) == 2
 
 
+def test_a_track_that_one_answer_lists_twice_was_played_twice_however_near() -> None:
+    first, second = (heard(f"2023-05-01T10:03:{second}Z") for second in ("13.346", "26.336"))
+    late, later = (heard(f"2023-05-01T10:03:{second}Z") for second in ("15.500", "28.600"))
+    assert len(polled(("11:00:00", [first, second]))) == 2  # on two devices
+    assert len(polled(("11:00:00", [first, second]), ("12:00:00", [late, later]))) == 2
+    assert len(polled(("11:00:00", [first, later]), ("12:00:00", [late, second]))) == 2
+    assert len(polled(("11:00:00", [first]), ("12:00:00", [second]))) == 1
+    assert len(polled(("11:00:00", [first, late]))) == 1
+
+
 def polled(*polls: tuple[str, list[tuple[str, str, str, str]]]) -> Rows:
     """The listens that answers of the API tell, each at a time with all the plays that it lists."""
-    parts = []
-    for moment, plays in polls:
-        rows = api_plays(plays)
-        moments = pa.array([datetime.fromisoformat(f"2023-05-01T{moment}")] * len(plays), pa.timestamp("ms"))
-        parts.append(rows.set_column(rows.column_names.index("observed_at"), "observed_at", moments))
-    rows_: Rows = decide(pa.concat_tables(parts)).listens.to_pylist()
-    return rows_
+    parts = [listed_at(moment, plays) for moment, plays in polls]
+    rows: Rows = decide(pa.concat_tables(parts)).listens.to_pylist()
+    return rows
 
 
 def at_ten(*plays: str) -> list[tuple[str, str, str, str]]:
