@@ -31,6 +31,7 @@ ONE_LOCK = f"{STATE}run-lock.json"  # that of earlier releases, for all
 LOCK_FILE = ".run-lock-"  # begins the names of the files that are locked in a folder
 LEASE = timedelta(seconds=120)  # in a bucket: how long a lock holds that is not renewed
 RENEWED_EVERY = timedelta(seconds=20)
+CLOCKS_APART = timedelta(seconds=120)  # by which the clocks of two machines that share a bucket may differ
 TAKING = timedelta(seconds=10)  # in which a run that has its first lock has the others too
 
 
@@ -44,8 +45,8 @@ class Holder:
     since: datetime | None = None
 
     def lives(self, moment: datetime) -> bool:
-        """Whether its lease holds at ``moment``. One that ends later than any lease was given by a wrong clock."""
-        return moment < self.expires_at <= moment + LEASE
+        """Whether its lease holds at ``moment``. One that ends much later than any lease was given by a wrong clock."""
+        return moment < self.expires_at <= moment + LEASE + CLOCKS_APART
 
     def about_to_take(self, moment: datetime) -> list[str]:
         """What its run is taking just now."""

@@ -432,10 +432,13 @@ def log_out(secrets: SecretStore, ids: Collection[str]) -> bool:
 
 
 def user_id_of(profile: Mapping[str, Any], known: Iterable[Listener]) -> str:
-    """The immutable ``account_id``, else the id; of who logged in before Spotify said the former, still the latter."""
-    spotify_id = str(profile["id"])
-    before = any(one.user_id == one.spotify_id == spotify_id for one in known)
-    return spotify_id if before else str(profile.get("account_id") or spotify_id)
+    """The immutable ``account_id``, else the id. Who is logged in under either stays the same listener, whether or not
+    Spotify says the former this time."""
+    spotify_id, account_id = str(profile["id"]), profile.get("account_id")
+    same = [one.user_id for one in known if one.spotify_id == spotify_id]
+    if spotify_id in same:
+        return spotify_id
+    return str(account_id or next(iter(same), spotify_id))
 
 
 def who(settings: Settings, token: str, clock: Clock, sleep: Sleep = time.sleep) -> dict[str, Any]:

@@ -11,7 +11,16 @@ import pytest
 
 from chalicelib.errors import RunInProgress, StorageFailed, WriteConflict
 from chalicelib.extraction.journal import JOURNAL
-from chalicelib.extraction.lock import LEASE, RENEWED_EVERY, RunLock, acquire_all, holder_of, holders, name_of
+from chalicelib.extraction.lock import (
+    CLOCKS_APART,
+    LEASE,
+    RENEWED_EVERY,
+    RunLock,
+    acquire_all,
+    holder_of,
+    holders,
+    name_of,
+)
 from chalicelib.lake import Lake
 from chalicelib.runs import load_run
 from chalicelib.stores.s3 import BucketStore
@@ -104,3 +113,16 @@ def test_a_lock_in_a_bucket_that_a_clock_a_year_ahead_took_stops_no_run(made: Wo
     RunLock.acquire(made.lake, "20271120T120000Z-aaaaaa", ahead)
     assert holder_of(made.lake, made.clock()) is None
     assert made.run(sources=["recently_played"]).state == "succeeded"
+
+
+@pytest.mark.parametrize("seconds", [1.0, 30.0, CLOCKS_APART.total_seconds() - 5])
+def test_a_machine_whose_clock_is_behind_another_s_takes_no_lock_that_it_holds(made: World, seconds: float) -> None:
+    ahead, behind = Clock(), Clock()
+    ahead.advance(seconds=seconds)
+    held = RunLock.acquire(made.lake, "20261120T120000Z-aaaaaa", ahead)
+    with pytest.raises(RunInProgress):
+        RunLock.acquire(made.lake, "20261120T120000Z-bbbbbb", behind)
+    assert holder_of(made.lake, behind()) == "20261120T120000Z-aaaaaa"
+    held.renew()
+    behind.advance(seconds=seconds + LEASE.total_seconds() + 1)
+    RunLock.acquire(made.lake, "20261120T120000Z-bbbbbb", behind)

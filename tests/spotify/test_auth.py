@@ -43,6 +43,7 @@ from chalicelib.spotify.auth import (
 from chalicelib.spotify.tokens import Credentials, TokenReply
 from chalicelib.stores.secrets_folder import SecretFolder
 from tests.support.extraction import World, get, world
+from tests.support.odd_spotify import Oddity, odd_spotify
 
 APP = Credentials("id", "secret")
 MOMENT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -239,6 +240,21 @@ def test_login_stores_what_spotify_gave_for_the_account(made: World) -> None:
     assert authorization.ends_at == datetime(2027, 5, 20, 12, tzinfo=UTC).replace(
         second=authorization.ends_at.second, microsecond=authorization.ends_at.microsecond
     )
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["said at first", "said later"])
+def test_a_second_login_is_the_same_listener_whether_or_not_spotify_says_the_account_id(
+    made: World, first: bool
+) -> None:
+    silent = Oddity("no account_id", lambda answer: answer.edit(lambda profile: profile.pop("account_id")))
+    known = made.sandbox.world.default_listener
+    with odd_spotify(made.sandbox.url) as spotify:
+        made.settings = replace(made.settings, spotify_api_url=f"{spotify.url}/v1")
+        for says in (first, not first, first):
+            spotify.be(("me",), None if says else silent)
+            made.log_in()
+        assert made.listeners == {known.account_id if first else known.id: known.id}
+        assert made.run(sources=["recently_played"]).calls == 1
 
 
 def test_the_stored_tokens_are_the_owners_alone(made: World, tmp_path: Path) -> None:
