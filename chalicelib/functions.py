@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.errors import LakeError
 from chalicelib.settings import COMMAND
@@ -93,6 +93,7 @@ def meet_chalice(words: Sequence[str]) -> None:
     if "local" in words:
         port = option(words, "--port", "8000")
         sys.stderr.write(f"`{COMMAND} open --port {port}` opens the page, signed in\n")
+        leave_refusals_to_the_app()
     if not {"deploy", "package"} & set(words):
         return
     stage, chalice = option(words, "--stage", "dev"), Path.cwd() / ".chalice"
@@ -104,6 +105,22 @@ def meet_chalice(words: Sequence[str]) -> None:
             f"stage {stage} is not prepared: `python -m deploy prepare --stage {stage}` makes what Chalice does not, "
             f"or `make deploy STAGE={stage}` does everything"
         )
+
+
+def leave_refusals_to_the_app() -> None:
+    """Let `chalice local` ask the authorizer about requests without a token, too.
+
+    Its gateway would answer these itself, and not in the API's shape. API Gateway does the same, but can be told how.
+    """
+    from chalice.local import LocalGatewayAuthorizer
+
+    authorize = LocalGatewayAuthorizer.authorize
+
+    def with_a_token(gateway: Any, path: str, event: dict[str, Any], context: Any) -> Any:
+        event["headers"].setdefault("authorization", "")
+        return authorize(gateway, path, event, context)
+
+    LocalGatewayAuthorizer.authorize = with_a_token  # type: ignore[method-assign, assignment]
 
 
 def option(words: Sequence[str], name: str, otherwise: str) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,8 @@ PYTHONS = ((3, 12), (3, 13), (3, 14))
 UNRESERVED = 100  # executions that Lambda keeps for functions without a reservation ("Reserved concurrency", its guide)
 
 
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
+RIGHTS = {"HeadBucket": "ListBucket"}  # by operation, where a right has another name
 NO_REGION = "no region: set AWS_REGION, or choose one with `aws configure`"
 
 
@@ -55,25 +58,69 @@ def check_start(session: Any, version: tuple[int, int] = sys.version_info[:2]) -
 
 
 def check_account(stage: str, session: Any) -> Account:
-    """Credentials, region, and what the account has already. Raises DeployFailed with what to set."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
+    """Credentials, region, and what the account has already. Raises DeployFailed with what to set or to ask for, all
+    of it at once once AWS knows who asks."""
     if not session.region_name:
         raise DeployFailed(NO_REGION)
-    try:
-        caller = session.client("sts").get_caller_identity()
-    except (BotoCoreError, ClientError) as error:
-        raise DeployFailed(f"AWS does not know who you are ({error}): set AWS_PROFILE or run `aws configure`") from None
+    caller = who_asks(session)
     partition = caller["Arn"].split(":")[1]
     try:
         names = Names(stage, caller["Account"], session.region_name, partition=partition)
     except ValueError as error:
         raise DeployFailed(str(error)) from None
-    s3 = session.client("s3")
+    found: list[str] = []
+    reserve = False
+    with named("s3", found):
+        names = with_its_bucket(names, session.client("s3"))
+    with named("iam", found):
+        require_one_region(names, session.client("iam"))
+    with named("lambda", found):
+        reserve = can_reserve(names, session.client("lambda"))
+    if found:
+        raise DeployFailed("\n".join(found))
+    return Account(names, caller["Arn"], reserve)
+
+
+def who_asks(session: Any) -> dict[str, Any]:
+    """Whose credentials these are, as STS tells it. Raises DeployFailed."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import ConnectionError as NobodyThere
+
+    try:
+        caller: dict[str, Any] = session.client("sts").get_caller_identity()
+    except (NobodyThere, HTTPClientError):
+        raise DeployFailed(
+            f"nobody answers in region {session.region_name}: is it spelled right (AWS_REGION), and is there a network?"
+        ) from None
+    except (BotoCoreError, ClientError) as error:
+        raise DeployFailed(f"AWS does not know who you are ({error}): set AWS_PROFILE or run `aws configure`") from None
+    return caller
+
+
+@contextmanager
+def named(service: str, found: list[str]) -> Iterator[None]:
+    """Add what goes wrong with a service to what was found, a line each, with what to do about it."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except DeployFailed as error:
+        found.append(str(error))
+    except ClientError as error:
+        if error.response["Error"]["Code"] in DENIED:
+            right = RIGHTS.get(error.operation_name, error.operation_name)
+            found.append(f"these credentials lack the right {service}:{right}: whoever runs the account can give it")
+        else:
+            found.append(f"{service}: {error}")
+    except BotoCoreError as error:
+        found.append(f"{service}: {error}")
+
+
+def with_its_bucket(names: Names, s3: Any) -> Names:
+    """The stage's names with the bucket that it has, which an earlier release may have named otherwise."""
     if not bucket_exists(s3, names.bucket) and bucket_exists(s3, names.former_bucket, others=("403", "301")):
-        names = replace(names, bucket_name=names.former_bucket)
-    require_one_region(names, session.client("iam"))
-    return Account(names, caller["Arn"], can_reserve(names, session.client("lambda")))
+        return replace(names, bucket_name=names.former_bucket)
+    return names
 
 
 def bucket_exists(s3: Any, bucket: str, *, others: tuple[str, ...] = ()) -> bool:

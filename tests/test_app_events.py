@@ -315,7 +315,9 @@ def test_chalice_local_alone_serves_the_same_api(tmp_path_factory):
         token = subprocess.run(
             shown, env=environ, cwd=tmp_path, capture_output=True, text=True, check=True
         ).stdout.strip()
-        assert requests.get(f"{url}/reports", timeout=10).status_code == 401
+        none = requests.get(f"{url}/reports", timeout=10)
+        assert (none.status_code, none.json()["error"]["code"]) == (401, "unauthorized")
+        assert "token show" in none.json()["error"]["message"]
         wrong = requests.get(f"{url}/reports", headers={"Authorization": "Bearer wrong"}, timeout=10)
         assert (wrong.status_code, wrong.json()["error"]["code"]) == (401, "unauthorized")
         right = requests.get(f"{url}/reports", headers={"Authorization": f"Bearer {token}"}, timeout=10)

@@ -8,7 +8,9 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 from deploy.budget import put_budget, remove_budget
 from deploy.checks import can_reserve, check_account, reserved_executions
@@ -19,6 +21,7 @@ from deploy.policies import policy
 from deploy.steps import digest_of_views
 from tests.emulator import ACCOUNT, REGION, Emulator, shared
 from tests.emulator.stage import make_bucket, make_role
+from tests.support.server import free_port
 
 NUMBERS = itertools.count(1)
 
@@ -103,6 +106,76 @@ def test_a_buckets_name_is_the_accounts_own_but_a_stage_keeps_the_bucket_that_it
     kept = check_account(names.stage, session(aws)).names
     assert kept.bucket == names.former_bucket and not kept.in_own_namespace
     assert kept.bucket in json.dumps(policy(BY_HANDLER["maintain"], kept))
+
+
+LOOKS = {  # what is looked at before anything is made, and the right that it needs
+    ("s3", "^HEAD"): "s3:ListBucket",
+    ("iam", ""): "iam:ListRolePolicies",
+    ("lambda", "concurrency"): "lambda:GetFunctionConcurrency",
+    ("lambda", "account-settings"): "lambda:GetAccountSettings",
+}
+
+
+@pytest.mark.parametrize(("looked", "right"), LOOKS.items())
+def test_a_right_that_is_missing_is_one_line_that_names_it(
+    aws: Emulator, names: Names, looked: tuple[str, str], right: str
+) -> None:
+    aws.inject("denied", *looked, times=10)
+    try:
+        with pytest.raises(DeployFailed) as told:
+            check_account(names.stage, session(aws))
+    finally:
+        aws.faults.clear()
+    assert str(told.value).splitlines() == [
+        f"these credentials lack the right {right}: whoever runs the account can give it"
+    ]
+
+
+def test_everything_that_is_wrong_with_an_account_is_said_at_once(aws: Emulator, names: Names) -> None:
+    elsewhere = Names(names.stage, ACCOUNT, "us-west-2")
+    make_role(aws, elsewhere.role(API_HANDLER), policy(BY_HANDLER[API_HANDLER], elsewhere))
+    aws.inject("denied", "s3", "^HEAD", times=10)
+    aws.inject("throttle", "lambda", "account-settings", times=10)
+    try:
+        with pytest.raises(DeployFailed) as told:
+            check_account(names.stage, session(aws))
+    finally:
+        aws.faults.clear()
+    bucket, region, limits = str(told.value).splitlines()
+    assert "s3:ListBucket" in bucket and "lives in us-west-2" in region
+    assert limits.startswith("lambda: ") and "GetAccountSettings" in limits
+
+
+def test_a_region_in_which_nobody_answers_is_said_to_be_one() -> None:
+    class Session:
+        region_name = "eu-cenral-1"
+
+        def client(self, service: str, **_: Any) -> Any:
+            nowhere = f"http://127.0.0.1:{free_port()}"
+            keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+            once = Config(retries={"total_max_attempts": 1})
+            return boto3.client(service, region_name=self.region_name, endpoint_url=nowhere, config=once, **keys)
+
+    with pytest.raises(DeployFailed, match=r"^nobody answers in region eu-cenral-1: .*AWS_REGION") as told:
+        check_account("dev", Session())
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("error", ["ExpiredToken", "InvalidClientTokenId"])
+def test_credentials_that_aws_does_not_take_are_one_line_with_the_remedy(error: str) -> None:
+    client = boto3.client("sts", region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b")
+
+    class Session:
+        region_name = REGION
+
+        def client(self, _: str) -> Any:
+            return client
+
+    with Stubber(client) as stubber:
+        stubber.add_client_error("get_caller_identity", error, "The security token is not valid", 403)
+        with pytest.raises(DeployFailed, match=f"does not know who you are .*{error}.*AWS_PROFILE") as told:
+            check_account("dev", Session())
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("region", sorted(boto3.session.Session().get_available_regions("lambda")))

@@ -31,6 +31,7 @@ from tests.emulator.functions import Throttled
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 LAYER_ZIPS = "/zips-of-layers/"  # where the emulation's layers are to be had
+QUERIED = ("iam", "sts")  # services that answer in XML to a query
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
@@ -348,7 +349,7 @@ class Emulator:
         status, code = {
             "throttle": (503, "SlowDown") if service == "s3" else (400, "ThrottlingException"),
             "error": (500, "InternalError" if service == "s3" else "InternalServerException"),
-            "denied": (403, "AccessDenied" if service == "s3" else "AccessDeniedException"),
+            "denied": (403, "AccessDenied" if service in ("s3", *QUERIED) else "AccessDeniedException"),
             "missing": (404, "NoSuchKey" if service == "s3" else "ResourceNotFoundException"),
             "conflict": (409, "ConditionalRequestConflict" if service == "s3" else "ConflictException"),
         }[fault.kind]
@@ -384,6 +385,9 @@ def respond(start_response: Any, service: str, status: int, code: str, message: 
     if service == "s3":
         text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
         return plain(start_response, status, text, "application/xml", extra)
+    if service in QUERIED:
+        text = f"<ErrorResponse><Error><Code>{code}</Code><Message>{escape(message)}</Message></Error></ErrorResponse>"
+        return plain(start_response, status, text, "text/xml", extra)
     text = json.dumps({"__type": code, "message": message})
     return plain(start_response, status, text, "application/x-amz-json-1.1", extra)
 
