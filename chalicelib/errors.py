@@ -277,7 +277,7 @@ class RawObjectInvalid(Terminal):
 class CheckFailed(Terminal):
     """A quality check of severity ``fail`` found something in a raw object: most of it is not to be believed.
 
-    It lies in ``quarantine/`` with the reason, and nothing of it is in the tables but what the checks found. Where the
+    It is in ``quarantine/`` with the reason, and nothing of it is in the tables but what the checks found. Where the
     object is right after all, ``lake transform KEY`` of a release that knows better takes it in.
     """
 

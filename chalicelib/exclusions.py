@@ -92,7 +92,7 @@ def leave_out(
 def require_named(kind: str, said: dict[str, str]) -> dict[str, Any]:
     """What an exclusion says, in one form. Raises InvalidRequest."""
     if kind not in NEEDED:
-        raise InvalidRequest(f"{kind!r} is nothing that can be left out; what can: {', '.join(NEEDED)}")
+        raise InvalidRequest(f"{kind!r} cannot be left out; these can: {', '.join(NEEDED)}")
     if said.keys() != set(NEEDED[kind]):
         raise InvalidRequest(f"to leave out a {kind}, name its {' and '.join(NEEDED[kind])}, and nothing else")
     if any(len(value) > LONGEST for value in said.values()):
@@ -115,7 +115,7 @@ def require_moment(text: str) -> str:
     try:
         return rfc3339(parse_rfc3339(text))
     except (ValueError, OverflowError):
-        raise InvalidRequest(f"{text!r} is no moment such as 2026-01-31T20:00:00Z") from None
+        raise InvalidRequest(f"{text!r} is not a moment such as 2026-01-31T20:00:00Z") from None
 
 
 def take_back(lake: Lake, exclusion_id: str, *, clock: Clock = now) -> tuple[Exclusion, str]:

@@ -90,7 +90,7 @@ class Deployment:
     # --- the commands ---------------------------------------------------------------------------------------------
 
     def check(self) -> package.Package:
-        """Say what would be made, how large and how dear it is. Makes nothing in AWS."""
+        """Say what would be made, how large it is and what it costs. Makes nothing in AWS."""
         names = self.account.names
         self.say(f"stage {names.stage} in account {names.account}, {names.region}, as {self.account.who}")
         for line in self._as_last_time():

@@ -112,8 +112,8 @@ def refuse_other_lake(wanted: Collection[str], held: Iterable[str]) -> None:
     others = [key for key in held if key.startswith(RAW) and not key.startswith(RAW_RUNS) and key not in wanted]
     if others:
         raise InvalidRequest(
-            f"the place to copy to holds raw data that this lake has not ({', '.join(sorted(others)[:SHOWN])}): it is "
-            "another lake, or the newer one; copy to an empty place, or the other way round"
+            f"the place to copy to holds raw data that this lake does not have ({', '.join(sorted(others)[:SHOWN])}): "
+            "it is another lake, or the newer one; copy to an empty place, or the other way round"
         )
 
 

@@ -812,7 +812,7 @@ def day_of(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise InvalidRequest(f"{text!r} is no day such as 2027-01-31") from None
+        raise InvalidRequest(f"{text!r} is not a day such as 2027-01-31") from None
 
 
 def imported(record: AnnouncedImport, **more: Any) -> Import:

@@ -23,7 +23,7 @@ export async function render(main, { args: [genre = ""], signal }) {
     h("div.stack", null, figures, h("div.grid", null, parts(genre, signal))));
   await retried(figures, signal, () => showFigures(figures, genre, signal));
   const { records: [row] } = await runReport("genres", { limit: 1 }, signal);
-  known.textContent = row ? `A genre is known of ${number(row.percent_known)} % of the plays in the period.` : "";
+  known.textContent = row ? `${number(row.percent_known)} % of the plays in the period have a known genre.` : "";
 }
 
 async function showFigures(place, genre, signal) {

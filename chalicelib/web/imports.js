@@ -18,7 +18,7 @@ export function importDrop({ signal, onImported }) {
   const element = h("div.stack", null,
     h("div.drop", null,
       h("strong", null, "Drop your Spotify privacy export here"),
-      h("p.muted.small", null, "The zip as Spotify sends it (account data or extended streaming history), or single JSON files. Again and again: nothing is counted twice."),
+      h("p.muted.small", null, "The zip as Spotify sends it (account data or extended streaming history), or single JSON files. Import as often as you like: nothing is counted twice."),
       h("label.button", { for: "import-files", tabindex: "0", role: "button", onkeydown: (event) => {
         if (event.key !== "Enter" && event.key !== " ") return;
         event.preventDefault();

@@ -78,7 +78,7 @@ function timePanel(again) {
 
 function sessionsPanel(signal, again) {
   return reportPanel({
-    report: "longest_sessions", values: { period: "all", timezone: "UTC", limit: SESSIONS }, title: "A session", hint: "The longest, whose music may have played to nobody", viewName: "List", wide: "two-thirds start", signal, tall: 200,
+    report: "longest_sessions", values: { period: "all", timezone: "UTC", limit: SESSIONS }, title: "A session", hint: "The longest ones: perhaps nobody was listening any more", viewName: "List", wide: "two-thirds start", signal, tall: 200,
     view: ({ records }) => plainTable({ records }, {
       caption: "Longest sessions",
       columns: {

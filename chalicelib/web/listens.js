@@ -64,7 +64,7 @@ export function listenList(filters, signal) {
   const load = async (last) => {
     const after = last ? { after: last.heard_at.replace("T", " ").replace("Z", ""), after_id: last.play_id } : {};
     const { records } = await runReport("dashboard_listens", { ...filters, ...after, limit: PAGE }, signal);
-    if (!last && !records.length) return replace(place, emptyState("Nothing was heard that fits. Choose a longer period, or fewer conditions."));
+    if (!last && !records.length) return replace(place, emptyState("Nothing matches. Choose a longer period, or fewer conditions."));
     body.append(...records.map(listenRow));
     shown += records.length;
     return replace(foot, h("span.muted.small", null, `${count(shown)} shown`), records.length === PAGE && moreButton(() => load(records.at(-1)), signal));

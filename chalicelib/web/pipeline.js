@@ -49,7 +49,7 @@ class Pipeline {
     });
     this.holes = reportPanel({
       report: "dashboard_holes", title: "Holes", hint: "Times between which plays may have been lost: more than 50 plays between two runs", viewName: "Table", signal,
-      view: holesTable, empty: ["None", "No time is known in which plays were lost."],
+      view: holesTable, empty: ["None", "No gap is known in which plays were lost."],
     });
     this.rejected = reportPanel({
       report: "dashboard_rejected", title: "Rejected rows", hint: "What was not published, and why", viewName: "Table", signal,
@@ -230,7 +230,7 @@ class Pipeline {
       run.warnings?.map((text) => h("p.caution", null, text)),
       quarantine,
       h("table", null,
-        h("thead", null, h("tr", null, ["Source", "State", "Calls", "Items", "New", "Waited", "What is left, and why"].map((text, index) =>
+        h("thead", null, h("tr", null, ["Source", "State", "Calls", "Items", "New", "Waited", "Still to fetch, and why"].map((text, index) =>
           h("th", { scope: "col", class: index > 1 && index < 6 ? "right" : "" }, text)))),
         h("tbody", null, (run.sources ?? []).map((source) => h("tr", null,
           h("th", { scope: "row" }, words(source.source)),

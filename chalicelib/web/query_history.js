@@ -31,7 +31,7 @@ export function historyPanel({ signal, onEdit, onShow }) {
     const wanted = search.value.trim().toLowerCase();
     const all = [...kept(NAME, []), ...(pages.checked ? await ofReports(signal) : [])]
       .filter(({ sql }) => sql.toLowerCase().includes(wanted)).sort((a, b) => (a.at < b.at ? 1 : -1));
-    if (!all.length) return replace(list, h("p.muted", null, wanted ? "Nothing you ran holds this." : "What you run is listed here, in this browser and for you alone."));
+    if (!all.length) return replace(list, h("p.muted", null, wanted ? "Nothing you ran contains this." : "What you run is listed here, in this browser and for you alone."));
     const { timezone } = selection();
     return replace(list,
       h("div.table-wrap", { tabindex: "0", role: "region", "aria-label": "Queries" }, h("table", null,

@@ -51,7 +51,7 @@ export function searchBox() {
       kinds.map((kind) => h("section", { "aria-label": TITLES[kind] }, h("h2", null, TITLES[kind]),
         h("ul", null, found.filter((row) => row.kind === kind).map((row) => h("li", null, h("a", { href: addressOf(row), onclick: leave },
           h("span", null, bdi(row.name), row.kind !== "artist" && row.kind !== "show" && row.artist && h("small", null, " ", bdi(row.artist))), row.plays !== null && h("small", null, `${count(row.plays)} plays`))))))),
-      !kinds.length && h("p.muted", null, "Nothing of this name was heard."),
+      !kinds.length && h("p.muted", null, "Nothing with this name was heard."),
       h("a.small", { href: href("listens", [], { period: "all", from: "", to: "", search }), onclick: leave }, `All listens that hold “${search}”`));
   };
   const form = h("form.search", { role: "search", onsubmit: (event) => {

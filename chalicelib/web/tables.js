@@ -76,7 +76,7 @@ function rowsPanel(table, { conditions, sort, signal }) {
   const sql = (most) => rowsSql(table, { conditions, sort, limit: most });
   const fits = h("span.muted.small", { role: "status" });
   const section = panel({
-    title: "Rows", viewName: "Table", signal, tall: 300, empty: conditions.length ? "No row fits these conditions." : "This table is empty.",
+    title: "Rows", viewName: "Table", signal, tall: 300, empty: conditions.length ? "No row matches these conditions." : "This table is empty.",
     tools: [
       h("a.button.quiet", { href: queryHref(sql()) }, icon("code"), h("span", null, "Open in SQL")),
       ...["csv", "parquet"].map((format) => button(format === "csv" ? "CSV" : "Parquet", { icon: "download", quiet: true, "aria-label": `Download as ${format === "csv" ? "CSV" : "Parquet"}`, onclick: () => download(table, sql(), format) })),
@@ -106,7 +106,7 @@ function rowsTable(table, result, { conditions, sort }) {
       return led instanceof Node ? led : cut(name, value, plain(value));
     } }];
   }));
-  return plainTable(result, { caption: `Rows of ${table.name}${conditions.length ? " that fit" : ""}`, columns: shown });
+  return plainTable(result, { caption: `Rows of ${table.name}${conditions.length ? " that match" : ""}`, columns: shown });
 }
 
 /** A long text shortened; genres as links. */

@@ -60,7 +60,7 @@ class Story {
         (row) => [big(`${count(row.days)} ${row.days === 1 ? "day" : "days"}`), said(`with music or talk, from ${day(row.first_day)} to ${day(row.last_day)}.`)]),
       this.card("Discoveries", review("artists heard for the first time"), (row) => [big(count(row.number)), said("artists heard for the first time ever.")]),
       this.card("Top podcast", review("top podcast (minutes)"), (row) => [big(h("a", { href: href("show", [row.name]) }, bdi(row.name))), said(`${count(row.number)} minutes.`)], "No podcast was heard."),
-      this.card("Genres", { report: "genres", values: { limit: TOP }, pick: (records) => records.length && records }, genres, "No genre is known of what was heard."),
+      this.card("Genres", { report: "genres", values: { limit: TOP }, pick: (records) => records.length && records }, genres, "Nothing that was heard has a known genre."),
       this.seasons(),
       this.together(),
     ];
@@ -74,7 +74,7 @@ class Story {
     this.found.then(async (all) => {
       if (all.length < 2 || !(await reports()).has(report) || !place.isConnected) return;
       place.replaceWith(panel({
-        title: "Two listeners", viewName: "Card", wide: "two-thirds", signal: this.signal, tall: 200, empty: "They have not both listened in this period.",
+        title: "Two listeners", viewName: "Card", wide: "two-thirds", signal: this.signal, tall: 200, empty: "At least one of them did not listen in this period.",
         tools: listenerField("With", values.other_user, { found: this.found, id: "select-with", onchange: (user) => change({ with: user }), nobody: "who listened most" }),
         load: (stop) => this.ask(report, values, stop),
         view: ({ records }) => h("div.card", null, twoListeners(records), reportLink(report, values)),
@@ -177,7 +177,7 @@ function twoListeners(records) {
   const shared = records.filter(({ kind }) => kind === "both").slice(0, 3);
   const alone = records.filter(({ kind }) => kind === "only one");
   const only = [alone.find(({ plays }) => plays > 0), alone.find(({ other_plays: plays }) => plays > 0)].filter(Boolean);
-  if (!match) return emptyState("They have not both listened in this period.");
+  if (!match) return emptyState("At least one of them did not listen in this period.");
   return [big(`${number(match.percent_shared)} %`), said(match.sentence), h("ul.plain", null, [...shared, ...only].map((row) => h("li", null, sentenceOf(row))))];
 }
 
@@ -214,7 +214,7 @@ function versus(row) {
 }
 
 function genres(records) {
-  return [h("ol.plain", null, records.map((row) => h("li", null, genreLinks([row.genre]), " ", h("span.muted.small", null, `${count(row.plays)} plays`)))), said(`A genre is known of ${count(records[0].percent_known)} % of the plays.`)];
+  return [h("ol.plain", null, records.map((row) => h("li", null, genreLinks([row.genre]), " ", h("span.muted.small", null, `${count(row.plays)} plays`)))), said(`${count(records[0].percent_known)} % of the plays have a known genre.`)];
 }
 
 /** From a card to its report, with the same values. */
