@@ -40,7 +40,8 @@ class ResultColumn:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query as ``GET /queries/{id}`` shows it. Times are UTC; ``cost_usd`` is 0 on the embedded engine."""
+    """One query as ``GET /queries/{id}`` shows it. Times are UTC; ``cost_usd`` is 0 on the embedded engine; ``client``
+    is who asked: a token's id, or what a command calls itself."""
 
     query_id: str
     sql: str
@@ -55,6 +56,7 @@ class Query:
     truncated: bool = False
     reused: bool = False
     error: dict[str, Any] | None = None  # {"code", "message", "details": {"position": {"line", "column"}}}
+    client: str = ""
 
 
 def failure_of(query: Query, about: str = "") -> LakeError:
@@ -168,8 +170,11 @@ class Engine(Protocol):
 
     def query(self, query_id: str) -> Query: ...
 
-    def queries(self, limit: int = 50, page_token: str | None = None) -> tuple[list[Query], str | None]:
-        """Newest first, and the next page's token."""
+    def queries(
+        self, limit: int = 50, page_token: str | None = None, *, client: str | None = None
+    ) -> tuple[list[Query], str | None]:
+        """Newest first, and the next page's token. Those of one ``client`` alone, or everybody's; a page of one
+        client's may hold fewer than ``limit`` while there are more."""
 
     def rows(self, query_id: str, limit: int = 1000, page_token: str | None = None) -> RowPage: ...
 

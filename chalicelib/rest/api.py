@@ -399,8 +399,10 @@ class Api:
         return self._engine().wait(query.query_id, asked.query["wait"])
 
     def list_queries(self, asked: Asked) -> Reply:
-        """Queries, newest first."""
-        queries, following = self._engine().queries(asked.query["limit"], paging.place("list_queries", asked))
+        """Queries, newest first: for a token that only reads, those that it asked."""
+        client = None if asked.request.scope == RUN else asked.request.token_id
+        place = paging.place("list_queries", asked)
+        queries, following = self._engine().queries(asked.query["limit"], place, client=client)
         return Reply(200, QueryList(queries, paging.token("list_queries", following)))
 
     def get_query(self, asked: Asked) -> Reply:
@@ -410,7 +412,8 @@ class Api:
 
     def cancel_query(self, asked: Asked) -> Reply:
         """End a query."""
-        return Reply(200, self._engine().cancel(asked.path["query_id"]))
+        query = self._asked_for(asked)
+        return Reply(200, query if query.state.ended else self._engine().cancel(query.query_id))
 
     def query_rows(self, asked: Asked) -> Reply:
         """A page of a result."""
@@ -421,7 +424,7 @@ class Api:
 
     def download(self, asked: Asked) -> Reply:
         """A whole result, here or behind a link."""
-        query = require_result(self._engine().query(asked.path["query_id"]))
+        query = require_result(self._asked_for(asked))
         excel = asked.query["csv"] == "excel"
         return self._file_reply(query, asked.query["format"], asked.request.token_id, excel=excel)
 
@@ -445,17 +448,21 @@ class Api:
         return Reply(200, csv_pages(pages), CSV_WITH_HEADER, headers)
 
     def _waited_for(self, asked: Asked) -> Query:
-        query_id, seconds = asked.path["query_id"], asked.query["wait"]
-        self._require_own(asked, query_id)
-        return self._engine().wait(query_id, seconds) if seconds else self._engine().query(query_id)
+        query, seconds = self._asked_for(asked), asked.query["wait"]
+        return self._engine().wait(query.query_id, seconds) if seconds and not query.state.ended else query
 
-    def _require_own(self, asked: Asked, query_id: str) -> None:
-        """Raises NotFound where a token of one listener asks for a query of anything else."""
+    def _asked_for(self, asked: Asked) -> Query:
+        """The query in the path. Raises NotFound for one that is nothing to this token: to one that only reads, what
+        another token asked; to one of a listener, what is not narrowed to that listener."""
         from chalicelib.reports.own import is_own
 
+        query_id, request = asked.path["query_id"], asked.request
+        query = self._engine().query(query_id)
         listener = self._listener(asked)
-        if listener and not is_own(self._engine().query(query_id).sql, listener):
-            raise NotFound(f"there is no query {query_id}", query_id=query_id)
+        shown = is_own(query.sql, listener) if listener else request.scope == RUN or query.client == request.token_id
+        if not shown:
+            raise NotFound(f"there is no query {query_id}; GET /queries lists them", query_id=query_id)
+        return query
 
     def _rows_reply(
         self,

@@ -63,7 +63,19 @@ SOURCE = SourceRecord("recently_played", LISTENER, "succeeded", calls=1, items=5
 RUN = RunRecord(
     RUN_ID, "succeeded", "api", TEXT_MOMENT, TEXT_MOMENT, "development", calls=1, items=50, sources=[SOURCE]
 )
-QUERY = Query(QUERY_ID, SQL, QueryState.SUCCEEDED, MOMENT, MOMENT, MOMENT, 120_400, 0.0, rows=2, columns=tuple(COLUMNS))
+QUERY = Query(
+    QUERY_ID,
+    SQL,
+    QueryState.SUCCEEDED,
+    MOMENT,
+    MOMENT,
+    MOMENT,
+    120_400,
+    0.0,
+    rows=2,
+    columns=tuple(COLUMNS),
+    client="1a2b3c4d",
+)
 TABLE = CatalogueTable(
     "plays",
     "Listens, each counted once",

@@ -382,7 +382,7 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         "/queries",
         "list_queries",
-        "Queries, newest first",
+        "Queries, newest first: everybody's for scope `run`; for `read` the token's own, all that it may see or cancel",
         (RouteAnswer(200, "A page of queries", QueryList),),
         query=(LIMIT, PAGE_TOKEN),
         tag="queries",

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
 PAGE = 1000  # rows, Athena's GetQueryResults
 LISTED = 50  # queries, Athena's BatchGetQueryExecution
+LOOKED_THROUGH = 20  # of those pages for one page of a client's own, among everybody's
 FILE_PAGE = 5000  # rows of a page read from the result file
 USD_PER_BYTE = 5.0 / 2**40  # Athena: 5 USD a TB scanned…
 LEAST_CHARGED = 10 * 2**20  # …of at least 10 MB a query
@@ -168,26 +169,30 @@ class AthenaEngine:
     def start_query(
         self, sql: str, parameters: Sequence[Any] = (), *, client: str = "", max_rows: int | None = None
     ) -> Query:
-        from chalicelib.queries.athena.note import with_note
+        from chalicelib.queries.athena.note import known_as, with_note
         from chalicelib.queries.sql import check
 
         if self._closed:
             raise EngineBusy("the engine is closed")
         checked = check(sql, user_tables(), parameters)
         most = min(max_rows or self._settings.query_rows, self._settings.query_rows)
-        query_id = self._start(with_note(checked, most, client, parameters))
-        return Query(query_id, checked.sql, QueryState.QUEUED, self._clock(), columns=checked.columns)
+        query_id = self._start(with_note(checked, most, known_as(client), parameters))
+        columns = checked.columns
+        return Query(query_id, checked.sql, QueryState.QUEUED, self._clock(), columns=columns, client=known_as(client))
 
     def query(self, query_id: str) -> Query:
         return self._look(query_id).query
 
-    def queries(self, limit: int = 50, page_token: str | None = None) -> tuple[list[Query], str | None]:
+    def queries(
+        self, limit: int = 50, page_token: str | None = None, *, client: str | None = None
+    ) -> tuple[list[Query], str | None]:
         found: list[Query] = []
         token = page_token
-        while len(found) < limit:
+        for _ in range(LOOKED_THROUGH):
             executions, token = self._listed(min(LISTED, limit - len(found)), token)
-            found += [known.query for known in map(read_execution, executions) if known]
-            if not token:
+            known = [each.query for each in map(read_execution, executions) if each]
+            found += [query for query in known if client in (None, query.client)]
+            if not token or len(found) >= limit:
                 break
         return found, token
 
@@ -466,6 +471,7 @@ def read_execution(execution: dict[str, Any]) -> KnownQuery | None:
         bytes_scanned=scanned,
         cost_usd=cost(state, note.kind, scanned, reused),
         reused=reused,
+        client=note.client,
         error=failure(status, note, execution["Query"]) if state == QueryState.FAILED else None,
     )
     return KnownQuery(query, execution.get("ResultConfiguration", {}).get("OutputLocation", ""), note)

@@ -55,6 +55,11 @@ class Note:
         return at - grown
 
 
+def known_as(client: str) -> str:
+    """What the note keeps of who asked."""
+    return client[:32]
+
+
 def with_note(checked: Checked, most: int, client: str, parameters: Sequence[Any] = ()) -> str:
     """The text that Athena gets: the statement with its values, a limit where it has none, and the note.
 
@@ -64,7 +69,7 @@ def with_note(checked: Checked, most: int, client: str, parameters: Sequence[Any
     shown = checked.kind == "show"
     text, values = (checked.duckdb, ()) if shown else with_literals(checked.sql, parameters)
     written = checked.sql if text != checked.sql else None
-    note = Note(checked.kind, most, client[:32], written, nested_types(checked.columns), values)
+    note = Note(checked.kind, most, client, written, nested_types(checked.columns), values)
     if checked.kind == "select" and not checked.limited:
         text += f"\nLIMIT {most + 1}"  # one more than are kept, to know that there are more
     return f"{text}\n-- lake: {json.dumps(asdict(note), ensure_ascii=True, separators=(',', ':'))}"

@@ -127,7 +127,15 @@ class EmbeddedEngine:
         verdict = self._judge(sql, parameters, client)
         most_rows = min(max_rows or self._settings.query_rows, self._settings.query_rows)
         self._sweep()
-        query = Query(self._book.new_id(), sql, QueryState.QUEUED, self._clock(), cost_usd=0.0, columns=verdict.columns)
+        query = Query(
+            self._book.new_id(),
+            sql,
+            QueryState.QUEUED,
+            self._clock(),
+            cost_usd=0.0,
+            columns=verdict.columns,
+            client=client,
+        )
         self._book.prepare(query.query_id)
         key = self._reuse_key(verdict, parameters, most_rows)
         if reused := self._earlier(key, query):
@@ -155,12 +163,16 @@ class EmbeddedEngine:
     def query(self, query_id: str) -> Query:
         return self._ledger.entry(query_id).query
 
-    def queries(self, limit: int = 50, page_token: str | None = None) -> tuple[list[Query], str | None]:
+    def queries(
+        self, limit: int = 50, page_token: str | None = None, *, client: str | None = None
+    ) -> tuple[list[Query], str | None]:
         if page_token is not None and not re.fullmatch(r"[\w-]{1,64}", page_token):
             raise PageTokenInvalid("the page token is not one of ours")
         self._ledger.write_late(older_than=0)
         found: list[Query] = []
         for entry in self._book.newest(page_token):
+            if client not in (None, entry.query.client):
+                continue
             if len(found) == limit:
                 return found, found[-1].query_id
             found.append(entry.query)
@@ -401,6 +413,7 @@ class EmbeddedEngine:
             ended_at=moment,
             bytes_scanned=0,
             reused=True,
+            client=query.client,
         )
         return QueryRecord(answered, self._book.owner, earlier.result)
 
