@@ -39,6 +39,7 @@ def duckdb_snippets(path: Path) -> Iterator[Snippet]:
         "r",
         f'lake <- DBI::dbConnect(duckdb::duckdb(), dbdir = "{file}", read_only = TRUE)\nDBI::dbGetQuery(lake, "{SQL}")',
     )
+    yield Snippet("R, by DuckDB's command", "r", f'plays <- read.csv(pipe(\'duckdb -readonly -csv "{file}" "{SQL}"\'))')
     yield Snippet(
         "SQLAlchemy (Superset)",
         "python",

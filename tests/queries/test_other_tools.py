@@ -22,6 +22,8 @@ ARTISTS = ("Ärzte", "B & C", 'D "E"', "F", "G", "H", "I", "J", "K", "L", "M", "
 TEN = [[name, 12 - number] for number, name in enumerate(ARTISTS)][:10]
 SEEN = "import json\nprint(json.dumps({found}))"
 ROWS = "[list(row) for row in rows]"
+SHOWN_BY_R = r'cat(sprintf("%s\t%d\n", plays$artist_name, plays$plays), sep = "")'
+BY_COMMAND = "R, by DuckDB's command"
 FRAME = "frame[['artist_name', 'plays']].to_numpy().tolist()"
 
 
@@ -85,6 +87,21 @@ def test_python_and_its_libraries_read_the_file(told: dict[str, str], tmp_path: 
 def test_duckdbs_own_command_reads_the_file(told: dict[str, str], tmp_path: Path) -> None:
     shown = printed(["bash", "-c", told["DuckDB"]], tmp_path, {"PATH": tools.path_with()})
     assert [[name, int(plays)] for name, plays in re.findall(r"^│ (.+?) +│ +(\d+) │$", shown, re.M)] == TEN
+
+
+@pytest.mark.thorough
+def test_r_reads_the_file_by_duckdbs_command(told: dict[str, str], tmp_path: Path) -> None:
+    """R's own package `duckdb` is on CRAN alone, and none of the registries that the tests install from has it."""
+    program = tmp_path / "plays.R"
+    program.write_text(f"{told[BY_COMMAND]}\n{SHOWN_BY_R}\n")
+    said = printed([tools.r(), program], tmp_path, {"PATH": tools.path_with(), "LC_ALL": "C.UTF-8"})
+    assert [[name, int(plays)] for name, plays in (line.split("\t") for line in said.splitlines())] == TEN
+
+
+@pytest.mark.thorough
+def test_what_is_said_of_rs_own_package_is_r(told: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "plays.R").write_text(told["R"])
+    printed([tools.r(), "-e", "length(parse('plays.R'))"], tmp_path)
 
 
 @pytest.mark.thorough

@@ -40,6 +40,14 @@ def node_modules() -> Path:
     return NODE / "node_modules"
 
 
+def r() -> str:
+    """R's command for programs. Skips the test that asks where there is none."""
+    found = shutil.which("Rscript")
+    if found is None:
+        pytest.skip("no R: on Debian and Ubuntu, apt install r-base-core")
+    return found
+
+
 def sqlline() -> list[str]:
     """The command of a client that knows databases by JDBC alone, with DuckDB's driver. Skips where there is none."""
     if not (JAVA / "complete").exists() or shutil.which("java") is None:
