@@ -1,5 +1,5 @@
 -- title = "Discovery"
--- description = "New artists by month, and which share of the plays was of artists first heard in that month."
+-- description = "New artists by month, and which share of the plays was of artists first heard in that month; a month that the period cuts counts what lies in the period."
 -- question = "What is new, and what is forgotten?"
 -- chart = {kind = "line", x = "month", y = "new_artists"}
 -- [parameters]
@@ -27,10 +27,11 @@ by_month AS (
     WHERE item_type = 'track'
         AND artist_name IS NOT NULL
         AND play_seconds >= :min_seconds
-        AND ended_at >= date_add('day', -31, :from)
+        AND heard_at >= :from
         AND heard_at < :to
+        AND ended_at >= :from
         AND ended_at < date_add('day', 30, :to)
-        AND year BETWEEN year(date_add('day', -31, :from)) AND year(date_add('day', 30, :to))
+        AND year BETWEEN year(:from) AND year(date_add('day', 30, :to))
         AND (:user = '' OR user_id = :user)
     GROUP BY 1, 2
 ),
@@ -38,7 +39,8 @@ known AS (
     SELECT
         by_month.month,
         by_month.plays,
-        by_month.month = date_trunc('month', CAST(at_timezone(with_timezone(first_heard.first_listen, 'UTC'), :timezone) AS timestamp)) AS is_new
+        first_heard.first_listen >= :from
+            AND by_month.month = date_trunc('month', CAST(at_timezone(with_timezone(first_heard.first_listen, 'UTC'), :timezone) AS timestamp)) AS is_new
     FROM by_month
     JOIN first_heard ON first_heard.artist_name = by_month.artist_name
 )
@@ -50,6 +52,5 @@ SELECT
     sum(CASE WHEN is_new THEN plays ELSE 0 END) AS plays_of_new,
     round(100 * CAST(sum(CASE WHEN is_new THEN plays ELSE 0 END) AS double) / sum(plays), 1) AS percent_of_new
 FROM known
-WHERE month >= date_trunc('month', CAST(at_timezone(with_timezone(:from, 'UTC'), :timezone) AS timestamp))
 GROUP BY 1
 ORDER BY 1
