@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chalicelib import exported_views
-from chalicelib.tables import BY_NAME, LISTENER_IDS, PHYSICAL, PLAY_SECONDS, TABLES, Column, Table
+from chalicelib.tables import BY_NAME, HEARD, LISTENER_IDS, PHYSICAL, PLAY_SECONDS, TABLES, Column, Table
 from chalicelib.view_rules import RULES, is_listeners_own, pruned, resolutions
 
 MONTH = Column("month", "string", "The Hive partition: YYYY-MM of observed_at, or earlier for what lies together")
@@ -45,33 +45,39 @@ def reads(name: str) -> tuple[str, ...]:
     return (table.history, "listings", *ids) if table.current == "listed" else (table.history, *ids)
 
 
-def view_sql(table: Table, *, files_pruned: bool = False) -> str:
+def view_sql(table: Table, *, files_pruned: bool = False, all_kept: bool = False) -> str:
     """The query behind a user-facing name: one row per key, whatever was delivered twice, late or out of order.
 
-    ``files_pruned``: the files of lower resolutions are left out of the listing already (embedded engine).
+    Of the embedded engine, which knows the files: with ``files_pruned`` those of lower resolutions are left out of the
+    listing already, with ``all_kept`` there are none of ``exclusions``, so that nothing needs to be held against them.
     """
     if table.current == "derived":
-        return derived(table, files_pruned)
+        return derived(table, files_pruned, all_kept)
     if table.current == "resolved" and files_pruned:
         return pruned(table)
     rows = RULES[table.current](table)
     return exported_views.VIEWS[table.name](table, rows) if table.name in exported_views.VIEWS else rows
 
 
-def derived(table: Table, files_pruned: bool) -> str:
+def derived(table: Table, files_pruned: bool, all_kept: bool) -> str:
     """A query over other user-facing tables, each of which becomes a part of it: views stand on stored tables only."""
-    bases = ", ".join(f"{name} AS ({sql})" for name, sql in parts(table, files_pruned).items())
-    return f"WITH {bases}, {DERIVED[table.name]}"
+    bases = ", ".join(f"{name} AS ({sql})" for name, sql in parts(table, files_pruned, all_kept).items())
+    return f"WITH {bases}, {rule(table.name, all_kept)}"
 
 
-def parts(table: Table, files_pruned: bool) -> dict[str, str]:
+def rule(name: str, all_kept: bool) -> str:
+    """What a derived table is, said of the parts that it is made of."""
+    return ALL_HEARD if name == HEARD.name and all_kept else DERIVED[name]
+
+
+def parts(table: Table, files_pruned: bool, all_kept: bool) -> dict[str, str]:
     """What a derived table is made of, each once and after what it is made of itself."""
     found: dict[str, str] = {}
     for name in table.of:
         base = BY_NAME[name]
         if base.current == "derived":
-            found |= parts(base, files_pruned)
-            found[name] = f"WITH {DERIVED[name]}"
+            found |= parts(base, files_pruned, all_kept)
+            found[name] = f"WITH {rule(name, all_kept)}"
         else:
             found[name] = view_sql(base, files_pruned=files_pruned)
     return found
@@ -110,6 +116,21 @@ IS_LEFT_OUT = """gone.is_active
                 WHEN 'playlist' THEN placed.context_uri = gone.context_uri
                 ELSE placed.heard_at >= gone.from_at AND placed.heard_at < gone.to_at
             END"""
+
+KEPT = f"""kept AS (
+        SELECT placed.*
+        FROM placed
+        LEFT JOIN exclusions AS gone ON {IS_LEFT_OUT}
+        WHERE gone.exclusion_id IS NULL
+    )"""
+
+HEARD_OF_KEPT = f"""SELECT play_id, user_id, heard_at,
+        coalesce(started_at, date_add('millisecond', -ms, heard_at)) AS started_at,
+        ended_at, ms, ms_played,
+        CASE WHEN ms_played IS NULL THEN greatest(ms / 1000, {PLAY_SECONDS}) ELSE ms_played / 1000 END AS play_seconds,
+        item_type, item_id, item_name, artist_name, album_name, origin, platform, country, reason_start, reason_end,
+        {WAS_SKIPPED} AS was_skipped, year
+    FROM kept"""
 
 SPOTIFY_GENRES = """SELECT artist_id, genre, CAST(NULL AS integer) AS votes, 'spotify' AS source
     FROM artists
@@ -209,18 +230,6 @@ DERIVED = {
         gone.exclusion_id
     FROM placed
     JOIN exclusions AS gone ON {IS_LEFT_OUT}""",
-    "heard": f"""{PLACED},
-    kept AS (
-        SELECT placed.*
-        FROM placed
-        LEFT JOIN exclusions AS gone ON {IS_LEFT_OUT}
-        WHERE gone.exclusion_id IS NULL
-    )
-    SELECT play_id, user_id, heard_at,
-        coalesce(started_at, date_add('millisecond', -ms, heard_at)) AS started_at,
-        ended_at, ms, ms_played,
-        CASE WHEN ms_played IS NULL THEN greatest(ms / 1000, {PLAY_SECONDS}) ELSE ms_played / 1000 END AS play_seconds,
-        item_type, item_id, item_name, artist_name, album_name, origin, platform, country, reason_start, reason_end,
-        {WAS_SKIPPED} AS was_skipped, year
-    FROM kept""",
+    "heard": f"{PLACED}, {KEPT} {HEARD_OF_KEPT}",
 }
+ALL_HEARD = f"{PLACED}, kept AS (SELECT * FROM placed) {HEARD_OF_KEPT}"

@@ -90,6 +90,19 @@ def test_what_is_left_out_is_not_heard_and_taken_back_is(tmp_path: Path, what: d
     each("embedded", tmp_path, check)
 
 
+def test_listens_are_held_against_what_is_left_out_only_while_there_is_any(tmp_path: Path) -> None:
+    def compares(opened: Opened) -> bool:
+        plan = "".join(str(row[0]) for row in opened.ask("EXPLAIN SELECT * FROM heard"))
+        return "blockwise" in plan.lower()  # how a join by more than equal values is called
+
+    def check(opened: Opened) -> None:
+        assert not compares(opened)
+        left(opened, CASES[0][0])
+        assert compares(opened)
+
+    each("embedded", tmp_path, check)
+
+
 def test_every_number_agrees_on_every_engine(tmp_path: Path) -> None:
     def check(opened: Opened) -> None:
         for what, _ in CASES[:3]:

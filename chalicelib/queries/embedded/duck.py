@@ -27,7 +27,7 @@ from chalicelib.queries.sql import Checked, check
 from chalicelib.queries.sql.python_functions import FUNCTIONS, called_in
 from chalicelib.queries.sql.types import declared, quote, text
 from chalicelib.settings import Settings
-from chalicelib.tables import BY_NAME, PHYSICAL, Column
+from chalicelib.tables import BY_NAME, EXCLUSIONS, PHYSICAL, Column
 from chalicelib.views import physical_tables, reads, view_sql
 
 READ_ONLY = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
@@ -52,6 +52,7 @@ class Duck:
         self.listing = listing
         self._folder = str(tables)
         self._versions: dict[str, str] = {}
+        self._without_files: set[str] = set()  # physical tables, as they were read last
         self._reader: pa.RecordBatchReader | None = None
         self._registered: set[str] = set()
         self._connection = connect(tables, bounds)
@@ -64,9 +65,8 @@ class Duck:
                 files = self.listing.files(physical)
                 self._refresh_physical(physical, files)
                 size += files.bytes
-            if name in BY_NAME and self._versions.get(name) is None:
-                self._replace_view(name, translated_view(name))
-                self._versions[name] = "view"
+            if name in BY_NAME:
+                self._refresh_view(name)
         return size
 
     def has_other_files(self, names: Sequence[str]) -> bool:
@@ -126,6 +126,14 @@ class Duck:
         if self._versions.get(physical) != files.version:
             self._replace_view(physical, self._scan(physical, files))
             self._versions[physical] = files.version
+            (self._without_files.discard if files.files else self._without_files.add)(physical)
+
+    def _refresh_view(self, name: str) -> None:
+        all_kept = EXCLUSIONS.history in self._without_files.intersection(reads(name))
+        version = "all kept" if all_kept else "as declared"
+        if self._versions.get(name) != version:
+            self._replace_view(name, translated_view(name, all_kept))
+            self._versions[name] = version
 
     def _scan(self, physical: str, files: ListedFiles) -> str:
         """The query that reads a table's files under its declared columns, whenever they were written."""
@@ -192,9 +200,9 @@ def reading(files: ListedFiles) -> str:
 
 
 @cache
-def translated_view(name: str) -> str:
+def translated_view(name: str, all_kept: bool) -> str:
     """The DuckDB text of a user-facing table's view, whose columns have their names."""
-    checked = check(view_sql(BY_NAME[name], files_pruned=True), physical_tables())
+    checked = check(view_sql(BY_NAME[name], files_pruned=True, all_kept=all_kept), physical_tables())
     heads = ", ".join(quote(column.name) for column in checked.columns)
     return f"SELECT * FROM ({checked.duckdb}) AS named({heads})"
 

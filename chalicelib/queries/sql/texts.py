@@ -105,7 +105,7 @@ SCALARS = {
         f"{fail_when('octet_length({2}) = 0', text('Padding bytes must not be empty'))} "
         "ELSE unhex(left(hex({0}) || repeat(hex({2}), CAST({1} // octet_length({2}) + 1 AS INTEGER)), CAST({1} * 2 AS BIGINT))) END"
     ),
-    "strpos(varchar, varchar) -> bigint": "CASE WHEN {0} IS NULL THEN NULL WHEN {1} = '' THEN 1 ELSE instr({0}, {1}) END",
+    "strpos(varchar, varchar) -> bigint": "instr({0}, {1})",
     "strpos(varchar, varchar, bigint) -> bigint": STRPOS_OF,
     "starts_with(varchar, varchar) -> boolean": "starts_with({0}, {1})",
     "split(varchar, varchar) -> array(varchar)": f"CASE {fail_when('{1} = ' + repr(''), EMPTY_DELIMITER)} ELSE string_split({{0}}, {{1}}) END",

@@ -6,6 +6,8 @@
 -- user = {type = "user"}
 -- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 5, least = 1, most = 100, help = "Rows of each kind"}
+
+-- the text is looked for in each name once, however often it was heard
 WITH heard_names AS (
     SELECT
         item_type,
@@ -15,7 +17,6 @@ WITH heard_names AS (
         count_if(play_seconds >= :min_seconds) AS plays
     FROM heard
     WHERE (:user = '' OR user_id = :user)
-        AND strpos(lower(concat_ws(' ', item_name, artist_name, album_name)), lower(:search)) > 0
     GROUP BY 1, 2, 3, 4
 ),
 named AS (
