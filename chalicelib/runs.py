@@ -71,6 +71,7 @@ class RunRecord:
     sources: list[SourceRecord] = field(default_factory=list)
     holes: list[dict[str, Any]] = field(default_factory=list)  # {"user_id", "after", "before"}: plays may be lost
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was noticed and needs nobody
     authorizations: list[dict[str, Any]] = field(default_factory=list)  # {"user_id", "authorized_at", "ends_at"}
     error: dict[str, Any] | None = None
 

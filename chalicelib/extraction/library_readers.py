@@ -708,18 +708,26 @@ def read_on(state: State, answer: Answer, page: Document, playlist_id: str, snap
         if not step.walk.bare or playlist.checked == snapshot:
             return Taken()
         playlist.check_in, playlist.checked = CHECKED_IN, snapshot
-        return Taken(remarks=[f"{step.walk.bare} entries of a playlist are null or bear no time; it is read once more"])
+        return Taken(notes=[bare_entries(step.walk.bare)])
     doubt = state.doubt(listing, fault, answer.run_id, answer.received_at)
     if doubt.believed() if step.fault else doubt.believed(timedelta(0)):
         playlist.done, playlist.empty, playlist.gone = snapshot, False, step.walk.gone
     return Taken(faults=[fault])
 
 
+def bare_entries(number: int) -> str:
+    """What is noted of a playlist some of whose entries are bare, as Spotify documents that they may be."""
+    which = (
+        "1 entry of a playlist is null or bears" if number == 1 else f"{number} entries of a playlist are null or bear"
+    )
+    return f"{which} no time; it is read once more"
+
+
 def differs(playlist: KnownPlaylist, snapshot: str, total: int) -> str | None:
     """What a version says of its length otherwise than the list of playlists did."""
     if playlist.snapshot != snapshot or playlist.total in (None, total):
         return None
-    return f"it has {total} entries, and {playlist.total} were listed"
+    return f"its length is {total}, and {playlist.total} was listed"
 
 
 def newly_gone(playlist: KnownPlaylist, walk: Walk) -> str | None:
@@ -728,7 +736,8 @@ def newly_gone(playlist: KnownPlaylist, walk: Walk) -> str | None:
     known = walk.offset // 2 if playlist.gone is None else playlist.gone
     if walk.gone <= known:
         return None
-    return f"{walk.gone} of {walk.offset} entries hold nothing" + (f", and {known} did before" if playlist.gone else "")
+    before = f"; before, it was {known}" if playlist.gone else ""
+    return f"entries that hold nothing: {walk.gone} of {walk.offset}{before}"
 
 
 @takes(PLAYLIST_ITEMS)

@@ -185,7 +185,8 @@ class Taken:
     """What an answer brought: items in it, those of them that were not known, and a hole in the listening history.
 
     ``faults`` says what is wrong with it, if anything; then what it is about is asked again. ``remarks`` says what else
-    of it is odd. ``whole``: it is all that Spotify shows of what is always shown whole, such as a ranking.
+    of it is odd, ``notes`` what is usual and worth noting. ``whole``: it is all that Spotify shows of what is always
+    shown whole, such as a ranking.
     ``followed`` are the artists that a listener is now known to follow, ``shown`` what it shows of the catalogue.
     """
 
@@ -194,6 +195,7 @@ class Taken:
     hole: dict[str, Any] | None = None
     faults: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     whole: bool = False
     followed: list[str] | None = None
     shown: Shown | None = None

@@ -98,6 +98,7 @@ class Run:
     tried: set[tuple[str | None, str]] = field(default_factory=set)  # whose listings were asked for in vain
     deviations: Counter[str] = field(default_factory=Counter)  # what was not as it should be, and how often
     warnings: list[str] = field(default_factory=list)  # what the record says besides
+    notes: Counter[str] = field(default_factory=Counter)  # what is usual and worth noting, and how often
     lost: list[Part] = field(default_factory=list)  # parts that have ended before the run
     looking_up: LookingUp | None = None  # what asks MusicBrainz, when Spotify has been asked
     stopped: str | None = None  # budget, time or interrupted
@@ -308,6 +309,8 @@ class Run:
         if taken is not None:
             for remark in taken.remarks:
                 self.deviations[f"{place.record.source}: Spotify's answer to {endpoint.template} is odd: {remark}"] += 1
+            for note in taken.notes:
+                self.notes[f"{place.record.source}: {endpoint.template}: {note}"] += 1
             self._count(place, taken, len(outcome.entry.answer.body))
             place.record.whole_readings += taken.whole or is_complete(outcome.entry.answer)
 
@@ -430,6 +433,7 @@ class Run:
         record = self.record
         asked = self.looking_up
         record.warnings = [*self.warnings, *self._deviations(), *(asked.deviations if asked else ())]
+        record.notes = in_words(self.notes)[:MOST_DEVIATIONS]
         record.mode = self._mode()
         record.calls = self.guard.spent
         by_endpoint = self.guard.shared.by_endpoint + (asked.by_endpoint if asked else Counter())
@@ -447,8 +451,7 @@ class Run:
     def _deviations(self) -> list[str]:
         """What was not as it should be, in the words of the record."""
         complaint = self.clock.complaint()
-        words = [f"{text} ({count} times)" if count > 1 else text for text, count in self.deviations.items()]
-        return [*([complaint] if complaint else []), *words[:MOST_DEVIATIONS]]
+        return [*([complaint] if complaint else []), *in_words(self.deviations)[:MOST_DEVIATIONS]]
 
     def _end(self) -> None:
         """Say of each source and of the run how it ended, and save that."""
@@ -496,3 +499,8 @@ class Run:
             self.progress(
                 ProgressEvent(kind, self.record.run_id, source, endpoint, spent, budget, items=items, left=left)
             )
+
+
+def in_words(counted: Counter[str]) -> list[str]:
+    """Each text, with how often it was said where that is more than once."""
+    return [f"{text} ({count} times)" if count > 1 else text for text, count in counted.items()]

@@ -17,6 +17,7 @@ from chalicelib.runs import RunRecord, SourceRecord, plays_are_complete
 
 T = TypeVar("T")
 NEXT = {"description": "Give it as page_token to get the next page; null on the last one"}
+NOTES = {"description": "What was noticed and is usual, such as entries of playlists that Spotify says nothing of"}
 CUT = {"description": "The result was cut at a limit of rows or bytes"}
 
 
@@ -97,6 +98,7 @@ class ListedRun:
     sources: list[ListedSource]
     holes: list[dict[str, Any]]
     warnings: list[str]
+    notes: list[str] = field(metadata=NOTES)
     authorizations: list[dict[str, Any]]
     error: dict[str, Any] | None
     complete_at: str | None = field(
@@ -142,6 +144,7 @@ class RunDetail:
     sources: list[SourceRecord] = field(default_factory=list)
     holes: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list, metadata=NOTES)
     authorizations: list[dict[str, Any]] = field(default_factory=list)
     error: dict[str, Any] | None = None
     to_transform: list[str] = field(

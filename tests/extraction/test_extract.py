@@ -399,6 +399,29 @@ def test_an_ended_authorisation_stops_the_listeners_sources_alone(tmp_path: Path
         assert refreshes == 2, "one for the listener, one for the app"
 
 
+def test_what_spotify_documents_of_playlists_is_noted_and_no_warning(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        record = made.run(sources=["my_playlists", "playlist_items"])
+        assert record.warnings == []
+        bare = Counter[str]()
+        for answer in made.answers():
+            if answer.endpoint.startswith("playlists/"):
+                items = json.loads(answer.body)["items"]
+                entries = items if isinstance(items, list) else items["items"]
+                bare[answer.endpoint.split("/")[1]] += sum(
+                    entry is None or entry["added_at"] is None for entry in entries
+                )
+        numbers = Counter(bare.values())
+        assert max(numbers) > 1
+        for number, playlists in numbers.items():
+            words = (
+                "1 entry of a playlist is null or bears no time" if number == 1 else f"{number} entries of a playlist"
+            )
+            noted = [note for note in record.notes if f": {words}" in note]
+            times = f" ({playlists} times)" if playlists > 1 else ""
+            assert [note.endswith(f"; it is read once more{times}") for note in noted] == [True] * (number > 0)
+
+
 def test_the_run_record_warns_a_month_before_an_authorisation_ends(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         assert made.run(sources=["recently_played"]).warnings == []

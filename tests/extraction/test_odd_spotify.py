@@ -239,7 +239,7 @@ def said(record: RunRecord, template: str) -> bool:
     """Whether a run's record tells that an endpoint answered oddly."""
     path = re.escape(template).replace(re.escape("{id}"), r"(\w+|\{id\})")
     words = rf"(?<![\w/]){path}(?![\w/])|not to call {ENDPOINTS[template].group} before"
-    return record.retries > 0 or any(re.search(words, text) for text in record.warnings)
+    return record.retries > 0 or any(re.search(words, text) for text in [*record.warnings, *record.notes])
 
 
 def unharmed(made: Trials, lake: Lake) -> bool:
