@@ -14,6 +14,7 @@ WITH counted AS (
         artist_name,
         CASE WHEN :kind = 'album' THEN album_name WHEN :kind = 'track' THEN item_name ELSE '' END AS name,
         item_id,
+        item_name,
         count_if(play_seconds >= :min_seconds) AS plays,
         count_if(play_seconds >= :min_seconds AND heard_at >= :from AND heard_at < :to) AS plays_now,
         sum(ms) AS ms,
@@ -26,7 +27,7 @@ WITH counted AS (
     WHERE item_type = CASE WHEN :kind = 'show' THEN 'episode' ELSE 'track' END
         AND artist_name IS NOT NULL
         AND (:user = '' OR user_id = :user)
-    GROUP BY 1, 2, 3
+    GROUP BY 1, 2, 3, 4
 ),
 named AS (
     SELECT artist_name, name, sum(plays) AS plays, sum(plays_now) AS plays_now
@@ -42,7 +43,7 @@ ranked AS (
     FROM named
 ),
 chosen AS (
-    SELECT *, row_number() OVER (ORDER BY plays DESC, item_id) AS number
+    SELECT *, row_number() OVER (ORDER BY plays DESC, item_id, item_name) AS number
     FROM counted
     WHERE artist_name = :artist AND name = :name
 ),
@@ -50,7 +51,7 @@ measured AS (
     SELECT
         sum(ms) AS ms,
         sum(ms_now) AS ms_now,
-        count(DISTINCT CASE WHEN plays > 0 THEN item_id END) AS tracks,
+        count(DISTINCT CASE WHEN plays > 0 THEN item_name END) AS tracks,
         sum(skips) AS skips,
         sum(skips_known) AS skips_known,
         min(first_listen) AS first_listen,

@@ -7,18 +7,28 @@
 -- timezone = {type = "timezone"}
 -- user = {type = "user"}
 -- min_seconds = {type = "integer"}
+WITH titles AS (
+    SELECT
+        release_year,
+        artist_name,
+        item_name,
+        count_if(play_seconds >= :min_seconds) AS plays,
+        sum(ms) AS ms
+    FROM play_details
+    WHERE item_type = 'track'
+        AND heard_at >= :from
+        AND heard_at < :to
+        AND ended_at >= :from
+        AND ended_at < date_add('day', 30, :to)
+        AND year BETWEEN year(:from) AND year(date_add('day', 30, :to))
+        AND (:user = '' OR user_id = :user)
+    GROUP BY 1, 2, 3
+)
 SELECT
     release_year,
-    count_if(play_seconds >= :min_seconds) AS plays,
+    sum(titles.plays) AS plays,
     round(CAST(sum(ms) AS double) / 60000, 1) AS minutes,
-    count(DISTINCT CASE WHEN play_seconds >= :min_seconds THEN item_id END) AS tracks
-FROM play_details
-WHERE item_type = 'track'
-    AND heard_at >= :from
-    AND heard_at < :to
-    AND ended_at >= :from
-    AND ended_at < date_add('day', 30, :to)
-    AND year BETWEEN year(:from) AND year(date_add('day', 30, :to))
-    AND (:user = '' OR user_id = :user)
+    count_if(titles.plays > 0 AND item_name IS NOT NULL) AS tracks
+FROM titles
 GROUP BY 1
 ORDER BY 1

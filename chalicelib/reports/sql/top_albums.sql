@@ -1,5 +1,5 @@
 -- title = "Top albums"
--- description = "Albums by plays or listening time, with their rank in the period before."
+-- description = "Albums by plays or listening time, with their rank in the period before and the number of titles played."
 -- question = "What did I hear most?"
 -- chart = {kind = "bar", x = "album", y = "plays"}
 -- [parameters]
@@ -13,7 +13,7 @@ WITH items AS (
     SELECT
         album_name,
         artist_name,
-        item_id,
+        item_name,
         heard_at >= :from AS is_now,
         count_if(play_seconds >= :min_seconds) AS plays,
         sum(ms) AS ms
@@ -36,7 +36,7 @@ albums_heard AS (
         sum(CASE WHEN is_now THEN 0 ELSE plays END) AS plays_before,
         sum(CASE WHEN is_now THEN ms ELSE 0 END) AS ms,
         sum(CASE WHEN is_now THEN 0 ELSE ms END) AS ms_before,
-        count(DISTINCT CASE WHEN is_now AND plays > 0 THEN item_id END) AS tracks
+        count(DISTINCT CASE WHEN is_now AND plays > 0 THEN item_name END) AS tracks
     FROM items
     GROUP BY 1, 2
 ),

@@ -1,5 +1,5 @@
 -- title = "Top artists"
--- description = "Artists by plays or listening time, with their rank in the period before. Plays that only the API reported count with their track's length."
+-- description = "Artists by plays or listening time, with their rank in the period before and the number of titles played. Plays that only the API reported count with their track's length."
 -- question = "What did I hear most?"
 -- chart = {kind = "bar", x = "artist", y = "plays"}
 -- [parameters]
@@ -12,7 +12,7 @@
 WITH items AS (
     SELECT
         artist_name,
-        item_id,
+        item_name,
         heard_at >= :from AS is_now,
         count_if(play_seconds >= :min_seconds) AS plays,
         sum(ms) AS ms
@@ -34,7 +34,7 @@ artists_heard AS (
         sum(CASE WHEN is_now THEN 0 ELSE plays END) AS plays_before,
         sum(CASE WHEN is_now THEN ms ELSE 0 END) AS ms,
         sum(CASE WHEN is_now THEN 0 ELSE ms END) AS ms_before,
-        count(DISTINCT CASE WHEN is_now AND plays > 0 THEN item_id END) AS tracks
+        count(DISTINCT CASE WHEN is_now AND plays > 0 THEN item_name END) AS tracks
     FROM items
     GROUP BY 1
 ),
