@@ -153,7 +153,7 @@ def test_what_names_nothing_is_refused(tmp_path: Path) -> None:
         for wrong in ({"kind": "mood", "artist_name": "x"}, {"kind": "artist", "artist_name": "  "}):
             with pytest.raises(InvalidRequest):
                 left(opened, wrong)
-        with pytest.raises(InvalidRequest, match="no moment"):
+        with pytest.raises(InvalidRequest, match="not a moment"):
             left(opened, {"kind": "period", "from_at": "yesterday", "to_at": "2025-01-01T00:00:00Z"})
         with pytest.raises(InvalidRequest, match="spotify:playlist"):
             left(opened, {"kind": "playlist", "context_uri": "spotify:album:37i9dQZF1DXcBWIGoYBM5M"})
