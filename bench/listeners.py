@@ -1,10 +1,12 @@
 """What many listeners take: hourly runs of a simulated week over one lake, with 5 and with 60 of them.
 
     python -m bench.listeners [--listeners 5 60] [--hours 168]
+    python -m bench.listeners --plays [--listeners 1 5 20 60]
 
 The sandbox Spotify is a process of its own, so that the memory told is that of the runs. Prints, for the first run and
 for the hours after everybody's library is read, calls and processor time of a run, how many listeners' plays each read,
-and at the end the bytes of state and the most memory that there was.
+and at the end the bytes of state and the most memory that there was. With ``--plays``: what it takes to decide the
+three listens that an hour brings of one listener, beside three months of everybody's, thirty a day.
 """
 
 from __future__ import annotations
@@ -19,16 +21,22 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from chalicelib.clock import now, rfc3339
 from chalicelib.runs import SUCCEEDED, RunRecord
 from chalicelib.settings import Settings
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 WEEK = 168  # hours
 MANY = (5, 60)
+HOURS_DECIDED = 5
+AN_HOUR = datetime(2026, 11, 30, 12, tzinfo=UTC)  # after what there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,51 @@ def household(people: int, hours: int) -> str:
         ).stdout
 
 
+def deciding(people: int) -> str:
+    """What deciding one listener's hour takes beside so many listeners' months, in a line."""
+    import pyarrow as pa
+
+    from chalicelib.parquet import write_table
+    from chalicelib.plays import resolutions
+    from chalicelib.tables import PLAYS
+    from tests.support.listening import lake_in
+
+    with tempfile.TemporaryDirectory() as folder:
+        lake = lake_in(Path(folder))
+        for month in (9, 10, 11):
+            first = datetime(2026, month, 1, tzinfo=UTC)
+            rows = pa.concat_tables(heard(f"listener{one}", first, 30 * 29, 48) for one in range(people))
+            write_table(lake, lake.generation(), PLAYS, rows, "before")
+        resolutions.resolve(lake)
+        taken = []
+        for hour in range(HOURS_DECIDED):
+            rows = heard("listener0", AN_HOUR + timedelta(hours=hour), 3, 5)
+            keys = write_table(lake, lake.generation(), PLAYS, rows, f"hour{hour}")
+            busy = time.process_time()
+            (key,) = resolutions.resolve_keys(lake, keys)
+            taken.append(time.process_time() - busy)
+        stat = lake.store.stat(key)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return (
+            f"{people} listeners: {median(taken):.2f} s of processor, {stat.size if stat else 0:,} bytes written, "
+            f"{memory / 1e6:.0f} MB of memory"
+        )
+
+
+def heard(user: str, first: datetime, count: int, minutes: int) -> pa.Table:
+    """Listens of one, as the API tells them."""
+    from tests.support.listening import api_plays
+
+    moments = (first + timedelta(minutes=minutes * number) for number in range(count))
+    return api_plays(
+        (
+            (f"{moment:%Y-%m-%dT%H:%M:%SZ}", f"spotify:track:{n % 500:022}", f"Song {n % 500}", f"Band {n % 80}")
+            for n, moment in enumerate(moments)
+        ),
+        user,
+    )
+
+
 def inside(people: int, hours: int) -> str:
     """The runs of one household, in a process of their own."""
     settings = Settings.load(os.environ, None)
@@ -129,13 +182,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="What many listeners take.")
     parser.add_argument("--listeners", type=int, nargs="+", default=MANY)
     parser.add_argument("--hours", type=int, default=WEEK)
+    parser.add_argument("--plays", action="store_true", help="what deciding which listens there are takes")
     parser.add_argument("--inside", type=int, nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.inside:
         print(inside(*chosen.inside))
         return 0
     for people in chosen.listeners:
-        print(household(people, chosen.hours), flush=True)
+        print(deciding(people) if chosen.plays else household(people, chosen.hours), flush=True)
     return 0
 
 
