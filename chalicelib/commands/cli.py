@@ -23,7 +23,7 @@ from chalicelib import __version__
 from chalicelib.commands.layout import folded, print_lines, print_table
 from chalicelib.commands.people import ask_whose, listeners, note_who_logged_in, take_in
 from chalicelib.commands.printing import FORMATS, ProgressBar, show
-from chalicelib.errors import InvalidRequest, InvalidSetting, LakeError, QueryFailed, StorageFailed
+from chalicelib.errors import CrawlInProgress, InvalidRequest, InvalidSetting, LakeError, QueryFailed, StorageFailed
 from chalicelib.log import set_up
 from chalicelib.rest.access import LOCAL_ID, SETTING_ID
 from chalicelib.settings import COMMAND, SANDBOX_ENVIRONMENT, sandbox_environment
@@ -39,6 +39,7 @@ INTERRUPTED, TERMINATED = 130, 143
 STOP = "chalicelib.stop"  # where click keeps it
 INDENT = 4  # columns before what goes on of a line
 CRAWL_POLL = 0.1  # s between two looks at a crawl
+CRAWL_PATIENCE = 600.0  # s that another crawl may take to end
 
 
 class Shared:
@@ -456,8 +457,19 @@ def crawl(shared: Shared) -> None:
 
 
 def ended_crawl(engine: Engine) -> Crawl:
-    """Crawl, and answer the crawl when it has ended."""
-    crawled = engine.start_crawl()
+    """Crawl as soon as none goes on, such as the service's own, and answer the crawl when it has ended.
+
+    Raises CrawlInProgress where another does not end.
+    """
+    patience = time.monotonic() + CRAWL_PATIENCE
+    while True:
+        try:
+            crawled = engine.start_crawl()
+            break
+        except CrawlInProgress:
+            if time.monotonic() > patience:
+                raise
+            time.sleep(CRAWL_POLL)
     while crawled.state == "running":
         time.sleep(CRAWL_POLL)
         crawled = engine.latest_crawl() or crawled

@@ -12,7 +12,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from chalice.app import Chalice, CORSConfig
@@ -47,9 +48,20 @@ def serve(
     Raises Conflict when the port is taken, InvalidSetting where others could get in.
     """
     require_safe(settings, host, plain_http=plain_http)
-    wait_for_stop = heard_stop()
+    with heard_stop() as wait_for_stop:
+        serve_until(wait_for_stop, settings, host, port, say, bounds or Bounds())
+
+
+def serve_until(
+    wait_for_stop: Callable[[], None],
+    settings: Settings,
+    host: str,
+    port: int,
+    say: Callable[[str], None],
+    bounds: Bounds,
+) -> None:
+    """Serve until what waits comes back."""
     app, parts = load_app(settings)
-    bounds = bounds or Bounds()
     server = HttpServer(
         lambda: parts.api,
         Doorkeeper(parts.access, bounds.wrong_tokens_per_minute),
@@ -79,7 +91,8 @@ def serve(
         parts.close()
 
 
-def heard_stop() -> Callable[[], None]:
+@contextmanager
+def heard_stop() -> Iterator[Callable[[], None]]:
     """What waits until SIGINT or SIGTERM has come, from now on.
 
     The system's handler writes to a socket: whatever Python waits for otherwise would go on waiting where a signal
@@ -92,12 +105,14 @@ def heard_stop() -> Callable[[], None]:
     signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
 
     def wait() -> None:
-        with heard, hearing:
-            while heard.recv(1)[0] not in STOPS:
-                pass
-            signal.set_wakeup_fd(-1)
+        while heard.recv(1)[0] not in STOPS:
+            pass
 
-    return wait
+    with heard, hearing:
+        try:
+            yield wait
+        finally:
+            signal.set_wakeup_fd(-1)
 
 
 def require_safe(settings: Settings, host: str, *, plain_http: bool) -> None:
@@ -141,7 +156,11 @@ def warm_up(parts: Parts) -> None:
 
 
 def load_app(settings: Settings) -> tuple[Chalice, Parts]:
-    """The Chalice app with these settings: what it reads from the environment when imported is put there first."""
+    """The Chalice app with these settings: what it reads from the environment when imported is put there first.
+
+    Arrow takes its memory from the system: what its own pool has taken once it keeps, and a service runs for months.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     for name in ("extract_schedule", "lake_url", "cors_origin"):
         if value := getattr(settings, name):
             os.environ[name.upper()] = value

@@ -314,9 +314,9 @@ def test_it_ends_cleanly_when_told_to(tmp_path, number):
 
 def test_a_signal_that_reaches_another_thread_than_the_one_that_waits_is_heard():
     program = (
-        "import signal, threading, time; from chalicelib.local.serve import heard_stop; wait = heard_stop()\n"
+        "import signal, threading, time; from chalicelib.local.serve import heard_stop\n"
         "def send(): time.sleep(0.3); signal.pthread_kill(threading.get_ident(), signal.SIGTERM); time.sleep(60)\n"
-        "threading.Thread(target=send, daemon=True).start(); wait()"
+        "with heard_stop() as wait: threading.Thread(target=send, daemon=True).start(); wait()"
     )
     assert subprocess.run([sys.executable, "-c", program], timeout=30, check=False).returncode == 0
 
