@@ -54,6 +54,7 @@ function showReport(main, report, signal) {
     empty: "The report answers no rows with these parameters.",
   });
   const found = listeners(signal);
+  found.catch(() => {}); // what has no field for it waits for nobody, and the page may be left before it comes
   const form = h("form.parameters", { "aria-label": "Parameters", onsubmit: (event) => event.preventDefault() },
     report.parameters.map((parameter) => field(parameter, found)));
   replace(main,
