@@ -37,6 +37,9 @@ def hourly_runs() -> Iterator[str]:
     import requests
     from chalice.local import LambdaContext
 
+    from chalicelib.commands.cli import give_memory_back
+
+    give_memory_back()  # as `serve` does
     from app import app, parts
     from chalicelib.extraction.extract import run_extraction
     from chalicelib.local.ticker import scheduled_event
@@ -92,7 +95,6 @@ def apart(what: str, count: int) -> int:
 
     with tempfile.TemporaryDirectory() as name, Sandbox(frozen=True) as sandbox:
         spotify = {**logged_in(Path(name), sandbox), "LOG_LEVEL": "ERROR", "SANDBOX": sandbox.url}
-        spotify["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # as a service has it
         command = [sys.executable, "-m", "bench.memory", what, "--count", str(count), "--inside", name]
         environ = {**environment(Path(name), spotify), "PYTHONWARNINGS": "default"}
         return subprocess.run(command, env=environ, check=False).returncode

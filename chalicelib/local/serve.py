@@ -156,11 +156,7 @@ def warm_up(parts: Parts) -> None:
 
 
 def load_app(settings: Settings) -> tuple[Chalice, Parts]:
-    """The Chalice app with these settings: what it reads from the environment when imported is put there first.
-
-    Arrow takes its memory from the system: what its own pool has taken once it keeps, and a service runs for months.
-    """
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    """The Chalice app with these settings: what it reads from the environment when imported is put there first."""
     for name in ("extract_schedule", "lake_url", "cors_origin"):
         if value := getattr(settings, name):
             os.environ[name.upper()] = value

@@ -53,8 +53,7 @@ function showReport(main, report, signal) {
     tools: button("CSV", { icon: "download", quiet: true, "aria-label": "Download as CSV", onclick: () => download(report) }),
     empty: "The report answers no rows with these parameters.",
   });
-  const found = listeners(signal);
-  found.catch(() => {}); // what has no field for it waits for nobody, and the page may be left before it comes
+  const found = report.parameters.some(({ type }) => ["period", "user"].includes(type)) ? listeners(signal) : null;
   const form = h("form.parameters", { "aria-label": "Parameters", onsubmit: (event) => event.preventDefault() },
     report.parameters.map((parameter) => field(parameter, found)));
   replace(main,
