@@ -80,7 +80,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
     ),
     ("dashboard_totals", MARCH, [(5, 1, 0.4, 0.1, 2, 1, 1, 1)]),
     ("dashboard_totals", {**MARCH, "period": "2024"}, [(0, 0, 0.0, 0.0, 0, 0, 0, 0)]),
-    ("dashboard_item", ANN, [(3, 0.1, 1, 2, 0.1, 1, at(2, 10, 12), at(3, 3, 22, 40), 2, 0.333, "t1")]),
+    ("dashboard_item", ANN, [(3, 0.1, 1, 2, 0.1, 1, at(2, 10, 12), at(3, 3, 22, 40), 1, 0.333, "t1")]),
     ("dashboard_item", FIRST, [(2, 0.1, 1, 1, 0.1, 2, at(2, 10, 12), at(3, 3, 22, 30), 1, 0.0, "t1")]),
     (
         "dashboard_item",
