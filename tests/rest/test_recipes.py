@@ -19,6 +19,7 @@ from chalicelib.rest.routes import ROUTES
 from tests.support.server import PROJECT, LakeServer, environment, eventually, filled, sandboxed
 
 PAGE = (PROJECT / "docs" / "api.md").read_text()
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
 def recipes(language: str) -> list[str]:
@@ -77,6 +78,27 @@ def test_each_python_recipe_works(server, tmp_path: Path, text):
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) > 1
+
+
+@pytest.mark.thorough
+def test_the_readmes_calls_lead_to_the_rows_in_lines_of_80_columns(server: LakeServer) -> None:
+    (text,) = re.findall(r"^```sh\n(export LAKE=.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert max(map(len, text.splitlines())) <= 80
+    lines = text.replace("8000", str(urlsplit(server.url).port)).replace("lake --sandbox", "lake")
+
+    def typed(script: str) -> str:
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            env=environment(server.folder, {}), cwd=PROJECT, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+
+    *before, last = lines.splitlines()
+    answers = typed("\n".join(before))
+    assert '"run_id"' in answers and '"tables"' in answers and '"error":{' not in answers
+    query = re.findall(r'"query_id":\s*"([^"]+)"', answers)[-1]
+    assert eventually(lambda: server.get(f"/queries/{query}").json()["state"] == "succeeded")
+    rows = json.loads(typed("\n".join([*before[:3], last.replace("QUERY_ID", query)])))
+    assert rows["rows"] == server.rows("SELECT count(*) FROM heard WHERE play_seconds >= 30")
 
 
 def test_the_page_names_every_endpoint_people_call_and_every_error_status():
