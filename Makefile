@@ -15,7 +15,7 @@ define install
 	{ echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
 endef
 
-.PHONY: help run setup test trino localstack tools judge lint docs soak bench deploy destroy clean
+.PHONY: help run setup test thorough trino localstack tools judge lint docs soak bench deploy destroy clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -25,9 +25,12 @@ run: .venv/.local  ## extract, transform, crawl, report; then API and dashboard 
 
 setup: .venv/.local  ## the environment alone (.venv)
 
-test: .venv/.dev  ## the tests that take a moment; ALL=1 the thorough ones too; COVERAGE=1 tells which lines they run
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not soak and not judged$(if $(ALL),, and not thorough)" $(if $(COVERAGE),--cov)
-	@$(if $(ALL),,echo "Left out: the thorough tests, which CI runs. With them: make test ALL=1")
+test: .venv/.dev  ## the tests that take a moment; COVERAGE=1 tells which lines they run
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "not soak and not judged and not thorough" $(if $(COVERAGE),--cov)
+	@echo "Left out: the thorough tests (make thorough) and those that a real Trino judges (make judge), which CI runs."
+
+thorough: .venv/.dev  ## the tests that take seconds each
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m "thorough and not soak and not judged"
 
 trino: .venv/.trino  ## a real Trino (0.4 GB), by which the tests judge the lake's SQL
 	@$(BIN)/python -m tests.support.trino.build
