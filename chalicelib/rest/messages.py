@@ -35,7 +35,7 @@ SOON = "1"  # s after which a client may ask again for what goes on
 CURL_DEFAULT = "application/x-www-form-urlencoded"  # what curl -d says when nobody says otherwise
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Upload:
     """A request body that was received to disk."""
 
@@ -53,7 +53,7 @@ def nobody_counts() -> None:
     """Where wrong codes are not counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Request:
     """One HTTP request to a declared route. ``scope`` is what the authorizer found; None without a token."""
 
@@ -71,7 +71,7 @@ class Request:
     wrong_code: Callable[[], None] = nobody_counts  # called when the code to sign in with is wrong
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Reply:
     """``content`` is a value (sent as JSON), text, a file, or bytes that are made while they are sent."""
 
@@ -81,7 +81,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Asked:
     """A request whose words are in order."""
 

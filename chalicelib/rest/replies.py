@@ -1,6 +1,8 @@
 """What the endpoints answer, each a class: ``openapi.py`` describes it, ``messages.py`` writes it as JSON.
 
 Where an endpoint answers a record as it is (a query, a table, a crawl), the record's own class stands in routes.py.
+The classes have no comparison and no text of their own: nothing asks for them, and generating both for each class would
+take a tenth of what a cold start of the API imports (``python -m bench.coldstart``).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ NOTES = {"description": "What was noticed and is usual, such as entries of playl
 CUT = {"description": "The result was cut at a limit of rows or bytes"}
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class HealthReport:
     """Alive, and what the owner should know before it is too late."""
 
@@ -32,7 +34,7 @@ class HealthReport:
     warnings: list[str]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class BrowserSession:
     """A browser's token. ``token`` itself is only in the answer that makes it."""
 
@@ -42,7 +44,7 @@ class BrowserSession:
     token: str | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SignedIn:
     """What a token may: read, run, or see the pages and reports of one ``listener`` (an id, with the name)."""
 
@@ -51,7 +53,7 @@ class SignedIn:
     name: str | None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Deleted:
     """What was deleted or taken back."""
 
@@ -61,7 +63,7 @@ class Deleted:
 # --- runs ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ListedSource:
     """One source in one run, without the keys of its raw objects."""
 
@@ -79,7 +81,7 @@ class ListedSource:
     error: dict[str, Any] | None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ListedRun:
     """One extraction run. Times are RFC 3339 UTC."""
 
@@ -117,7 +119,7 @@ class ListedRun:
         )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RunList:
     """A page of runs."""
 
@@ -125,7 +127,7 @@ class RunList:
     next_page_token: str | None = field(metadata=NEXT)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RunDetail:
     """One extraction run, with what became of its raw objects. One that has not begun has no more than its start."""
 
@@ -155,7 +157,7 @@ class RunDetail:
     )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class QuarantineList:
     """A page of what lies in quarantine."""
 
@@ -166,7 +168,7 @@ class QuarantineList:
 # --- catalogue and queries ----------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ListedTable:
     """A table of the catalogue; its own page lists its partitions too."""
 
@@ -179,7 +181,7 @@ class ListedTable:
     newest: str | None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TableList:
     """The catalogue."""
 
@@ -191,7 +193,7 @@ class TableList:
         return cls([of(ListedTable, table) for table in tables])
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class QueryList:
     """A page of queries."""
 
@@ -199,7 +201,7 @@ class QueryList:
     next_page_token: str | None = field(metadata=NEXT)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Rows:
     """A page of a result: one list a row, one value a column."""
 
@@ -209,7 +211,7 @@ class Rows:
     truncated: bool = field(metadata=CUT)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class QueryRows:
     """A query that has ended, with the first page of its rows; `GET /queries/{query_id}/rows` has the next."""
 
@@ -223,7 +225,7 @@ class QueryRows:
 # --- reports ------------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ListedReport:
     """A report, with what it takes and how it may be drawn."""
 
@@ -237,7 +239,7 @@ class ListedReport:
     parameters: list[dict[str, Any]]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ReportList:
     """The reports there are."""
 
@@ -245,7 +247,7 @@ class ReportList:
     questions: list[str]  # those that reports answer, in the order in which they are shown
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ReportRows:
     """A report's rows, the values its parameters came to, and the SQL that was run."""
 
@@ -262,7 +264,7 @@ class ReportRows:
 # --- listeners ----------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ListenerShown:
     """A listener: ``user_id`` is what plays bear and reports take as ``user``, ``ids`` every id that means them.
 
@@ -283,14 +285,14 @@ class ListenerShown:
     may_be: list[str]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ListenerList:
     """Listeners, by name."""
 
     listeners: list[ListenerShown]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ShownInvitation:
     """An open invitation; ``url`` is its link, in the answer that makes it alone."""
 
@@ -302,14 +304,14 @@ class ShownInvitation:
     url: str | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class InvitationList:
     """Open invitations."""
 
     invitations: list[ShownInvitation]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Share:
     """A token of one listener; ``token`` and the page's ``url`` with it are in the answer that makes it alone."""
 
@@ -322,14 +324,14 @@ class Share:
     url: str | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ImageList:
     """Names of the pictures of which the lake keeps a copy: the last part of their links."""
 
     images: list[str]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ShownExclusion:
     """What is left out of every number. ``user_id`` is whose listening alone, null for everybody's."""
 
@@ -346,14 +348,14 @@ class ShownExclusion:
     in_force: bool = field(metadata={"description": "Whether reports go by this decision yet; within moments they do"})
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ExclusionList:
     """What is left out now, the oldest decision first."""
 
     exclusions: list[ShownExclusion]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ShareList:
     """Tokens of one listener that are let in now."""
 
@@ -363,7 +365,7 @@ class ShareList:
 # --- imports ------------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class UploadTarget:
     """Where the file goes; ``expires_at`` is null where that does not end."""
 
@@ -372,7 +374,7 @@ class UploadTarget:
     expires_at: str | None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Import:
     """An announced import. ``upload`` is in the answer that announces it, ``summary`` and ``error`` come at its end."""
 

@@ -58,7 +58,7 @@ JSON, CSV, PARQUET, HTML = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RouteAnswer:
     """One way an endpoint answers. ``shape`` is the class of its JSON, or None where there is no JSON."""
 
@@ -70,7 +70,7 @@ class RouteAnswer:
     example: Any = None  # where its class has no one example
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Route:
     """An endpoint."""
 

@@ -29,7 +29,7 @@ class ValueKind(Protocol):
         """JSON Schema (2020-12) of the field."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Text:
     """A string."""
 
@@ -60,7 +60,7 @@ class Text:
         return shape | ({"pattern": f"^(?:{self.pattern})$"} if self.pattern else {})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Whole:
     """A whole number."""
 
@@ -83,7 +83,7 @@ class Whole:
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Number:
     """A number."""
 
@@ -106,7 +106,7 @@ class Number:
         return {"type": "number", "minimum": self.least, "maximum": self.most}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Scalar:
     """A string, number, boolean or null."""
 
@@ -125,7 +125,7 @@ class Scalar:
         return {"type": ["string", "number", "boolean", "null"]}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AnyObject:
     """A JSON object, whatever is in it."""
 
@@ -144,7 +144,7 @@ class AnyObject:
         return {"type": "object", "additionalProperties": True}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ListOf:
     """A list, of which each item is of one kind."""
 
@@ -173,7 +173,7 @@ class ListOf:
             raise ValueError(f"[{place}] {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Field:
     """A query parameter or a member of a JSON body. Without ``required`` a missing one has the default."""
 
