@@ -92,6 +92,7 @@ class Keeper:
     kept: dict[str | None, Kept]
     most_entries: int  # held back before they are written
     packs: Packs = field(default_factory=dict)
+    unpacked: list[tuple[str, JournalEntry, Taken | None]] = field(default_factory=list)  # taken in: whose, and what
     numbers: dict[str, int] = field(default_factory=dict)  # of the raw objects written, by source
     seen: list[Kept] = field(default_factory=list)  # all that there were, those that were left to others too
 
@@ -109,13 +110,20 @@ class Keeper:
         return packed >= MOST_PACKED or entries >= self.most_entries
 
     def take(self, part: Kept, entry: JournalEntry, document: dict[str, Any] | None) -> Taken | None:
-        """Change the state by an entry that has been written, and make its answer part of a raw object to come; None
-        when the answer is not understood."""
+        """Change the state by an entry that has been written, and have its answer packed; None when the answer is not
+        understood."""
         taken = apply(part.state, entry, document)
-        add_to(self.packs, part.name, entry, taken)
+        self.unpacked.append((part.name, entry, taken))
         if taken is not None and taken.shown is not None:
             self._hand_over(part, taken.shown)
         return taken
+
+    def pack(self) -> None:
+        """Make the answers that were taken in part of raw objects to come. To compress them takes longer than to take
+        them in: the threads have their next calls first."""
+        for name, entry, taken in self.unpacked:
+            add_to(self.packs, name, entry, taken)
+        self.unpacked.clear()
 
     def _hand_over(self, part: Kept, shown: Shown) -> None:
         """Give the app's state what a listener's answers show of the catalogue, where this run has it."""
@@ -129,6 +137,7 @@ class Keeper:
         Answers the parts whose locks turned out to be lost; what they have in their journals is taken in by those who
         have them now.
         """
+        self.pack()
         written = {part.name: part for part in self.kept.values() if part.journal.entries or part.changed}
         if not written:
             return {}

@@ -93,6 +93,7 @@ class LookingUp:
         entry = JournalEntry(self._answer(question, reply), {"of": question.endpoint})
         self.app.write(entry)
         taken = self.keeper.take(self.app, entry, None)
+        self.keeper.pack()
         self.record.bytes += len(reply.body)
         if taken is None:
             return self._deviates(MusicBrainzUnavailable(f"the answer to {question.endpoint} is not understood"))

@@ -141,6 +141,7 @@ class Run:
             if self.keeper.full and not self.under_way and self.fatal is None:
                 self._checkpoint()
             self._fill(pool)
+            self.keeper.pack()
             if not self.under_way:
                 return
             for future in self._wait():
