@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 BLOCK = 4 * 1024 * 1024  # bytes read at once
 LONGEST_ELEMENT = 1024 * 1024  # bytes; a listen's row has under 2 kB
+MOST_VALUES = 5_000_000  # of a text that is read as one: each takes some 100 bytes in memory, however short it is
 MARK = b"\xef\xbb\xbf"  # UTF-8 byte-order mark
 SPACE = b" \t\r\n"
 MOST_BLANK = 16 * 1024 * 1024  # bytes before the array
@@ -82,6 +83,18 @@ def opening(stream: BinaryIO, block: int) -> bytes | None:
     if not text.startswith(b"["):
         raise NotAnArray("it does not start as a JSON array")
     return text[1:]
+
+
+def whole_text(stream: BinaryIO, most: int) -> bytes:
+    """A text that is to be read as one, where that takes no more memory than it may. Raises NotAnArray."""
+    text = bytearray()
+    while more := stream.read(BLOCK):
+        text += more
+        if len(text) > most:
+            raise NotAnArray(f"it is one object of more than {most} bytes")
+    if sum(map(text.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise NotAnArray(f"it holds more than {MOST_VALUES} values in one object")
+    return bytes(text.removeprefix(MARK))
 
 
 def in_utf8(stream: BinaryIO, block: int) -> BinaryIO:

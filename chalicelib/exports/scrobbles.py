@@ -36,7 +36,16 @@ from typing import Any, BinaryIO, cast
 import msgspec
 import pyarrow as pa
 
-from chalicelib.exports.json_array import BLOCK, NOT_JSON, Continued, NotAnArray, in_utf8, pieces
+from chalicelib.exports.json_array import (
+    BLOCK,
+    LONGEST_ELEMENT,
+    NOT_JSON,
+    Continued,
+    NotAnArray,
+    in_utf8,
+    pieces,
+    whole_text,
+)
 from chalicelib.exports.rows import LONGEST_CONTENT, LONGEST_PLAY, ROWS, Piece, Reject, read_export
 from chalicelib.tables import PLAYS
 
@@ -46,7 +55,7 @@ FIRST_SECOND = 1_033_430_400  # 2002-10-01, before which ListenBrainz takes no l
 LAST_SECOND = 4_102_444_800  # 2100
 BEGINNING = 64 * 1024  # bytes by which a form is told
 MOST_ROWS = 10_000  # of a piece
-LARGEST_DOCUMENT = 1024 * 1024 * 1024  # bytes of a JSON file that is one object
+LARGEST_DOCUMENT = 256 * 1024 * 1024  # bytes of a JSON file that is one object
 OURS = "spotify_lake"  # the member of additional_info that holds what ListenBrainz has no place for
 EXTRA = pa.schema(
     [
@@ -177,18 +186,42 @@ def delimited(separator: str, *, headed: bool) -> Callable[[BinaryIO], Iterator[
     """What reads a file with a separator: rows as lists, or by the names in its first line."""
 
     def read(stream: BinaryIO) -> Iterator[Any]:
-        csv.field_size_limit(1024 * 1024)
-        text = io.TextIOWrapper(io.BufferedReader(Readable(stream), BLOCK), "utf-8-sig", newline="")
+        csv.field_size_limit(LONGEST_ELEMENT)
+        text = TextLines(io.TextIOWrapper(io.BufferedReader(Readable(stream), BLOCK), "utf-8-sig", newline=""))
         if separator == "\t":
             rows = csv.reader(text, delimiter=separator, quoting=csv.QUOTE_NONE)
         else:
             rows = csv.reader(text, delimiter=separator)
         names = [name.strip().lower() for name in next(rows, [])] if headed else []
         for row in rows:
+            text.of_row = 0
             if any(row):
                 yield dict(zip(names, row, strict=False)) if headed else row
 
     return read
+
+
+class TextLines:
+    """Lines of a text, of which a row may take some, but no more than ``LONGEST_ELEMENT`` characters.
+
+    An iterator; raises NotAnArray.
+    """
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.of_row = 0  # characters of the row that is being read
+
+    def __iter__(self) -> TextLines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(LONGEST_ELEMENT + 1)
+        self.of_row += len(line)
+        if self.of_row > LONGEST_ELEMENT:
+            raise NotAnArray(f"a row is longer than {LONGEST_ELEMENT} characters")
+        if not line:
+            raise StopIteration
+        return line
 
 
 class Readable(io.RawIOBase):
@@ -211,7 +244,10 @@ class Readable(io.RawIOBase):
 
 def lines(stream: BinaryIO) -> Iterator[Any]:
     """A JSON value a line."""
-    for line in io.BufferedReader(Readable(stream), BLOCK):
+    text = io.BufferedReader(Readable(stream), BLOCK)
+    while line := text.readline(LONGEST_ELEMENT + 1):
+        if len(line) > LONGEST_ELEMENT:
+            raise NotAnArray(f"a line is longer than {LONGEST_ELEMENT} bytes")
         if line.strip():
             yield msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))
 
@@ -226,10 +262,7 @@ def documents(stream: BinaryIO) -> Iterator[Any]:
             for document in piece:
                 yield from listens_in(document)
     else:
-        text = b"".join(iter(lambda: again.read(BLOCK), b""))
-        if len(text) > LARGEST_DOCUMENT:
-            raise NotAnArray(f"it is one object of more than {LARGEST_DOCUMENT} bytes")
-        yield from listens_in(msgspec.json.decode(text.removeprefix(b"\xef\xbb\xbf").strip()))
+        yield from listens_in(msgspec.json.decode(whole_text(again, LARGEST_DOCUMENT).strip()))
 
 
 def listens_in(document: Any) -> Iterator[Any]:

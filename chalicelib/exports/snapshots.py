@@ -27,7 +27,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from chalicelib.exports.json_array import BLOCK, MARK, NotAnArray, in_utf8
+from chalicelib.exports.json_array import BLOCK, in_utf8, whole_text
 
 T = TypeVar("T")
 LARGEST = 256 * 1024 * 1024  # bytes of one file; real ones have a few megabytes
@@ -157,15 +157,7 @@ def read_snapshot(stream: BinaryIO, *, is_named_so: bool) -> Snapshot | None:
 
 def decoded(stream: BinaryIO) -> Any:
     """A JSON text of bounded size, in UTF-8 or UTF-16. Raises ValueError."""
-    text, rest = b"", in_utf8(stream, BLOCK)
-    try:
-        while more := rest.read(BLOCK):
-            text += more
-            if len(text) > LARGEST:
-                raise ValueError(f"it has more than {LARGEST} bytes")
-    except NotAnArray as error:
-        raise ValueError(str(error)) from error
-    text = text.removeprefix(MARK)
+    text = whole_text(in_utf8(stream, BLOCK), LARGEST)
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pytest
@@ -20,7 +20,10 @@ import pytest
 from chalicelib.errors import ImportRefused
 from chalicelib.exports.dropped import kept_exports
 from chalicelib.exports.importing import ImportSummary, import_export, transform_export
+from chalicelib.exports.json_array import BLOCK, NotAnArray, whole_text
 from chalicelib.exports.leaving import write_listens
+from chalicelib.exports.scrobbles import Form, form_of, read_scrobbles
+from chalicelib.exports.snapshots import read_snapshot
 from chalicelib.plays import resolutions
 from tests.support import SHARED
 from tests.support.life import BORN, Life, Listen, Report, account, extended, observations, polls, write_files
@@ -346,3 +349,60 @@ def test_a_scrobble_file_that_is_cut_is_refused(tmp_path: Path) -> None:
     path.write_bytes(io.BytesIO(f"{whole}\n{whole[:40]}".encode()).getvalue())
     with pytest.raises(ImportRefused, match=r"cut\.jsonl"):
         bring(tmp_path, path)
+
+
+class Endless(io.RawIOBase):
+    """A file that begins so and never ends; counts the bytes that were read of it."""
+
+    def __init__(self, beginning: bytes, filling: bytes = b"x") -> None:
+        self.beginning, self.filling, self.served = beginning, filling, 0
+
+    def read(self, size: int = -1) -> bytes:
+        assert 0 <= size <= 2 * BLOCK, "all of it is asked for at once"
+        data = (self.beginning if not self.served else b"").ljust(size, self.filling)
+        self.served += len(data)
+        return data
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b'{"listened_at":1500000000,"track_metadata":{"artist_name":"',
+        b'uts,utc_time,artist,track\n1500000000,"',
+        b"iso time\tunixtime\ttrack name\n2015\t",
+        b"artist;album;track;date#me\n",
+        b'A,B,C,"06 Sep 2026, 14:23"\n',
+    ],
+    ids=["lines of JSON", "commas", "tabs", "semicolons", "no header"],
+)
+@pytest.mark.parametrize("filling", [b"x", b'"', b","], ids=["text", "quotes", "commas"])
+def test_a_row_without_an_end_is_refused_before_it_fills_the_memory(beginning: bytes, filling: bytes) -> None:
+    stream = Endless(beginning, filling)
+    form = form_of(beginning)
+    assert form is not None
+    with pytest.raises(NotAnArray):
+        list(read_scrobbles(form, cast(BinaryIO, stream)))
+    assert stream.served <= 4 * BLOCK
+
+
+def test_rows_over_many_lines_are_read_as_long_as_each_is_short(tmp_path: Path) -> None:
+    text = "uts,utc_time,artist,track\n" + "".join(
+        f'{1_500_000_000 + 60 * n},"","Line\none {"y" * 5_000}","T"\n' for n in range(500)
+    )
+    (piece,) = read_scrobbles(cast(Form, form_of(text.encode())), io.BytesIO(text.encode()))
+    assert piece.rows.num_rows == 500
+
+
+def test_one_object_of_too_many_values_is_refused() -> None:
+    """A short value takes twenty times its bytes in memory."""
+    text = b'{"scrobbles":[{"track":"a","artist":"b","date":1}],"x":[' + b"[]," * 2_600_000 + b"1]}"
+    with pytest.raises(NotAnArray, match="values"):
+        list(read_scrobbles(cast(Form, form_of(text[:1000])), io.BytesIO(text)))
+    assert read_snapshot(io.BytesIO(b'{"tracks":[' + b"[]," * 2_600_000 + b"1]}"), is_named_so=True) is None
+
+
+def test_one_object_without_an_end_is_refused_before_it_fills_the_memory() -> None:
+    stream = Endless(b'{"scrobbles":[{"track":"a","artist":"b","date":1}],"x":"')
+    with pytest.raises(NotAnArray, match="one object"):
+        whole_text(cast(BinaryIO, stream), 8 * BLOCK)
+    assert stream.served <= 10 * BLOCK
