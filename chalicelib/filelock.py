@@ -12,14 +12,18 @@ from typing import IO
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock on ``path``; nobody does where there is no such file. Does not wait."""
+    """Whether somebody holds the lock on ``path``; nobody does where there is no such file. Does not wait, not even
+    for who writes to a pipe."""
     try:
-        with path.open() as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    finally:
+        os.close(handle)
     return False
 
 

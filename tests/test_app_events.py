@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +18,7 @@ from chalice.app import Chalice, CloudWatchEvent, S3Event
 
 from chalicelib.errors import StorageFailed
 from chalicelib.lake import Lake, ObjectInfo
-from chalicelib.local.arrivals import Arrivals
+from chalicelib.local.arrivals import Arrivals, files_in
 from chalicelib.local.ticker import Ticker
 from chalicelib.wiring import Parts
 from sandbox import export
@@ -169,6 +170,36 @@ def test_a_folder_moved_in_is_an_event_for_each_of_its_files_but_unfinished_ones
     assert eventually(lambda: len(events) == 2)
     time.sleep(0.5)
     assert [key for _, key, _ in events] == ["raw/history/export/a.json", "raw/history/export/b.json"]
+
+
+def watches() -> int:
+    """How many folders this process has the system watch."""
+    found = 0
+    for path in Path("/proc/self/fdinfo").iterdir():
+        with suppress(OSError):
+            found += path.read_text().count("inotify wd")
+    return found
+
+
+@pytest.mark.thorough
+def test_a_link_to_a_folder_elsewhere_is_neither_looked_through_nor_watched(arrived, tmp_path, caplog):
+    folder, events = arrived
+    for number in range(200):
+        (tmp_path / "elsewhere" / str(number)).mkdir(parents=True)
+        (tmp_path / "elsewhere" / str(number) / "x.zip").write_bytes(b"x")
+    (folder / "elsewhere").symlink_to(tmp_path / "elsewhere")
+    (folder / "mine.zip").write_bytes(b"x")
+    assert eventually(lambda: events)
+    time.sleep(1)
+    assert [key for _, key, _ in events] == ["raw/history/mine.zip"]
+    assert list(files_in(folder / "elsewhere")) == []
+    before = watches()
+    again = Arrivals(Chalice("watching_again", configure_logs=False), service_in(tmp_path), catch_up=lambda _: [])
+    again.start()
+    assert eventually(lambda: f"{folder / 'elsewhere'} is a link" in caplog.text)
+    assert watches() - before < 200
+    again.stop()
+    again.join(10)
 
 
 # --- the whole ----------------------------------------------------------------------------------------------------

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from chalicelib.files import SCRATCH, remove_orphaned, scratch_folder
+from chalicelib.files import LOCK, SCRATCH, remove_orphaned, scratch_folder
 
 HELD = """
 import sys
@@ -62,6 +63,18 @@ def test_what_is_not_a_scratch_folder_stays(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     remove_orphaned(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{SCRATCH}of-somebody", "other"]
+
+
+def test_a_pipe_in_a_locks_place_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """The system's temporary folder is everybody's: anybody may put a pipe there, which opens once somebody writes."""
+    folder = tmp_path / f"{SCRATCH}of-somebody"
+    folder.mkdir()
+    os.mkfifo(folder / LOCK)
+    looking = threading.Thread(target=remove_orphaned, args=(tmp_path,), daemon=True)
+    looking.start()
+    looking.join(20)
+    assert not looking.is_alive()
+    assert not folder.exists()
 
 
 def test_it_goes_with_the_block_whatever_happens() -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from chalicelib.reports.catalogue import Report
     from chalicelib.wiring import Parts
 
-INTERRUPTED, TERMINATED = 130, 143
 STOP = "chalicelib.stop"  # where click keeps it
 INDENT = 4  # columns before what goes on of a line
 CRAWL_POLL = 0.1  # s between two looks at a crawl
@@ -74,7 +73,7 @@ REBUILD_GOES_ON = "the tables that were there stay in force; `{lake} transform -
 
 
 class Stop:
-    """Ends a command on SIGINT and SIGTERM: a word at once, then as from CTRL-C, then what is kept and how to go on.
+    """Ends a command on SIGINT, SIGTERM, SIGHUP: a word at once, then as from CTRL-C, then what is kept and what next.
 
     A run is asked instead to end as when its time is over. A second signal does not wait for what is under way. Writes
     are seen whole or not at all: it loses nothing either.
@@ -91,9 +90,10 @@ class Stop:
         return lambda: 0.0 if self.number else remaining()
 
     def listen(self) -> None:
-        """Take both signals."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
+        """Take the signals that end a command, but for one that was to be ignored (nohup)."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._stop)
 
     def _stop(self, number: int, _frame: object) -> None:
         self.signals += 1
@@ -101,14 +101,15 @@ class Stop:
             return  # the second ends what is under way; more of them would end that ending
         if not self.number:
             self.number = number
-            os.write(sys.stderr.fileno(), b"stopping (again: at once)\n")  # not echo: a signal may come within one
+            with suppress(OSError):  # a terminal that was closed; not echo: a signal may come within one
+                os.write(sys.stderr.fileno(), b"stopping (again: at once)\n")
             if self._asks:
                 return
         raise KeyboardInterrupt
 
     def exit_status(self) -> int:
         """As shells say it of a process that a signal ended."""
-        return TERMINATED if self.number == signal.SIGTERM else INTERRUPTED
+        return 128 + self.number
 
     def last_words(self, context: click.Context) -> str:
         """What is kept, and how to go on."""
@@ -136,7 +137,8 @@ class LakeGroup(click.Group):
         except (KeyboardInterrupt, Exception) as error:
             if stop.number:  # whatever it became where it interrupted: a lock that is no longer held, half a page
                 stop.signals += 2
-                click.echo(stop.last_words(context), err=True)
+                with suppress(OSError):
+                    click.echo(stop.last_words(context), err=True)
                 raise SystemExit(stop.exit_status()) from None
             if isinstance(error, BrokenPipeError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

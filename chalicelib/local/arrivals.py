@@ -7,6 +7,7 @@ Objects that arrived while nobody watched are sent at the start.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -104,6 +105,9 @@ class Arrivals(threading.Thread):
         """What was added or changed, every LOOK_EVERY; nothing where the system cannot watch so many folders."""
         from watchfiles import Change, watch
 
+        if link := linked_folder(folder):  # the system would watch all that lies behind it
+            yield from self._looks(f"{link} is a link, which the lake does not follow: remove it, and serve anew")
+            return
         watched = watch(
             folder, watch_filter=None, step=50, debounce=200, rust_timeout=LOOK_EVERY,
             yield_on_timeout=True, stop_event=self._stopped, raise_interrupt=False,
@@ -112,9 +116,13 @@ class Arrivals(threading.Thread):
             for changes in watched:
                 yield [Path(name) for kind, name in changes if kind != Change.deleted]
         except (OSError, RuntimeError) as error:
-            log.warning("new files are found every %s s only: %s", LOOK_AT_ALL, error)
-            while not self._stopped.wait(LOOK_EVERY / 1000):
-                yield []
+            yield from self._looks(error)
+
+    def _looks(self, why: object) -> Iterator[list[Path]]:
+        """Times to look where the system tells of nothing."""
+        log.warning("new files are found every %s s only: %s", LOOK_AT_ALL, why)
+        while not self._stopped.wait(LOOK_EVERY / 1000):
+            yield []
 
     def _young_folders(self) -> Iterator[Path]:
         """Folders made a while ago: the system may have missed what was put into them at once."""
@@ -142,7 +150,7 @@ class Arrivals(threading.Thread):
                 self._growing.setdefault(key, (info, self._monotonic()))
 
     def _note(self, folder: Path, path: Path) -> None:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             self._young.setdefault(path, self._monotonic() + YOUNG)
         for file in files_in(path):
             key = RAW + file.relative_to(folder).as_posix()
@@ -203,8 +211,16 @@ def watched_folder(lake: Lake, sources: Sequence[S3EventConfig]) -> Path:
     return lake.folder(RAW)
 
 
+def linked_folder(folder: Path) -> Path | None:
+    """A link to a folder that lies below ``folder``; None where there is none."""
+    below = (Path(at, name) for at, names, _ in os.walk(folder) for name in names)
+    return next((path for path in below if path.is_symlink()), None)
+
+
 def files_in(path: Path) -> Iterator[Path]:
-    """The file, or the files of a folder that was moved in as a whole."""
+    """The file, or the files of a folder that was moved in as a whole; of a link none."""
+    if path.is_symlink():
+        return
     found = path.rglob("*") if path.is_dir() else [path]
     for file in found:
         if file.is_file() and is_whole(file.name):

@@ -29,7 +29,7 @@ from chalicelib.wiring import Parts
 
 PORT = 8000
 SERVED_AT = "served-at"  # in the secret store, beside the codes
-STOPS = (signal.SIGINT, signal.SIGTERM)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def serve(
     plain_http: bool = False,
     bounds: Bounds | None = None,
 ) -> None:
-    """Serve until SIGTERM or CTRL-C. ``plain_http`` says that tokens may cross a network readable.
+    """Serve until SIGTERM, CTRL-C or the terminal's end. ``plain_http`` says that tokens may cross a network readable.
 
     Raises Conflict when the port is taken, InvalidSetting where others could get in.
     """
@@ -93,7 +93,7 @@ def serve_until(
 
 @contextmanager
 def heard_stop() -> Iterator[Callable[[], None]]:
-    """What waits until SIGINT or SIGTERM has come, from now on.
+    """What waits until SIGINT, SIGTERM or SIGHUP has come, from now on; the last is ignored under nohup.
 
     The system's handler writes to a socket: whatever Python waits for otherwise would go on waiting where a signal
     comes just as it begins to, or to another thread.
@@ -101,7 +101,8 @@ def heard_stop() -> Iterator[Callable[[], None]]:
     heard, hearing = socket.socketpair()
     hearing.setblocking(False)
     for number in STOPS:
-        signal.signal(number, lambda *_: None)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
 
     def wait() -> None:

@@ -41,10 +41,11 @@ def answers(folder: Path) -> list[Path]:
     [
         ([signal.SIGTERM], {143}),
         ([signal.SIGINT], {130}),
+        ([signal.SIGHUP], {129}),  # the terminal was closed
         ([signal.SIGINT, signal.SIGINT], {130}),
         ([signal.SIGTERM, signal.SIGINT, signal.SIGTERM], {130, 143}),  # which comes first is the system's to say
     ],
-    ids=["term", "int", "int-int", "term-int-term"],
+    ids=["term", "int", "hup", "int-int", "term-int-term"],
 )
 def test_a_stopped_run_says_how_to_go_on_and_the_next_one_begins_at_once(tmp_path, signals, status):
     with sandboxed(tmp_path, latency_ms=SLOW) as spotify:

@@ -303,7 +303,7 @@ def test_a_lake_that_cannot_be_written_ends_serve_with_one_clear_line(tmp_path):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_ends_cleanly_when_told_to(tmp_path, number):
     process = start(tmp_path, "--port", "0")
     assert process.stdout is not None and process.stdout.readline().startswith("http://127.0.0.1:")

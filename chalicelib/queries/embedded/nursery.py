@@ -36,16 +36,19 @@ NAME = "lake-worker"  # of a forked process, as ps shows it
 NUMBER = struct.Struct("q")
 LONGEST_FOLDER = 65_536  # bytes of a working folder's name
 ENDING = 5.0  # s that the nursery may take to end
+BEARING = 30.0  # s that it may take to fork, to begin with and on a busy machine too
 
 
 class Child:
     """One process of the nursery's, as its engine sees it. What subprocess.Popen can, as far as it is needed."""
 
-    def __init__(self, report: socket.socket) -> None:
+    def __init__(self, report: socket.socket, patience: float) -> None:
         self._report = report
         self._handle = -1
         self._lock = threading.Lock()
+        report.settimeout(patience)
         self.pid = self._number()
+        report.settimeout(None)
         self.returncode: int | None = None
         self._handle = os.pidfd_open(self.pid)
 
@@ -83,9 +86,11 @@ class Child:
 
 
 class Nursery:
-    """The process that forks, as a service sees it. Safe for threads."""
+    """The process that forks, as a service sees it. Safe for threads. One that does not fork within ``patience``
+    seconds is ended, and another takes its place."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = BEARING) -> None:
+        self._patience = patience
         self._lock = threading.Lock()
         self._line: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,7 +100,7 @@ class Nursery:
         with self._lock:
             try:
                 return self._ask(theirs)
-            except OSError:  # it was killed: another takes its place
+            except OSError:  # it was killed, or stands still
                 self._end()
                 return self._ask(theirs)
 
@@ -111,7 +116,7 @@ class Nursery:
             with reporting:
                 folder = os.fsencode(Path.cwd())
                 socket.send_fds(line, [folder], [theirs.fileno(), reporting.fileno()])
-            return Child(report)
+            return Child(report, self._patience)
         except OSError:
             report.close()
             raise

@@ -45,8 +45,12 @@ class Process:
     def __init__(self, start: Start, on_close: Callable[[], object] = lambda: None) -> None:
         self._on_close = on_close
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = begin(theirs)
+        try:
+            with theirs:
+                self._process = begin(theirs)
+        except OSError:
+            ours.close()
+            raise
         self._line = ours
         self._connection = Connection(os.dup(ours.fileno()))
         self._most = start.memory
