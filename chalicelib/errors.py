@@ -38,7 +38,7 @@
     │   ├── MusicBrainzUnavailable 503  MusicBrainz or ListenBrainz is away or too busy
     │   ├── StorageUnavailable     503  S3 throttles or is away
     │   ├── EngineBusy             503  all query slots and the queue are taken
-    │   └── UploadsBusy            503  as many exports are being uploaded as may be
+    │   └── UploadsBusy            503  as much is being received as may be
     └── WaitUntil                  not before a known time (``not_before``)
         ├── RateLimited            429  Spotify's rolling window
         ├── QuotaExceeded          429  Spotify's development-mode quota
@@ -424,7 +424,7 @@ class FileNotReady(Retryable):
 
 
 class UploadsBusy(Retryable):
-    """As many exports are being uploaded as may be.
+    """As many exports, or as many bytes of other requests, are being received as may be.
 
     Send this one when the others have ended.
     """

@@ -32,7 +32,10 @@ class Bounds:
     body_seconds: float = 30.0  # for a whole body that is no upload
     upload_seconds: float = 4 * 3600.0  # for a whole uploaded export
     write_seconds: float = 60.0  # in which a client must take the next piece of an answer
-    request_bytes: int = 10_000_000  # of a body that is no upload: API Gateway's own limit
+    request_bytes: int = 2_000_000  # of a body that is no upload: the longest statement and its parameters, escaped
+    open_bytes: int = 65_536  # of the body of a request that needs no token
+    bodies_bytes: int = 128_000_000  # of all bodies that are no uploads, from their first byte to their answer
+    bodies_bytes_of_caller: int = 32_000_000
     head_bytes: int = 65_536
     uploads: int = 4  # under way at once
     uploads_of_caller: int = 2
@@ -134,6 +137,26 @@ class Uploads:
         finally:
             with self._lock:
                 self._under_way[token_id] -= 1
+
+
+class Bodies:
+    """Bytes of request bodies that are held in memory, bounded per caller and in all. Used on one event loop."""
+
+    def __init__(self, most: int, most_of_caller: int) -> None:
+        self._most, self._most_of_caller = most, most_of_caller
+        self._held: Counter[str] = Counter()
+
+    def take(self, caller: str, size: int) -> None:
+        """Count bytes that have come. Raises UploadsBusy; :meth:`give` them back when they are held no more."""
+        self._held[caller] += size
+        if self._held.total() > self._most or self._held[caller] > self._most_of_caller:
+            raise UploadsBusy("the bodies of other requests are under way: send this one again in a moment")
+
+    def give(self, caller: str, size: int) -> None:
+        """So many bytes are held no more."""
+        self._held[caller] -= size
+        if not self._held[caller]:
+            del self._held[caller]
 
 
 class Doorkeeper:

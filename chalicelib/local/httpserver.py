@@ -1,7 +1,7 @@
 """The API over HTTP on this computer: Tornado's HTTP/1.1 in front of ``Api.handle``.
 
 One thread reads and writes all connections, so a slow client costs a file descriptor and nothing else. The head of a
-request is judged before any of its body is read: framing, host, route, size, then the token. Only then does the body
+request is judged before any of its body is read: framing, host, route, token, size. Only then does the body
 come in, to memory or, for an upload, piece by piece to disk. Answers are made in threads, so many at once for each
 caller. What API Gateway does on AWS is done here: gzip, a bound on the size of a request, one error shape for all.
 """
@@ -12,6 +12,7 @@ import asyncio
 import errno
 import gzip
 import logging
+import os
 import re
 import socket
 import tempfile
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
@@ -46,7 +47,7 @@ from chalicelib.errors import (
     StorageFailed,
 )
 from chalicelib.files import scratch_folder
-from chalicelib.local.bounds import Bounds, Connections, Doorkeeper, Turns, Uploads
+from chalicelib.local.bounds import Bodies, Bounds, Connections, Doorkeeper, Turns, Uploads
 from chalicelib.queries.engine import Chunks
 from chalicelib.rest.access import Token
 from chalicelib.rest.api import Api
@@ -58,6 +59,7 @@ WORTH_COMPRESSING = 1_024  # bytes
 COMPRESSIBLE = ("application/json", "text/", "image/svg+xml")
 COMPRESSION_LEVEL = 4  # half the time of 6 for 5 % more bytes
 PIECE = 1 << 20  # bytes of a file read or written at once
+LOOK_EVERY = 1.0  # s between two looks whether a file that is being sent is still there
 PAUSE = 0.02  # s between two looks whether a file that is written has grown
 LINGER = 1.0  # s a refused client may go on sending, so that it can read why
 MOST_LINGERED = 1 << 20  # bytes of that
@@ -96,6 +98,7 @@ class HttpServer:
         self.connections = Connections.allowed(self.bounds.connections)
         self.turns = Turns(self.bounds.requests_of_caller)
         self.uploads = Uploads(self.bounds.uploads, self.bounds.uploads_of_caller)
+        self.bodies = Bodies(self.bounds.bodies_bytes, self.bounds.bodies_bytes_of_caller)
         self.exchanges: set[Exchange] = set()
         self._listening = listening_socket(host, port)
         self._threads = ThreadPoolExecutor(self.bounds.threads, thread_name_prefix="request")
@@ -271,8 +274,8 @@ class Exchange(httputil.HTTPMessageDelegate):
             self._find_route()
             if self._has_body():
                 self._start_timer()
-                self._judge_size()
                 self._token = self._at_hand() or await self._server.in_thread(self._recognise)
+                self._judge_size()
                 if self._is_upload():
                     self._held.enter_context(self._server.uploads.one_of(self._token.token_id if self._token else ""))
                     self._spool = await self._server.in_thread(UploadSpool)
@@ -289,10 +292,10 @@ class Exchange(httputil.HTTPMessageDelegate):
             except Exception as error:
                 await self._refuse(error)
         else:
-            self._body += chunk
-            if len(self._body) > self._server.bounds.request_bytes:
-                self._body.clear()
-                await self._refuse(self._too_large())
+            try:
+                self._keep(chunk)
+            except LakeError as error:
+                await self._refuse(error)
 
     def finish(self) -> None:
         """The request has come whole: answer it."""
@@ -353,11 +356,15 @@ class Exchange(httputil.HTTPMessageDelegate):
         return self._route is not None and self._route.body is not None and self._route.body_type != JSON
 
     def _judge_size(self) -> None:
-        if not self._is_upload() and int(self._headers.get("content-length", 0)) > self._server.bounds.request_bytes:
-            raise self._too_large()
+        if not self._is_upload():
+            self._require_small(int(self._headers.get("content-length", 0)))
 
-    def _too_large(self) -> RequestTooLarge:
-        return RequestTooLarge(f"a request may hold {self._server.bounds.request_bytes:,} bytes")
+    def _require_small(self, size: int) -> None:
+        """Raises RequestTooLarge for a body of more bytes than its route takes."""
+        bounds = self._server.bounds
+        most = bounds.open_bytes if self._route is None or self._route.scope is None else bounds.request_bytes
+        if size > most:
+            raise RequestTooLarge(f"a request may hold {most:,} bytes")
 
     def _at_hand(self) -> Token | None:
         """The token where that takes no time: most requests save a turn of another thread."""
@@ -372,6 +379,14 @@ class Exchange(httputil.HTTPMessageDelegate):
         return self._server.doorkeeper.recognise(self._headers.get("authorization", ""), self._address)
 
     # --- the body -------------------------------------------------------------------------------------------------
+
+    def _keep(self, chunk: bytes) -> None:
+        """Hold a piece of the body in memory. Raises RequestTooLarge, UploadsBusy."""
+        self._require_small(len(self._body) + len(chunk))
+        caller = self._token.token_id if self._token else self._address
+        self._held.callback(self._server.bodies.give, caller, len(chunk))
+        self._server.bodies.take(caller, len(chunk))
+        self._body += chunk
 
     def _start_timer(self) -> None:
         bounds = self._server.bounds
@@ -448,8 +463,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         if isinstance(reply.content, Path):
             stream = reply.content.open("rb")
             self._held.callback(stream.close)
-            pieces = iter(lambda: stream.read(PIECE), b"")
-            return Outgoing(reply.status, headers, pieces, reply.content.stat().st_size)
+            size = os.fstat(stream.fileno()).st_size
+            return Outgoing(reply.status, headers, iter(lambda: stream.read(PIECE), b""), size, stream)
         if isinstance(reply.content, Iterator):
             if isinstance(reply.content, Chunks):
                 self._held.callback(reply.content.close)
@@ -479,9 +494,9 @@ class Exchange(httputil.HTTPMessageDelegate):
             return
         await self._taken(self._connection.write_headers(status, headers))
         if self._method != "HEAD":
-            await self._send_pieces(answer.body)
+            await self._send_pieces(answer.body, answer)
 
-    async def _send_pieces(self, pieces: Iterator[bytes]) -> None:
+    async def _send_pieces(self, pieces: Iterator[bytes], answer: Outgoing) -> None:
         """An empty piece is one that is not there yet. Where one fails the connection breaks off."""
         while (piece := await self._server.in_thread(lambda: next(pieces, None))) is not None:
             if not piece:
@@ -489,15 +504,19 @@ class Exchange(httputil.HTTPMessageDelegate):
                 if self._stream.closed():
                     raise StreamClosedError
                 continue
-            await self._taken(self._connection.write(piece))
+            await self._taken(self._connection.write(piece), answer.is_deleted)
 
-    async def _taken(self, written: Awaitable[None]) -> None:
-        """Wait until the client has taken what was written, within the time it has for that."""
-        try:
-            await asyncio.wait_for(asyncio.ensure_future(written), self._server.bounds.write_seconds)
-        except TimeoutError:
-            self._stream.close()
-            raise StreamClosedError from None
+    async def _taken(self, written: Awaitable[None], is_deleted: Callable[[], bool] = lambda: False) -> None:
+        """Wait until the client has taken what was written, within the time it has for that, and no longer than there
+        is what is being sent."""
+        taken, left = asyncio.ensure_future(written), self._server.bounds.write_seconds
+        while not (await asyncio.wait({taken}, timeout=min(left, LOOK_EVERY)))[0] or is_deleted():
+            left -= LOOK_EVERY
+            if left <= 0 or is_deleted():
+                self._stream.close()
+                taken.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # as it was closed
+                raise StreamClosedError
+        taken.result()
 
     # --- refusing -------------------------------------------------------------------------------------------------
 
@@ -506,6 +525,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         if self._refused or self._ended:
             return
         self._refused = self._stream.answering = True
+        self._body.clear()
         self._stop_timer()
         with suppress(StreamClosedError):
             await self._send(self._answer_of(self._refusal(error)), close=True)
@@ -545,12 +565,19 @@ class Exchange(httputil.HTTPMessageDelegate):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A reply as it leaves: its body whole or in pieces, and its size in bytes where that is known before."""
+    """A reply as it leaves: its body whole or in pieces, its size in bytes where that is known before, and the file
+    that the pieces are of."""
 
     status: int
     headers: dict[str, str]
     body: bytes | Iterator[bytes]
     size: int | None
+    file: BinaryIO | None = None
+
+    def is_deleted(self) -> bool:
+        """Whether the file was deleted: until it is closed it takes room on the disk that others were promised, and a
+        client may read as slowly as it likes."""
+        return self.file is not None and not self.file.closed and not os.fstat(self.file.fileno()).st_nlink
 
 
 class UploadSpool:

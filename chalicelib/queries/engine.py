@@ -178,8 +178,9 @@ class Engine(Protocol):
 
     def rows(self, query_id: str, limit: int = 1000, page_token: str | None = None) -> RowPage: ...
 
-    def all_rows(self, query_id: str) -> Iterator[RowPage]:
-        """The whole result, a page at a time, in constant memory."""
+    def all_rows(self, query_id: str, *, bounded: bool = False) -> Iterator[RowPage]:
+        """The whole result, a page at a time, in constant memory but for what one row holds; ``bounded`` raises
+        QueryFailed for a row that a page could not hold."""
 
     def download(self, query_id: str, format: str, *, client: str = "") -> Download:
         """``format`` is ``csv`` or ``parquet``. Raises QueryFailed where a file of that format would be too large."""

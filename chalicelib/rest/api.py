@@ -381,7 +381,7 @@ class Api:
             return goes_on(query)
         from chalicelib.queries.rendering import with_local_times
 
-        found = self._engine().all_rows(require_result(query).query_id)
+        found = self._engine().all_rows(require_result(query).query_id, bounded=True)
         pieces = json_objects(with_local_times(page, query.sql) for page in found)
         if self._settings.on_aws:
             return Reply(200, within_one_answer(pieces), JSON)
@@ -443,7 +443,8 @@ class Api:
             raise InvalidRequest("on AWS a file is as Athena wrote it: page through /rows with csv=excel instead")
         from chalicelib.queries.rendering import with_local_times
 
-        pages = (with_local_times(page, query.sql) for page in self._engine().all_rows(query.query_id))
+        found = self._engine().all_rows(query.query_id, bounded=True)
+        pages = (with_local_times(page, query.sql) for page in found)
         headers = {"Content-Disposition": f'attachment; filename="{query.query_id}.csv"', "Cache-Control": "private"}
         return Reply(200, csv_pages(pages), CSV_WITH_HEADER, headers)
 

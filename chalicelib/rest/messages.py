@@ -33,6 +33,9 @@ from chalicelib.settings import Settings
 
 SOON = "1"  # s after which a client may ask again for what goes on
 CURL_DEFAULT = "application/x-www-form-urlencoded"  # what curl -d says when nobody says otherwise
+MOST_VALUES = 20_000  # of a body
+TEXT_IN_JSON = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)  # also one that does not end: looked at once
+SURROGATE = b"\\ud"  # how JSON writes halves of UTF-16 pairs
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -134,8 +137,7 @@ def read_body(route: Route, request: Request) -> tuple[dict[str, Any], list[Requ
     if isinstance(request.body, Upload):
         raise UnsupportedMediaType(f"send the body as {JSON}")
     try:
-        document = json.loads(request.body.decode("utf-8-sig"), parse_constant=no_constant)
-        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        document = json_of(request.body)
     except UnicodeError:
         return {}, [fault("body", "", "is not text in UTF-8")]
     except (ValueError, RecursionError) as error:
@@ -143,9 +145,31 @@ def read_body(route: Route, request: Request) -> tuple[dict[str, Any], list[Requ
     return check_body(fields, document)
 
 
+def json_of(body: bytes) -> Any:
+    """What a body says. Nothing else goes on in this process while it is read: many values are refused before that.
+
+    Raises UnicodeError for what is no text, half a surrogate pair included; ValueError, RecursionError for no JSON.
+    """
+    outside, texts = TEXT_IN_JSON.subn(b"", body, MOST_VALUES + 1)
+    if max(texts, sum(map(outside.count, (b",", b"[", b"{")))) > MOST_VALUES:
+        raise ValueError(f"it holds more than {MOST_VALUES} values")
+    document = json.loads(body.decode("utf-8-sig"), parse_constant=no_constant, parse_float=finite)
+    if SURROGATE in body.lower():
+        json.dumps(document, ensure_ascii=False).encode()
+    return document
+
+
 def no_constant(name: str) -> None:
     """Raises ValueError: NaN and infinities are no JSON."""
     raise ValueError(f"{name} is not JSON")
+
+
+def finite(digits: str) -> float:
+    """Raises ValueError: a number beyond a double's would be an infinity."""
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    return number
 
 
 def single_values(query: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from chalicelib.errors import InvalidSetting
 from chalicelib.local.bounds import Bounds, Connections, Doorkeeper
 from chalicelib.local.httpserver import HttpServer
 from chalicelib.local.serve import LOOPBACK_NAMES, own_names, require_safe
+from chalicelib.rest.messages import json_of
 from chalicelib.settings import Settings
 from chalicelib.wiring import Parts
 from tests.support.server import eventually
@@ -111,6 +113,20 @@ def test_an_upload_without_a_token_leaves_nothing_on_the_disk(running, tmp_path,
         connection.sendall(head("PUT", "/imports/x", Content_Length=10**14))
         assert answer_of(connection)[0] == 401
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 70000", "Transfer-Encoding: chunked"])
+def test_without_a_token_a_body_is_short(running, framing):
+    """However many connections there are, what comes without a token takes little memory."""
+    server, _ = running
+    with closing(connect(server)) as connection:
+        connection.sendall(f"POST /session HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n".encode())
+        if "chunked" in framing:
+            connection.sendall(
+                b"7000\r\n" + b" " * 0x7000 + b"\r\n7000\r\n" + b" " * 0x7000 + b"\r\n7000\r\n" + b" " * 0x7000
+            )
+        status, error = answer_of(connection)
+        assert (status, error["code"]) == (413, "request_too_large")
 
 
 @pytest.mark.parametrize(
@@ -211,6 +227,61 @@ def test_uploads_are_bounded_per_token_and_in_all_and_leave_no_file(tmp_path, mo
             for connection in under_way:
                 connection.close()
         assert eventually(lambda: not list(spools.iterdir()))
+
+
+def test_bodies_in_memory_are_bounded_per_token_and_in_all(tmp_path):
+    """A token's bodies that do not come to their end leave room for another's, and what they held is given back."""
+    bounds = Bounds(bodies_bytes=5_000, bodies_bytes_of_caller=3_000)
+    with served(tmp_path, bounds) as (server, parts):
+        tokens = [parts.access.add(name, "read")[1] for name in ("one", "two", "three")]
+        for token in tokens:
+            assert asked(server, "/reports", token).status_code == 200
+
+        def begin(token: str) -> socket.socket:
+            connection = connect(server)
+            connection.sendall(head("POST", "/queries", Content_Length=2_500, **bearer(token)) + b"x" * 2_000)
+            return connection
+
+        with closing(begin(tokens[0])):
+            assert eventually(lambda: server.bodies._held.total() == 2_000)
+            with closing(begin(tokens[0])) as second:
+                assert answer_of(second)[0] == 503
+            with closing(begin(tokens[1])):
+                assert eventually(lambda: server.bodies._held.total() == 4_000)
+                with closing(begin(tokens[2])) as third:
+                    status, error = answer_of(third)
+                    assert (status, error["code"]) == (503, "uploads_busy")
+        assert eventually(lambda: not server.bodies._held)
+        answer = requests.post(url(server, "/queries"), json={"sql": "DROP"}, headers=bearer(tokens[0]), timeout=20)
+        assert answer.status_code == 400
+
+
+def test_a_file_that_was_deleted_while_it_is_sent_slowly_is_let_go(tmp_path):
+    with served(tmp_path) as (server, parts):
+        _, token = parts.access.add("notebook", "read")
+        sql = "SELECT random() AS v FROM UNNEST(sequence(1,10000)) AS t(x), UNNEST(sequence(1,200)) AS u(y)"
+        query = parts.engine.wait(parts.engine.start_query(sql, client="x").query_id, 30)
+        (file,) = (tmp_path / "lake" / "results").rglob("*.parquet")
+        assert file.stat().st_size > 12_000_000, query
+        owner = parts.access.local_token()
+        with closing(connect(server)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.sendall(head("GET", f"/queries/{query.query_id}/download?format=parquet", **bearer(owner)))
+            assert connection.recv(1_000).startswith(b"HTTP/1.1 200")
+            file.unlink()
+            while connection.recv(1 << 20):
+                pass
+        assert eventually(lambda: f"{file} (deleted)" not in open_files())
+        assert asked(server, "/reports", token).status_code == 200
+
+
+def open_files() -> list[str]:
+    """The names of what this process holds open."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(os.readlink(descriptor))
+    return found
 
 
 def test_one_callers_many_requests_leave_room_for_the_others(tmp_path):
@@ -348,6 +419,28 @@ def test_half_a_surrogate_pair_is_the_requests_fault(running, body):
         url(server, "/imports"), data='{"filename": "a\\ud800.zip"}', headers=bearer(token), timeout=20
     )
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/mcp", '{"jsonrpc": "2.0", "id": 1e400, "method": "ping"}'),
+        ("/queries", '{"sql": "SELECT ?", "parameters": [-1e400]}'),
+        ("/queries", '{"sql": "SELECT 1", "parameters": [' + "[]," * 600_000 + "1]}"),
+        ("/queries", '{"sql": "SELECT 1", "parameters": [' + '"",' * 600_000 + "1]}"),
+        ("/queries", '{"sql": "SELECT 1", "parameters": [' + "[" * 900_000),
+        ("/queries", '{"sql": "' + '\\"' * 900_000),
+    ],
+    ids=["an infinite id", "an infinite value", "many lists", "many texts", "deep", "a text that does not end"],
+)
+def test_a_body_that_cannot_be_answered_or_holds_too_much_is_refused_at_once(running, path, body):
+    server, parts = running
+    begun = time.thread_time()
+    with pytest.raises(ValueError):
+        json_of(body.encode())
+    assert time.thread_time() - begun < 0.5
+    answer = requests.post(url(server, path), data=body, headers=bearer(parts.access.local_token()), timeout=20)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("user", ["..", ".", ".tmp", "a/b", ""])

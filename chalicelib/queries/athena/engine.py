@@ -212,7 +212,7 @@ class AthenaEngine:
         following = make_token(query_id, token, seen) if token and not cut else None
         return RowPage(known.query.columns, rows, following, known.query.truncated or cut)
 
-    def all_rows(self, query_id: str) -> Iterator[RowPage]:
+    def all_rows(self, query_id: str, *, bounded: bool = False) -> Iterator[RowPage]:  # noqa: ARG002 - Athena's rows are
         known = self._with_rows(query_id)
         query = known.query
         if not known.location.endswith(".csv"):  # a plan is text

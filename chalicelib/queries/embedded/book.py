@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -48,10 +48,14 @@ QUERY_RECORD = RecordKind(QueryRecord, "the record of a query", "run the query a
 
 
 class QueryBook:
-    """Reads and writes the records. Writing is atomic but not synced: a query lost with the machine is asked again."""
+    """Reads and writes the records. Writing is atomic but not synced: a query lost with the machine is asked again.
 
-    def __init__(self, lake: Lake, kept: timedelta, clock: Clock) -> None:
+    ``room`` makes room for so many bytes of a record.
+    """
+
+    def __init__(self, lake: Lake, kept: timedelta, clock: Clock, room: Callable[[int], None] = lambda _: None) -> None:
         self._lake = lake
+        self._room = room
         self._folder = Path(lake.store.location(RESULTS)).absolute()
         self._kept = kept
         self._clock = clock
@@ -71,7 +75,9 @@ class QueryBook:
         try:
             if self._lock is None:
                 self._claim()
-            write_new(scratch, QUERY_RECORD.encode(entry))
+            content = QUERY_RECORD.encode(entry)
+            self._room(len(content))
+            write_new(scratch, content)
             scratch.replace(path)
         except (OSError, StorageFailed) as error:
             with suppress(OSError):
@@ -136,9 +142,10 @@ class QueryBook:
             if hour.name < f"{oldest:%Y%m%dT%H}":
                 shutil.rmtree(hour, ignore_errors=True)
         for name in list_names(self._folder / OWNERS):
-            if name != self.owner and not self.alive(name):
-                (self._folder / OWNERS / name).unlink(missing_ok=True)
-                shutil.rmtree(self.scratch(name), ignore_errors=True)
+            with suppress(OSError):  # what a person put there and is no file
+                if name != self.owner and not self.alive(name):
+                    (self._folder / OWNERS / name).unlink(missing_ok=True)
+                    shutil.rmtree(self.scratch(name), ignore_errors=True)
 
     def scratch(self, owner: str) -> Path:
         """Where a process's queries spill what does not fit in memory."""

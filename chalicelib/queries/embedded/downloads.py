@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from chalicelib.errors import LakeError, QueryFailed
+from chalicelib.errors import LakeError, NotFound, QueryFailed
 from chalicelib.queries.embedded.process import Process, ProcessEnded
 from chalicelib.queries.embedded.slots import Job, Session, Slots
 from chalicelib.queries.embedded.space import Space
@@ -184,4 +184,6 @@ class CsvChunks:
                     continue
             else:
                 return b""
+        if self._writing.job.done.is_set() and not os.fstat(self._stream.fileno()).st_nlink:  # it made room for others
+            raise self._writing.error or NotFound("the file was removed while it was sent; ask for it again")
         return self._stream.read(PIECE)

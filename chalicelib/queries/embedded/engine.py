@@ -51,6 +51,7 @@ from chalicelib.queries.engine import CatalogueTable, Crawl, Download, Query, Qu
 from chalicelib.settings import Settings
 from chalicelib.views import reads
 
+MOST_LOOKED = 200  # records that one page of the list of queries looks at
 SWEEP_EVERY = 300.0  # s between two looks for expired results
 LONGEST_SLEEP = 0.1  # s between two looks at a query of another process
 JUDGES = 2  # statements judged at one time
@@ -74,9 +75,9 @@ class EmbeddedEngine:
         self._clock = clock
         self._listing = FileListing(lake)
         kept = timedelta(hours=settings.results_kept)
-        self._book = QueryBook(lake, kept, clock)
-        self._ledger = Ledger(self._book, kept, clock)
         self._space = Space(Path(lake.store.location(RESULTS)).absolute(), settings.results_bytes)
+        self._book = QueryBook(lake, kept, clock, self._space.make)
+        self._ledger = Ledger(self._book, kept, clock)
         slots, queue = settings.query_slots, settings.query_queue
         self._slots = Slots(slots, queue, self._open_process, tick=lambda: self._ledger.write_late())
         self._judges = Slots(JUDGES, queue, self._open_judge, name="judge")
@@ -170,12 +171,13 @@ class EmbeddedEngine:
             raise PageTokenInvalid("the page token is not one of ours")
         self._ledger.write_late(older_than=0)
         found: list[Query] = []
-        for entry in self._book.newest(page_token):
-            if client not in (None, entry.query.client):
-                continue
-            if len(found) == limit:
-                return found, found[-1].query_id
-            found.append(entry.query)
+        last = None  # that was looked at
+        for looked, entry in enumerate(self._book.newest(page_token)):
+            if len(found) == limit or looked == MOST_LOOKED:
+                return found, last
+            last = entry.query.query_id
+            if client in (None, entry.query.client):
+                found.append(entry.query)
         return found, None
 
     def cancel(self, query_id: str) -> Query:
@@ -216,9 +218,9 @@ class EmbeddedEngine:
         end = start + len(rows)
         return RowPage(query.columns, rows, next_token(query_id, end, total), query.truncated)
 
-    def all_rows(self, query_id: str) -> Iterator[RowPage]:
+    def all_rows(self, query_id: str, *, bounded: bool = False) -> Iterator[RowPage]:
         entry, path = self._result(query_id)
-        yield from pages(path, entry.query.columns, entry.query.truncated)
+        return pages(path, entry.query.columns, entry.query.truncated, bounded=bounded)
 
     def download(self, query_id: str, format: str, *, client: str = "") -> Download:
         entry, path = self._result(query_id)

@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import json
+import math
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chalicelib.errors import PageTokenInvalid, QueryFailed, StorageFailed
+from chalicelib.errors import NotFound, PageTokenInvalid, QueryFailed, StorageFailed
 from chalicelib.queries.engine import ResultColumn, RowPage
 from chalicelib.queries.result_files import ResultFile, python_rows
 
@@ -31,6 +32,8 @@ LEAST_ROWS = 100  # of a part of a row group that is cut where a file may get no
 FOOTER, FOOTER_COLUMN = 16_384, 256  # bytes of a file besides its pages: in all, and for each column of a group
 LARGEST_PAGE = 100_000  # rows
 PAGE_BYTES = 16_000_000  # bytes of decoded rows above which a page ends
+PAGE_VALUES = 200_000  # values of a page, those inside arrays, maps and rows too: each is an object here
+LARGEST_ROW = 1_000_000  # values of one row that a page may hold
 CACHED_GROUPS = 4  # row groups kept decoded
 MOST_STARTS = 1_000
 LARGEST_READ = 4 * GROUP_BYTES  # bytes of one row, decoded, that a page may hold
@@ -155,24 +158,61 @@ def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def page(path: Path, columns: Sequence[ResultColumn], start: int, limit: int) -> list[tuple[Any, ...]]:
-    """Rows ``start`` to ``start + limit`` of a result as Python values; fewer where they are long.
+    """Rows ``start`` to ``start + limit`` of a result as Python values; fewer where they are long or wide.
 
     Raises QueryFailed for a row that is too long for a page.
     """
     starts = group_starts(path)
     long = long_groups(path)
     rows: list[tuple[Any, ...]] = []
-    size, group = 0, bisect_right(starts, start) - 1
-    while group < len(starts) - 1 and starts[group] < start + limit and size < PAGE_BYTES:
+    size, values, group = 0, 0, bisect_right(starts, start) - 1
+    while group < len(starts) - 1 and starts[group] < start + limit and size < PAGE_BYTES and values < PAGE_VALUES:
         if group in long:
             if rows:
                 break
-            raise QueryFailed("a row of this result is too large for a page: GET its download instead")
+            raise too_large_for_a_page()
         low = max(0, start - starts[group])
-        table = row_group(path, group).slice(low, start + limit - starts[group] - low)
+        wanted = row_group(path, group).slice(low, start + limit - starts[group] - low)
+        table = first_rows(wanted, PAGE_VALUES - values)
+        if rows and values + values_in(table) > PAGE_VALUES:
+            break
         rows += python_rows(table, named(columns))
-        size, group = size + table.nbytes, group + 1
+        size, values = size + table.nbytes, values + values_in(table)
+        if table.num_rows < wanted.num_rows:
+            break
+        group += 1
     return rows
+
+
+def too_large_for_a_page() -> QueryFailed:
+    """The refusal of a row that the service would have to hold."""
+    return QueryFailed("a row of this result is too large for a page: GET its download instead")
+
+
+def first_rows(table: pa.Table, values: int, largest_row: float = LARGEST_ROW) -> pa.Table:
+    """As many of the first rows as hold so many values, at least one. Raises QueryFailed for a row that holds too many
+    by itself."""
+    while table.num_rows > 1 and (held := values_in(table)) > values:
+        table = table.slice(0, max(1, min(table.num_rows // 2, table.num_rows * values // held)))
+    if table.num_rows == 1 and values_in(table) > largest_row:
+        raise too_large_for_a_page()
+    return table
+
+
+def values_in(table: pa.Table) -> int:
+    """How many Python values a table's rows are, those inside arrays, maps and rows too."""
+    return sum(values_of(chunk) for column in table.columns for chunk in column.chunks)
+
+
+def values_of(array: pa.Array) -> int:
+    """How many values a column is; of what nulls hide too."""
+    kind = array.type
+    if pa.types.is_struct(kind):
+        return len(array) + sum(values_of(part) for part in array.flatten())
+    if pa.types.is_list(kind) or pa.types.is_map(kind):
+        start, end = (array.offsets[at].as_py() for at in (0, -1)) if len(array) else (0, 0)
+        return len(array) + values_of(array.values.slice(start, end - start))
+    return len(array)
 
 
 @lru_cache(MOST_STARTS)
@@ -218,11 +258,28 @@ def token_start(token: str, query_id: str, rows: int) -> int:
     return start
 
 
-def pages(path: Path, columns: tuple[ResultColumn, ...], truncated: bool) -> Iterator[RowPage]:
-    """The whole result, a row group at a time; one empty page where there are no rows."""
+def pages(
+    path: Path, columns: tuple[ResultColumn, ...], truncated: bool, *, bounded: bool = False
+) -> Iterator[RowPage]:
+    """The whole result, a part of a row group at a time; one empty page where there are no rows.
+
+    ``bounded``: raises QueryFailed for a row that is too long for a page, at once where its bytes are.
+    """
+    if bounded and long_groups(path):
+        raise too_large_for_a_page()
+    return parts_of(path, columns, truncated, LARGEST_ROW if bounded else math.inf)
+
+
+def parts_of(path: Path, columns: tuple[ResultColumn, ...], truncated: bool, largest_row: float) -> Iterator[RowPage]:
+    """See :func:`pages`."""
     with pq.ParquetFile(path) as file:
         if file.metadata.num_row_groups == 0:
             yield RowPage(columns, [], None, truncated)
         for group in range(file.metadata.num_row_groups):
-            table = file.read_row_group(group, use_threads=False)
-            yield RowPage(columns, python_rows(table, named(columns)), None, truncated)
+            left = file.read_row_group(group, use_threads=False)
+            while left.num_rows:
+                if not path.exists():  # whoever reads slowly must not keep what has made room for others
+                    raise NotFound("the result was removed while it was read; run the query again")
+                table = first_rows(left, PAGE_VALUES, largest_row)
+                left = left.slice(table.num_rows)
+                yield RowPage(columns, python_rows(table, named(columns)), None, truncated)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from chalicelib.errors import QueryFailed, QueryRefused
+from chalicelib.clock import now
+from chalicelib.errors import NotFound, QueryFailed, QueryRefused
 from chalicelib.lake import Lake
-from chalicelib.queries.embedded.engine import EmbeddedEngine
-from chalicelib.queries.embedded.nursery import NAME
+from chalicelib.queries.embedded.book import QueryBook, QueryRecord
+from chalicelib.queries.embedded.engine import MOST_LOOKED, EmbeddedEngine
+from chalicelib.queries.embedded.nursery import NAME, Child, Nursery
 from chalicelib.queries.embedded.process import Process, ProcessEnded, held_bytes
+from chalicelib.queries.embedded.results import PAGE_VALUES
 from chalicelib.queries.embedded.space import Space, results
 from chalicelib.queries.embedded.tasks import Judge, Start
 from chalicelib.queries.engine import QueryState
@@ -195,6 +202,30 @@ def test_a_nursery_that_was_killed_is_followed_by_another() -> None:
         process.close()
 
 
+def ended(child: Child) -> None:
+    child.kill()
+    child.wait(20)
+
+
+def test_a_nursery_that_stands_still_is_followed_by_another() -> None:
+    nursery = Nursery(patience=20.0)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ended(nursery.bear(theirs))
+        assert nursery._process is not None
+        stopped = nursery._process.pid
+        os.kill(stopped, signal.SIGSTOP)
+        nursery._patience = 0.5
+        with suppress(OSError):  # the next one needs longer than that to begin
+            nursery.bear(theirs)
+        nursery._patience = 20.0
+        child = nursery.bear(theirs)
+        assert child.poll() is None
+        ended(child)
+        assert not Path(f"/proc/{stopped}").exists()
+    nursery.end()
+
+
 def test_closing_leaves_no_process(tmp_path: Path) -> None:
     with embedded(tmp_path) as opened:
         opened.engine.start_query(ENDLESS)
@@ -240,6 +271,23 @@ def test_pipes_and_odd_names_among_the_tables_stop_nothing(opened: Opened) -> No
     assert opened.crawl().state == "succeeded"
 
 
+def test_pipes_and_folders_among_the_locks_of_processes_stop_nothing(tmp_path: Path) -> None:
+    owners = tmp_path / "lake" / "results" / "owners"
+    owners.mkdir(parents=True)
+    os.mkfifo(owners / "0123456789abcdef")
+    (owners / "folder").mkdir()
+    answers: list[object] = []
+
+    def ask() -> None:
+        with embedded(tmp_path) as opened:
+            answers.extend(opened.ask("SELECT 1"))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(60)
+    assert answers == [(1,)]
+
+
 @pytest.mark.thorough
 def test_a_pipe_that_takes_a_files_place_is_left_when_time_is_over(tmp_path: Path) -> None:
     """Whoever opens it waits for a writer. The folder of the table does not change, so that it is not listed anew."""
@@ -275,6 +323,57 @@ def test_a_damaged_file_is_named_with_what_heals_it(opened: Opened, harm: str) -
     assert crawl.state == "failed" and key in (crawl.error or "")
     assert opened.engine.table("artists").rows == 2  # the others were looked at
     assert key in opened.engine.damaged_files(thorough=True)  # type: ignore[attr-defined]
+
+
+# What is read
+
+
+def test_a_page_holds_so_many_values_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    """Each value is an object of the service's, and takes far more there than in a file."""
+    wide = ", ".join(f"ROW(x, ARRAY[x, {n}]) AS c{n}" for n in range(40))
+    with embedded(tmp_path) as opened:
+        query = opened.done(f"SELECT {wide} FROM UNNEST(sequence(1, 10000)) AS t(x)")
+        seen: list[int] = []
+        token: str | None = None
+        while len(seen) < 3_000:
+            page = opened.engine.rows(query.query_id, 10_000, token)
+            token = page.next_page_token
+            assert 0 < len(page.rows) * 40 * 5 <= PAGE_VALUES  # a row, a number, an array and two numbers
+            seen += [row[0]["field0"] if isinstance(row[0], dict) else row[0][0] for row in page.rows]
+        assert seen == list(range(1, len(seen) + 1))
+        pages = opened.engine.all_rows(query.query_id, bounded=True)
+        assert all(len(page.rows) * 40 * 5 <= PAGE_VALUES for page in islice(pages, 3))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "row",
+    [
+        ", ".join(f"array_join(repeat(rpad('', 10000, 'a'), 90), '') || '{n}'" for n in range(40)),
+        "(SELECT array_agg(ARRAY[x, y]) FROM UNNEST(sequence(1, 10000)) AS a(x), UNNEST(sequence(1, 40)) AS b(y))",
+    ],
+    ids=["long texts", "many values"],
+)
+def test_the_service_does_not_hold_a_row_that_is_too_long_whatever_is_asked_for(tmp_path: Path, row: str) -> None:
+    with embedded(tmp_path) as opened:
+        query = opened.done(f"SELECT {row}")
+        assert query.error is None
+        with pytest.raises(QueryFailed, match="download"):
+            opened.engine.rows(query.query_id)
+        with pytest.raises(QueryFailed, match="download"):
+            list(opened.engine.all_rows(query.query_id, bounded=True))
+        assert opened.engine.download(query.query_id, "parquet").path
+
+
+def test_a_result_that_made_room_for_others_is_not_kept_by_who_reads_it_slowly(tmp_path: Path) -> None:
+    with embedded(tmp_path) as opened:
+        query = opened.done("SELECT x, y FROM UNNEST(sequence(1, 10000)) AS a(x), UNNEST(sequence(1, 60)) AS b(y)")
+        pages = opened.engine.all_rows(query.query_id)
+        assert next(pages).rows
+        for path in (tmp_path / "lake" / "results").rglob("*.parquet"):
+            path.unlink()
+        with pytest.raises(NotFound, match="removed"):
+            next(pages)
 
 
 # What is written
@@ -351,6 +450,36 @@ def test_all_results_together_stay_within_their_share(tmp_path: Path) -> None:
     assert watched.disk <= 1_000_000
 
 
+def test_records_of_queries_count_as_results(tmp_path: Path) -> None:
+    """Their statements are somebody else's, and as long as may be."""
+    comment = "x" * 100_000
+    with embedded(tmp_path, results_bytes=1_000_000) as opened:
+        queries = [opened.done(f"SELECT {number} /* {comment} */") for number in range(30)]
+        again = [opened.done("SELECT 0 AS a" + f"/* {comment}{number} */") for number in range(10)]
+        kept = [path for path in (tmp_path / "lake" / "results").glob("2*/*") if path.suffix != ".lock"]
+        assert sum(path.stat().st_size for path in kept) <= 1_000_000
+        assert opened.engine.rows(again[-1].query_id).rows == [(0,)]
+        assert not any(path.name == f"{queries[0].query_id}.json" for path in kept)
+
+
+def test_a_page_of_one_clients_queries_looks_at_so_many_of_others_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    with embedded(tmp_path) as opened:
+        mine = opened.done("SELECT 1", client="mine")
+        book = QueryBook(opened.lake, timedelta(days=1), now)
+        for _ in range(2 * MOST_LOOKED):
+            query_id = book.new_id()
+            book.prepare(query_id)
+            book.write(QueryRecord(replace(mine, query_id=query_id, client="other", submitted_at=now()), book.owner))
+        found, token = opened.engine.queries(5, client="mine")
+        assert found == [] and token is not None
+        pages = 1
+        while token is not None:
+            more, token = opened.engine.queries(5, token, client="mine")
+            found, pages = found + more, pages + 1
+        assert [query.query_id for query in found] == [mine.query_id] and pages == 3
+        book.close()
+
+
 def test_room_is_made_from_the_oldest_and_is_never_promised_twice(tmp_path: Path) -> None:
     hour = tmp_path / "20261120T10"
     hour.mkdir()
@@ -362,16 +491,6 @@ def test_room_is_made_from_the_oldest_and_is_never_promised_twice(tmp_path: Path
     assert space.take(500, 500) == 0
     space.give(150)
     assert space.take(600, 600) == 600
-
-
-def test_a_row_too_long_for_a_page_is_downloaded(tmp_path: Path) -> None:
-    with embedded(tmp_path) as opened:
-        long = "SELECT array_join(repeat(array_join(repeat(rpad('', 10000, 'a'), 90), ''), 40), '') AS v"
-        query = opened.done(long)
-        if query.error is None:
-            with pytest.raises(QueryFailed, match="download"):
-                opened.engine.rows(query.query_id)
-            assert opened.engine.download(query.query_id, "parquet").path
 
 
 @pytest.mark.thorough
