@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from chalicelib.errors import StorageFailed
+from chalicelib.errors import LakeError, StorageFailed
 from chalicelib.filelock import hold, is_held
 
 
@@ -84,6 +84,33 @@ def scratch_folder() -> Iterator[Path]:
         finally:
             if lock:
                 lock.close()
+
+
+class Room(NamedTuple):
+    """Bytes of the disk that the scratch folders in ``where`` lie on: all, and those that were free."""
+
+    where: Path
+    total: int
+    free: int
+
+    @property
+    def megabytes(self) -> str:
+        """All of it, in words."""
+        return f"{self.total / 2**20:,.0f} MB"
+
+
+@contextmanager
+def refused_when_full(folder: Path, refusal: Callable[[Room], LakeError | None]) -> Iterator[None]:
+    """Where the block finds the disk of a scratch folder full, raise what ``refusal`` makes of the room that there was
+    when it began, and the system's own error where that is None."""
+    disk = shutil.disk_usage(folder)
+    try:
+        yield
+    except OSError as error:
+        refused = refusal(Room(folder.parent, disk.total, disk.free)) if error.errno in FULL else None
+        if refused is None:
+            raise
+        raise refused from error
 
 
 def remove_orphaned(temporary: Path) -> None:

@@ -6,13 +6,13 @@ gets larger: an export that does not fit is refused, so that nobody tries it aga
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from chalicelib.errors import ImportRefused
-from chalicelib.files import FULL, scratch_folder, storage_errors
+from chalicelib.files import Room, refused_when_full, scratch_folder, storage_errors
 
 AS_GOOD_AS_EMPTY = 0.9  # of a file system: the rest is its own
 
@@ -21,19 +21,20 @@ AS_GOOD_AS_EMPTY = 0.9  # of a file system: the rest is its own
 def room_for(name: str) -> Iterator[Path]:
     """A temporary folder for the export ``name``. Raises ImportRefused where it would not even fit if the disk were
     empty, StorageFailed where something else is in the way."""
-    with scratch_folder() as folder, storage_errors(f"unpack {name} in {folder.parent}"):
-        room = shutil.disk_usage(folder)
-        try:
-            yield folder
-        except OSError as error:
-            if error.errno in FULL and room.free > AS_GOOD_AS_EMPTY * room.total:
-                raise ImportRefused(too_large(name, folder.parent, room.total), file=name) from error
-            raise
+    with (
+        scratch_folder() as folder,
+        storage_errors(f"unpack {name} in {folder.parent}"),
+        refused_when_full(folder, partial(too_large, name)),
+    ):
+        yield folder
 
 
-def too_large(name: str, where: Path, size: int) -> str:
-    """Why an export has no room, and how it gets into the lake all the same."""
-    return (
-        f"{name} does not fit into {where}, which has {size / 2**20:,.0f} MB: send it zipped, or import it "
-        "on a computer with more room (`.venv/bin/lake import-history FILE`)"
+def too_large(name: str, room: Room) -> ImportRefused | None:
+    """Why an export has no room on a disk that was as good as empty, and how it gets into the lake all the same."""
+    if room.free <= AS_GOOD_AS_EMPTY * room.total:
+        return None
+    return ImportRefused(
+        f"{name} does not fit into {room.where}, which has {room.megabytes}: send it zipped, or import it "
+        "on a computer with more room (`.venv/bin/lake import-history FILE`)",
+        file=name,
     )

@@ -7,15 +7,14 @@ files and lose the order. The function that does this can read and write nothing
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from chalicelib.errors import InvalidRequest, QueryFailed
-from chalicelib.files import FULL, scratch_folder
+from chalicelib.files import Room, refused_when_full, scratch_folder
 from chalicelib.lake import RESULTS, Lake
 from chalicelib.queries.athena.files import records
 from chalicelib.queries.athena.values import reader
@@ -33,7 +32,7 @@ def convert(lake: Lake, key: str, target: str, columns: Sequence[tuple[str, str]
     """
     if not (key.startswith(FOLDER) and target.startswith(FOLDER) and key != target):
         raise InvalidRequest(f"{key} is not a query's result", key=key)
-    with scratch_folder() as scratch, room_in(scratch), closing(lake.store.open(key)) as source:
+    with scratch_folder() as scratch, refused_when_full(scratch, too_large), closing(lake.store.open(key)) as source:
         path = scratch / "result"
         header = 1 if key.endswith(".csv") else 0  # plans have none
         rows = islice(records(source), header, most_rows + header)
@@ -43,19 +42,12 @@ def convert(lake: Lake, key: str, target: str, columns: Sequence[tuple[str, str]
     return target
 
 
-@contextmanager
-def room_in(folder: Path) -> Iterator[None]:
-    """A full disk is a QueryFailed that says what a smaller file is; a function's /tmp has 512 MB."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        size = shutil.disk_usage(folder).total / 2**20
-        raise QueryFailed(
-            f"it does not fit into {folder.parent}, which has {size:,.0f} MB: ask for Parquet, which is smaller, or "
-            "for fewer rows or columns"
-        ) from error
+def too_large(room: Room) -> QueryFailed:
+    """That a file has no room, and what would; a function's /tmp has 512 MB."""
+    return QueryFailed(
+        f"it does not fit into {room.where}, which has {room.megabytes}: ask for Parquet, which is smaller, or "
+        "for fewer rows or columns"
+    )
 
 
 def write_csv(path: Path, rows: Iterator[list[str | None]], columns: Sequence[tuple[str, str]]) -> None:
