@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from chalicelib.stores.aws import code_of, is_denied
 from deploy.names import Names
 
 #: Percent of the amount, and whether it was spent or is foreseen.
 NOTICES = ((80, "ACTUAL"), (100, "FORECASTED"))
-CLOSED = ("AccessDenied", "AccessDeniedException", "BillingViewHealthStatusException")
+NO_BILLING = "BillingViewHealthStatusException"  # nobody can be asked what the account costs
 
 
 def put_budget(client: Any, names: Names, usd: float) -> str:
@@ -25,7 +26,7 @@ def put_budget(client: Any, names: Names, usd: float) -> str:
     except EndpointConnectionError:
         return f"none: {names.region} has no budgets; set one where the account is billed"
     except ClientError as error:
-        if error.response["Error"]["Code"] not in CLOSED:
+        if not is_closed(error):
             raise
         return "none: this account may not make budgets; ask its owner to"
 
@@ -69,7 +70,12 @@ def remove_budget(client: Any, names: Names) -> bool:
     except (client.exceptions.NotFoundException, EndpointConnectionError):
         return False
     except ClientError as error:
-        if error.response["Error"]["Code"] in CLOSED:
+        if is_closed(error):
             return False
         raise
     return True
+
+
+def is_closed(error: Exception) -> bool:
+    """Whether the account's billing is kept from whoever asks."""
+    return is_denied(error) or code_of(error) == NO_BILLING

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from chalicelib.stores.aws import code_of, is_denied
 from deploy.errors import DeployFailed
 from deploy.functions import FUNCTIONS
 from deploy.names import API_HANDLER, Names
@@ -17,8 +18,6 @@ from deploy.names import API_HANDLER, Names
 PYTHONS = ((3, 12), (3, 13), (3, 14))
 UNRESERVED = 100  # executions that Lambda keeps for functions without a reservation ("Reserved concurrency", its guide)
 
-
-DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
 RIGHTS = {"HeadBucket": "ListBucket"}  # by operation, where a right has another name
 NO_REGION = "no region: set AWS_REGION, or choose one with `aws configure`"
 
@@ -107,7 +106,7 @@ def named(service: str, found: list[str]) -> Iterator[None]:
     except DeployFailed as error:
         found.append(str(error))
     except ClientError as error:
-        if error.response["Error"]["Code"] in DENIED:
+        if is_denied(error):
             right = RIGHTS.get(error.operation_name, error.operation_name)
             found.append(f"these credentials lack the right {service}:{right}: whoever runs the account can give it")
         else:
@@ -130,7 +129,7 @@ def bucket_exists(s3: Any, bucket: str, *, others: tuple[str, ...] = ()) -> bool
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchBucket", *others):
+        if code_of(error) in ("404", "NoSuchBucket", *others):
             return False
         raise
     return True

@@ -26,6 +26,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from chalicelib.stores.aws import code_of
 from deploy.elf import forget_needed, strangers, strip
 from deploy.errors import DeployFailed
 from deploy.functions import PANDAS, PYARROW
@@ -318,7 +319,7 @@ def versions(name: str, client: Any) -> list[dict[str, Any]]:
         pages = client.get_paginator("list_layer_versions").paginate(LayerName=name)
         return [version for page in pages for version in page["LayerVersions"]]
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+        if code_of(error) == "ResourceNotFoundException":
             return []
         raise
 

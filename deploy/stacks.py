@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from chalicelib.stores.aws import code_of
 from deploy.errors import DeployFailed
 
 BODY_LIMIT = 51_200  # bytes, CloudFormation's TemplateBody; a larger template goes by way of S3
@@ -96,7 +97,7 @@ def described(client: Any, stack: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = client.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationError":
+        if code_of(error) == "ValidationError":
             return None
         raise
     return None if found["StackStatus"] == "DELETE_COMPLETE" else found

@@ -61,7 +61,9 @@ AWAY = frozenset(
         "504",
     }
 )
-DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled"})
+DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403", "Forbidden", "AllAccessDisabled"}
+)
 
 _clients: dict[str, Any] = {}
 _lock = Lock()
@@ -117,6 +119,11 @@ def code_of(error: Exception) -> str:
     return str(response.get("Error", {}).get("Code", ""))
 
 
+def is_denied(error: Exception) -> bool:
+    """Whether AWS says that whoever asks has not the right."""
+    return code_of(error) in DENIED
+
+
 def message_of(error: Exception) -> str:
     """AWS's message in an error, or the error's own words."""
     response: dict[str, Any] = getattr(error, "response", None) or {}  # None: the connection broke
@@ -148,7 +155,7 @@ def translated(error: Any, doing: str, missing: frozenset[str], details: dict[st
         return NotFound(f"cannot {doing}: there is no such thing", **details)
     if code in THROTTLED or code in AWAY or status >= 500 or status == 429:
         return StorageUnavailable(f"cannot {doing} just now: AWS answers {code}", aws_code=code, **details)
-    if code in DENIED:
+    if is_denied(error):
         return StorageFailed(f"may not {doing}: {message_of(error)}", aws_code=code, **details)
     return StorageFailed(f"cannot {doing}: {code}: {message_of(error)}", aws_code=code, **details)
 
