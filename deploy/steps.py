@@ -480,7 +480,8 @@ class Deployment:
         from chalicelib.queries.athena.glue import GlueTables
 
         names, glue = self.account.names, self.session.client("glue")
-        self._end_logs_of_crawls()
+        if end_logs_of_crawls(self.session.client("logs"), self.choices.log_days):
+            self.say(f"logs of crawls: kept {self.choices.log_days} days")
         lake = Lake(self.store)
         lake.name_generation()
         added = GlueTables(names.database, lake, glue=glue).register_all()
@@ -490,17 +491,6 @@ class Deployment:
                 glue.start_crawler(Name=names.crawler)
             self._note_done(crawled=True)
             self.say("the first crawl has begun: GET /crawls/latest shows it")
-
-    def _end_logs_of_crawls(self) -> None:
-        """Glue writes all crawlers' logs of an account to one group, which has no end unless somebody gives it one."""
-        logs = self.session.client("logs")
-        found = logs.describe_log_groups(logGroupNamePrefix=CRAWL_LOGS)["logGroups"]
-        held = next((group for group in found if group["logGroupName"] == CRAWL_LOGS), None)
-        if held is None:
-            logs.create_log_group(logGroupName=CRAWL_LOGS)
-        if held is None or "retentionInDays" not in held:
-            logs.put_retention_policy(logGroupName=CRAWL_LOGS, retentionInDays=self.choices.log_days)
-            self.say(f"logs of crawls: kept {self.choices.log_days} days")
 
     def _tell(self, url: str) -> None:
         self.say(f"\nThe API: {url}")
@@ -549,6 +539,19 @@ class Deployment:
         with step("the secrets"):
             for url in dict.fromkeys([secrets_url, self._url_of("")]):
                 secret_stores.remove(url, names, self.session, self.say)
+
+
+def end_logs_of_crawls(logs: Any, days: int) -> bool:
+    """Let the logs of crawls be kept so many days. Glue writes those of all the account's crawlers to one group, which
+    it makes without an end; False where somebody has given it one, which stays."""
+    found = logs.describe_log_groups(logGroupNamePrefix=CRAWL_LOGS)["logGroups"]
+    held = next((group for group in found if group["logGroupName"] == CRAWL_LOGS), None)
+    if held is not None and "retentionInDays" in held:
+        return False
+    if held is None:
+        logs.create_log_group(logGroupName=CRAWL_LOGS)
+    logs.put_retention_policy(logGroupName=CRAWL_LOGS, retentionInDays=days)
+    return True
 
 
 def digest_of_views(listed: Sequence[tuple[str, str]]) -> str:

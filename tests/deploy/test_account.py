@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -18,7 +19,7 @@ from deploy.errors import DeployFailed
 from deploy.functions import BY_HANDLER, FUNCTIONS
 from deploy.names import API_HANDLER, Names
 from deploy.policies import policy
-from deploy.steps import digest_of_views
+from deploy.steps import CRAWL_LOGS, digest_of_views, end_logs_of_crawls
 from tests.emulator import ACCOUNT, REGION, Emulator, shared
 from tests.emulator.stage import make_bucket, make_role
 from tests.support.server import free_port
@@ -226,3 +227,26 @@ def test_views_are_made_anew_when_a_columns_type_changes(monkeypatch: pytest.Mon
     wider = {**tables, name: (replace(columns[0], type="bigint"), *columns[1:])}
     monkeypatch.setattr(views, "physical_tables", lambda: wider)
     assert digest_of_views([("a", "SELECT 1")]) != before
+
+
+@pytest.mark.parametrize(
+    ("held", "kept"), [(None, 30), (0, 30), (7, 7)], ids=["no group", "Glue's, without an end", "with an end"]
+)
+def test_the_logs_of_crawls_end_but_as_somebody_has_said_it_already(aws: Emulator, held: int | None, kept: int) -> None:
+    logs = aws.client("logs")
+    with suppress(logs.exceptions.ResourceNotFoundException):
+        logs.delete_log_group(logGroupName=CRAWL_LOGS)
+    logs.create_log_group(logGroupName=f"{CRAWL_LOGS}-role")  # as groups of crawlers with a configuration are called
+    if held is not None:
+        logs.create_log_group(logGroupName=CRAWL_LOGS)
+    if held:
+        logs.put_retention_policy(logGroupName=CRAWL_LOGS, retentionInDays=held)
+    try:
+        assert [end_logs_of_crawls(logs, 30), end_logs_of_crawls(logs, 90)] == [not held, False]
+        found = logs.describe_log_groups(logGroupNamePrefix=CRAWL_LOGS)["logGroups"]
+        assert {group["logGroupName"]: group.get("retentionInDays") for group in found} == {
+            CRAWL_LOGS: kept,
+            f"{CRAWL_LOGS}-role": None,
+        }
+    finally:
+        logs.delete_log_group(logGroupName=f"{CRAWL_LOGS}-role")
