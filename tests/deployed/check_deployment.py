@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import struct
 import time
 import zipfile
 from collections import Counter
@@ -152,6 +153,8 @@ def check_every_resource_of_the_templates_is_really_there(deployed: Deployed) ->
     assert (late["MetricName"], late["Period"], late["Threshold"]) == ("SuccessfulRuns", 3 * 3600, 1)
     assert late["InsufficientDataActions"] == late["AlarmActions"]
     assert alarms[f"{names.base}-authorization"]["Threshold"] == 30
+    (crawls,) = client("logs").describe_log_groups(logGroupNamePrefix="/aws-glue/crawlers")["logGroups"]
+    assert crawls["retentionInDays"] == Options().log_days
     for which in ("api", "spotify"):
         assert client("secretsmanager").describe_secret(SecretId=f"{names.secret}/{which}")
     limit = client("budgets").describe_budget(AccountId=names.account, BudgetName=names.base)["Budget"]["BudgetLimit"]
@@ -243,6 +246,29 @@ def machines_in(data: bytes) -> set[int]:
     with zipfile.ZipFile(io.BytesIO(data)) as zipped:
         names = [name for name in zipped.namelist() if ".so" in name.rpartition("/")[2]]
         return {int.from_bytes(zipped.read(name)[18:20], "little") for name in names}
+
+
+@pytest.mark.parametrize("where", ["the zip", "a layer"])
+def check_a_library_for_another_processor_would_be_noticed(deployed: Deployed, where: str) -> None:
+    """By the check above: each of Lambda's processors takes the other's for no library."""
+    functions, name = deployed.aws.functions, deployed.names.function("maintain")
+    held = functions.get(name) if where == "the zip" else functions.layer_version(functions.get(name).layers[0]["Arn"])
+    before = held.code_bytes
+    held.code_bytes = with_library(before, "numpy/linalg/_umath_linalg.so", MACHINES["arm64"])
+    try:
+        with pytest.raises(AssertionError):
+            check_libraries_are_for_the_processor_that_each_function_has(deployed)
+    finally:
+        held.code_bytes = before
+    check_libraries_are_for_the_processor_that_each_function_has(deployed)
+
+
+def with_library(data: bytes, name: str, machine: int) -> bytes:
+    """A zip that holds a shared library for a machine, too."""
+    made = io.BytesIO(data)
+    with zipfile.ZipFile(made, "a") as zipped:
+        zipped.writestr(name, b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 3, machine) + bytes(44))
+    return made.getvalue()
 
 
 def check_importing_the_app_is_quick(deployed: Deployed) -> None:

@@ -351,12 +351,15 @@ class Functions:
     def layer(self, arn: str) -> Path:
         return self.unpacked(self.layer_zip(arn))
 
-    def layer_zip(self, arn: str) -> bytes:
+    def layer_version(self, arn: str) -> Any:
         from moto.awslambda.utils import get_backend
 
         from tests.emulator.server import ACCOUNT, REGION
 
-        data: bytes = get_backend(ACCOUNT, REGION).layers_versions_by_arn(arn).code_bytes
+        return get_backend(ACCOUNT, REGION).layers_versions_by_arn(arn)
+
+    def layer_zip(self, arn: str) -> bytes:
+        data: bytes = self.layer_version(arn).code_bytes
         return data
 
     def unpacked(self, data: bytes) -> Path:
