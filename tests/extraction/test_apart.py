@@ -18,7 +18,7 @@ from chalicelib.extraction.journal import JOURNAL
 from chalicelib.extraction.lock import APP, acquire_all, name_of
 from chalicelib.extraction.state import StateFile, state_key
 from chalicelib.runs import RunRecord, SourceRecord, load_run, run_ids
-from tests.extraction.test_kills import die_at_write, start
+from tests.extraction.test_kills import die_at_write
 from tests.support.extraction import World, contents, world
 
 HOURLY = ["recently_played", "saved_tracks", "saved_albums", "my_playlists", "playlist_items"]
@@ -379,8 +379,7 @@ def test_a_separation_that_was_broken_off_is_done_again(tmp_path: Path, last: in
     with household(tmp_path) as made:
         made.run()
         made.lake.store.write("state/extraction.json", as_earlier(made))
-        with start(made, last, "half") as process:
-            process.communicate(timeout=60)
+        die_at_write(made, last, "half")
         made.run()
         assert not made.lake.store.stat("state/extraction.json")
         assert made.sandbox.calls.by_endpoint["GET /albums/{id}"] == 0  # which the state knows all of

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 
 import pytest
 
+from chalicelib.clock import rfc3339
 from chalicelib.extraction.journal import JOURNAL
 from chalicelib.runs import PARTIAL, SUCCEEDED, load_run, run_ids
 from tests.support import PROJECT
-from tests.support.extraction import World, contents, world
+from tests.support.extraction import Clock, World, contents, world
 from tests.support.tables import differences, transformed
 
 PHASES = ("before", "half", "after")
@@ -24,25 +26,30 @@ NEVER = 10**9
 TRIALS = 200
 
 
-def start(made: World, last: int, phase: str) -> subprocess.Popen[str]:
+@contextmanager
+def started(made: World, last: int, phase: str) -> Iterator[subprocess.Popen[str]]:
+    """An extraction in a process of its own, which ends with the block. How long it takes is the machine's matter: one
+    that hangs is ended by the test's own time."""
     settings = {each.name.upper(): made.settings.written(each.name) for each in fields(made.settings)}
-    plan = {"last": last, "phase": phase, "settings": settings}
+    plan = {"last": last, "phase": phase, "settings": settings, "start": rfc3339(made.clock())}
     command = [sys.executable, "-m", "tests.support.killed", str(made.folder), json.dumps(plan)]
-    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def die_at_write(made: World, last: int, phase: str) -> None:
-    with start(made, last, phase) as process:
-        process.communicate(timeout=60)
+    with started(made, last, phase) as process:
+        process.communicate()
 
 
 def die_after(made: World, seconds: float) -> None:
-    with start(made, NEVER, "after") as process:
+    with started(made, NEVER, "after") as process:
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(seconds)
-        process.kill()
-        process.communicate(timeout=60)
 
 
 class Undisturbed:
@@ -50,8 +57,8 @@ class Undisturbed:
 
     def __init__(self, made: World) -> None:
         began = time.monotonic()
-        with start(made, NEVER, "after") as process:
-            output, _ = process.communicate(timeout=60)
+        with started(made, NEVER, "after") as process:
+            output, _ = process.communicate()
         self.seconds = time.monotonic() - began
         self.writes = int(output.split()[-1])
         self.calls = made.sandbox.calls.total
@@ -72,9 +79,14 @@ def undisturbed(made: World) -> Undisturbed:
 
 
 @pytest.fixture(autouse=True)
-def fresh(made: World, undisturbed: Undisturbed) -> None:
+def fresh(made: World, undisturbed: Undisturbed) -> Iterator[None]:
+    """An empty lake at the sandbox's time, which stands still: by a clock that went on from trial to trial the sources
+    of each hour would be due again after an hour of trials, however soon a run is taken up."""
     shutil.rmtree(made.folder / "lake")
     made.sandbox.calls.clear()
+    made.clock = Clock()
+    yield
+    made.clock.advance(hours=1)  # as trials take on a busy machine
 
 
 def finish_and_compare(made: World, undisturbed: Undisturbed, deaths: list[str]) -> None:

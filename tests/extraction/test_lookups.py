@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.clock import parse_rfc3339
+from chalicelib.clock import parse_rfc3339, rfc3339
 from chalicelib.errors import InvalidSetting
 from chalicelib.extraction.sources import DEFAULT_FILE
 from chalicelib.extraction.state import State, StateFile
@@ -257,7 +257,7 @@ def die(made: Lookups, last: int) -> None:
     """Do a run with lookups that is killed at a write."""
     settings = replace(made.settings, **ON)
     environ = {each.name.upper(): settings.written(each.name) for each in fields(settings)}
-    plan = {"last": last, "phase": "half", "settings": environ, "sleepless": True}
+    plan = {"last": last, "phase": "half", "settings": environ, "start": rfc3339(made.clock()), "sleepless": True}
     command = [sys.executable, "-m", "tests.support.killed", str(made.folder), json.dumps(plan)]
     subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, timeout=60, check=False)
 

@@ -1,7 +1,7 @@
 """An extraction that is killed at a given write: ``python -m tests.support.killed FOLDER PLAN``, a process of its own.
 
-PLAN is JSON: the settings, the number of the write that is the last, whether it is not begun, half done or done, and
-whether no time passes while it waits (``sleepless``).
+PLAN is JSON: the settings, the number of the write that is the last, whether it is not begun, half done or done, when
+the run begins (``start``) and whether no time passes while it waits (``sleepless``).
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def main(folder: Path, plan: dict[str, Any]) -> int:
     lake = Lake(DyingStore(folder / "lake", fate))
     print("begun", flush=True)
     sleep = (lambda _: None) if plan.get("sleepless") else time.sleep
-    secrets = SecretFolder(folder / "secrets")
-    run_extraction(settings, lake, secrets=secrets, trigger="schedule", clock=Clock(), sleep=sleep)
+    secrets, clock = SecretFolder(folder / "secrets"), Clock(plan["start"])
+    run_extraction(settings, lake, secrets=secrets, trigger="schedule", clock=clock, sleep=sleep)
     print(fate.writes, flush=True)
     return 0
 
