@@ -180,7 +180,7 @@ def resolve_keys(lake: Lake, keys: Iterable[str], *, clock: Clock = now) -> list
 
 def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None = None) -> Iterator[MonthBatch]:
     """``months`` (ascending) worked out, as many together as memory allows, each with the months beside it."""
-    from chalicelib.plays.matching import decide  # needs pandas, which only those who get here have to carry
+    from chalicelib.plays.matching import decide_apart  # needs pandas, which only those who get here have to carry
     from chalicelib.plays.owners import of_their_listeners
 
     known = noted(lake)
@@ -204,7 +204,7 @@ def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None
             at += 1
         needed = with_neighbours(batch)
         together = pa.concat_tables([loaded[month] for month in sorted(needed)])
-        yield MonthBatch(tuple(batch), highest, decide(together), user)
+        yield MonthBatch(tuple(batch), highest, decide_apart(together, BATCH_ROWS, LISTENS), user)
         last = batch[-1]
         loaded = {month: loaded[month] for month in (last, after(last))}
 

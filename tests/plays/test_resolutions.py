@@ -21,7 +21,8 @@ from chalicelib.exports.rows import ACCOUNT, EXTENDED
 from chalicelib.exports.staging import stage
 from chalicelib.parquet import arrow_schema, parquet_of_sorted, write_table
 from chalicelib.plays import resolutions
-from chalicelib.plays.matching import decide
+from chalicelib.plays.matching import decide, decide_apart
+from chalicelib.plays.outcome import Decided
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED
 from tests.support.listening import (
     USER,
@@ -38,12 +39,12 @@ from tests.support.listening import (
 Rows = list[dict[str, Any]]
 
 
-def observed(folder: Path, name: str, rows: Rows) -> pa.Table:
+def observed(folder: Path, name: str, rows: Rows, user: str = USER) -> pa.Table:
     """The observations that an export file of these rows gives."""
     path = write_export(folder / name, rows)
     with export_files(path, name) as files:
         staged = stage(files, name, folder)
-    observer = Observer(staged.files, USER, datetime(2030, 1, 1))  # noqa: DTZ001
+    observer = Observer(staged.files, user, datetime(2030, 1, 1))  # noqa: DTZ001
     made = [observer.observe(staged.rows.rows(month)) for month in staged.rows.months()]
     return pa.concat_tables(made).drop_columns(["file"])
 
@@ -726,3 +727,29 @@ def test_a_month_is_stored_without_the_texts_of_others(tmp_path: Path) -> None:
     for key in resolutions.files_in_force(lake, lake.generation()):
         stored = pq.ParquetFile(lake.store.location(key), read_dictionary=["item_name"]).read(["item_name"])
         assert len(stored["item_name"].chunk(0).dictionary) == 10
+
+
+@given(st.lists(histories(), min_size=2, max_size=4), st.integers(1, 40))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_listeners_decided_apart_give_what_they_give_together(
+    tmp_path_factory: pytest.TempPathFactory, everybodys: list[tuple[Rows, Rows, list[Any]]], most: int
+) -> None:
+    folder = tmp_path_factory.mktemp("listeners")
+    parts = []
+    for number, (extended, account, api) in enumerate(everybodys):
+        user = f"listener{number}"
+        parts.append(api_plays(api, user))
+        parts += [observed(folder, f"endsong_{number}.json", extended, user)] if extended else []
+        parts += [observed(folder, f"StreamingHistory{number}.json", account, user)] if account else []
+    rows = pa.concat_tables(parts)
+    rows = rows.take(pa.array(random.Random(most).sample(range(rows.num_rows), rows.num_rows)))
+    whole, apart = decide(rows), decide_apart(rows, most, resolutions.LISTENS)
+    assert apart.listens.cast(resolutions.PLAIN).equals(whole.listens.cast(resolutions.PLAIN))
+    assert told_by(apart) == told_by(whole)
+    assert apart.shared == whole.shared
+
+
+def told_by(decided: Decided) -> dict[str, str]:
+    """For each observation the one that tells its listen."""
+    ids = decided.observations["play_id"].to_pylist()
+    return {ids[row]: ids[winner] for row, winner in enumerate(decided.winner_of)}
