@@ -41,7 +41,7 @@ def take_in(state: State, answer: Answer, document: Document) -> Taken:
 def shown_by(answer: Answer, document: Document) -> Shown:
     """What a good answer shows of the catalogue, whatever was asked for."""
     seen = look(document)
-    if odd_part(answer, document):  # then nobody knows what else is
+    if (seen.full_artists or seen.full_albums) and odd_part(answer, document):  # then nobody knows what else is
         seen.full_artists, seen.full_albums = [], []
     read_at = int(answer.received_at.timestamp())
     whole = {album_id: read_at for album_id, _, _ in seen.full_albums}
