@@ -42,6 +42,7 @@ def hourly_runs() -> Iterator[str]:
     give_memory_back()  # as `serve` does
     from app import app, parts
     from chalicelib.extraction.extract import run_extraction
+    from chalicelib.local.memory import return_freed
     from chalicelib.local.ticker import scheduled_event
 
     begun, name = now(), "maintain"
@@ -50,6 +51,7 @@ def hourly_runs() -> Iterator[str]:
         ahead = timedelta(hours=hour)
         run = run_extraction(parts.settings, parts.lake, trigger="schedule", clock=lambda: now() + ahead)  # noqa: B023
         app.handler_map[name](scheduled_event(name, begun + ahead), LambdaContext(name, 1_769, 900_000))
+        return_freed()  # as the ticker does
         yield f"{run.state}, {'some' if run.calls else 'no'} calls"
 
 

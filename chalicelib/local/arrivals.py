@@ -23,6 +23,7 @@ from chalicelib.clock import now, rfc3339
 from chalicelib.errors import CrawlInProgress, LakeError
 from chalicelib.handlers import LOCAL_BUCKET
 from chalicelib.lake import RAW, RAW_EXCLUSIONS, RAW_LISTENERS, TRANSFORMED, Lake, ObjectInfo, is_whole
+from chalicelib.local.memory import return_freed
 from chalicelib.pipeline import lately_unhandled, unhandled
 from chalicelib.wiring import Parts
 
@@ -93,6 +94,7 @@ class Arrivals(threading.Thread):
             except CrawlInProgress:  # it may have begun too early: again at the next look
                 return
         self._arrived = None
+        return_freed()
 
     def _note_written(self) -> None:
         """That commands in other shells have written tables since the catalogue was refreshed last."""

@@ -14,6 +14,7 @@ from chalice.local import LambdaContext
 
 from chalicelib.clock import Clock, now
 from chalicelib.errors import LakeError
+from chalicelib.local.memory import return_freed
 from chalicelib.schedule import next_time
 from chalicelib.wiring import Parts
 
@@ -82,6 +83,7 @@ class Ticker(threading.Thread):
             log.exception("%s failed", name)
         else:
             log.info("%s: %s", name, outcome)
+        return_freed()
 
 
 def following(expression: str, due: datetime, moment: datetime) -> datetime:

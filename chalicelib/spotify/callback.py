@@ -57,10 +57,12 @@ class CallbackServer:
     def _take(self, path: str) -> tuple[int, str]:
         place = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(place.query).items()}
-        if place.path != self._path or not secrets.compare_digest(query.get("state", ""), self._state):
+        state = query.get("state", "").encode("utf-8", "surrogatepass")
+        if place.path != self._path or not secrets.compare_digest(state, self._state.encode()):
             return 400, "This is not the answer to the login that was started. Nothing was changed."
-        self._query = query
-        self._arrived.set()
+        if not self._arrived.is_set():  # the first answer counts
+            self._query = query
+            self._arrived.set()
         return 200, "Thank you. You can close this window."
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -289,17 +289,28 @@ def test_a_listener_who_declines_changes_nothing(made: World) -> None:
     assert made.secrets.names() == []
 
 
-def test_a_callback_of_somebody_elses_login_is_refused(made: World) -> None:
+@pytest.mark.parametrize("state", ["forged", "%C3%A9", "%ED%A0%80", ""])
+def test_a_callback_of_somebody_elses_login_is_refused(made: World, state: str) -> None:
     answers: list[int] = []
 
     def forge(url: str) -> None:
-        forged = re.sub(r"state=[^&]+", "state=forged", url)
+        forged = re.sub(r"state=[^&]+", f"state={state}", url)
         answers.append(requests.get(forged, timeout=10).status_code)
 
     with pytest.raises(SpotifyRefused, match="nobody came back"):
         login(made.settings, made.secrets, open_url=forge, clock=made.clock, seconds=0.2)
     assert answers == [400]
     assert made.secrets.names() == []
+
+
+def test_of_two_answers_to_one_login_the_first_counts(made: World) -> None:
+    def answer_twice(url: str) -> None:
+        get(url)
+        state = parse_qs(urlsplit(url).query)["state"][0]
+        again = requests.get(f"{made.settings.spotipy_redirect_uri}?state={state}&code=another", timeout=10)
+        assert again.status_code == 200
+
+    assert login(made.settings, made.secrets, open_url=answer_twice, clock=made.clock)
 
 
 def test_a_connection_that_a_browser_opens_ahead_keeps_no_login_waiting(made: World) -> None:

@@ -90,6 +90,37 @@ def test_what_is_long_is_refused_or_stays_small(statement: str) -> None:
         assert len(error.message) < 1_000
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT CAST(1 AS varchar(abc))",
+        "SELECT CAST(1 AS varchar(99999999999999999999))",
+        "SELECT CAST('1' AS decimal(abc))",
+        "SELECT CAST('1' AS decimal(99999999999999999999, 1))",
+        "SELECT " + "9" * 5_000,
+        "SELECT -" + "9" * 5_000,
+        "SELECT 1 LIMIT 99999999999999999999",
+        "SELECT DECIMAL 'NaN'",
+        "SELECT DECIMAL 'Infinity'",
+        "SELECT INTERVAL '99999999999999999999' YEAR",
+        "SELECT U&'\\D800'",
+        "SELECT format('%1000000000d', 1)",
+        "SELECT format('%.1000000000f', 1e0)",
+        "SELECT json_parse('" + "[" * 20_000 + "')",
+        "SELECT regexp_extract('a', '(', 1)",
+        "SELECT regexp_like('a', '[a')",
+        "SELECT regexp_like('a', 'a**')",
+        "SELECT regexp_like('a', 'a{99999999999}')",
+        "SELECT 1 FROM plays JOIN tracks",
+        "SELECT sum(sum(ms_played)) FROM plays",
+    ],
+    ids=lambda statement: statement[:50],
+)
+def test_what_no_engine_could_take_is_refused_with_its_place(statement: str) -> None:
+    with pytest.raises(QueryRefused, match=r"line 1, column \d+: "):
+        check(statement, user_tables())
+
+
 HOSTILE = [
     'a"b',
     "a'b",
