@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,9 @@ class Trial:
         took = seconds_between(document)
         self.overtime.see(took - self.seconds, name)
         if document["state"] == "succeeded":
-            with suppress(OSError, ValueError):  # its file may be refused
+            with suppress(OSError, ValueError, HTTPException):  # its file may be refused, or break off as too long
                 client.ask("GET", f"/queries/{done}/download?format=csv")
+            client.close()
         report = f"{document['state']} after {took:.2f} s"
         again = self.started(client, name)
         assert again is not None
