@@ -39,7 +39,7 @@ import pyarrow.parquet as pq
 from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
 from chalicelib.exports.dropped import ImportOutcome, kept_exports, note_outcome
-from chalicelib.exports.files import COPY_BLOCK, export_files
+from chalicelib.exports.files import COPY_BLOCK, MOST_BYTES, export_files
 from chalicelib.exports.observations import Observer
 from chalicelib.exports.owner import owner_of
 from chalicelib.exports.room import room_for
@@ -60,6 +60,7 @@ FRESH = pa.schema([("play_id", pa.string()), ("file", pa.int32())])
 Edges = dict[str, list[int]]  # the files that have a row, which counts as known, in their first or last minute
 COUNTS = ("read", "new", "known", "merged", "rejected")
 PACKED_LEVEL = 1  # of the kept copy: histories are large, and this is a tenth of their size
+NOTHING = bytes(4)  # no text and no archive begins so
 SHOWN_NAMES = 10  # of files passed over, in a summary
 IMPORT_AGAIN = (
     "import it again and say whose it is, a known listener or a new name (a choice on the page, --user in a terminal, "
@@ -176,14 +177,15 @@ def import_dropped(
 
     Answers None for a key that an earlier import has written. Raises as :func:`import_export`, and NotFound.
     """
-    if not key.startswith(RAW_HISTORY) or lake.store.stat(key) is None:
+    info = lake.store.stat(key) if key.startswith(RAW_HISTORY) else None
+    if info is None:
         raise NotFound(f"there is no export {key} in the lake", key=key)
     if KEPT.fullmatch(key):
         return None
     folder_of_user, _, name = key.removeprefix(RAW_HISTORY).rpartition("/")
     try:
         with room_for(name) as folder:
-            local = fetch(lake, key, folder)
+            local = fetch(lake, key, folder, info.size)
             owner = whose(settings, lake, local, name, user_id or unquote(folder_of_user) or None, IMPORT_AGAIN)
             summary = ExportImport(lake, settings, local, name, owner, folder, key, progress, clock, timer).run()
     except (ImportRefused, InvalidRequest) as error:
@@ -201,10 +203,19 @@ def import_dropped(
     return summary
 
 
-def fetch(lake: Lake, key: str, folder: Path) -> Path:
-    """An object of the lake as a local file."""
+def fetch(lake: Lake, key: str, folder: Path, size: int = 0) -> Path:
+    """An object of the lake as a local file. Raises ImportRefused for what is not worth copying, which takes minutes
+    and room and keeps others waiting: more bytes than any export has, and a file that was given its length and no
+    content."""
+    name = key.rpartition("/")[2]
+    if size > MOST_BYTES:
+        raise ImportRefused(f"{name} has {size} bytes; an export has at most {MOST_BYTES}", file=name)
     local = folder / "export"
     with lake.store.open(key) as stream, local.open("wb") as target:
+        first = stream.read(COPY_BLOCK)
+        if first.startswith(NOTHING):
+            raise ImportRefused(f"{name} begins with zeros: it was not copied whole", file=name)
+        target.write(first)
         shutil.copyfileobj(stream, target, COPY_BLOCK)
     return local
 

@@ -323,6 +323,18 @@ def test_an_export_that_is_refused_does_not_keep_the_others_waiting(tmp_path: Pa
     assert listens_in(lake).num_rows == 1 and list(dropped.unimported(lake)) == []
 
 
+@pytest.mark.parametrize("beginning", [b"", b"PK\x03\x04", b"[     "])
+def test_a_file_of_a_length_and_no_content_is_refused_before_it_is_copied(tmp_path: Path, beginning: bytes) -> None:
+    """A download that broke off has its whole length on some systems; copying it takes minutes and fills the disk."""
+    lake, where = lake_in(tmp_path), "raw/history/me/endsong_0.json"
+    lake.store.write(where, beginning)
+    with Path(lake.store.location(where)).open("r+b") as file:
+        file.truncate(200 * 10**9)
+    with pytest.raises(ImportRefused, match=r"endsong_0\.json"):
+        import_dropped(lake, settings_for(tmp_path), where)
+    assert list(dropped.unimported(lake)) == []
+
+
 def test_a_key_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         import_dropped(lake_in(tmp_path), settings_for(tmp_path), "raw/history/nothing.zip", USER)
