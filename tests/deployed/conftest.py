@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -41,8 +40,7 @@ class Deployed:
 
     def deployment(self, *, force: bool = False, **chosen: Any) -> Deployment:
         return Deployment(
-            self.stage, self.session, self.settings, chosen=chosen, force=force, say=self.lines.append,
-            sleep=lambda seconds: time.sleep(min(seconds, 0.5)),
+            self.stage, self.session, self.settings, chosen=chosen, force=force, say=self.lines.append
         )  # fmt: skip
 
     def again(self, *, force: bool = False) -> Deployment:
