@@ -21,7 +21,7 @@ import os
 import shutil
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -78,6 +78,9 @@ WATCH = """
 """
 
 
+Requests = tuple[tuple[float, float, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """Milliseconds from the navigation's start; ``requests`` are the server's answers: start, end, path."""
@@ -85,17 +88,18 @@ class Look:
     figures: float
     shown: float
     complete: float
-    requests: tuple[tuple[float, float, str], ...]
+    requests: Requests
 
 
 # --- the lake -----------------------------------------------------------------------------------------------------
 
 
-def build(folder: Path, plays: int) -> Lake:
-    """A lake of ``plays`` listens that end today, with the details of every track."""
+def build(folder: Path, plays: int, history: Callable[[int, int, timedelta], pa.Table] | None = None) -> Lake:
+    """A lake of ``plays`` listens that end today, with the details of every track. ``history`` makes a listener's."""
     lake = open_lake(Settings(lake_url=str(folder)))
-    step = timedelta(days=365.25 * YEARS) / max(1, plays // len(HOUSEHOLD))
-    listens = pa.concat_tables([listens_of(number, plays // len(HOUSEHOLD), step) for number in range(len(HOUSEHOLD))])
+    of_each = plays // len(HOUSEHOLD)
+    step = timedelta(days=365.25 * YEARS) / max(1, of_each)
+    listens = pa.concat_tables([(history or listens_of)(number, of_each, step) for number in range(len(HOUSEHOLD))])
     for month, rows in by_month(sort_rows(PLAYS, listens), PLAYS.partition_by):
         write_table(lake, FIRST_GENERATION, PLAYS, rows, "bench")
         decided = parquet_of_sorted(PLAYS_RESOLVED, with_resolution(rows.select(COLUMNS), 1, month))
@@ -155,11 +159,11 @@ def named(pattern: str, numbers: Any, count: int) -> pa.Array:
 
 
 @contextmanager
-def tab(browser: Browser) -> Iterator[Page]:
-    """A tab of a browser that has nothing cached."""
+def tab(browser: Browser, watch: str = WATCH) -> Iterator[Page]:
+    """A tab of a browser that has nothing cached, whose pages begin with the script ``watch``."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, timezone_id="Europe/Berlin", locale="en-GB")
     try:
-        context.add_init_script(WATCH)
+        context.add_init_script(watch)
         yield context.new_page()
     finally:
         context.close()
@@ -170,11 +174,17 @@ def look(browser: Browser, server: LakeServer, period: str) -> Look:
         page.add_init_script(SIGNED_IN % server.token)
         page.goto(f"{server.url}/#/overview?period={period}", wait_until="commit")
         told = page.evaluate("window.told.complete")
-        requests = page.evaluate(
-            """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
-                .map(({ startTime, responseEnd, name }) => [startTime, responseEnd, new URL(name).pathname])"""
-        )
-    return Look(told["figures"], told["shown"], told["complete"], tuple(tuple(each) for each in requests))
+        requests = requests_of(page)
+    return Look(told["figures"], told["shown"], told["complete"], requests)
+
+
+def requests_of(page: Page) -> Requests:
+    """What a page has asked for until now."""
+    found = page.evaluate(
+        """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+            .map(({ startTime, responseEnd, name }) => [startTime, responseEnd, new URL(name).pathname])"""
+    )
+    return tuple(tuple(each) for each in found)
 
 
 def forget_files(folder: Path) -> None:
@@ -205,8 +215,8 @@ def told_in_words(name: str, looks: list[Look]) -> str:
     return f"  {name:<8}{column('figures')}{column('shown')}{column('complete')}"
 
 
-def show_requests(one: Look) -> None:
-    for start, end, path in sorted(one.requests):
+def show_requests(requests: Requests) -> None:
+    for start, end, path in sorted(requests):
         print(f"      {start:>7.0f} {end:>7.0f} ms  {path}")
 
 
@@ -249,7 +259,7 @@ def report(looks: dict[str, list[Look]], *, requests: bool) -> int:
     for name, found in looks.items():
         print(told_in_words(name, found))
         if requests:
-            show_requests(found[-1])
+            show_requests(found[-1].requests)
         if statistics.median(each.shown for each in found) > LEAST * 1000:
             late.append(name)
     print(f"  totals and first chart within {LEAST:g} s: {'missed: ' + ', '.join(late) if late else 'held'}")

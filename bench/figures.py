@@ -29,6 +29,10 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "sql": ("A small query, from start to rows", "A result of 5,000,000 rows run and written"),
     "api": ("The same by HTTP, from POST to rows", "50 clients at once"),
     "dashboard": ("Totals and first chart over 3,000,000 plays, cold", "Another period", "The same period again"),
+    "walk": (
+        "The slowest of the other pages over 500,000 plays, until it shows something",
+        "What a search finds in them, from its last letter",
+    ),
     "coldstart": ("What a cold start of the API imports, processor time",),
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ SMALLEST: dict[str, list[str]] = {
     "sql": ["--rows", "10000", "--seconds", "0.2"],
     "api": ["--rounds", "5", "--clients", "9", "--seconds", "2"],
     "dashboard": ["--plays", "30000", "--rounds", "1"],
+    "walk": ["--plays", "30000", "--rounds", "1"],
     "coldstart": ["--times", "1"],
 }
 

@@ -8,9 +8,10 @@ import random
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -269,10 +270,15 @@ def told_by_all(seed: int) -> tuple[Life, list[Report]]:
     return life, [report for report in reports if report.rows]
 
 
-def brought(folder: Path, reports: list[Report], seed: int) -> pa.Table:
+def brought(folder: Path, reports: Sequence[Report], seed: int) -> pa.Table:
+    """What a lake makes of reports that come in a random order."""
     rng = random.Random(seed)
+    return brought_in_order(folder, rng.sample(reports, len(reports)), rng)
+
+
+def brought_in_order(folder: Path, reports: Sequence[Report], rng: random.Random) -> pa.Table:
     lake = lake_in(folder)
-    for number, report in enumerate(rng.sample(reports, len(reports))):
+    for number, report in enumerate(reports):
         if report.kind == "api":
             observe_api(lake, observations(report), "polls")
         else:
@@ -285,10 +291,18 @@ def check(folder: Path, seed: int) -> None:
     life, reports = told_by_all(seed)
     first, second = (brought(folder / way, reports, seed + place) for place, way in enumerate(("one", "other")))
     assert first.to_pylist() == second.to_pylist()
+    assert counted(first) == truth(life, reports)
+
+
+def counted(listens: pa.Table) -> Counter[int]:
+    """How many listens there are of each track."""
+    return Counter(int(name.removeprefix("Song ")) for name in listens["item_name"].to_pylist())
+
+
+def truth(life: Life, reports: Sequence[Report]) -> Counter[int]:
+    """How often each track was heard, as far as any report tells."""
     told = frozenset().union(*(report.told for report in reports))
-    truth = Counter(life.listens[at].track.number for at in told)
-    found = Counter(int(row["item_name"].removeprefix("Song ")) for row in first.to_pylist())
-    assert found == truth
+    return Counter(life.listens[at].track.number for at in told)
 
 
 @pytest.mark.thorough
@@ -301,6 +315,18 @@ def test_a_life_told_by_all_at_once_is_each_listen_once(tmp_path: Path, seed: in
 @pytest.mark.parametrize("seed", range(100, 150))
 def test_many_lives_told_by_all_at_once_are_each_listen_once(tmp_path: Path, seed: int) -> None:
     check(tmp_path, seed)
+
+
+@pytest.mark.soak
+def test_one_life_told_by_all_in_fifty_orders_is_each_listen_once(tmp_path: Path) -> None:
+    life, reports = told_by_all(7)
+    assert len(reports) == 5
+    listens = None
+    for number, order in enumerate(random.Random(50).sample(list(permutations(reports)), 50)):
+        found = brought_in_order(tmp_path / f"{number}", order, random.Random(number))
+        assert counted(found) == truth(life, reports)
+        assert found.to_pylist() == (listens := listens or found.to_pylist())
+        shutil.rmtree(tmp_path / f"{number}")
 
 
 # --- out and in again ---------------------------------------------------------------------------------------------

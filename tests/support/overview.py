@@ -195,6 +195,16 @@ def minutes(value: float) -> str:
     return f"{int(rounded(seconds, 0)) // 60} min"
 
 
+def duration(seconds: float) -> str:
+    """A length: hours and minutes, minutes and seconds, or seconds."""
+    whole_seconds = int(rounded(seconds, 0))
+    if whole_seconds < 60:
+        return f"{plain(rounded(seconds, 1))} s" if 0 < seconds < 10 else f"{whole_seconds} s"
+    if whole_seconds < 3600:
+        return f"{whole_seconds // 60} min {whole_seconds % 60:02} s"
+    return f"{whole_seconds // 3600} h {rounded(whole_seconds % 3600 / 60, 0)} min"
+
+
 def rounded(value: float | Decimal, places: int) -> Decimal:
     """Half away from zero, of the number as it is written shortest: what browsers do."""
     return Decimal(str(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)

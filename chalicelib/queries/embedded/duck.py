@@ -33,6 +33,12 @@ from chalicelib.views import physical_tables, reads, view_sql
 READ_ONLY = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 #: The month of the folder that a file lies in, as Athena shows it in the history of a table.
 PARTITION = "nullif(regexp_extract(filename, '/month=([^/]+)/[^/]*$', 1), '')"
+#: A digest of the columns of each of some files, in whatever order they lie.
+SHAPES = (
+    "SELECT file_name, md5(CAST(list_sort(list("
+    "concat_ws('|', name, type, converted_type, logical_type, num_children))) AS VARCHAR)) "
+    "FROM parquet_schema([{0}]) GROUP BY file_name"
+)
 SPILL = 4  # times its memory that a query may spill to disk
 
 
@@ -53,6 +59,7 @@ class Duck:
         self._folder = str(tables)
         self._versions: dict[str, str] = {}
         self._without_files: set[str] = set()  # physical tables, as they were read last
+        self._shapes: dict[str, dict[File, str]] = {}  # of physical tables: a digest of each file's columns
         self._reader: pa.RecordBatchReader | None = None
         self._registered: set[str] = set()
         self._connection = connect(tables, bounds)
@@ -112,7 +119,10 @@ class Duck:
 
     def columns_of(self, files: ListedFiles) -> list[tuple[str, str]]:
         """Name and DuckDB type of the columns of all files together."""
-        found = self._connection.execute(f"DESCRIBE SELECT * FROM {reading(files)}").fetchall()
+        return self._described(reading(files))
+
+    def _described(self, source: str) -> list[tuple[str, str]]:
+        found = self._connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
         return [(str(row[0]), str(row[1])) for row in found if row[0] != "filename"]
 
     def interrupt(self) -> None:
@@ -138,13 +148,23 @@ class Duck:
     def _scan(self, physical: str, files: ListedFiles) -> str:
         """The query that reads a table's files under its declared columns, whenever they were written."""
         columns = stored_columns(physical)
-        found = dict(self.columns_of(files)) if files.files else {}
+        source = reading(files, alike=self._are_alike(physical, files))
+        found = dict(self._described(source)) if files.files else {}
         if not columns:
-            return f"SELECT * EXCLUDE (filename) FROM {reading(files)}"
+            return f"SELECT * EXCLUDE (filename) FROM {source}"
         cells = ", ".join(stored_cell(column, found) for column in columns)
         if not files.files:
             return f"SELECT {cells}, CAST(NULL AS VARCHAR) AS month WHERE false"
-        return f"SELECT {cells}, {PARTITION} AS month FROM {reading(files)}"
+        return f"SELECT {cells}, {PARTITION} AS month FROM {source}"
+
+    def _are_alike(self, physical: str, files: ListedFiles) -> bool:
+        """Whether all files of a table have the same columns. A file is looked into once."""
+        known = self._shapes.get(physical, {})
+        new = [file for file in files.files if file not in known]
+        found = dict(self._connection.execute(SHAPES.format(paths(new))).fetchall()) if new else {}
+        shapes = {file: known.get(file) or str(found[file.path]) for file in files.files}
+        self._shapes[physical] = shapes
+        return len(set(shapes.values())) == 1
 
     def _replace_view(self, name: str, query: str) -> None:
         self._connection.execute(f"CREATE OR REPLACE VIEW {quote(name)} AS {query}")
@@ -193,10 +213,16 @@ def stored_cell(column: Column, found: Mapping[str, str]) -> str:
     return f"CAST({quote(column.name)} AS {wanted}) AS {quote(column.name)}"
 
 
-def reading(files: ListedFiles) -> str:
-    """DuckDB's call that reads a table's files."""
-    paths = ", ".join(text(file.path) for file in files.files)
-    return f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false, filename = true)"
+def reading(files: ListedFiles, *, alike: bool = False) -> str:
+    """DuckDB's call that reads a table's files. Where all of them have the same columns it looks into one for those,
+    instead of all of them before each query."""
+    how = f"union_by_name = {'false' if alike else 'true'}, hive_partitioning = false, filename = true"
+    return f"read_parquet([{paths(files.files)}], {how})"
+
+
+def paths(files: Iterable[File]) -> str:
+    """The paths of files as the elements of a list."""
+    return ", ".join(text(file.path) for file in files)
 
 
 @cache

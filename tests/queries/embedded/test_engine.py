@@ -326,6 +326,25 @@ def test_older_files_with_fewer_narrower_and_foreign_columns_stay_readable(opene
     assert change == {"change": "column_added", "table": "tracks_history", "column": "mood", "type": "double"}
 
 
+def test_files_are_read_whether_they_are_alike_or_not(opened: Opened) -> None:
+    """Those with the same columns in another order, and then one that has others, come and go."""
+    sql = "SELECT track_id, name, duration_ms, explicit FROM tracks ORDER BY track_id"
+    known = opened.ask(sql)
+    place = Path(opened.lake.store.location("transformed/g1/tracks_history/month=2026-11/part.parquet"))
+    turned = pq.read_table(place).select(sorted(pq.read_schema(place).names, reverse=True))
+    more = [f"{track}+" for track in turned["track_id"].to_pylist()]
+    turned = turned.set_column(turned.schema.get_field_index("track_id"), "track_id", pa.array(more))
+    write(opened, "tracks", "turned", dict(zip(turned.schema.names, turned.columns, strict=True)))
+    both = sorted([*known, *((f"{row[0]}+", *row[1:]) for row in known)])
+    assert opened.ask(sql) == both
+    moment = pa.array([datetime(2025, 1, 1)], pa.timestamp("ms"))
+    write(opened, "tracks", "few", {"duration_ms": pa.array([5], pa.int16()), "track_id": pa.array(["t0"]),
+                                    "observed_at": moment})  # fmt: skip
+    assert opened.ask(sql) == [("t0", None, 5, None), *both]
+    Path(opened.lake.store.location("transformed/g1/tracks_history/month=2025-01/few.parquet")).unlink()
+    assert opened.ask(sql) == both
+
+
 def test_a_file_that_is_no_parquet_is_named(opened: Opened) -> None:
     Path(opened.lake.store.location("transformed/g1/tracks_history/month=2026-11/broken.parquet")).write_bytes(
         b"x" * 100
