@@ -87,13 +87,14 @@ def opening(stream: BinaryIO, block: int) -> bytes | None:
 
 def whole_text(stream: BinaryIO, most: int) -> bytes:
     """A text that is to be read as one, where that takes no more memory than it may. Raises NotAnArray."""
-    text = bytearray()
+    text, values = bytearray(), 0
     while more := stream.read(BLOCK):
         text += more
+        values += sum(map(more.count, (b",", b"[", b"{")))
         if len(text) > most:
             raise NotAnArray(f"it is one object of more than {most} bytes")
-    if sum(map(text.count, (b",", b"[", b"{"))) > MOST_VALUES:
-        raise NotAnArray(f"it holds more than {MOST_VALUES} values in one object")
+        if values > MOST_VALUES:
+            raise NotAnArray(f"it holds more than {MOST_VALUES} values in one object")
     return bytes(text.removeprefix(MARK))
 
 
