@@ -57,13 +57,15 @@ Change = Callable[[Answer], None]
 @dataclass(frozen=True, slots=True)
 class Oddity:
     """One way of answering oddly; ``usable``: all that the lake needs can be read; ``partly``: some of it can, so
-    that an answer is not in vain; ``plausible``: it could be true of what has never been read before."""
+    that an answer is not in vain; ``plausible``: it could be true of what has never been read before; ``documented``:
+    Spotify says that some listings may have it."""
 
     name: str
     change: Change
     usable: bool = False
     partly: bool = False
     plausible: bool = False
+    documented: bool = False
 
 
 ODDITIES: dict[str, Oddity] = {}
@@ -72,7 +74,8 @@ ODDITIES: dict[str, Oddity] = {}
 def odd(name: str, change: Change, *, usable: bool = False) -> None:
     """Declare an oddity."""
     assert name not in ODDITIES
-    ODDITIES[name] = Oddity(name, change, usable, usable or name in PARTLY, name in PLAUSIBLE)
+    partly = usable or name in PARTLY
+    ODDITIES[name] = Oddity(name, change, usable, partly, name in PLAUSIBLE, name in DOCUMENTED)
 
 
 PARTLY = {
@@ -97,6 +100,7 @@ PARTLY = {
     *("total a float", "next never null", "the cursor never moves"),
 }
 PLAUSIBLE = {"an empty listing", "one item of one"}
+DOCUMENTED = {"one item null", "added_at null"}  # of playlists
 
 
 # --- another status -------------------------------------------------------------------------------------------------
