@@ -67,9 +67,15 @@ class Listener:
 
     @classmethod
     def read(cls, text: str) -> Listener:
-        """From a stored secret, whatever else an earlier version has kept there."""
+        """From a stored secret, whatever else an earlier version has kept there.
+
+        Raises ValueError, KeyError, TypeError.
+        """
         document = json.loads(text)
-        return cls(**{each.name: document[each.name] for each in fields(cls)})
+        values = {each.name: document[each.name] for each in fields(cls)}
+        if not all(isinstance(value, str) for value in values.values()):
+            raise TypeError("a login's values are texts")
+        return cls(**values)
 
     def __repr__(self) -> str:
         return f"Listener({self.user_id!r}, authorized_at={self.authorized_at!r})"
@@ -134,9 +140,16 @@ def credentials(settings: Settings, secrets: SecretStore) -> Credentials:
 
 
 def listeners(secrets: SecretStore) -> list[Listener]:
-    """Everybody who has logged in, in the order of their user ids. A login that cannot be read is as good as none."""
+    """Everybody who has logged in, in the order of their user ids; of two logins of one account, the newer counts."""
+    newest = {listener.spotify_id: listener for listener in stored_logins(secrets)}
+    return sorted(newest.values(), key=lambda listener: listener.user_id)
+
+
+def stored_logins(secrets: SecretStore) -> list[Listener]:
+    """Every login that is stored, oldest first; one that cannot be read is as good as none. An account may have two:
+    under its user id, and under the account id that Spotify did not always say."""
     stored = (stored_listener(secrets, name) for name in secrets.names(LISTENER))
-    return sorted((listener for listener in stored if listener), key=lambda listener: listener.user_id)
+    return sorted((login for login in stored if login), key=lambda login: (login.authorized_at, login.user_id))
 
 
 def stored_listener(secrets: SecretStore, name: str) -> Listener | None:
@@ -424,7 +437,9 @@ def remember(
 
 def log_out(secrets: SecretStore, ids: Collection[str]) -> bool:
     """Forget the authorisation of the listener with one of these ids; answers whether there was one."""
-    found = [listener_secret(each.user_id) for each in listeners(secrets) if each.user_id in ids]
+    stored = stored_logins(secrets)
+    accounts = {each.spotify_id for each in stored if each.user_id in ids}
+    found = [listener_secret(each.user_id) for each in stored if each.spotify_id in accounts]
     for name in found:
         with secrets.exclusive(name):
             secrets.delete(name)

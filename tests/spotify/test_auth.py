@@ -257,6 +257,20 @@ def test_a_second_login_is_the_same_listener_whether_or_not_spotify_says_the_acc
         assert made.run(sources=["recently_played"]).calls == 1
 
 
+def test_an_account_that_is_logged_in_under_both_its_ids_is_one_listener(made: World) -> None:
+    known = made.sandbox.world.default_listener
+    made.log_in()
+    (newer,) = auth.listeners(made.secrets)
+    older = replace(newer, user_id=known.id, authorized_at="2026-06-01T00:00:00.000Z")
+    made.secrets.write(listener_secret(older.user_id), json.dumps(asdict(older)))
+    assert made.listeners == {known.account_id: known.id}
+    assert made.run(sources=["recently_played"]).calls == 1
+    made.log_in()
+    assert made.listeners == {known.account_id: known.id}
+    assert auth.log_out(made.secrets, [known.account_id])
+    assert made.listeners == {}
+
+
 def test_the_stored_tokens_are_the_owners_alone(made: World, tmp_path: Path) -> None:
     login(made.settings, made.secrets, open_url=get, clock=made.clock)
     folder = tmp_path / "secrets"
@@ -345,7 +359,7 @@ def test_a_port_in_use_is_named(made: World) -> None:
 def test_a_sixth_listener_is_refused_by_name_of_the_five(made: World) -> None:
     for number in range(5):
         name = f"someone-{number}"
-        document = {**{slot: getattr(STORED, slot) for slot in STORED.__slots__}, "user_id": name}
+        document = {**asdict(STORED), "user_id": name, "spotify_id": name}
         made.secrets.write(listener_secret(name), json.dumps(document))
     with pytest.raises(Conflict, match=r"Name of someone-0, .*log-out NAME"):
         login(made.settings, made.secrets, open_url=get, clock=made.clock, called="Name of {}".format)
