@@ -255,6 +255,13 @@ def test_audiobooks_are_told_before_episodes_and_episodes_before_tracks(tmp_path
     assert (play["item_type"], play["item_name"], play["album_name"]) == ("audiobook", "One", "Book")
 
 
+@pytest.mark.parametrize("kind", ["show", "audiobook"])
+def test_a_book_is_no_chapter(tmp_path: Path, kind: str) -> None:
+    book = {"audiobook_title": "Book", "audiobook_uri": f"spotify:{kind}:" + "b" * 22}
+    (play,) = told(tmp_path, extended=[extended_row("2023-05-01T10:04:00Z", 5, None, **book)])
+    assert (play["item_type"], play["item_id"], play["album_name"]) == ("audiobook", None, "Book")
+
+
 def test_two_listeners_of_one_household_keep_their_own_listens(tmp_path: Path) -> None:
     both = [api_plays([heard("2023-05-01T10:04:00Z")], user) for user in ("one", "two")]
     assert decide(pa.concat_tables(both)).listens.num_rows == 2
