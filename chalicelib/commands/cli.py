@@ -31,6 +31,7 @@ from chalicelib.settings import COMMAND, SANDBOX_ENVIRONMENT, sandbox_environmen
 if TYPE_CHECKING:
     from chalicelib.commands.opening import Snippet
     from chalicelib.exports.importing import ImportSummary
+    from chalicelib.lake import Lake
     from chalicelib.queries.engine import Crawl, Engine, Query
     from chalicelib.reports.catalogue import Report
     from chalicelib.wiring import Parts
@@ -558,11 +559,22 @@ def report(shared: Shared, name: str | None, values: tuple[str, ...], shape: str
         list_reports(catalogue.reports(shared.parts.lake), shared.parts.settings.command)
         return
     wanted = catalogue.report(name, shared.parts.lake)
-    ready = catalogue.bind(wanted, assignments(values))
+    ready = catalogue.bind(wanted, with_ids(wanted, assignments(values), shared.parts.lake))
     with closing(shared.parts.engine) as engine:
         started = engine.start_query(ready.sql, ready.bound, client="command line")
         show(engine, ended(engine, started), shape, output, title=wanted.title)
     say_if_empty(shared.parts)
+
+
+def with_ids(wanted: Report, values: dict[str, str], lake: Lake) -> dict[str, str]:
+    """A report's values, with the id of each listener who is said by name. Raises InvalidRequest where several are."""
+    from chalicelib.listeners import everybody
+
+    said = {each.name: values[each.name] for each in wanted.parameters if each.type == "user" and values.get(each.name)}
+    if not said:
+        return values
+    known = everybody(lake)
+    return values | {name: person.user_id for name, text in said.items() if (person := known.find(text))}
 
 
 def statement(given: str | None) -> str:

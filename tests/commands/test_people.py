@@ -71,6 +71,9 @@ def test_an_export_first_and_a_login_later_are_one_person_by_what_the_commands_s
     assert account.account_id in listed and account.id in listed and "Ann Lee" in listed
     said(run(tmp_path, "listeners", "rename", "ann lee", "Mum"))
     assert plays(tmp_path) == ["Mum,1"]
+    heard = ("report", "top_tracks", "--set", "period=all", "--format", "csv", "--set")
+    assert run(tmp_path, *heard, "user=mum").stdout == run(tmp_path, *heard, f"user={account.account_id}").stdout
+    assert len(said(run(tmp_path, *heard, "user=mum")).splitlines()) == 2
     assert f"Mum ({account.account_id}), authorised 0 days ago" in run(tmp_path, "doctor", **at_spotify).stdout
     link = said(run(tmp_path, "token", "create", "--listener", "mum", "--until", "2099-12-31")).strip()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/#share=lake_\S+", link)
