@@ -65,26 +65,31 @@ def of_source(record: RunRecord, source: str) -> list[SourceRecord]:
 
 
 def volume(source: str, parts: list[SourceRecord], before: list[list[SourceRecord]]) -> Result:
-    """Whether a source that succeeded suddenly brought far fewer items than it usually does.
+    """Whether a source that succeeded suddenly brought far fewer items of a listener than it usually does.
 
-    Only whole readings are compared, with as many of them: where nothing has changed the first page of a library is
-    enough, and how many playlists and details there are to read depends on what has changed.
+    Each listener is compared with themselves, and whole readings with as many of them: where nothing has changed the
+    first page of a library is enough, and how many playlists and details there are to read depends on what has changed.
     """
-    result = Result("runs", f"volume:{source}", "warn", rows_checked=1)
-    whole = whole_readings(parts)
-    alike = [run for run in before if whole and whole_readings(run) == whole]
-    brought = [sum(one.items for one in run) for run in alike if all(one.state == SUCCEEDED for one in run)]
+    earlier = [one for run in before for one in run]
+    told = [sudden_drop(one, [other for other in earlier if is_alike(one, other)], len(parts) > 1) for one in parts]
+    drops = list(filter(None, told))
+    return Result("runs", f"volume:{source}", "warn", len(parts), len(drops), "; ".join(drops) or None)
+
+
+def is_alike(one: SourceRecord, other: SourceRecord) -> bool:
+    """Whether two runs' parts are of one listener and read as much of the source to its end."""
+    return one.user_id == other.user_id and one.whole_readings == other.whole_readings > 0
+
+
+def sudden_drop(one: SourceRecord, alike: list[SourceRecord], of_several: bool) -> str | None:
+    """What is to be said of a part that succeeded, where it brought far fewer items than those like it did before."""
+    brought = [each.items for each in alike if each.state == SUCCEEDED]
     usual = statistics.median(brought) if brought else 0
-    items = sum(one.items for one in parts)
-    if usual >= FEWEST_COMPARED and items * SUDDEN_DROP < usual and all(one.state == SUCCEEDED for one in parts):
-        result.failures = 1
-        result.detail = f"{source} brought {items} items; {usual:g} is the median of {len(brought)} runs before"
-    return result
-
-
-def whole_readings(parts: list[SourceRecord]) -> int:
-    """How many listings of a source a run read from their first item to their last."""
-    return sum(one.whole_readings for one in parts)
+    if one.state != SUCCEEDED or usual < FEWEST_COMPARED or one.items * SUDDEN_DROP >= usual:
+        return None
+    whose = f" of {one.user_id}" if of_several else ""
+    runs = f"{len(brought)} run{'s' if len(brought) > 1 else ''}"
+    return f"{one.source}{whose} brought {one.items} items; {usual:g} is the median of {runs} before"
 
 
 def freshness(source: str, record: RunRecord, earlier: Sequence[RunRecord]) -> Result:

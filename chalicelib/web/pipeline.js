@@ -367,7 +367,7 @@ function remedyOf({ raw_key: key }) {
 
 function qualityTable({ records }) {
   return simple("Quality checks", ["Check", "", "Failed", "Last seen"], records.map((row) => [
-    [h("strong", null, row.table_name), h("br"), row.check_name], h("span.badge", { class: row.severity === "warn" ? "warn" : "bad" }, row.severity),
+    [h("strong", null, row.table_name), h("br"), row.check_name, row.detail && h("p.muted.small", null, row.detail)], h("span.badge", { class: row.severity === "warn" ? "warn" : "bad" }, row.severity),
     [count(row.failures), h("br"), h("span.muted", null, `of ${count(row.rows_checked)}`)], ago(row.last_seen),
   ]), { right: [2], wide: [0] });
 }

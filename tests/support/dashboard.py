@@ -145,8 +145,8 @@ def filled_lake(folder: Path, *, since: str, until: str, **options: Any) -> Iter
 
 
 @contextmanager
-def served(folder: Path, sandbox: Sandbox) -> Iterator[Filled]:
-    """A lake whose listener has logged in at the sandbox; nothing has run yet."""
+def served(folder: Path, sandbox: Sandbox, more: Mapping[str, str] | None = None) -> Iterator[Filled]:
+    """A lake whose listener has logged in at the sandbox; nothing has run yet. ``more`` are settings."""
     from chalicelib.settings import Settings
     from chalicelib.spotify.auth import login
     from chalicelib.stores import open_secrets
@@ -159,6 +159,7 @@ def served(folder: Path, sandbox: Sandbox) -> Iterator[Filled]:
         "SPOTIPY_CLIENT_SECRET": sandbox.client_secret,
         "SPOTIPY_REDIRECT_URI": f"http://127.0.0.1:{free_port()}/callback",
         "REQUESTS_PER_MINUTE": "100000",
+        **(more or {}),
     }
     settings = Settings.load(environ, None)
     login(settings, open_secrets(settings), open_url=lambda address: requests.get(address, timeout=10).ok)

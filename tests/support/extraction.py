@@ -25,6 +25,7 @@ from chalicelib.spotify import auth
 from chalicelib.spotify.auth import SCOPES
 from chalicelib.stores import open_lake
 from chalicelib.stores.secrets_folder import SecretFolder
+from sandbox.scales import Scale
 from sandbox.server import Sandbox
 
 START = "2026-11-20T12:00:00Z"
@@ -107,7 +108,7 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, *, mode: str = "development", scale: str = "small", **settings: Any) -> Iterator[World]:
+def world(folder: Path, *, mode: str = "development", scale: str | Scale = "small", **settings: Any) -> Iterator[World]:
     """A sandbox with one listener logged in and an empty lake."""
     latency, frozen = settings.pop("latency_ms", 0), settings.pop("frozen", True)
     options = {name: settings.pop(name) for name in ("rate_limit_per_30s", "rotate_refresh_tokens") if name in settings}

@@ -24,10 +24,20 @@ def typed_in_a_terminal(
     it answers has been asked."""
     program, *words = shlex.split(line)
     assert program == ".venv/bin/lake"
+    return shown_of([sys.executable, "-m", "chalicelib", *words], folder, answers, environ)
+
+
+def shown_of(
+    command: Sequence[str],
+    folder: Path,
+    answers: Sequence[tuple[str, str]] = (),
+    environ: Mapping[str, str] | None = None,
+) -> str:
+    """What a command that succeeds shows in the terminal."""
     ours, theirs = pty.openpty()
     surroundings = {**os.environ, "COLUMNS": str(COLUMNS), "LINES": "40", "TERM": "xterm", **(environ or {})}
     with subprocess.Popen(
-        [sys.executable, "-m", "chalicelib", *words],
+        command,
         cwd=folder,
         env=surroundings,
         stdin=theirs,

@@ -184,6 +184,29 @@ def test_a_run_that_reads_a_first_page_is_not_compared_with_runs_that_read_all()
     assert [each.failures for each in trends(read(18, 5, 0), pages)] == [0, 0]
 
 
+def of_two(day: int, **read: tuple[int, int]) -> RunRecord:
+    """A run for Ann and Ben: of each, the items that it brought and whether it read the listing to its end."""
+    record = run(day, 0)
+    record.sources = [
+        SourceRecord("saved_tracks", user, "succeeded", items=items, whole_readings=whole)
+        for user, (items, whole) in read.items()
+    ]
+    return record
+
+
+def test_a_friend_with_a_small_library_is_no_sudden_drop() -> None:
+    before = [of_two(17, ann=(50, 0)), of_two(16, ann=(1929, 1))]
+    volume, _ = trends(of_two(18, ann=(50, 0), ben=(20, 1)), before)
+    assert (volume.failures, volume.rows_checked) == (0, 2)
+
+
+def test_one_listeners_drop_is_noticed_beside_anothers_large_library() -> None:
+    before = [of_two(day, ann=(1929, 1), ben=(300, 1)) for day in (17, 16)]
+    volume, _ = trends(of_two(18, ann=(1929, 1), ben=(10, 1)), before)
+    assert volume.failures == 1
+    assert volume.detail == "saved_tracks of ben brought 10 items; 300 is the median of 2 runs before"
+
+
 def test_sources_that_bring_little_may_bring_nothing() -> None:
     volume, _ = trends(run(19, 0), [run(day, 7) for day in range(18, 12, -1)])
     assert volume.failures == 0

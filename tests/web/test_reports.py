@@ -50,8 +50,8 @@ def fill(opened: Opened) -> None:
     found = {"table_name": "tracks", "check_name": "pattern:track_id", "severity": "reject"}
     opened.put(
         "quality_results",
-        {"raw_key": "k1", **found, "rows_checked": 10, "failures": 2, "observed_at": at(3, 6)},
-        {"raw_key": "k2", **found, "rows_checked": 5, "failures": 1, "observed_at": at(3, 7)},
+        {"raw_key": "k1", **found, "rows_checked": 10, "failures": 2, "detail": "older", "observed_at": at(3, 6)},
+        {"raw_key": "k2", **found, "rows_checked": 5, "failures": 1, "detail": "why", "observed_at": at(3, 7)},
         {"raw_key": "k3", **found, "rows_checked": 5, "failures": 0, "observed_at": at(3, 8)},
         name="checks",
     )
@@ -195,7 +195,7 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
             (2, "Gamma", None, at(1, 2), None, 0, "track", "C"),
         ],
     ),
-    ("dashboard_quality", {}, [("tracks", "pattern:track_id", "reject", 3, 15, 2, at(3, 7))]),
+    ("dashboard_quality", {}, [("tracks", "pattern:track_id", "reject", 3, 15, 2, at(3, 7), "why")]),
     ("dashboard_holes", {}, [(at(3, 4), at(3, 4, 12), None, None, None, at(3, 5))]),
     ("dashboard_rejected", {}, [(at(3, 6), "tracks", "pattern:track_id", "an odd id", "{}", "k1", 0, 3)]),
 ]

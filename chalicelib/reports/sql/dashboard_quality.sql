@@ -8,7 +8,8 @@ SELECT
     sum(failures) AS failures,
     sum(rows_checked) AS rows_checked,
     count(*) AS objects,
-    max(observed_at) AS last_seen
+    max(observed_at) AS last_seen,
+    max_by(detail, observed_at) AS detail
 FROM quality_results
 WHERE failures > 0 AND window_start IS NULL
 GROUP BY 1, 2, 3
