@@ -302,7 +302,7 @@ PLAYLISTS = Table(
 
 PLAYLIST_ITEMS = Table(
     "playlist_items",
-    "Items of every playlist version that was read; removed (null) entries keep their position and have no row",
+    "Items of every playlist version that was read; removed entries keep their position and have no row",
     (
         text("playlist_id", "Playlist"),
         text("snapshot_id", "Version of the playlist"),

@@ -19,13 +19,16 @@ export async function render(main, { signal }) {
   const story = new Story(signal);
   const ways = story.ways();
   const cards = story.cards();
+  const poster = h("section.panel.poster", { "aria-label": "The picture" }, story.canvas, h("div.row", null, ways, h("span.muted.small", null, "Drawn here in your browser; nothing is sent anywhere.")));
   replace(main,
     h("div.page-head", null,
       h("div", null, h("h1", null, "Year in review"), h("p.lead", null, "Any period in a dozen cards, each with its report.")),
       selectors({ signal, found: story.found })),
-    h("div.stack", null, h("div.grid.cards", null, cards), h("section.panel.poster", { "aria-label": "The picture" }, story.canvas, h("div.row", null, ways, h("span.muted.small", null, "Drawn here in your browser; nothing is sent anywhere.")))));
+    h("div.stack", null, h("div.grid.cards", null, cards), poster));
   await story.ready();
-  if (signal.aborted || !(await story.draw())) return;
+  if (signal.aborted) return;
+  poster.hidden = !(await story.draw()); // of nothing there is no picture
+  if (poster.hidden) return;
   for (const way of ways) way.disabled = false;
 }
 
@@ -47,7 +50,7 @@ class Story {
     return [
       this.card("Minutes", review("minutes"), (row) => [big(count(row.number)), said(`minutes, or ${hours(row.number / 60)}: about ${count(row.number / 1440)} days and nights.`)]),
       this.card("Plays", review("plays"), (row, records) => [big(count(row.number)), said(`plays on ${count(numberOf(records, "days with listening"))} days, of ${count(numberOf(records, "tracks"))} tracks by ${count(numberOf(records, "artists"))} artists.`)]),
-      this.card("Compared", { report: "dashboard_totals", pick: ([row]) => row }, versus),
+      this.card("Compared", { report: "dashboard_totals", pick: ([row]) => (row.plays || row.plays_before) && row }, versus),
       this.list("Top artists", "top_artists", "artist", { name: ({ artist }) => artist, args: ({ artist }) => [artist] }),
       this.list("Top tracks", "top_tracks", "track", { name: ({ track }) => track, by: ({ artist }) => artist, args: ({ artist, track }) => [artist, track], key: ({ track_id: id }) => id }),
       this.list("Top albums", "top_albums", "album", { name: ({ album }) => album, by: ({ artist }) => artist, args: ({ artist, album }) => [artist, album] }),

@@ -297,6 +297,18 @@ EXPECTED: list[tuple[str, dict[str, Any], list[tuple[Any, ...]]]] = [
     ("saved_never_played", {"user": "u"}, [("Delta", "Ann", at(3, 5, 7, 45), "t4", "u", "u")]),
     (
         "year_in_review",
+        {**MARCH, "period": "2024"},
+        [
+            ("minutes", None, 0),
+            ("plays", None, 0),
+            ("days with listening", None, 0),
+            ("artists", None, 0),
+            ("artists heard for the first time", None, 0),
+            ("tracks", None, 0),
+        ],
+    ),
+    (
+        "year_in_review",
         MARCH,
         [
             ("minutes", None, 21),

@@ -78,10 +78,14 @@ artists_before AS (
         AND play_seconds >= :min_seconds
 ),
 lines AS (
-    SELECT 1 AS place, 'minutes' AS what, CAST(NULL AS varchar) AS name, CAST(round(CAST(sum(ms) AS double) / 60000) AS bigint) AS number
+    SELECT
+        1 AS place,
+        'minutes' AS what,
+        CAST(NULL AS varchar) AS name,
+        coalesce(CAST(round(CAST(sum(ms) AS double) / 60000) AS bigint), 0) AS number
     FROM days
     UNION ALL
-    SELECT 2, 'plays', CAST(NULL AS varchar), sum(plays) FROM days
+    SELECT 2, 'plays', CAST(NULL AS varchar), coalesce(sum(plays), 0) FROM days
     UNION ALL
     SELECT 3, 'days with listening', CAST(NULL AS varchar), count_if(plays > 0) FROM days
     UNION ALL
