@@ -8,11 +8,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-compile --constraint constraints.txt
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 WORKERS ?= auto
+NOT_INSTALLED := the package index could not be reached or lacks a package: is there a network? .venv/pip.log says more
 
 # uv takes a tenth of the time; pip knows indexes that uv is not told of.
 define install
-@$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt $(1) 2>/dev/null || $(PIP) $(1) || \
-	{ echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
+@$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt $(1) 2>/dev/null || $(PIP) $(1) 2>.venv/pip.log || \
+	{ echo "$(NOT_INSTALLED)" >&2; exit 1; }
 endef
 
 .PHONY: help run setup test thorough trino localstack tools judge lint docs soak bench deploy destroy clean
@@ -86,7 +87,7 @@ clean:  ## remove the environment and caches; the lakes stay
 .venv-bench/.complete: .venv/.dev bench/requirements.txt requirements.txt requirements-layers.txt
 	@echo "Installing what the benchmarks compare with"
 	@$(BIN)/python -m venv .venv-bench
-	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -r bench/requirements.txt || { echo "the package index could not be reached or lacks a package: see above" >&2; exit 1; }
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt -r bench/requirements.txt 2>.venv/pip.log || { echo "$(NOT_INSTALLED)" >&2; exit 1; }
 	@touch $@
 
 .venv/.trino: .venv/.dev tests/support/trino/requirements.txt

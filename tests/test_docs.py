@@ -14,6 +14,7 @@ import pytest
 
 from chalicelib.commands.cli import main
 from chalicelib.errors import LakeError
+from chalicelib.rest.openapi import document
 from docs import build
 from tests.support import PROJECT
 
@@ -79,6 +80,20 @@ def test_a_command_that_a_person_is_told_is_one_with_its_options(page: Path) -> 
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         given = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert given <= options | {"--help"}, (command.name, words)
+
+
+def test_the_product_has_one_name_wherever_somebody_meets_it() -> None:
+    (first, *_) = (PROJECT / "README.md").read_text(encoding="utf-8").splitlines()
+    name = first.removeprefix("# ").partition(":")[0]
+    page = (PROJECT / "chalicelib" / "web" / "index.html").read_text(encoding="utf-8")
+    assert re.findall("<title>(.*?)</title>", page) == [name] == [document()["info"]["title"]]
+    assert f"site_name: {name}\n" in (PROJECT / "mkdocs.yml").read_text(encoding="utf-8")
+    told = [path for path in (PROJECT / "chalicelib").rglob("*") if path.suffix in (".py", ".js", ".html", ".sql")]
+    for path in [*told, *PAGES]:
+        text = path.read_text(encoding="utf-8")
+        other = re.findall(r"\b(?:Spotify|Music|Music-analytics) [Ll]ake\b", text)
+        other += re.findall(r"`[^`\n]*python -m chalicelib (?!COMMAND)[^`\n]*`", text)  # the command is `lake`
+        assert other == [], path
 
 
 def test_every_module_that_the_architecture_names_exists() -> None:

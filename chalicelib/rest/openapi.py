@@ -54,7 +54,7 @@ def document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Spotify lake",
+            "title": "Listening lake",
             "version": __version__,
             "summary": "A music-analytics lake that a person owns",
             "description": (

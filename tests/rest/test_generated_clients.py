@@ -26,15 +26,15 @@ LISTEN = {
 
 PYTHON = """
 import io, sys, time
-from spotify_lake_client import AuthenticatedClient
-from spotify_lake_client.api.imports import get_import, start_import, upload_import
-from spotify_lake_client.api.queries import query_rows, sql, start_query
-from spotify_lake_client.api.reports import run_report
-from spotify_lake_client.api.runs import get_run, start_run
-from spotify_lake_client.models import (
+from listening_lake_client import AuthenticatedClient
+from listening_lake_client.api.imports import get_import, start_import, upload_import
+from listening_lake_client.api.queries import query_rows, sql, start_query
+from listening_lake_client.api.reports import run_report
+from listening_lake_client.api.runs import get_run, start_run
+from listening_lake_client.models import (
     Query, QueryRows, ReportRows, RunReportParameters, StartImportBody, StartQueryBody, StartRunBody,
 )
-from spotify_lake_client.types import File
+from listening_lake_client.types import File
 
 lake = AuthenticatedClient(base_url=sys.argv[1], token=sys.argv[2], timeout=60)
 
