@@ -7,7 +7,7 @@ const POLL_SECONDS = 10; // one request waits this long for a query
 const MOST_ROWS = 10_000; // of a page
 
 const EMBEDDED_AT_ONCE = 1; // reports asked for at a time: each takes all of a laptop's cores, and the first is seen first
-const ATHENA_AT_ONCE = 8;
+const ATHENA_AT_ONCE = 6; // of the ten executions that a new account has: a page asks for more than its reports
 
 /** Ids of the queries of reports that this tab has shown. */
 export const ranHere = new Set();
@@ -21,19 +21,20 @@ signedIn.then(() => token() && reports().catch(() => {})); // whoever needs the 
 get("health").then(({ engine }) => {
   if (engine !== "athena") return;
   atOnce = ATHENA_AT_ONCE;
-  for (let more = atOnce - going; more > 0; more--) waiting.shift()?.();
+  for (; going < atOnce && waiting.length; going++) waiting.shift()();
 }, () => {});
 
 /** Do `work` when it is its turn: reports are asked for in the order in which the page shows them. */
 async function inTurn(work, signal) {
-  if (going >= atOnce) await new Promise((turn) => waiting.push(turn));
-  going += 1;
+  if (going < atOnce) going += 1;
+  else await new Promise((turn) => waiting.push(turn)); // whoever ends hands theirs on
   try {
     signal?.throwIfAborted();
     return await work();
   } finally {
-    going -= 1;
-    waiting.shift()?.();
+    const next = waiting.shift();
+    if (next) next();
+    else going -= 1;
   }
 }
 
