@@ -91,7 +91,7 @@ class Lakes:
             return Both("" if self.failure(mine) else f"it is answered; Trino says {error}", answered=False)
         if isinstance(mine, QueryRefused) or self.failure(mine):
             return Both(f"Trino answers; the lake says {self.failure(mine)}", answered=True)
-        rows = self.engine.rows(mine.query_id, 100_000).rows
+        rows = [row for page in self.engine.all_rows(mine.query_id) for row in page.rows]
         found = answers.of_lake(mine.columns, rows, judged)
         return Both(answers.difference(found, answers.of_trino(judged), ordered=is_ordered(sql)) or "", answered=True)
 
