@@ -37,12 +37,11 @@ def hourly_runs() -> Iterator[str]:
     import requests
     from chalice.local import LambdaContext
 
-    from chalicelib.commands.cli import give_memory_back
+    from chalicelib.local.memory import return_freed, use_system_allocator
 
-    give_memory_back()  # as `serve` does
+    use_system_allocator()  # as `serve` does
     from app import app, parts
     from chalicelib.extraction.extract import run_extraction
-    from chalicelib.local.memory import return_freed
     from chalicelib.local.ticker import scheduled_event
 
     begun, name = now(), "maintain"

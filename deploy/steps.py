@@ -23,6 +23,7 @@ from chalicelib.schedule import next_time
 from chalicelib.settings import Settings
 from chalicelib.stores.aws import configured
 from chalicelib.stores.s3 import BucketStore
+from chalicelib.tables import Column
 from deploy import costs, layers, package, record, secret_stores, stacks
 from deploy.budget import put_budget, remove_budget
 from deploy.checks import Account, bucket_exists, check_account, check_python, check_settings
@@ -436,10 +437,10 @@ class Deployment:
             self.say("the Spotify app's credentials: stored")
 
     def _make_views(self) -> None:
-        from chalicelib.views import views
+        from chalicelib.views import physical_tables, user_tables, views
 
         listed = list(views())
-        digest = digest_of_views(listed)
+        digest = digest_of_views(listed, {**user_tables(), **physical_tables()})
         if self._done().get("views") == digest and not self.force:
             self.say(f"views: unchanged ({len(listed)})")
             return
@@ -554,15 +555,10 @@ def end_logs_of_crawls(logs: Any, days: int) -> bool:
     return True
 
 
-def digest_of_views(listed: Sequence[tuple[str, str]]) -> str:
+def digest_of_views(listed: Sequence[tuple[str, str]], tables: Mapping[str, Sequence[Column]]) -> str:
     """Changes with the views' SQL and with the type of any column: Athena stores a view with the types it had when it
     was made, and calls it stale when a table's differ ("View is stale", AWS's knowledge centre)."""
-    from chalicelib.views import physical_tables, user_tables
-
-    types = {
-        name: [(column.name, column.type) for column in columns]
-        for name, columns in sorted({**user_tables(), **physical_tables()}.items())
-    }
+    types = {name: [(column.name, column.type) for column in columns] for name, columns in sorted(tables.items())}
     return hashlib.sha256(json.dumps([list(listed), types]).encode()).hexdigest()
 
 

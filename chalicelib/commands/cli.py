@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +23,8 @@ from chalicelib.commands.layout import folded, print_lines, print_table
 from chalicelib.commands.people import ask_whose, listeners, note_who_logged_in, take_in
 from chalicelib.commands.printing import FORMATS, ProgressBar, show
 from chalicelib.errors import CrawlInProgress, InvalidRequest, InvalidSetting, LakeError, QueryFailed, StorageFailed
+from chalicelib.local.memory import use_system_allocator
+from chalicelib.local.signals import when_ended
 from chalicelib.log import set_up
 from chalicelib.rest.access import LOCAL_ID, SETTING_ID
 from chalicelib.settings import COMMAND, SANDBOX_ENVIRONMENT, sandbox_environment
@@ -91,10 +92,8 @@ class Stop:
         return lambda: 0.0 if self.number else remaining()
 
     def listen(self) -> None:
-        """Take the signals that end a command, but for one that was to be ignored (nohup)."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._stop)
+        """Take the signals that end a command."""
+        when_ended(self._stop)
 
     def _stop(self, number: int, _frame: object) -> None:
         self.signals += 1
@@ -206,17 +205,12 @@ def main(context: click.Context, sandbox: bool, debug: bool) -> None:
 @click.pass_obj
 def serve(shared: Shared, port: int, host: str, plain_http: bool) -> None:
     """Serve the API and the dashboard; the schedule fires and new raw objects are transformed."""
-    give_memory_back()
+    use_system_allocator()
     from chalicelib.local.serve import serve as serve_app
 
     logging.getLogger("chalicelib").setLevel(shared.parts.settings.log_level)
     renew_duckdb_files(shared.parts)
     serve_app(shared.parts.settings, host, port, say=lambda text: click.echo(text), plain_http=plain_http)
-
-
-def give_memory_back() -> None:
-    """Have Arrow, which is not loaded yet, allocate as the system does: its own way keeps twice what imports need."""
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 # --- filling the lake ---------------------------------------------------------------------------------------------
@@ -266,7 +260,7 @@ def import_history(shared: Shared, paths: tuple[Path, ...], user: str | None) ->
     """Import a Spotify privacy export, or a history of Last.fm or ListenBrainz: zip, folder or files."""
     from chalicelib.listeners import everybody
 
-    give_memory_back()
+    use_system_allocator()
     parts = shared.parts
     for path in paths:
         summary = import_path(parts, path, user)

@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from chalicelib.errors import ImportRefused
-from chalicelib.exports.json_array import Continued
+from chalicelib.exports.json_array import LARGEST_TEXT, Continued
 from chalicelib.exports.rows import holds_listens
 from chalicelib.exports.scrobbles import BEGINNING, LAST_SECOND, form_of
-from chalicelib.exports.snapshots import LARGEST, Snapshot, read_snapshot
+from chalicelib.exports.snapshots import Snapshot, read_snapshot
 
 HISTORY_NAME = re.compile(r"(endsong|endvideo|Streaming_?History)[^/]*\.json", re.IGNORECASE)  # every product and year
 READABLE_NAME = re.compile(r".*\.(json|jsonl|csv|tsv)(\.gz)?", re.IGNORECASE)
@@ -221,7 +221,7 @@ def stem_of(name: str) -> str:
 def take_snapshot(files: ExportFiles, file: ExportFile) -> bool:
     """Take what a file says besides listens, if it says such."""
     is_named_so = stem_of(re.split(r"[/\\]", file.name)[-1]) in SNAPSHOTS
-    if file.size > LARGEST or not (is_named_so or begins_as_json(file)):
+    if file.size > LARGEST_TEXT or not (is_named_so or begins_as_json(file)):
         return False
     with damage_is_refused(file.name), file.open() as stream:
         found = read_snapshot(stream, is_named_so=is_named_so)

@@ -17,6 +17,7 @@ import msgspec
 T = TypeVar("T")
 
 BLOCK = 4 * 1024 * 1024  # bytes read at once
+LARGEST_TEXT = 256 * 1024 * 1024  # bytes of a file that is read as one text; real ones have a few megabytes
 LONGEST_ELEMENT = 1024 * 1024  # bytes; a listen's row has under 2 kB
 MOST_VALUES = 5_000_000  # of a text that is read as one: each takes some 100 bytes in memory, however short it is
 MARK = b"\xef\xbb\xbf"  # UTF-8 byte-order mark

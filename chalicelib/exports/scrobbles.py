@@ -38,6 +38,7 @@ import pyarrow as pa
 
 from chalicelib.exports.json_array import (
     BLOCK,
+    LARGEST_TEXT,
     LONGEST_ELEMENT,
     NOT_JSON,
     Continued,
@@ -55,7 +56,6 @@ FIRST_SECOND = 1_033_430_400  # 2002-10-01, before which ListenBrainz takes no l
 LAST_SECOND = 4_102_444_800  # 2100
 BEGINNING = 64 * 1024  # bytes by which a form is told
 MOST_ROWS = 10_000  # of a piece
-LARGEST_DOCUMENT = 256 * 1024 * 1024  # bytes of a JSON file that is one object
 OURS = "spotify_lake"  # the member of additional_info that holds what ListenBrainz has no place for
 EXTRA = pa.schema(
     [
@@ -262,7 +262,7 @@ def documents(stream: BinaryIO) -> Iterator[Any]:
             for document in piece:
                 yield from listens_in(document)
     else:
-        yield from listens_in(msgspec.json.decode(whole_text(again, LARGEST_DOCUMENT).strip()))
+        yield from listens_in(msgspec.json.decode(whole_text(again, LARGEST_TEXT).strip()))
 
 
 def listens_in(document: Any) -> Iterator[Any]:

@@ -27,10 +27,9 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from chalicelib.exports.json_array import BLOCK, in_utf8, whole_text
+from chalicelib.exports.json_array import BLOCK, LARGEST_TEXT, in_utf8, whole_text
 
 T = TypeVar("T")
-LARGEST = 256 * 1024 * 1024  # bytes of one file; real ones have a few megabytes
 SURELY_LIBRARY = 3  # lists of YourLibrary.json's names, from which on an object is one whatever its file is called
 LONGEST_TEXT = 10_000  # characters of a name or a description
 OLDEST = datetime(2006, 1, 1)  # noqa: DTZ001 - UTC without a zone; Spotify's founding
@@ -157,7 +156,7 @@ def read_snapshot(stream: BinaryIO, *, is_named_so: bool) -> Snapshot | None:
 
 def decoded(stream: BinaryIO) -> Any:
     """A JSON text of bounded size, in UTF-8 or UTF-16. Raises ValueError."""
-    text = whole_text(in_utf8(stream, BLOCK), LARGEST)
+    text = whole_text(in_utf8(stream, BLOCK), LARGEST_TEXT)
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -1,8 +1,14 @@
-"""What a process that lives for months does about memory that was freed."""
+"""How a process that lives for months, or reads a large file, keeps its memory small."""
 
 from __future__ import annotations
 
 import ctypes
+import os
+
+
+def use_system_allocator() -> None:
+    """Have Arrow, which is not loaded yet, allocate as the system does: its own way keeps twice what imports need."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def return_freed() -> None:

@@ -22,6 +22,7 @@ from chalicelib.errors import InvalidSetting, LakeError
 from chalicelib.local.arrivals import Arrivals
 from chalicelib.local.bounds import Bounds, Doorkeeper
 from chalicelib.local.httpserver import HttpServer
+from chalicelib.local.signals import ENDING, when_ended
 from chalicelib.local.ticker import Ticker
 from chalicelib.rest.access import weakness
 from chalicelib.settings import Settings
@@ -29,7 +30,6 @@ from chalicelib.wiring import Parts
 
 PORT = 8000
 SERVED_AT = "served-at"  # in the secret store, beside the codes
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 log = logging.getLogger(__name__)
 
@@ -100,13 +100,11 @@ def heard_stop() -> Iterator[Callable[[], None]]:
     """
     heard, hearing = socket.socketpair()
     hearing.setblocking(False)
-    for number in STOPS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda *_: None)
+    when_ended(lambda *_: None)
     signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
 
     def wait() -> None:
-        while heard.recv(1)[0] not in STOPS:
+        while heard.recv(1)[0] not in ENDING:
             pass
 
     with heard, hearing:

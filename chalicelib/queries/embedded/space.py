@@ -41,7 +41,6 @@ class Space:
             if self._fits(liked):
                 return self._promise(liked)
             if not self._fits(least):
-                self._look()
                 self._make_room(least)
             return self._promise(least) if self._fits(least) else 0
 
@@ -50,7 +49,6 @@ class Space:
         with self._lock:
             self._look_now_and_then()
             if not self._fits(size):
-                self._look()
                 self._make_room(size)
             self._kept += size
 
@@ -68,6 +66,8 @@ class Space:
         return more
 
     def _make_room(self, more: int) -> None:
+        """Look again, and let go what is oldest until there is room."""
+        self._look()
         for path, size in self._in_order():
             if self._fits(more):
                 return
