@@ -332,7 +332,7 @@ def test_a_page_holds_so_many_values_and_the_next_one_goes_on(tmp_path: Path) ->
     """Each value is an object of the service's, and takes far more there than in a file."""
     wide = ", ".join(f"ROW(x, ARRAY[x, {n}]) AS c{n}" for n in range(40))
     with embedded(tmp_path) as opened:
-        query = opened.done(f"SELECT {wide} FROM UNNEST(sequence(1, 10000)) AS t(x)")
+        query = opened.done(f"SELECT {wide} FROM UNNEST(sequence(1, 4000)) AS t(x)")
         seen: list[int] = []
         token: str | None = None
         while len(seen) < 3_000:
