@@ -105,19 +105,22 @@ def transform(parts: Parts, event_key: str, generation: str | None = None) -> di
 
 def quarantined(parts: Parts, event_key: str, error: LakeError) -> dict[str, Any]:
     """The answer for an object that went to quarantine; the log and the metric name it."""
-    log.error("%s lies in quarantine: %s", event_key, error.message)
+    log.error("%s is in quarantine: %s", event_key, error.message)
     telemetry.quarantined(parts.settings, 1, raw_key=event_key)
     return {"key": event_key, "state": "quarantined", "reason": error.message}
 
 
 def import_history(parts: Parts, event_key: str) -> dict[str, Any]:
-    """Import one privacy export; one that is refused lies in quarantine, as in :func:`transform`."""
-    from chalicelib.pipeline import import_key
+    """Import one privacy export; one that is refused is in quarantine, as in :func:`transform`."""
+    from chalicelib.pipeline import import_key, sender_is_asked
 
     key = lake_key(parts.settings, event_key)
     try:
         summary = import_key(parts.lake, parts.settings, key)
     except (ImportRefused, InvalidRequest) as error:
+        if sender_is_asked(key, error):
+            log.info("%s: %s", event_key, error.message)
+            return {"key": event_key, "state": "asked back", "reason": error.message}
         return quarantined(parts, event_key, error)
     parts.register(summary.written if summary else ())
     return {"key": key, "rows": summary.total("read") if summary else None}

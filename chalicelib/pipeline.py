@@ -72,8 +72,8 @@ def catch_up(lake: Lake, settings: Settings, progress: StepProgress | None = Non
     for key in dropped:
         try:
             summary = import_key(lake, settings, key)
-        except (ImportRefused, InvalidRequest) as error:  # it lies in quarantine by now
-            log.warning("%s lies in quarantine: %s", key, error.message)
+        except (ImportRefused, InvalidRequest) as error:  # it is in quarantine by now, or its sender is asked
+            log.warning("%s could not be imported: %s", key, error.message)
         except LakeError as error:  # the others, and what follows, do not wait for it; its next look tries again
             log.error("%s could not be imported: %s", key, error.message)
         else:
@@ -158,6 +158,13 @@ def import_key(lake: Lake, settings: Settings, key: str) -> ImportSummary | None
     from chalicelib.exports.importing import import_dropped
 
     return import_dropped(lake, settings, key)
+
+
+def sender_is_asked(key: str, error: LakeError) -> bool:
+    """Whether an import that failed waits for its sender to say whose listening it is, and nothing is in quarantine."""
+    from chalicelib.exports.announced import is_asked_back
+
+    return is_asked_back(key, error)
 
 
 def unhandled(lake: Lake) -> Iterator[str]:

@@ -142,7 +142,7 @@ def run(lake: list[str], port: int, *, serve: bool, export: subprocess.Popen[byt
     typed = shlex.join(lake)
     print("What to do next, in any other shell of this folder:")
     print(f"  see the page           `{typed} open`")
-    print(f'  ask this lake          `{typed} query "SELECT count(*) FROM heard WHERE play_seconds >= 30"`')
+    print(f'  ask this lake          `{typed} query "SELECT count(*) AS plays FROM heard WHERE play_seconds >= 30"`')
     print("  your own listening     put your Spotify app's id and secret into .env (README.md)\n")
     return command(lake, ["serve", "--port", str(port)])
 

@@ -312,6 +312,8 @@ def test_a_dropped_file_of_nobody_says_every_way_on(tmp_path: Path, lake: Lake) 
     lake.store.write("raw/history/StreamingHistory0.json", path.read_bytes())
     with pytest.raises(InvalidRequest, match="a choice on the page, --user in a terminal, user_id or new_listener"):
         import_dropped(lake, settings_for(tmp_path), "raw/history/StreamingHistory0.json")
+    assert lake.store.read("raw/history/StreamingHistory0.json") == path.read_bytes()  # maybe somebody's only copy
+    assert [each.key for each in lake.store.list("quarantine/raw/history/")] != []
 
 
 def test_nothing_of_a_profile_but_the_user_name_is_kept(tmp_path: Path, lake: Lake) -> None:

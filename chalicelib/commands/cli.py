@@ -817,9 +817,8 @@ def show_token(shared: Shared) -> None:
     new = not any(each.token_id in (LOCAL_ID, SETTING_ID) for each in access.accepted())
     click.echo(access.local_token())
     if new:
-        click.echo(
-            "made just now for this computer: `token list` shows it, `token revoke local` takes it back", err=True
-        )
+        ways = f"`{COMMAND} token list` shows it, `{COMMAND} token revoke local` takes it back"
+        click.echo(as_typed(f"made just now for this computer: {ways}", sandbox=shared.sandbox), err=True)
 
 
 @token.command("add")

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from chalicelib.clock import Clock, now, rfc3339
-from chalicelib.errors import Conflict, InvalidRequest, NotFound
+from chalicelib.errors import Conflict, InvalidRequest, LakeError, NotFound
 from chalicelib.exports.dropped import outcome
 from chalicelib.files import scratch_folder
 from chalicelib.lake import RAW_HISTORY, RESULTS, Lake
@@ -25,6 +25,7 @@ from chalicelib.settings import Settings
 
 ANNOUNCED = RESULTS + "imports/"
 LINK_LASTS = timedelta(hours=1)
+UNNAMED = re.compile(rf"{RAW_HISTORY}\d{{8}}T\d{{6}}Z-[0-9a-f]{{6}}-[^/]+")  # keys of files announced without a user
 FILENAME = r"[A-Za-z0-9][A-Za-z0-9 ()_.-]{0,190}\.(zip|json|jsonl|csv|tsv)"
 
 
@@ -164,6 +165,12 @@ def look_up(lake: Lake, import_id: str) -> tuple[AnnouncedImport, dict[str, Any]
 def is_there(lake: Lake, key: str) -> bool:
     """Whether an export has come. Asked by listing: on AWS the API may see what exports there are, but read none."""
     return any(info.key == key for info in lake.store.list(key))
+
+
+def is_asked_back(key: str, error: LakeError) -> bool:
+    """Whether an announced file cannot be imported because nobody can tell whose it is. Who sent it is asked, and sends
+    it again with the answer: what was sent first is nobody's, and not kept."""
+    return UNNAMED.fullmatch(key) is not None and "known" in error.details
 
 
 def read_record(lake: Lake, import_id: str) -> AnnouncedImport:

@@ -38,6 +38,7 @@ import pyarrow.parquet as pq
 
 from chalicelib.clock import Clock, now, rfc3339
 from chalicelib.errors import ImportRefused, InvalidRequest, NotFound
+from chalicelib.exports.announced import is_asked_back
 from chalicelib.exports.dropped import ImportOutcome, kept_exports, note_outcome
 from chalicelib.exports.files import COPY_BLOCK, MOST_BYTES, export_files
 from chalicelib.exports.observations import Observer
@@ -190,10 +191,11 @@ def import_dropped(
             summary = ExportImport(lake, settings, local, name, owner, folder, key, progress, clock, timer).run()
     except (ImportRefused, InvalidRequest) as error:
         note_outcome(lake, key, ImportOutcome("failed", error=error.as_json()["error"]), clock)
-        note_reason(lake, key, error)
-        if error.details.get(
-            "holds"
-        ):  # addresses, payments and the like, and nothing that is read: not even as it came
+        asked_back = is_asked_back(key, error)
+        if not asked_back:
+            note_reason(lake, key, error)
+        # addresses, payments and the like, and nothing that is read, is not kept: not even as it came
+        if asked_back or error.details.get("holds"):
             lake.store.delete([key])
         raise
     note_outcome(lake, key, ImportOutcome("succeeded", summary=summary.as_json()), clock)

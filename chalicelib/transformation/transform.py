@@ -145,7 +145,7 @@ def drive(lake: Lake, key: str) -> TransformReport | None:
     try:
         report = transform(work, again=bool(begun.files))  # files: publishing them was begun
     except (RawObjectInvalid, CheckFailed) as error:
-        log.warning("%s lies in quarantine: %s", key, error.message)
+        log.warning("%s is in quarantine: %s", key, error.message)
         return None
     if report.state == "unchanged":  # somebody else has done it meanwhile
         work.abandon()

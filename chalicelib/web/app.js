@@ -1,8 +1,9 @@
 // The frame: token, theme, navigation, and which page is shown.
 
 import "./reports.js"; // first: what it asks for is on its way while the charts' code is read
-import { Unreachable, get, scope, setToken, signOut, signedIn, staySignedIn, staysSignedIn, token, whenUnauthorized } from "./api.js";
+import { Unreachable, scope, setToken, signOut, signedIn, staySignedIn, staysSignedIn, token, whenUnauthorized } from "./api.js";
 import { redrawCharts } from "./charts.js";
+import { command } from "./command.js";
 import { announce, button, h, icon, replace } from "./dom.js";
 import { leftOutLine } from "./exclusions.js";
 import { faultBox, loading } from "./panel.js";
@@ -143,13 +144,6 @@ whenUnauthorized(() => {
   leaving.abort();
   askForToken("The token is not accepted (any more): it was wrong, has expired or was taken back. Paste another one.");
 });
-
-/** A command as a person types it at this lake. */
-function command(words) {
-  const shown = h("code", null, `.venv/bin/lake ${words}`);
-  get("health").then((health) => shown.replaceChildren(`${health.command} ${words}`), () => {});
-  return shown;
-}
 
 // --- theme: the system's until the reader chooses ---
 

@@ -1,6 +1,7 @@
 // Covers: copies that the lake keeps; else Spotify's own links, once this browser's user has said yes; else initials.
 
 import { ROOT, get, request, scope } from "./api.js";
+import { command } from "./command.js";
 import { button, h } from "./dom.js";
 import { queryRows } from "./reports.js";
 
@@ -94,7 +95,7 @@ function offer(place, load) {
   };
   const line = h("div.pictures-offer.small", { role: "note" },
     h("p", null, "Covers come from Spotify's image host: this browser would ask it for each one, so it would learn your address and which covers you look at, and nothing else. ",
-      h("code", null, "lake images"), " keeps copies here instead."),
+      command("images"), " keeps copies here instead."),
     h("div.row", null, button("Show covers", { onclick: settle("yes") }), button("Keep initials", { quiet: true, onclick: settle("no") })));
   list.after(line);
 }

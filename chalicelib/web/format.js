@@ -10,6 +10,7 @@ const compact = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumFrac
 const percent = new Intl.NumberFormat(LOCALE, { style: "percent", maximumFractionDigits: 0 });
 
 export const NOTHING = "–";
+export const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]; // 1 is Monday
 
 export function count(value) {
   return isNumber(value) ? whole.format(value) : NOTHING;

@@ -23,7 +23,7 @@ export async function render(main, { args: [genre = ""], signal }) {
     h("div.stack", null, figures, h("div.grid", null, parts(genre, signal))));
   await retried(figures, signal, () => showFigures(figures, genre, signal));
   const { records: [row] } = await runReport("genres", { limit: 1 }, signal);
-  known.textContent = row ? `${number(row.percent_known)} % of the plays in the period have a known genre.` : "";
+  known.textContent = row ? `${number(row.percent_known)}% of the plays in the period have a known genre.` : "";
 }
 
 async function showFigures(place, genre, signal) {
@@ -32,8 +32,8 @@ async function showFigures(place, genre, signal) {
   if (!row) return replace(place, h("div.figure", null, emptyState("Nothing of this genre was heard in the period. Choose a longer one.")));
   const { timezone } = selection();
   replace(place,
-    figure("Plays", count(row.plays), `${number(row.percent_of_plays)} % of all music`),
-    figure("Listening time", hours(row.hours), `${number(row.percent_of_time)} % of all music`),
+    figure("Plays", count(row.plays), `${number(row.percent_of_plays)}% of all music`),
+    figure("Listening time", hours(row.hours), `${number(row.percent_of_time)}% of all music`),
     figure("Artists", count(row.artists)),
     figure("Rank", `#${count(row.place)}`, "among the genres, by plays"),
     ...[["First listen", row.first_listen], ["Last listen", row.last_listen]].filter(([, at]) => at)

@@ -2,14 +2,13 @@
 
 import { heatMap } from "./charts.js";
 import { bdi, button, h, notice, replace } from "./dom.js";
-import { count, day, duration, words } from "./format.js";
+import { WEEKDAYS, count, day, duration, words } from "./format.js";
 import { emptyState, reportPanel, retried } from "./panel.js";
 import { runReport } from "./reports.js";
 import { selectors } from "./selectors.js";
 import { daysOfPeriod, stepsBetween } from "./spans.js";
 import { change, href, route, selection } from "./state.js";
 
-export const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const PAGE = 100; // rows at a time
 const WEEKS = 53; // of the calendar
 const FILTERS = ["kind", "artist", "album", "name", "search", "weekday", "hour", "skipped", "order", "min_seconds"];

@@ -2,13 +2,12 @@
 
 import { barChart, heatMap, lineChart } from "./charts.js";
 import { figure, h, replace } from "./dom.js";
-import { count, day, hours, share } from "./format.js";
+import { WEEKDAYS, count, day, hours, share } from "./format.js";
 import { emptyState, panel, reportPanel, retried, sqlDetails } from "./panel.js";
 import { longList, rankedList } from "./ranked.js";
 import { runReport } from "./reports.js";
 import { listeners, selectors } from "./selectors.js";
 import { href, selection } from "./state.js";
-import { WEEKDAYS } from "./listens.js";
 import { daysOfPeriod, daysOfStep, filled, fitted, grainOf, partialSteps } from "./spans.js";
 
 const TOP = 10; // rows of a ranked list, before more are asked for

@@ -2,7 +2,7 @@
 
 import { barChart, heatMap, lineChart, scatterChart } from "./charts.js";
 import { announce, button, copyText, h, icon, replace } from "./dom.js";
-import { day, moment, month, number, words } from "./format.js";
+import { WEEKDAYS, day, moment, month, number, words } from "./format.js";
 import { highlighted, withValues } from "./highlight.js";
 import { runReport } from "./reports.js";
 import { itemLink } from "./links.js";
@@ -173,7 +173,7 @@ function heatOf(result, hint, label, titled) {
   const known = new Map(records.map((row) => [`${row[hint.x]}\n${row[rowName]}`, row[value]]));
   const lead = leadingOn(result, hint.x);
   return heatMap({
-    columns: columns.map(labelOf), rows: rows.map(labelOf), label, tall: Math.min(640, Math.max(180, rows.length * 28 + (titled ? 62 : 40))),
+    columns: columns.map(labelOf), rows: rows.map(rowName === "weekday" ? (value) => WEEKDAYS[value - 1] ?? labelOf(value) : labelOf), label, tall: Math.min(640, Math.max(180, rows.length * 28 + (titled ? 62 : 40))),
     what: words(value).toLowerCase(), ...(titled && { xName: words(hint.x), yName: words(rowName) }),
     value: (x, y) => known.get(`${columns[x]}\n${rows[y]}`),
     onChoose: lead && (({ x, y }) => {

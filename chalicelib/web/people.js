@@ -1,6 +1,7 @@
 // Whose lake it is: the listeners with the end of each authorisation, and the buttons to renew, name, join, share, invite.
 
 import { ApiError, get, send } from "./api.js";
+import { command } from "./command.js";
 import { button, copyText, h, notice, replace } from "./dom.js";
 import { moment } from "./format.js";
 import { faultBox, loading } from "./panel.js";
@@ -10,7 +11,7 @@ export async function people(signal) {
   return (await get("listeners", {}, signal)).listeners;
 }
 
-/** The panel of listeners, which loads itself. */
+/** The panel of listeners, which loads itself; `refresh()` looks again. */
 export function listenersPanel({ signal }) {
   const body = h("div.stack", null, loading(60));
   const links = h("div.stack", { role: "status" });
@@ -38,8 +39,10 @@ export function listenersPanel({ signal }) {
     act(() => invitation({ name: name.value.trim() || "somebody" }));
   } }, h("label.field", { for: "invite-name" }, "Somebody new", name), button("Invite", { type: "submit" }));
   show();
-  return h("section.panel.half", { "aria-labelledby": "listeners-title" },
+  const section = h("section.panel.half", { "aria-labelledby": "listeners-title" },
     h("h2", { id: "listeners-title" }, "Listeners"), body, form, links);
+  section.refresh = show;
+  return section;
 }
 
 function line(person, all, act) {
@@ -63,7 +66,7 @@ async function invitation(asked) {
 
 async function share(person) {
   const made = await send("POST", "shares", { listener: person.user_id });
-  return { url: made.url, words: `Shows ${person.name}’s pages and nobody else’s, to whoever has it. “lake token revoke ${made.token_id}” takes it back.` };
+  return { url: made.url, words: [`Shows ${person.name}’s pages and nobody else’s, to whoever has it. `, command(`token revoke ${made.token_id}`), " takes it back."] };
 }
 
 async function rename(person) {
@@ -82,11 +85,11 @@ export async function askWhose(place, title, signal) {
     const name = h("input", { "aria-label": "Name of somebody new", maxlength: "100", required: true, placeholder: "Somebody new" });
     replace(place, h("strong", null, title), h("div.row", { role: "group", "aria-label": `Whose listening is ${title}?` },
       h("span", null, "Whose listening is it?"),
-      all.map((person) => h("button", { type: "button", onclick: () => resolve({ user_id: person.user_id }) }, person.name)),
+      all.map((person) => button(person.name, { onclick: () => resolve({ user_id: person.user_id }) })),
       h("form.row", { onsubmit: (event) => {
         event.preventDefault();
         resolve({ new_listener: name.value });
-      } }, name, h("button", { type: "submit" }, "This is new"))));
+      } }, name, button("This is new", { type: "submit" }))));
   });
 }
 

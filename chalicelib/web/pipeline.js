@@ -1,6 +1,7 @@
 // The pipeline page: what ran, what waits, what was lost or refused, how fresh the tables are; and its buttons.
 
 import { get, pause, send } from "./api.js";
+import { command, lakeCommand } from "./command.js";
 import { announce, button, copyText, h, icon, notice, replace } from "./dom.js";
 import { ago, bytes, count, duration, instant, moment, words } from "./format.js";
 import { importDrop } from "./imports.js";
@@ -32,6 +33,7 @@ class Pipeline {
     this.crawl = h("div.small.muted", { role: "status" });
     this.runButton = button("Start a run", { icon: "play", primary: true, onclick: () => this.startRun() });
     this.crawlButton = button("Refresh the catalogue", { icon: "refresh", onclick: () => this.startCrawl() });
+    this.listeners = listenersPanel({ signal });
     this.importer = importDrop({ signal, onImported: () => this.refreshData() });
     this.tables = panel({
       title: "Freshness", hint: "Every table with its newest data; refreshed when something has arrived", viewName: "Table", signal, wide: "",
@@ -64,7 +66,7 @@ class Pipeline {
         h("section.panel", { "aria-labelledby": "runs-title" }, h("div.panel-head", null, h("h2", { id: "runs-title" }, "Runs"), this.crawl), this.refused, this.runs),
         h("div.grid", null,
           h("section.panel.half", { "aria-labelledby": "import-title" }, h("h2", { id: "import-title" }, "Import your history"), this.importer.element),
-          listenersPanel({ signal }),
+          this.listeners,
           half(this.holes), half(this.quality), half(this.rejected), this.quarantine, this.tables)));
     this.acceptDrops();
   }
@@ -125,7 +127,7 @@ class Pipeline {
   }
 
   refreshData() {
-    for (const one of [this.tables, this.quality, this.holes, this.rejected, this.quarantine]) one.refresh();
+    for (const one of [this.listeners, this.tables, this.quality, this.holes, this.rejected, this.quarantine]) one.refresh();
   }
 
   // --- showing ---
@@ -146,7 +148,7 @@ class Pipeline {
       ].filter(Boolean).join("; ")),
       figure("Spotify asks to wait", until ? `until ${moment(until, selection().timezone).split(", ").at(-1)}` : "no", waits.map((source) => words(source.source)).join(", ")),
       figure("Authorisation", authorised ? `${ago(authorised.authorized_at).replace(" ago", "")} old` : newest ? "none" : "–",
-        authorised ? `ends ${moment(authorised.ends_at, selection().timezone, { dateStyle: "medium" })}` : newest && "log in with .venv/bin/lake login"));
+        authorised ? `ends ${moment(authorised.ends_at, selection().timezone, { dateStyle: "medium" })}` : newest && ["log in with ", command("login")]));
     this.tellCautions({ warnings: warnings.map((text) => h("p.caution", null, text)), genres: offerOfGenres(newest) });
   }
 
@@ -177,7 +179,7 @@ class Pipeline {
   showRuns(runs) {
     if (!runs.length) {
       return replace(this.runs, h("div.state", null, h("strong", null, "Nothing has run yet"),
-        h("p", null, "Start a run to fetch what Spotify knows of you now. If nobody has logged in yet, do that first: ", h("code", null, ".venv/bin/lake login"), ".")));
+        h("p", null, "Start a run to fetch what Spotify knows of you now. If nobody has logged in yet, do that first: ", command("login"), ".")));
     }
     const told = JSON.stringify(runs);
     if (told === this.told && !this.busy) return this.runs; // opened rows and the keyboard's place stay
@@ -359,10 +361,10 @@ function outcome(source, timezone) {
 /** What may bring an object out of quarantine. */
 function remedyOf({ raw_key: key }) {
   if (key.startsWith("raw/history/")) return h("p.remedy.small", null, "Import the export again, as Spotify sent it. If it is none, delete it and ", h("code", null, `quarantine/${key}.json`), ".");
-  const command = `.venv/bin/lake transform ${key}`;
   return h("div.remedy", null,
     h("p.small", null, "Repair it, or update the lake. Then transform it:"),
-    button("Copy the command", { icon: "copy", title: command, onclick: () => copyText(command) }));
+    h("p.small", null, command(`transform ${key}`)),
+    button("Copy the command", { icon: "copy", onclick: async () => copyText(`${await lakeCommand()} transform ${key}`) }));
 }
 
 function qualityTable({ records }) {

@@ -1,6 +1,7 @@
 // A query to take along: as a link to this page, a command, a program, a notebook's cell. None holds a token.
 
-import { ROOT, get } from "./api.js";
+import { ROOT } from "./api.js";
+import { lakeCommand } from "./command.js";
 import { button, copyText, h } from "./dom.js";
 import { href } from "./state.js";
 
@@ -41,8 +42,7 @@ export function copyMenu(current) {
 }
 
 async function asCurl(sql) {
-  const { command } = await get("health").catch(() => ({ command: ".venv/bin/lake" }));
-  return `TOKEN=$(${command} token show)\ncurl -sfL -G ${quoted(`${address()}/sql.csv`)} -H "Authorization: Bearer $TOKEN" \\\n  --data-urlencode ${quoted(`sql=${sql}`)}\n`;
+  return `TOKEN=$(${await lakeCommand()} token show)\ncurl -sfL -G ${quoted(`${address()}/sql.csv`)} -H "Authorization: Bearer $TOKEN" \\\n  --data-urlencode ${quoted(`sql=${sql}`)}\n`;
 }
 
 function asPython(sql) {

@@ -1,6 +1,7 @@
 // Every saved report: the list, and one with its parameters, chart, table and SQL.
 
 import { request, send } from "./api.js";
+import { command } from "./command.js";
 import { button, h, notice, replace, saveFile } from "./dom.js";
 import { rowsOf, words } from "./format.js";
 import { chartOf, panel } from "./panel.js";
@@ -64,7 +65,7 @@ function showReport(main, report, signal) {
       report.fault && h("p.fault", { role: "alert" }, report.fault),
       report.parameters.length > 0 && h("section.panel", { "aria-label": "Parameters" }, form),
       !report.fault && shown,
-      h("p.muted.small", null, "From a shell: ", h("code", null, shellCommand(report)))));
+      h("p.muted.small", null, "From a shell: ", command(shellWords(report)))));
 }
 
 /** The parameters' values: the address's own (p_name), else the selection's, else the report's default. */
@@ -116,8 +117,8 @@ async function remove(report) {
   }
 }
 
-function shellCommand(report) {
+function shellWords(report) {
   const values = valuesFor(report, ownValues(report));
   const quoted = (value) => (/^[\w./:+-]+$/.test(value) ? value : `'${String(value).replaceAll("'", "'\\''")}'`);
-  return [`.venv/bin/lake report ${report.name}`, ...Object.entries(values).map(([name, value]) => `--set ${name}=${quoted(value)}`)].join(" ");
+  return [`report ${report.name}`, ...Object.entries(values).map(([name, value]) => `--set ${name}=${quoted(value)}`)].join(" ");
 }

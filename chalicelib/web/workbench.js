@@ -12,7 +12,9 @@ import { href } from "./state.js";
 
 const TABS = "sql-tabs";
 const MOST_TABS = 12;
-const FIRST = `SELECT artist_name, count_if(play_seconds >= 30) AS plays, round(sum(ms) / 3600000.0, 1) AS hours
+const FIRST = `SELECT artist_name,
+  count_if(play_seconds >= 30) AS plays,
+  round(sum(ms) / 3600000.0, 1) AS hours
 FROM heard
 GROUP BY artist_name
 ORDER BY plays DESC

@@ -217,7 +217,7 @@ function versus(row) {
 }
 
 function genres(records) {
-  return [h("ol.plain", null, records.map((row) => h("li", null, genreLinks([row.genre]), " ", h("span.muted.small", null, `${count(row.plays)} plays`)))), said(`${count(records[0].percent_known)} % of the plays have a known genre.`)];
+  return [h("ol.plain", null, records.map((row) => h("li", null, genreLinks([row.genre]), " ", h("span.muted.small", null, `${count(row.plays)} plays`)))), said(`${count(records[0].percent_known)}% of the plays have a known genre.`)];
 }
 
 /** From a card to its report, with the same values. */

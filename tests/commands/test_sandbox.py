@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +15,13 @@ import pytest
 import requests
 
 from chalicelib.reports import catalogue
-from tests.support import PROJECT
+from sandbox.server import Sandbox
 from tests.support.guides import blocks, type_in
+from tests.support.newcomer import Newcomer, checked_out
 from tests.support.server import eventually, free_port
+from tests.support.terminal import shown_of
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 NEEDS_A_NAME = {
     "dashboard_item", "dashboard_item_details", "dashboard_item_hours", "dashboard_item_months", "dashboard_item_tops",
     "dashboard_playlist", "dashboard_ranks", "dashboard_genre", "dashboard_genre_months", "dashboard_genre_tops",
@@ -31,24 +32,12 @@ OF_OTHER_LAKES = {
     "compare_listeners", "dashboard_playlist_changes", "listening_holes", "dashboard_holes", "dashboard_quality",
     "dashboard_rejected", "left_out", "genres",
 }  # fmt: skip
-COPIED = ("app.py", "pyproject.toml", "chalicelib", "sandbox")
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project in a folder of its own, so that no lake of a person's is touched."""
     return checked_out(tmp_path_factory.mktemp("checkout"))
-
-
-def checked_out(folder: Path) -> Path:
-    """The folder, with the project in it."""
-    for name in COPIED:
-        source = PROJECT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    return folder
 
 
 def shell(checkout: Path, line: str) -> subprocess.CompletedProcess[str]:
@@ -69,7 +58,7 @@ def running(checkout: Path) -> Iterator[tuple[int, Path]]:
             cwd=checkout, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
-        assert eventually(lambda: "?code=" in screen.read_text(), 110), screen.read_text()
+        assert eventually(lambda: "?code=" in screen.read_text(), 240), screen.read_text()
         yield port, screen
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -134,6 +123,58 @@ def test_the_demo_is_a_life_that_every_report_has_something_to_say_about(
     artist = told("top_artists")[0][1]
     assert told("dashboard_ranks", artist=artist) and told("dashboard_item_hours", kind="artist", artist=artist)
     assert any(told("dashboard_playlist", playlist=playlist) for playlist, *_ in told("dashboard_playlists"))
+
+
+@pytest.mark.thorough
+def test_the_tables_of_the_demo_are_read_without_a_key(running: tuple[int, Path]) -> None:
+    """Years, names and words: no weekday by its number, no moment to the millisecond, no cell with nothing in it."""
+    tables = dict(printed_tables(running[1].read_text()))
+    years, artists, review = (tables[title] for title in ("Listening over time", "Top artists", "Year in review"))
+    assert all(re.match(r"20\d\d-01-01(  +[\d.]+){4}$", row) for row in years), years
+    assert all(re.match(r"\d  +[^\d\s].*?  +\d+ ", row) for row in artists), artists
+    kinds = [re.split(r"  +", row)[0] for row in review]
+    assert len(kinds) > 8 and all(re.search("[a-z]{3}", kind) for kind in kinds), review
+    assert not re.search(r"T\d\d:\d\d|weekday +\d|\bnull\b", "\n".join([*years, *artists, *review]))
+
+
+def printed_tables(screen: str) -> Iterator[tuple[str, list[str]]]:
+    """The title and the rows of each table that a terminal shows."""
+    for title, rows in re.findall(r"^(\S.*?) *\n *\n.*\n *─+ *\n((?: +\S.*\n)+)", screen, re.MULTILINE):
+        yield title, [row.strip() for row in rows.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def spotify() -> Iterator[Sandbox]:
+    """A stand-in for Spotify, to which a person's own credentials lead."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, spotify: Sandbox) -> Newcomer:
+    """Somebody who has filled in their credentials, and has not logged in."""
+    somebody = Newcomer(checked_out(tmp_path), spotify)
+    somebody.has_credentials()
+    somebody.environ["CALLS_PER_RUN"] = "5"
+    return somebody
+
+
+@pytest.mark.thorough
+def test_make_run_with_credentials_offers_the_login_before_anything_else(newcomer: Newcomer) -> None:
+    screen = shown_of([sys.executable, "-m", "sandbox.demo", "--once"], newcomer.folder, (), newcomer.environ)
+    commands = re.findall(r"^\$ \.venv/bin/lake (\S+)", screen, re.MULTILINE)
+    assert commands == ["login", "extract", "transform", "crawl", "report", "report", "report"]
+    assert newcomer.counted("SELECT count(*) AS plays FROM plays") > 0
+
+
+def test_make_run_without_a_terminal_says_to_log_in_and_does_nothing(newcomer: Newcomer) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sandbox.demo", "--once"],
+        cwd=newcomer.folder, env={**os.environ, **newcomer.environ}, capture_output=True, text=True, timeout=60,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 78 and "`.venv/bin/lake login` first" in done.stderr
+    assert "$ " not in done.stdout and not (newcomer.folder / "lake").exists()
 
 
 def test_a_port_in_use_is_said_before_anything_is_done(checkout: Path, running: tuple[int, Path]) -> None:

@@ -475,7 +475,7 @@ def check_what_is_not_ours_ends_in_quarantine_and_takes_its_rows_back(
     assert [each["code"] for each in told if each["raw_key"] == key] == ["raw_object_invalid"]
     assert filled.aws.functions.failures == [] and receive(filled) == []  # kept, with its reason: nobody tries again
     log = "\n".join(filled.aws.functions.logs[f"/aws/lambda/spotify-lake-dev-{handler}"])
-    assert '"Quarantined": 1' in log and f"{key} lies in quarantine" in log
+    assert '"Quarantined": 1' in log and f"{key} is in quarantine" in log
     filled.lake.store.delete([key])
 
 

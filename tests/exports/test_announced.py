@@ -105,6 +105,20 @@ def test_the_pages_own_import_needs_no_name_where_one_has_logged_in(bucket: Buck
     assert look() == "succeeded"
 
 
+def test_of_a_file_that_is_nobodys_its_sender_is_asked_and_nothing_of_it_is_left_over(bucket: Bucket) -> None:
+    record = bucket.announce()
+    assert put(record["upload"]["url"], export()) == 200
+    with pytest.raises(InvalidRequest, match="whose listening"):
+        import_dropped(bucket.lake("import_history"), bucket.settings, record["key"])
+    asked, _, error = announced.look_up(bucket.lake(API_HANDLER), record["import_id"])
+    assert asked.state == "failed" and error and error["details"]["known"] == []
+    assert [info.key for zone in ("raw/", "quarantine/") for info in bucket.lake().store.list(zone)] == []
+    again = bucket.announce(new_listener="Ann")
+    assert put(again["upload"]["url"], export()) == 200
+    summary = import_dropped(bucket.lake("import_history"), bucket.settings, again["key"])
+    assert summary and summary.total("new") == 1
+
+
 def test_a_file_dropped_without_a_folder_is_the_only_listeners(bucket: Bucket) -> None:
     log_in(bucket.lake(), "anna")
     bucket.lake().store.write(f"raw/history/{NAME}", export())

@@ -42,7 +42,7 @@ ARGUMENTS = [
     f"--disable-features={','.join(LEFT_OUT)}",
 ]
 BUSY = "[aria-busy=true], .skeleton"
-WAITS = 15_000  # ms for anything to appear
+WAITS = 60_000  # ms for anything to appear: how fast pages are is measured elsewhere, on an idle machine
 SERIOUS = ("serious", "critical")
 
 
@@ -61,9 +61,10 @@ CHROMIUM = chromium()
 
 
 @contextmanager
-def started() -> Iterator[Browser]:
+def started(*more: str) -> Iterator[Browser]:
+    """A browser; ``more`` are arguments of Chromium's."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *more])
         try:
             yield browser
         finally:
@@ -80,9 +81,10 @@ if (!sessionStorage.getItem("visited")) {
 
 class Visit:
     """One tab at one lake. ``faults`` are console errors (CSP violations are among them), uncaught exceptions and
-    requests to other hosts; ``allow`` names those that a test brings about on purpose."""
+    requests to other hosts; ``allow`` names those that a test brings about on purpose. ``waits``: ms for anything to
+    appear."""
 
-    def __init__(self, browser: Browser, url: str, token: str | None, **options: Any) -> None:
+    def __init__(self, browser: Browser, url: str, token: str | None, *, waits: int = WAITS, **options: Any) -> None:
         settings: dict[str, Any] = {
             "viewport": {"width": 1280, "height": 900},
             "timezone_id": "Europe/Berlin",
@@ -90,9 +92,11 @@ class Visit:
             "accept_downloads": True,
         }
         self.context: BrowserContext = browser.new_context(**(settings | options))
-        self.context.set_default_timeout(WAITS / 2)
+        self.waits = waits
+        self.context.set_default_timeout(waits / 2)
         self.page: Page = self.context.new_page()
         self.url = url
+        self.host = urlsplit(url).netloc
         self.token = token
         self.requests: list[Request] = []
         self._found: list[str] = []
@@ -108,7 +112,7 @@ class Visit:
     def _see(self, request: Request) -> None:
         self.requests.append(request)
         parts = urlsplit(request.url)
-        if parts.scheme not in ("data", "blob") and f"{parts.scheme}://{parts.netloc}" != self.url:
+        if parts.scheme not in ("data", "blob") and parts.netloc != self.host:
             self._found.append(f"request to another host: {request.url}")
 
     def allow(self, pattern: str) -> None:
@@ -131,8 +135,8 @@ class Visit:
     def settle(self) -> None:
         """Wait until nothing is loading. A new address is shown by an event of its own: that comes first."""
         self.page.evaluate("() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => done()), 50))")
-        expect(self.page.locator("h1").first).to_be_attached()
-        expect(self.page.locator(BUSY)).to_have_count(0, timeout=WAITS)
+        expect(self.page.locator("h1").first).to_be_attached(timeout=self.waits)
+        expect(self.page.locator(BUSY)).to_have_count(0, timeout=self.waits)
 
     def panel(self, title: str) -> Any:
         return self.page.locator("section.panel", has=self.page.get_by_role("heading", name=title, exact=True))
@@ -141,7 +145,7 @@ class Visit:
         """The number shown under a name."""
         figure = self.page.locator(".figure", has=self.page.locator("dt", has_text=re.compile(f"^{name}$")))
         shown = figure.locator("dd").first
-        expect(shown).to_have_text(re.compile(r"\d"), timeout=WAITS)
+        expect(shown).to_have_text(re.compile(r"\d"), timeout=self.waits)
         return str(shown.inner_text())
 
     def drawn(self, title: str) -> Any:
@@ -152,6 +156,10 @@ class Visit:
     def labels(self, title: str) -> Any:
         """What stands below a panel's chart."""
         return self._chart(title, "chart.data.labels")
+
+    def rows(self, title: str) -> Any:
+        """What stands beside the rows of a panel's heat map."""
+        return self._chart(title, "chart.scales.y.ticks.map(({ label }) => label)")
 
     def _chart(self, title: str, part: str) -> Any:
         return (

@@ -32,6 +32,7 @@ def shown_of(
     folder: Path,
     answers: Sequence[tuple[str, str]] = (),
     environ: Mapping[str, str] | None = None,
+    longest: float = LONGEST,
 ) -> str:
     """What a command that succeeds shows in the terminal."""
     ours, theirs = pty.openpty()
@@ -45,7 +46,7 @@ def shown_of(
         stderr=theirs,
     ) as process:
         os.close(theirs)
-        shown = read_all(ours, list(answers), time.monotonic() + LONGEST)
+        shown = read_all(ours, list(answers), time.monotonic() + longest)
     os.close(ours)
     assert process.returncode == 0, shown
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)

@@ -90,7 +90,7 @@ def test_every_figure_of_the_year_in_review_is_the_commands(filled, look, chosen
     listed = [words(each) for each in visit.panel("Genres").locator("li").all_inner_texts()]
     assert listed == [f"{row['genre']} {overview.whole(row['plays'])} plays" for row in genres]
     if genres:
-        known = f"{overview.whole(genres[0]['percent_known'])} % of the plays have a known genre."
+        known = f"{overview.whole(genres[0]['percent_known'])}% of the plays have a known genre."
         assert known in words(visit.panel("Genres").inner_text())
     steps = overview.steps(months, "month")
     drawn = visit.drawn("Seasons")

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import select
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,16 +14,16 @@ from playwright.sync_api import Browser, expect
 from sandbox import export
 from sandbox.listener import Listener
 from sandbox.server import Sandbox
-from tests.commands.test_sandbox import checked_out, checkout, running
-from tests.support import PROJECT
-from tests.support.browser import BUSY, Visit
-from tests.support.server import eventually, free_port
+from tests.commands.test_sandbox import checkout, running
+from tests.support.browser import Visit
+from tests.support.newcomer import Newcomer, agreed, checked_out, go_to
+from tests.support.pages import table_of
+from tests.support.server import eventually
 from tests.support.terminal import COLUMNS, typed_in_a_terminal
 
 __all__ = ["checkout", "running"]  # fixtures
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 PLAYS_HEARD = "SELECT count(*) AS plays FROM heard WHERE play_seconds >= 30"
-AGREES = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=10).read()"
 SINCE = (datetime.now(UTC) - timedelta(days=90)).date().isoformat()
 
 
@@ -61,6 +55,10 @@ def test_the_first_hour_on_the_sandbox_needs_only_what_the_screen_says(
         expect(page.locator("h1").first).to_have_text(heading)
         expect(page.get_by_text("null", exact=True)).to_have_count(0)
     expect(page.locator("table.runs .badge").first).to_have_text("succeeded")
+    visit.open("#/reports/top_artists?timezone=UTC")
+    _, artist, plays, *_ = table_of(visit.panel("Result"))[0]
+    typed = page.locator("code", has_text=re.compile(r"^\.venv/bin/lake .*report top_artists")).inner_text()
+    assert re.search(rf"1 +{artist} +{plays.replace(',', '')} ", typed_in_a_terminal(checkout, typed))
     assert visit.faults == []
     visit.close()
 
@@ -91,67 +89,6 @@ def spotify() -> Iterator[Sandbox]:
         yield sandbox
 
 
-class Newcomer:
-    """Somebody in a folder of the project who has read the README and what it leads to, and types what that says."""
-
-    def __init__(self, folder: Path, spotify: Sandbox) -> None:
-        self.folder = folder
-        self.spotify = spotify
-        self.read = "".join((PROJECT / name).read_text("utf-8") for name in ("README.md", "docs/friends.md"))
-        agrees = folder / "agrees.py"  # the browser, in which they agree to what Spotify asks
-        agrees.write_text(AGREES)
-        self.environ = {
-            "SPOTIFY_API_URL": spotify.api_url.rstrip("/"),
-            "SPOTIFY_ACCOUNTS_URL": spotify.accounts_url.rstrip("/"),
-            "SPOTIPY_REDIRECT_URI": f"http://127.0.0.1:{free_port()}/callback",
-            "BROWSER": f"{shlex.quote(sys.executable)} {shlex.quote(str(agrees))} %s",
-        }
-
-    def types(self, line: str, *answers: tuple[str, str]) -> str:
-        """A line whose command somebody has told them of."""
-        command = re.match(r"\.venv/bin/lake [a-z-]+( list| rename| merge)?", line)
-        assert command and command[0] in self.read, line
-        shown = typed_in_a_terminal(self.folder, line, answers, self.environ)
-        self.read += shown
-        return shown
-
-    def has_credentials(self) -> None:
-        """What the README says of the Spotify app."""
-        assert "SPOTIPY_CLIENT_ID=...\n" in self.read
-        keys = {"SPOTIPY_CLIENT_ID": self.spotify.client_id, "SPOTIPY_CLIENT_SECRET": self.spotify.client_secret}
-        (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in keys.items()))
-
-    def counted(self, sql: str) -> int:
-        """The one number that a query answers."""
-        answer = self.types(f".venv/bin/lake query {shlex.quote(sql)}")
-        (number,) = map(int, re.findall(r"^ *(\d+) *\r?$", answer, re.MULTILINE))
-        return number
-
-    @contextmanager
-    def served(self, browser: Browser) -> Iterator[Visit]:
-        """The page that the printed address opens."""
-        assert ".venv/bin/lake serve" in self.read
-        port = free_port()
-        with (self.folder / "serve.log").open("w") as errors:
-            serving = subprocess.Popen(
-                [sys.executable, "-m", "chalicelib", "serve", "--port", str(port)],
-                cwd=self.folder, env={**os.environ, **self.environ}, stdout=subprocess.PIPE, stderr=errors, text=True,
-            )  # fmt: skip
-        try:
-            assert serving.stdout and select.select([serving.stdout], [], [], 60)[0]
-            visit = Visit(browser, f"http://127.0.0.1:{port}", None, timezone_id="UTC")
-            visit.page.goto(serving.stdout.readline().strip())
-            expect(visit.page.locator(BUSY)).to_have_count(0, timeout=60_000)  # the first page of a service just begun
-            visit.settle()
-            yield visit
-            visit.close()
-        finally:
-            serving.terminate()
-            serving.wait(30)
-            if serving.stdout:
-                serving.stdout.close()
-
-
 @pytest.fixture
 def newcomer(tmp_path: Path, spotify: Sandbox) -> Newcomer:
     return Newcomer(checked_out(tmp_path), spotify)
@@ -180,11 +117,6 @@ def is_fresh(visit: Visit) -> bool:
     go_to(visit, "Pipeline")
     row = visit.panel("Freshness").get_by_role("row", name=re.compile("^heard"))
     return re.search(r"[1-9]\d* (s|min) ago", row.inner_text()) is not None
-
-
-def go_to(visit: Visit, name: str) -> None:
-    visit.page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
-    visit.settle()
 
 
 @pytest.mark.thorough
@@ -255,17 +187,6 @@ def test_an_owner_invites_two_and_imports_their_exports_by_the_page(
         assert all(name in listed for name in plays)
         look_at_one_listeners_pages(visit, browser, "Ben", plays["Ben"])
         assert visit.faults == []
-
-
-def agreed(browser: Browser, spotify: Sandbox, friend: Listener, link: str) -> str:
-    """What a friend reads who opens the link in their own browser and agrees."""
-    context = browser.new_context()
-    context.add_cookies([{"name": "listener", "value": friend.id, "url": spotify.url}])
-    page = context.new_page()
-    page.goto(link)
-    words = page.locator("body").inner_text()
-    context.close()
-    return words
 
 
 def look_at_one_listeners_pages(owner: Visit, browser: Browser, name: str, plays: int) -> None:

@@ -46,10 +46,10 @@ def test_every_figure_of_a_genre_is_the_commands(filled, look, width):
     figures = words(page.locator(".figures").inner_text())
     dates = visit.dates([told[name][:10] for name in ("first_listen", "last_listen")], "day")
     assert [visit.figure(name) for name in ("First listen", "Last listen")] == dates
-    known = f"{overview.number(covered['percent_known'])} % of the plays in the period have a known genre."
+    known = f"{overview.number(covered['percent_known'])}% of the plays in the period have a known genre."
     expect(page.get_by_text(known)).to_be_visible()
-    assert f"{told['percent_of_plays']:g} % of all music" in figures
-    assert f"{told['percent_of_time']:g} % of all music" in figures
+    assert f"{told['percent_of_plays']:g}% of all music" in figures
+    assert f"{told['percent_of_time']:g}% of all music" in figures
     assert shown_list(visit, "Top artists") == overview.ranked(artists, "item", None, comparable=False)
     assert shown_list(visit, "Top tracks") == overview.ranked(tracks, "item", "artist", comparable=False)
     assert shown_list(visit, "Top albums") == overview.ranked(albums, "item", "artist", comparable=False)

@@ -21,6 +21,7 @@ from tests.support.dashboard import GUEST
 from tests.support.pages import numbers, run_sql, shown_list, table_of, words, write_sql
 from tests.support.server import LakeServer, eventually
 
+GERMAN = r"\d\. (Jan|Feb|März|Apr|Mai|Juni|Juli|Aug|Sept|Okt|Nov|Dez)\b"  # days as a German browser writes them itself
 MOST_WEIGHT = 600_000  # bytes gzipped, everything that the page loads of itself
 NEVER_CRAWLED = r"404 .*/crawls/latest"  # an answer that the page expects; Chromium logs it all the same
 PAGES = {
@@ -77,6 +78,50 @@ def test_no_page_is_wider_than_its_window(filled, look, width):
         page = visit.open(address)
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, name
+
+
+ROWS_OF_FIGURES = """(place) => Object.values(Object.groupBy(
+    [...place.children].map((tile) => tile.getBoundingClientRect()), ({ top }) => Math.round(top)
+)).map((row) => [row.length, Math.max(...row.map(({ right }) => right))])"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("width", [390, 600, 768, 900, 1024, 1180, 1280, 1440])
+def test_no_figure_stands_alone_below_the_others(filled, look, width):
+    visit = look(filled.server, viewport={"width": width, "height": 800})
+    artist = filled.report("top_artists", period="all", limit=1)[0]["artist"]
+    for address in ("#/overview?period=all", f"#/artist/{quote(artist, safe='')}?period=all"):
+        page = visit.open(address)
+        first, *below = page.locator(".figures").first.evaluate(ROWS_OF_FIGURES)
+        assert all(row[0] == first[0] or row[1] == pytest.approx(first[1], abs=1) for row in below), (address, below)
+
+
+@pytest.mark.thorough
+def test_a_browser_of_another_language_reads_numbers_and_dates_in_the_pages_english(filled, look):
+    chosen = {"period": "2025", "timezone": "UTC"}
+    (totals,), weeks, (listen, *_) = filled.reports(
+        [
+            ("dashboard_totals", chosen),
+            ("listening_over_time", {**chosen, "unit": "week"}),
+            ("dashboard_listens", {**chosen, "limit": 1}),
+        ]
+    )
+    visit = look(filled.server, locale="de-DE", timezone_id="UTC")
+    visit.open(f"#/overview?{urlencode(chosen)}")
+    assert totals["plays"] > 1000 and visit.figure("Plays") == f"{totals['plays']:,}"
+    days = [datetime.fromisoformat(row["start"]) for row in weeks]
+    assert {in_english(day) for day in days} <= set(visit.labels("Listening over time"))
+    page = visit.open(f"#/listens?{urlencode(chosen)}")
+    at = datetime.fromisoformat(listen["heard_local"])
+    expect(page.locator("[aria-label='List of listens'] tbody tr").first).to_contain_text(
+        f"{in_english(at)}, {at:%H:%M}"
+    )
+    for address in PAGES.values():
+        assert not re.search(GERMAN, visit.open(address).locator("main").inner_text()), address
+
+
+def in_english(day: datetime) -> str:
+    return f"{day.day} {day:%b} {day.year}".replace(" Sep ", " Sept ")  # as it is written in Britain
 
 
 @pytest.mark.parametrize("page", ["library", "sql", "pipeline"])
@@ -761,6 +806,17 @@ def test_a_report_is_of_the_days_and_the_listener_that_are_chosen(filled, look):
     visit.settle()
     del chosen["user"]
     assert table_of(visit.panel("Result")) == overview.table(filled.report("top_artists", **chosen))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("address", "title"),
+    [("#/overview?period=all", "When you listen"), ("#/reports/listening_by_hour_and_weekday?period=all", "Result")],
+)
+def test_days_of_the_week_have_names(filled, look, address, title):
+    visit = look(filled.server, locale="de-DE")
+    visit.open(address)
+    assert visit.rows(title) == ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
 
 def test_a_report_tells_what_its_parameters_may_be(filled, look):

@@ -194,6 +194,10 @@ def test_an_export_dropped_on_an_empty_lake_is_imported_for_whom_the_reader_name
         asked.get_by_role("textbox").fill("Ann")
         asked.get_by_role("button").last.click()
         expect(visit.panel("Import your history")).to_contain_text("for Ann", timeout=60_000)
+        expect(visit.panel("Listeners").locator("strong")).to_have_text("Ann")
+        visit.settle()
+        expect(page.get_by_text("in quarantine:")).to_have_count(0)  # who was asked and answered has nothing to mend
+        assert server.get("/quarantine").json()["objects"] == []
         heard = (
             "SELECT listeners.name, count(*) FROM plays JOIN listeners ON listeners.user_id = plays.user_id GROUP BY 1"
         )
