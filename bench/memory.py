@@ -37,9 +37,10 @@ def hourly_runs() -> Iterator[str]:
     import requests
     from chalice.local import LambdaContext
 
-    from chalicelib.local.memory import return_freed, use_system_allocator
+    from chalicelib.local.memory import return_freed, use_one_heap, use_system_allocator
 
     use_system_allocator()  # as `serve` does
+    use_one_heap()
     from app import app, parts
     from chalicelib.extraction.extract import run_extraction
     from chalicelib.local.ticker import scheduled_event

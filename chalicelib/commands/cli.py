@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -23,7 +23,7 @@ from chalicelib.commands.layout import folded, print_lines, print_table
 from chalicelib.commands.people import ask_whose, listeners, note_who_logged_in, take_in
 from chalicelib.commands.printing import FORMATS, ProgressBar, show
 from chalicelib.errors import CrawlInProgress, InvalidRequest, InvalidSetting, LakeError, QueryFailed, StorageFailed
-from chalicelib.local.memory import use_system_allocator
+from chalicelib.local.memory import use_one_heap, use_system_allocator
 from chalicelib.local.signals import when_ended
 from chalicelib.log import set_up
 from chalicelib.rest.access import LOCAL_ID, SETTING_ID
@@ -206,11 +206,23 @@ def main(context: click.Context, sandbox: bool, debug: bool) -> None:
 def serve(shared: Shared, port: int, host: str, plain_http: bool) -> None:
     """Serve the API and the dashboard; the schedule fires and new raw objects are transformed."""
     use_system_allocator()
+    use_one_heap()
     from chalicelib.local.serve import serve as serve_app
 
     logging.getLogger("chalicelib").setLevel(shared.parts.settings.log_level)
     renew_duckdb_files(shared.parts)
     serve_app(shared.parts.settings, host, port, say=lambda text: click.echo(text), plain_http=plain_http)
+    end_at_once()
+
+
+def end_at_once() -> NoReturn:
+    """End well, as it is. The interpreter's own way would abort the process where a thread is within Arrow just then;
+    what a thread was doing is begun again by the next service, as after a kill."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
 
 
 # --- filling the lake ---------------------------------------------------------------------------------------------

@@ -312,6 +312,31 @@ def test_it_ends_cleanly_when_told_to(tmp_path, number):
     assert (process.returncode, errors) == (0, "")
 
 
+BUSY = """
+import io, threading
+import pyarrow, pyarrow.parquet
+from chalicelib.commands.cli import main
+
+table = pyarrow.table({"number": range(20_000), "text": [str(number) for number in range(20_000)]})
+
+def work():
+    while True:
+        file = io.BytesIO()
+        pyarrow.parquet.write_table(table, file)
+        pyarrow.parquet.read_table(file)
+
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+main()
+"""
+
+
+@pytest.mark.thorough
+def test_it_ends_cleanly_while_threads_read_and_write_tables(tmp_path):
+    with LakeServer(tmp_path, command=("-c", BUSY, "serve", "--port", "0")) as busy:
+        assert (busy.stop(), busy.log()) == (0, "")
+
+
 def test_a_signal_that_reaches_another_thread_than_the_one_that_waits_is_heard():
     program = (
         "import signal, threading, time; from chalicelib.local.serve import heard_stop\n"
