@@ -17,7 +17,8 @@ key, whatever was delivered twice, late or out of order. What the view does is t
                 at a time, to the internal table ``plays_resolved`` as ``month=YYYY-MM/resolution-<n>.parquet``; each
                 row carries its ``resolution``, and only the highest of each month counts. A month that has become
                 empty holds one row whose key is ''
-``derived``     nothing is stored: the view joins other user-facing tables (``of``), as views.py says
+``derived``     nothing is stored: the view joins other user-facing tables (``of``), as views.py says. The rows of one
+                that is ``held`` are kept in memory by the embedded engine for as long as the files are the same
 ``internal``    no view: the physical table is read by other views only
 """
 
@@ -26,7 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Type = Literal["string", "int", "bigint", "double", "boolean", "timestamp", "date", "array<string>"]
+Type = Literal["string", "int", "bigint", "double", "boolean", "timestamp", "date", "array<string>", "array<bigint>"]
 Current = Literal["merged", "row", "newest_set", "listed", "resolved", "derived", "internal"]
 Severity = Literal["reject", "warn", "fail"]
 
@@ -93,6 +94,7 @@ class Table:
     view_columns: tuple[Column, ...] = ()  # columns that only the user-facing view has
     shows_history: bool = False  # <name>_history is user-facing too
     of: tuple[str, ...] = ()  # the user-facing tables that a derived one joins
+    held: bool = False  # a derived one that is small and asked for again and again
     in_passing: tuple[str, ...] = ()  # columns of which one answer may say different things: the first stands
 
     @property
@@ -549,6 +551,23 @@ HEARD = Table(
     of=("plays", "tracks", "exclusions"),
 )
 
+HEARD_NAMES = Table(
+    "heard_names",
+    "What each listener has heard, by the names that it was told under: made to be searched",
+    (
+        USER_ID,
+        text("item_type", "track, episode or audiobook"),
+        text("artist_name", "Artist, show or author", True),
+        text("album_name", "Album, or audiobook title", True),
+        text("item_name", "Title", True),
+        Column("play_seconds", "array<bigint>", "The seconds of each listen, as in heard, from the least"),
+    ),
+    key=("user_id", "item_type", "artist_name", "album_name", "item_name"),
+    current="derived",
+    of=("heard",),
+    held=True,
+)
+
 LISTINGS = Table(
     "listings",
     "Complete readings of a library: what a later look does not show any more has been removed",
@@ -901,6 +920,7 @@ TABLES: tuple[Table, ...] = (
     PLAYS_RESOLVED,
     PLAY_DETAILS,
     HEARD,
+    HEARD_NAMES,
     EXCLUSIONS,
     LEFT_OUT,
     MUSICBRAINZ_ARTISTS,

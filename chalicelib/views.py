@@ -231,5 +231,12 @@ DERIVED = {
     FROM placed
     JOIN exclusions AS gone ON {IS_LEFT_OUT}""",
     "heard": f"{PLACED}, {KEPT} {HEARD_OF_KEPT}",
+    "heard_names": """named AS (
+        SELECT user_id, item_type, artist_name, album_name, item_name,
+            array_agg(play_seconds ORDER BY play_seconds) AS play_seconds
+        FROM heard
+        GROUP BY user_id, item_type, artist_name, album_name, item_name
+    )
+    SELECT user_id, item_type, artist_name, album_name, item_name, play_seconds FROM named""",
 }
 ALL_HEARD = f"{PLACED}, kept AS (SELECT * FROM placed) {HEARD_OF_KEPT}"

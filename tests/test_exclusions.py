@@ -51,6 +51,12 @@ def heard(opened: Opened) -> set[str]:
     return {play_id for (play_id,) in opened.ask("SELECT play_id FROM heard")}
 
 
+def names_heard(opened: Opened) -> set[str]:
+    """The plays that bear a name that was heard: no two have the same."""
+    told = {(row["user_id"], row["artist_name"], row["item_name"]): row["play_id"] for row in PLAYS}
+    return {told[row] for row in opened.ask("SELECT user_id, artist_name, item_name FROM heard_names")}
+
+
 def left(opened: Opened, what: dict[str, Any]) -> Exclusion:
     said = {name: value for name, value in what.items() if name not in ("kind", "user_id")}
     decided, key = leave_out(opened.lake, what["kind"], said, listener=what.get("user_id"))
@@ -79,12 +85,13 @@ def each(engine: str, folder: Path, check: Callable[[Opened], None]) -> None:
 @pytest.mark.parametrize(("what", "gone"), CASES)
 def test_what_is_left_out_is_not_heard_and_taken_back_is(tmp_path: Path, what: dict[str, Any], gone: set[str]) -> None:
     def check(opened: Opened) -> None:
+        assert names_heard(opened) == EVERY
         decided = left(opened, what)
-        assert heard(opened) == EVERY - gone
+        assert heard(opened) == names_heard(opened) == EVERY - gone
         assert {row[0] for row in opened.ask("SELECT play_id FROM left_out")} == gone
         assert opened.ask("SELECT count(*) FROM plays") == [(7,)]
         back(opened, decided)
-        assert heard(opened) == EVERY
+        assert heard(opened) == names_heard(opened) == EVERY
         assert in_force(opened.lake) == []
 
     each("embedded", tmp_path, check)

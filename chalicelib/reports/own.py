@@ -19,6 +19,7 @@ from chalicelib.tables import BY_NAME
 OWN = {
     "plays": "user_id = {user}",
     "heard": "user_id = {user}",
+    "heard_names": "user_id = {user}",
     "play_details": "user_id = {user}",
     "saved_items": "user_id = {user}",
     "followed_artists": "user_id = {user}",

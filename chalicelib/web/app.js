@@ -29,7 +29,7 @@ const PAGES = {
   genre: { title: "Genre", load: () => import("./genre.js"), under: "reports" },
 };
 
-const COUNTED = ["heard", "play_details"]; // tables that go by what is left out
+const COUNTED = ["heard", "heard_names", "play_details"]; // tables that go by what is left out
 
 const main = document.getElementById("main");
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -81,7 +81,7 @@ async function show() {
 /** Which numbers of a page go by what is left out, in words; null for none. */
 function numbersOf({ page, args: [name] }) {
   if (["pipeline", "tables", "left-out"].includes(page) || (page === "table" && !COUNTED.includes(name))) return null;
-  return page === "sql" ? `the tables ${COUNTED.join(" and ")}` : "these numbers";
+  return page === "sql" ? `the tables ${COUNTED.slice(0, -1).join(", ")} and ${COUNTED.at(-1)}` : "these numbers";
 }
 
 /** Note for the style sheet whether the token is of one listener: links to what it may not see are not shown then. */

@@ -5,7 +5,7 @@ import { bdi, h, replace } from "./dom.js";
 import { count } from "./format.js";
 import { href, selection } from "./state.js";
 
-const WAIT = 80; // ms after the last letter
+const WAIT = 40; // ms after the last letter
 const TITLES = { artist: "Artists", album: "Albums", track: "Tracks", playlist: "Playlists", show: "Shows" };
 
 /** The box and its answers, for the frame. */

@@ -141,9 +141,23 @@ class Duck:
     def _refresh_view(self, name: str) -> None:
         all_kept = EXCLUSIONS.history in self._without_files.intersection(reads(name))
         version = "all kept" if all_kept else "as declared"
+        if BY_NAME[name].held:
+            version = " ".join([version, *(self._versions[physical] for physical in reads(name))])
         if self._versions.get(name) != version:
-            self._replace_view(name, translated_view(name, all_kept))
+            rows = translated_view(name, all_kept)
+            self._replace_view(name, self._held(name, rows) if BY_NAME[name].held else rows)
             self._versions[name] = version
+
+    def _held(self, name: str, rows: str) -> str:
+        """The query that reads a table's rows from memory, in which they are now; where they do not fit, ``rows``."""
+        held = quote(f"{name} in memory")
+        self._versions.pop(name, None)  # which is true of what is dropped here
+        self._connection.execute(f"DROP TABLE IF EXISTS {held}")
+        try:
+            self._connection.execute(f"CREATE TABLE {held} AS {rows}")
+        except duckdb.OutOfMemoryException:
+            return rows
+        return f"SELECT * FROM {held}"
 
     def _scan(self, physical: str, files: ListedFiles) -> str:
         """The query that reads a table's files under its declared columns, whenever they were written."""

@@ -1,7 +1,8 @@
 """Slots that have work done by processes: bounded, fair between clients, and able to stop any piece of work.
 
 A client may hold all slots but one, so that another's small query always finds a place; waiting queries are taken
-in turn from each client. What takes too long, holds too much or is no longer wanted is stopped: it alone.
+in turn from each client. Of the idle slots the one that worked last goes first: what its process has opened is likely
+to be wanted again. What takes too long, holds too much or is no longer wanted is stopped: it alone.
 """
 
 from __future__ import annotations
@@ -76,30 +77,31 @@ class Slots:
         self._held: Counter[str] = Counter()  # slots a client holds, with those that get a new session because of it
         self._threads: list[threading.Thread] = []
         self._watchdog: threading.Thread | None = None
-        lock = threading.RLock()
-        self._changed = threading.Condition(lock)
-        self._busy = threading.Condition(lock)
+        self._lock = threading.RLock()
+        self._idle: list[threading.Condition] = []  # one of each idle slot, the one that worked last at the end
+        self._busy = threading.Condition(self._lock)
         self._closing = False
 
     def submit(self, job: Job) -> None:
         """Queue a job. Raises EngineBusy when the queue, or this client's share of it, is full."""
-        with self._changed:
+        with self._lock:
             waiting = sum(map(len, self._queues.values()))
             if self._closing or (len(self._running) + waiting >= self._slots and self._full(job.client, waiting)):
                 raise EngineBusy(f"{waiting} queries wait already; ask again in a moment", waiting=waiting)
             self._queues.setdefault(job.client, deque()).append(job)
             self._begin(len(self._running) + waiting + 1)
-            self._changed.notify()
+            if self._idle:
+                self._idle.pop().notify()
 
     def begin(self, slots: int) -> None:
         """Have so many slots ready, before there is work."""
-        with self._changed:
+        with self._lock:
             if not self._closing:
                 self._begin(slots)
 
     def stop(self, job: Job, reason: str) -> bool:
         """Take a waiting job out of the queue (True: it will never run), or interrupt a running one."""
-        with self._changed:
+        with self._lock:
             job.stopped = job.stopped or reason
             queue = self._queues.get(job.client)
             if queue and job in queue:
@@ -112,7 +114,7 @@ class Slots:
 
     def close(self) -> None:
         """Interrupt what runs, drop what waits, and end the threads."""
-        with self._changed:
+        with self._lock:
             self._closing = True
             for queue in self._queues.values():
                 for job in queue:
@@ -122,7 +124,8 @@ class Slots:
             for job in self._running:
                 job.stopped = job.stopped or "cancelled"
                 self._interrupt(job)
-            self._changed.notify_all()
+            for idle in self._idle:
+                idle.notify()
             self._busy.notify_all()
         for thread in [*self._threads, *([self._watchdog] if self._watchdog else [])]:
             thread.join(5)
@@ -152,7 +155,7 @@ class Slots:
             except Exception as error:
                 self._fail(job, error)
             finally:
-                with self._changed:
+                with self._lock:
                     self._running.pop(job, None)
                 job.done.set()
             if session and session.worn:
@@ -163,10 +166,10 @@ class Slots:
             session.close()
 
     def _give_back(self, client: str) -> None:
-        with self._changed:
+        """Let go of the client's slot, which looks for work itself next."""
+        with self._lock:
             self._held[client] -= 1
             self._held += Counter()  # without those that hold none
-            self._changed.notify()
 
     def _open(self) -> Session | None:
         """A session before there is work for it. Where none can be opened, the next piece of work says why."""
@@ -184,7 +187,8 @@ class Slots:
             log.exception("the failure of %s could not be recorded", job.name)
 
     def _next(self) -> Job | None:
-        with self._changed:
+        idle = threading.Condition(self._lock)
+        with self._lock:
             while not self._closing:
                 if job := self._take():
                     job.deadline = time.monotonic() + job.seconds
@@ -192,7 +196,8 @@ class Slots:
                     self._held[job.client] += 1
                     self._busy.notify()
                     return job
-                self._changed.wait()
+                self._idle.append(idle)
+                idle.wait()
             return None
 
     def _take(self) -> Job | None:
@@ -211,7 +216,7 @@ class Slots:
 
     def _watch(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 while not self._running and not self._closing:
                     self._busy.wait()
                 if self._closing and not self._running:

@@ -7,31 +7,30 @@
 -- min_seconds = {type = "integer"}
 -- limit = {type = "integer", default = 5, least = 1, most = 100, help = "Rows of each kind"}
 
--- the text is looked for in each name once, however often it was heard
-WITH heard_names AS (
-    SELECT
-        item_type,
-        artist_name,
-        album_name,
-        item_name,
-        count_if(play_seconds >= :min_seconds) AS plays
-    FROM heard
-    WHERE (:user = '' OR user_id = :user)
-    GROUP BY 1, 2, 3, 4
-),
-named AS (
-    SELECT 'artist' AS kind, artist_name AS name, artist_name AS artist, plays
+WITH named AS (
+    SELECT 'artist' AS kind, artist_name AS name, artist_name AS artist, play_seconds
     FROM heard_names
-    WHERE item_type = 'track'
+    WHERE item_type = 'track' AND (:user = '' OR user_id = :user)
     UNION ALL
-    SELECT 'album', album_name, artist_name, plays FROM heard_names WHERE item_type = 'track'
+    SELECT 'album', album_name, artist_name, play_seconds
+    FROM heard_names
+    WHERE item_type = 'track' AND (:user = '' OR user_id = :user)
     UNION ALL
-    SELECT 'track', item_name, artist_name, plays FROM heard_names WHERE item_type = 'track'
+    SELECT 'track', item_name, artist_name, play_seconds
+    FROM heard_names
+    WHERE item_type = 'track' AND (:user = '' OR user_id = :user)
     UNION ALL
-    SELECT 'show', artist_name, artist_name, plays FROM heard_names WHERE item_type = 'episode'
+    SELECT 'show', artist_name, artist_name, play_seconds
+    FROM heard_names
+    WHERE item_type = 'episode' AND (:user = '' OR user_id = :user)
 ),
 found AS (
-    SELECT kind, name, artist, sum(plays) AS plays, CAST(NULL AS varchar) AS id
+    SELECT
+        kind,
+        name,
+        artist,
+        sum(cardinality(filter(play_seconds, seconds -> seconds >= :min_seconds))) AS plays,
+        CAST(NULL AS varchar) AS id
     FROM named
     WHERE strpos(lower(name), lower(:search)) > 0
     GROUP BY 1, 2, 3

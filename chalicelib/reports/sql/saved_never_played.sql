@@ -33,7 +33,7 @@ heard_recordings AS (
     JOIN tracks ON tracks.track_id = heard_ids.item_id
     WHERE tracks.isrc IS NOT NULL
 ),
-heard_names AS (
+names_played AS (
     SELECT DISTINCT user_id, artist_name, item_name FROM played
 )
 SELECT
@@ -47,15 +47,15 @@ FROM saved
 LEFT JOIN listeners ON listeners.user_id = saved.user_id
 LEFT JOIN heard_ids ON heard_ids.user_id = saved.user_id AND heard_ids.item_id = saved.item_id
 LEFT JOIN heard_recordings ON heard_recordings.user_id = saved.user_id AND heard_recordings.isrc = saved.isrc
-LEFT JOIN heard_names
-    ON heard_names.user_id = saved.user_id
-    AND heard_names.artist_name = lower(saved.artist_name)
-    AND heard_names.item_name = lower(saved.name)
+LEFT JOIN names_played
+    ON names_played.user_id = saved.user_id
+    AND names_played.artist_name = lower(saved.artist_name)
+    AND names_played.item_name = lower(saved.name)
 LEFT JOIN exclusions AS gone
     ON gone.is_active
     AND lower(gone.artist_name) = lower(saved.artist_name)
     AND (gone.kind = 'artist' OR (gone.kind = 'track' AND lower(gone.item_name) = lower(saved.name)))
     AND (gone.user_id IS NULL OR gone.user_id = saved.user_id)
-WHERE gone.exclusion_id IS NULL AND heard_ids.item_id IS NULL AND heard_recordings.isrc IS NULL AND heard_names.item_name IS NULL
+WHERE gone.exclusion_id IS NULL AND heard_ids.item_id IS NULL AND heard_recordings.isrc IS NULL AND names_played.item_name IS NULL
 ORDER BY saved.added_at, track
 LIMIT :limit

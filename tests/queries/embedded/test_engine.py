@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +30,7 @@ from chalicelib.queries.engine import Query, QueryState, ResultColumn
 from chalicelib.queries.rendering import csv_lines
 from chalicelib.settings import Settings
 from chalicelib.stores import open_lake
+from chalicelib.tables import BY_NAME
 from chalicelib.wiring import open_engine
 from tests.support.engines import Opened, embedded, fill, on
 
@@ -301,7 +303,7 @@ def test_closing_cancels_what_runs(tmp_path: Path) -> None:
 
 
 def write(opened: Opened, table: str, name: str, columns: dict[str, pa.Array]) -> None:
-    folder = Path(opened.lake.store.location(f"transformed/g1/{table}_history/month=2025-01"))
+    folder = Path(opened.lake.store.location(f"transformed/g1/{BY_NAME[table].history}/month=2025-01"))
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), folder / f"{name}.parquet")
 
@@ -343,6 +345,36 @@ def test_files_are_read_whether_they_are_alike_or_not(opened: Opened) -> None:
     assert opened.ask(sql) == [("t0", None, 5, None), *both]
     Path(opened.lake.store.location("transformed/g1/tracks_history/month=2025-01/few.parquet")).unlink()
     assert opened.ask(sql) == both
+
+
+def plays_of(count: int) -> dict[str, Any]:
+    """So many plays of one title by nobody else."""
+    moment = pa.scalar(datetime(2025, 1, 1), pa.timestamp("ms"))
+    values = {"play_id": "p", "user_id": "w", "ended_at": moment, "ms_played": 60_000, "item_type": "track",
+              "item_name": "Again", "artist_name": "Ann", "origin": "extended_history", "resolution": 1}  # fmt: skip
+    return {name: pa.repeat(value, count) for name, value in values.items()}
+
+
+def test_names_that_were_heard_are_those_of_the_files_that_are_there_now(tmp_path: Path) -> None:
+    """In each process, in which they are held: there is one."""
+    sql = "SELECT item_name, play_seconds FROM heard_names WHERE user_id = 'w'"
+    with embedded(tmp_path, query_slots=1) as opened:
+        fill(opened)
+        known = opened.ask("SELECT count(*) FROM heard_names")
+        assert (opened.ask(sql), known) == ([], [(1,)])
+        write(opened, "plays_resolved", "more", plays_of(2))
+        assert opened.ask(sql) == [("Again", [60, 60])]
+        assert opened.ask("SELECT count(*) FROM heard_names") == [(2,)]
+        Path(opened.lake.store.location("transformed/g1/plays_resolved/month=2025-01/more.parquet")).unlink()
+        assert opened.ask(sql) == []
+        assert opened.ask("SELECT count(*) FROM heard_names") == known
+
+
+@pytest.mark.thorough
+def test_names_whose_listens_do_not_fit_into_memory_can_be_asked_for_still(tmp_path: Path) -> None:
+    with embedded(tmp_path, query_slots=1, query_memory=64_000_000) as opened:
+        write(opened, "plays_resolved", "many", plays_of(6_000_000))
+        assert opened.ask("SELECT item_name FROM heard_names") == [("Again",)]
 
 
 def test_a_file_that_is_no_parquet_is_named(opened: Opened) -> None:

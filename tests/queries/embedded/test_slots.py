@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -80,3 +81,30 @@ def test_who_wore_out_slots_does_not_get_the_last_one_until_they_are_ready_again
     assert not third.done.is_set()
     opening.more.set()
     assert third.done.wait(PATIENCE)
+
+
+def test_of_the_idle_slots_the_one_that_worked_last_goes_first(slots: Slots) -> None:
+    """What its process has opened is open still."""
+    used: list[Session] = []
+    begun, go_on = threading.Barrier(4), threading.Event()
+
+    def run(each: Job, session: Session) -> None:
+        used.append(session)
+        if each.client.startswith("first"):
+            begun.wait(PATIENCE)
+            go_on.wait(PATIENCE)
+
+    def submitted(client: str) -> Job:
+        found = Job(client, client, run, lambda _: None, PATIENCE)
+        slots.submit(found)
+        return found
+
+    first = [submitted(f"first {number}") for number in range(3)]
+    begun.wait(PATIENCE)  # each slot has one
+    go_on.set()
+    assert all(each.done.wait(PATIENCE) for each in first)
+    used.clear()
+    for number in range(20):
+        assert submitted(f"later {number}").done.wait(PATIENCE)
+        time.sleep(0.01)  # until the slot is idle
+    assert len(set(map(id, used))) == 1
