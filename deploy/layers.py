@@ -272,7 +272,7 @@ def attempt(kind: str, sites: list[Path]) -> None:
 
 
 def pack(folder: Path, target: Path) -> None:
-    scratch = target.with_suffix(".part")
+    scratch = folder.with_suffix(".part")  # among what is thrown away: another deployment may make the same
     with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in files_of(folder):
             entry = zipfile.ZipInfo(str(path.relative_to(folder)), DATE)

@@ -1,7 +1,7 @@
 """The deployment, whole and for real against the emulation, under a Python that can deploy (3.12 or 3.13).
 
-The checks themselves lie in tests/deployed/. They share one deployment, so they run in one process of their own, from
-a copy that holds only what is tracked: what is deployed is what a clone has.
+The checks themselves lie in tests/deployed/. Those of a file share one deployment, so they run in one process of their
+own, from a copy that holds only what is tracked: what is deployed is what a clone has.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from deploy.checks import PYTHONS
 from tests.support import PROJECT, trino
@@ -27,6 +28,21 @@ NOT_FOR_CHECKS = ("PYTEST_", "PYTHONDONTWRITEBYTECODE")  # nothing is compiled y
 @pytest.mark.first
 @pytest.mark.timeout(1800)
 def test_a_deployment_works_from_nothing_to_a_first_query_and_leaves_nothing(tmp_path: Path) -> None:
+    passes("check_deployment.py", tmp_path)
+
+
+@pytest.mark.thorough
+@pytest.mark.first
+@pytest.mark.timeout(1800)
+def test_the_first_hour_on_aws_goes_as_it_is_written_from_the_deployment_to_what_friends_heard(tmp_path: Path) -> None:
+    from tests.support import browser
+
+    assert browser.CHROMIUM  # without one, this is left out with a line that says so
+    passes("check_first_hour.py", tmp_path)
+
+
+def passes(checks: str, folder: Path) -> None:
+    """Run a file of checks on a clean copy."""
     python = able_python()
     if python is None:
         reason = "deploying needs Python 3.12 or 3.13, and neither is installed here"
@@ -35,10 +51,10 @@ def test_a_deployment_works_from_nothing_to_a_first_query_and_leaves_nothing(tmp
         pytest.skip(reason)
     trino.needed()
     trino.shared()  # a cold one takes longer than views may
-    copy = clean_copy(tmp_path / "clone")
-    command = [str(python), "-m", "pytest", "tests/deployed", "-o", "python_files=check_*.py",
-               "-o", "python_functions=check_*", "-q", "--timeout", "600"]  # fmt: skip
+    command = [str(python), "-m", "pytest", f"tests/deployed/{checks}", "-o", "python_files=check_*.py",
+               "-o", "python_functions=check_*", "-q", "--timeout", "900"]  # fmt: skip
     environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_CHECKS)}
+    copy = clean_copy(folder / "clone")
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-15_000:] + done.stderr[-2_000:]
 
@@ -64,10 +80,17 @@ def able_python() -> Path | None:
         return Path(sys.executable)
     for python in other_pythons():
         environment = PROJECT / f".venv-{python.name.removeprefix('python')}"
-        if not (environment / INSTALLED).exists():
-            install(python, environment)
+        with FileLock(f"{environment}.lock"):  # two tests may want it at once
+            if not is_installed(environment):
+                install(python, environment)
         return environment / "bin" / "python"
     return None
+
+
+def is_installed(environment: Path) -> bool:
+    """Whether it has what the checks need now."""
+    noted = environment / INSTALLED
+    return noted.exists() and noted.read_text() == REQUIREMENTS.read_text()
 
 
 def other_pythons() -> Iterator[Path]:
@@ -86,4 +109,4 @@ def install(python: Path, environment: Path) -> None:
     wanted = ["--constraint", str(PROJECT / "constraints.txt"), "--requirement", str(REQUIREMENTS)]
     done = subprocess.run([*pip, "--no-compile", *wanted], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    (environment / INSTALLED).touch()
+    (environment / INSTALLED).write_text(REQUIREMENTS.read_text())

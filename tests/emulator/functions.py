@@ -145,6 +145,7 @@ class Functions:
         self.given_up: list[str] = []  # a function's name for each event whose last call failed
         self.environment: dict[str, str] = {}  # added to every function's own, to point it at a sandbox
         self.paused = False  # asynchronous events are dropped: a test calls the functions itself
+        self.slower = 1.0  # times that a function may take longer than Lambda lets it: where many begin at once
         self.concurrency = 1000  # executions at once of the account; a new account has 10
         self.running: Counter[str] = Counter()  # executions under way, by function
         self.most_at_once = 0
@@ -232,7 +233,7 @@ class Functions:
         if name in self.inline:
             return self._note(name, self.inline[name].call(event))
         function = self.get(name)
-        timeout = min(float(function.timeout), LONGEST)
+        timeout = min(float(function.timeout) * self.slower, LONGEST)
         configured, warm, request_id = self._take(function, timeout)
         outcome = warm.call(event, request_id, timeout)
         with self._lock:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,13 +117,23 @@ class Answer:
 class Api:
     """Calls the deployed API: finds the route, asks the authorizer where there is one, runs the function."""
 
-    def __init__(self, aws: Emulator, api_id: str) -> None:
+    def __init__(self, aws: Emulator, api_id: str, *, remembers: bool = False) -> None:
+        """``remembers``: what the authorizer said of a token, for as long as the API says."""
         self.aws = aws
         self.id = api_id
         self.throttled = False
+        self.remembers = remembers
+        self._verdicts: dict[tuple[str, str], tuple[float, Any]] = {}
+        self._asking = threading.Lock()
         self.client = aws.client("apigateway")
         pages = self.client.get_paginator("get_resources").paginate(restApiId=api_id, embed=["methods"])
         self.resources = {each["path"]: each for page in pages for each in page["items"]}
+
+    @property
+    def host(self) -> str:
+        from tests.emulator.server import REGION
+
+        return f"{self.id}.execute-api.{REGION}.amazonaws.com"
 
     def routes(self) -> dict[tuple[str, str], str]:
         """Authorization type of every method and path."""
@@ -133,8 +145,7 @@ class Api:
         return found
 
     def __call__(self, verb: str, target: str, body: Any = None, token: str | None = None, **headers: str) -> Answer:
-        from tests.emulator.server import REGION
-
+        """What the gateway answers; ``body`` is text as it came, or what is sent as JSON."""
         path, _, query = target.partition("?")
         if self.throttled:
             return self._refuse("THROTTLED", 429, "Too Many Requests")
@@ -145,7 +156,7 @@ class Api:
         method = self.client.get_method(restApiId=self.id, resourceId=resource["id"], httpMethod=verb)
         context: dict[str, Any] = {"httpMethod": verb, "resourcePath": template, "requestId": "r-1", "stage": "api",
                                    "path": f"/api{path}", "identity": {"sourceIp": "127.0.0.1"},
-                                   "domainName": f"{self.id}.execute-api.{REGION}.amazonaws.com"}  # fmt: skip
+                                   "domainName": self.host}  # fmt: skip
         if method["authorizationType"] == "CUSTOM":
             if token is None:
                 return self._refuse("UNAUTHORIZED", 401, "Unauthorized")
@@ -163,7 +174,7 @@ class Api:
             "queryStringParameters": dict(pairs) or None,
             "multiValueQueryStringParameters": {key: [v for k, v in pairs if k == key] for key, _ in pairs} or None,
             "pathParameters": values or None, "stageVariables": None, "requestContext": context,
-            "body": None if body is None else json.dumps(body), "isBase64Encoded": False,
+            "body": body if body is None or isinstance(body, str) else json.dumps(body), "isBase64Encoded": False,
         }  # fmt: skip
         try:
             outcome = self.aws.functions.call(function_of(method["methodIntegration"]["uri"]), event)
@@ -180,8 +191,24 @@ class Api:
         return Answer(told["statusCode"], lines, text)
 
     def _authorize(self, authorizer_id: str, verb: str, path: str, token: str) -> Any:
-        authorizer = self.client.get_authorizer(restApiId=self.id, authorizerId=authorizer_id)
+        """What goes along with a request that is let in, or the refusal."""
+        from tests.emulator.rights import listed, matches
+
         arn = self.aws.arn("execute-api", f"{self.id}/api/{verb}{path}")
+        with self._asking if self.remembers else nullcontext():
+            until, told = self._verdicts.get((authorizer_id, token), (0.0, None))
+            if time.monotonic() >= until:
+                told = self._ask(authorizer_id, arn, token)
+        if isinstance(told, Answer):
+            return told
+        for statement in told["policyDocument"]["Statement"]:
+            if statement["Effect"] == "Allow" and any(matches(each, arn) for each in listed(statement["Resource"])):
+                return {"principalId": told["principalId"], **told.get("context", {})}
+        return self._refuse("ACCESS_DENIED", 403, "User is not authorized to access this resource")
+
+    def _ask(self, authorizer_id: str, arn: str, token: str) -> Any:
+        """The authorizer's own answer, or the refusal where it gives none."""
+        authorizer = self.client.get_authorizer(restApiId=self.id, authorizerId=authorizer_id)
         event = {"type": "TOKEN", "methodArn": arn, "authorizationToken": f"Bearer {token}"}
         try:
             outcome = self.aws.functions.call(function_of(authorizer["authorizerUri"]), event)
@@ -192,12 +219,10 @@ class Api:
             if told.get("errorMessage") == "Unauthorized":
                 return self._refuse("UNAUTHORIZED", 401, "Unauthorized")
             return self._refuse("AUTHORIZER_FAILURE", 500, "Internal server error")
-        from tests.emulator.rights import listed, matches
-
-        for statement in told["policyDocument"]["Statement"]:
-            if statement["Effect"] == "Allow" and any(matches(each, arn) for each in listed(statement["Resource"])):
-                return {"principalId": told["principalId"], **told.get("context", {})}
-        return self._refuse("ACCESS_DENIED", 403, "User is not authorized to access this resource")
+        if self.remembers:
+            lasts = float(authorizer["authorizerResultTtlInSeconds"])
+            self._verdicts[authorizer_id, token] = time.monotonic() + lasts, told
+        return told
 
     def _match(self, path: str) -> tuple[str, dict[str, str]]:
         wanted = path.split("/")
