@@ -507,14 +507,15 @@ class ExportTables:
         ``fresh`` gets the observations that nobody had made yet; without it nothing is looked up and counted.
         """
         observer = Observer(self.staged.files, self.user_id, self.newest)
+        generation = self.lake.generation()
         known = np.zeros(len(self.staged.files), np.int64)
         with ThreadPoolExecutor(resolutions.WRITERS) as writers:
             waiting: deque[Future[None]] = deque()
             for month in self.staged.rows.months():
                 observed = observer.observe(self.staged.rows.rows(month))
                 if fresh:
-                    known += self.count_known(month, observed, fresh)
-                waiting.append(writers.submit(self.write_observations, month, once(observed)))
+                    known += self.count_known(generation, month, observed, fresh)
+                waiting.append(writers.submit(self.write_observations, generation, month, once(observed)))
                 while len(waiting) > resolutions.WRITERS:
                     waiting.popleft().result()
             for writing in waiting:
@@ -523,9 +524,9 @@ class ExportTables:
         self.written += write_snapshots(self.lake, self.user_id, self.staged.snapshots)
         return [int(count) for count in known]
 
-    def count_known(self, month: str, observed: pa.Table, fresh: RowsByMonth) -> Ints:
+    def count_known(self, generation: str, month: str, observed: pa.Table, fresh: RowsByMonth) -> Ints:
         """How many rows of each file have been there before; the others go to ``fresh``."""
-        there = resolutions.observations(self.lake, self.lake.generation(), month, ["play_id"], {self.user_id})
+        there = resolutions.observations(self.lake, generation, month, ["play_id"], {self.user_id})
         again = repeated(observed["play_id"])
         again = again | flags(pc.is_in(observed["play_id"], value_set=there["play_id"].combine_chunks()))
         new = without(observed.select(FRESH.names), again)
@@ -536,13 +537,13 @@ class ExportTables:
             self.edges[play_id].append(file)
         return np.bincount(observed["file"].to_numpy()[again], minlength=len(self.staged.files))
 
-    def write_observations(self, month: str, observed: pa.Table) -> None:
+    def write_observations(self, generation: str, month: str, observed: pa.Table) -> None:
         """The observations of one month, unless they are there.
 
         Known ones too: exports of different years say different things of one row, and what the listen is told to be
         must not depend on which came first.
         """
-        key = f"{partition_prefix(self.lake.generation(), PLAYS.history, month)}{self.file_name}.parquet"
+        key = f"{partition_prefix(generation, PLAYS.history, month)}{self.file_name}.parquet"
         self.written.append(key)
         if self.lake.store.stat(key) is None:
             data = parquet_bytes(PLAYS, observed.drop_columns(["file"]).combine_chunks())

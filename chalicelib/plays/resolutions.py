@@ -112,7 +112,8 @@ MonthsProgress = Callable[[int, int], None]  # months done, months in all
 class MonthBatch:
     """Some months worked out together, for one listener or all (None).
 
-    ``highest`` is each month's resolution before, 0 for none.
+    ``highest`` is each month's resolution from before its observations were read, 0 for none: who has decided it since
+    may have seen more.
     """
 
     months: tuple[str, ...]
@@ -187,23 +188,26 @@ def batches(lake: Lake, generation: str, months: Sequence[str], user: str | None
     ids = set(known.ids_of(user)) if user is not None else None
     moved = known.moved()
     loaded: dict[str, pa.Table] = {}
+    before_that: dict[str, dict[str, int]] = {}  # of each month loaded, what was in force when it was not read yet
     at = 0
     while at < len(months):
+        in_force = highest_resolutions(lake, generation)
         batch: list[str] = []
         highest: dict[str, int] = {}
         rows = 0
         while at < len(months) and (not batch or rows < BATCH_ROWS):
             month = months[at]
-            highest[month] = highest_resolution(lake, generation, month)
-            for near in (before(month), month, after(month)):
+            needed = (before(month), month, after(month))
+            for near in needed:
                 if near not in loaded:
                     found = of_users(observations(lake, generation, near, users=ids), ids)
                     loaded[near] = of_their_listeners(found, moved)
+                    before_that[near] = in_force
                     rows += loaded[near].num_rows
+            highest[month] = min(before_that[near].get(month, 0) for near in needed)
             batch.append(month)
             at += 1
-        needed = with_neighbours(batch)
-        together = pa.concat_tables([loaded[month] for month in sorted(needed)])
+        together = pa.concat_tables([loaded[month] for month in sorted(with_neighbours(batch))])
         yield MonthBatch(tuple(batch), highest, decide_apart(together, BATCH_ROWS, LISTENS), user)
         last = batch[-1]
         loaded = {month: loaded[month] for month in (last, after(last))}
@@ -388,9 +392,10 @@ def found_below(lake: Lake, prefix: str) -> dict[str, Found]:
     return {month: sorted(each, key=lambda pair: pair[0]) for month, each in found.items()}
 
 
-def highest_resolution(lake: Lake, generation: str, month: str) -> int:
-    """The number of the resolution in force; 0 for none."""
-    return max((number for number, _ in resolutions(lake, generation, month)), default=0)
+def highest_resolutions(lake: Lake, generation: str) -> dict[str, int]:
+    """The number of the resolution in force of each month that has one."""
+    found = found_below(lake, table_prefix(generation, PLAYS_RESOLVED.name))
+    return {month: each[-1][0].number for month, each in found.items()}
 
 
 def superseded(files: Iterable[ObjectInfo], moment: datetime) -> list[str]:

@@ -62,15 +62,14 @@ class FolderStore:
         return describe(key, status) if stat.S_ISREG(status.st_mode) else None
 
     def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
-        folder = prefix.rpartition("/")[0]
+        folder, _, beginning = prefix.rpartition("/")
         with self._errors("list", prefix):
             self._require_root()
-            for key, path in walk(self._path(folder), folder, start_after):
-                if key.startswith(prefix):
-                    try:
-                        yield describe(key, os.stat(path))
-                    except GONE:  # a file may go while its folder is walked
-                        continue
+            for key, path in walk(self._path(folder), folder, start_after, beginning):
+                try:
+                    yield describe(key, os.stat(path))
+                except GONE:  # a file may go while its folder is walked
+                    continue
 
     def write(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> str:  # noqa: ARG002 - files have no content type
         target = self._path(key)
@@ -262,15 +261,17 @@ def flush_file(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def walk(folder: Path, key: str, start_after: str) -> Iterator[tuple[str, Path]]:
-    """Keys of the files below ``folder`` that sort after another, in the order that S3 lists them (by the whole key).
+def walk(folder: Path, key: str, start_after: str, beginning: str = "") -> Iterator[tuple[str, Path]]:
+    """Keys of the files below ``folder`` that sort after another, in the order that S3 lists them (by the whole key);
+    of what lies in it only that whose name has this beginning.
 
     Folders that hold none are not looked into. What is neither a file nor a folder (a pipe), a link below a zone and a
     name that is no text are not there.
     """
     try:
         with os.scandir(folder) as found:
-            entries = [entry.name + "/" * entry.is_dir() for entry in found if is_followed(entry, key)]
+            chosen = (entry for entry in found if entry.name.startswith(beginning) and is_followed(entry, key))
+            entries = [entry.name + "/" * entry.is_dir() for entry in chosen]
     except GONE:
         return
     for name in sorted(entries):

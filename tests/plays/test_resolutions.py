@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from chalicelib.exports.files import export_files
 from chalicelib.exports.observations import Observer
 from chalicelib.exports.rows import ACCOUNT, EXTENDED
 from chalicelib.exports.staging import stage
+from chalicelib.lake import Lake, ObjectInfo
 from chalicelib.parquet import arrow_schema, parquet_of_sorted, write_table
 from chalicelib.plays import resolutions
 from chalicelib.plays.matching import decide, decide_apart
 from chalicelib.plays.outcome import Decided
+from chalicelib.stores.folder import FolderStore
 from chalicelib.tables import PLAYS, PLAYS_RESOLVED
 from tests.support.listening import (
     USER,
@@ -599,7 +602,7 @@ def test_nothing_is_written_where_nothing_has_changed(tmp_path: Path) -> None:
     observe_api(lake, api_plays([heard("2023-05-01T10:04:00Z")]))
     assert resolutions.resolve(lake) == []
     observe_api(lake, api_plays([heard("2023-05-01T10:04:00Z"), heard("2023-05-02T10:04:00Z")]), "more")
-    assert resolutions.highest_resolution(lake, lake.generation(), "2023-05") == 2
+    assert resolutions.highest_resolutions(lake, lake.generation())["2023-05"] == 2
     assert listens_in(lake).num_rows == 2
 
 
@@ -649,7 +652,7 @@ def test_old_months_are_gathered_by_year_and_can_be_decided_anew(tmp_path: Path)
     assert listens_in(lake).equals(before)
     assert resolutions.resolve(lake) == []  # what lies there is compared with
     observe_api(lake, api_plays([heard("2023-05-02T10:04:00Z")]), "more")
-    assert resolutions.highest_resolution(lake, generation, "2023-05") == 2
+    assert resolutions.highest_resolutions(lake, generation)["2023-05"] == 2
     assert listens_in(lake).num_rows == 4
     for hours in (2, 4, 6):
         resolutions.gather_years(lake, clock=hours_later(hours))
@@ -695,6 +698,35 @@ def test_processes_that_decide_at_once_leave_every_listen(tmp_path: Path) -> Non
         thread.join()
     assert not failures
     assert listens_in(lake).num_rows == 8
+
+
+class Overtaken(FolderStore):
+    """A lake in which somebody else brings and decides a play right after a month's files have been listed."""
+
+    month: str
+    brings: Callable[[], None] | None
+
+    def list(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectInfo]:
+        yield from super().list(prefix, start_after=start_after)
+        if self.brings and prefix.endswith(f"/plays_history/month={self.month}/"):
+            brings, self.brings = self.brings, None
+            brings()
+
+
+@pytest.mark.parametrize("batch", [1, 40_000])
+@pytest.mark.parametrize("month", range(1, 7))
+def test_a_play_that_is_decided_while_many_months_are_worked_out_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, month: int, batch: int
+) -> None:
+    monkeypatch.setattr(resolutions, "BATCH_ROWS", batch)
+    lake = lake_in(tmp_path)
+    rows = [heard(f"2023-{each:02d}-03T10:04:00Z") for each in range(1, 7)]
+    write_table(lake, lake.generation(), PLAYS, api_plays(rows), "many")
+    store = Overtaken(tmp_path / "lake")
+    store.month = f"2023-{month:02d}"
+    store.brings = lambda: observe_api(lake, api_plays([heard(f"2023-{month:02d}-09T10:04:00Z")]), "one")
+    resolutions.resolve(Lake(store))
+    assert listens_in(lake).num_rows == 7
 
 
 def test_files_of_other_tables_and_generations_decide_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,23 @@ def test_a_zone_may_lie_on_another_disk_behind_a_link(store: FolderStore, root: 
     store.write("raw/spotify/a", b"a")
     assert store.read("raw/spotify/a") == (tmp_path / "large disk/spotify/a").read_bytes() == b"a"
     assert [info.key for info in store.list("raw/")] == ["raw/spotify/a"]
+
+
+def test_a_listing_looks_into_no_folder_of_another_name(
+    store: FolderStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("t/month=2023-12/a", "t/month=2024-01/a", "t/month=2024-02/b/c", "t/month=2025-01/a", "u/month=2024/a"):
+        store.write(key, b"x")
+    looked: list[str] = []
+
+    def noted(folder: Path) -> Any:
+        looked.append(folder.relative_to(root).as_posix())
+        return scandir(folder)
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", noted)
+    assert [info.key for info in store.list("t/month=2024")] == ["t/month=2024-01/a", "t/month=2024-02/b/c"]
+    assert looked == ["t", "t/month=2024-01", "t/month=2024-02", "t/month=2024-02/b"]
 
 
 def test_odd_names_and_what_is_no_file_stop_nothing(store: FolderStore, root: Path) -> None:
