@@ -12,6 +12,7 @@ const TITLES = { artist: "Artists", album: "Albums", track: "Tracks", playlist: 
 export function searchBox() {
   let asked = new AbortController();
   let timer = 0;
+  let isAsking = false; // one search at a time: those that a later letter gives up would run on, before the last
   const answers = h("div.answers", { id: "search-answers", hidden: true, role: "region", "aria-label": "Found" });
   const box = h("input", {
     type: "search", id: "search", placeholder: "Search", "aria-label": "Search artists, albums, tracks, playlists and shows", "aria-keyshortcuts": "/",
@@ -29,10 +30,11 @@ export function searchBox() {
     close();
   };
   const ask = async () => {
-    asked.abort();
-    asked = new AbortController();
     const search = box.value.trim();
     if (!search || !token()) return close();
+    if (isAsking) return undefined;
+    isAsking = true;
+    asked = new AbortController();
     try {
       const answer = await request("reports/dashboard_search", { query: { search, user: selection().user }, signal: asked.signal });
       const { columns, rows } = await answer.json();
@@ -40,8 +42,10 @@ export function searchBox() {
       show(search, rows.map((row) => Object.fromEntries(names.map((name, at) => [name, row[at]]))));
     } catch (fault) {
       if (fault.name !== "AbortError") show(search, null, fault.message);
+    } finally {
+      isAsking = false;
     }
-    return undefined;
+    return asked.signal.aborted || box.value.trim() === search ? undefined : ask();
   };
   const show = (search, found, fault) => {
     answers.hidden = false;

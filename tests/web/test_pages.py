@@ -406,6 +406,23 @@ def test_any_period_is_a_story_with_a_picture_to_save_copy_or_share(filled, look
 
 
 @pytest.mark.thorough
+def test_while_somebody_types_one_search_at_a_time_is_asked_for_and_the_last_is_of_all_letters(filled, look):
+    """The server works out what it was asked for, whoever has left: one for each letter would keep the last back."""
+    artist = filled.server.rows("SELECT max(artist_name) FROM heard WHERE length(artist_name) > 7")[0][0]
+    page = look(filled.server).open("#/listens?period=all")
+    began, left = [], []
+    page.on("request", lambda request: began.append(request.url))
+    page.on("requestfailed", lambda request: left.append(request.url))
+    slowly = {"offline": False, "latency": 400, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slowly)
+    page.locator("#search").press_sequentially(artist, delay=100)
+    expect(page.locator("#search-answers")).to_contain_text(f"“{artist}”")
+    expect(page.get_by_role("region", name="Found").get_by_role("link", name=artist).first).to_be_visible()
+    assert 1 < sum("dashboard_search" in url for url in began) < len(artist)
+    assert not left
+
+
+@pytest.mark.thorough
 def test_listens_go_on_to_the_last_one_and_each_is_there_once(filled, look):
     day = filled.server.rows(
         "SELECT CAST(date(heard_at) AS varchar) FROM heard WHERE play_seconds >= 30 GROUP BY 1 HAVING count(*) > 25 "
