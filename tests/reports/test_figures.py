@@ -214,7 +214,7 @@ def test_the_whole_library_is_the_sum_of_its_listeners(ask: Ask, seconds: int | 
 def test_every_report_that_counts_plays_takes_the_one_setting() -> None:
     for report in catalogue.reports():
         names = {parameter.name: parameter for parameter in report.parameters}
-        assert ("play_seconds >= :min_seconds" in report.sql) == ("min_seconds" in names), report.name
+        assert ("seconds >= :min_seconds" in report.sql) == ("min_seconds" in names), report.name
         if "min_seconds" in names:
             assert names["min_seconds"].default == PLAY_SECONDS
         assert "AS plays" not in report.sql or "min_seconds" in names, f"{report.name} counts plays in its own way"
