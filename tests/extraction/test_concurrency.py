@@ -139,10 +139,10 @@ def test_thousands_of_requests_with_a_fifth_of_them_failing_lose_and_double_noth
 ) -> None:
     with world(tmp_path / "calm", mode=mode, scale=scale) as made:
         rounds(made, count)
-        calm = transformed(made.lake)
+        calm = transformed(made.lake, made.settings)
     with world(tmp_path / "rough", mode=mode, scale=scale) as made:
         trouble(made, 0.2)
         sent, retries = rounds(made, count)
         assert sent >= requests
         assert 0.1 * sent < retries < 0.35 * sent
-        assert differences(transformed(made.lake), calm) == []
+        assert differences(transformed(made.lake, made.settings), calm) == []

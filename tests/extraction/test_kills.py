@@ -63,7 +63,7 @@ class Undisturbed:
         self.writes = int(output.split()[-1])
         self.calls = made.sandbox.calls.total
         self.contents = contents(made.lake)
-        self.tables = transformed(made.lake)
+        self.tables = transformed(made.lake, made.settings)
 
 
 @pytest.fixture(scope="module", params=[1, 4], ids=["one thread", "four threads"])
@@ -97,7 +97,7 @@ def finish_and_compare(made: World, undisturbed: Undisturbed, deaths: list[str])
     assert record.state == "succeeded", what
     assert before + made.sandbox.calls.total <= undisturbed.calls + len(deaths) * made.settings.concurrency, what
     assert contents(made.lake) == undisturbed.contents, what
-    assert differences(transformed(made.lake), undisturbed.tables) == [], what
+    assert differences(transformed(made.lake, made.settings), undisturbed.tables) == [], what
     assert not list(made.lake.store.list(JOURNAL)), what
     records = [load_run(made.lake, run_id) for run_id in run_ids(made.lake)]
     assert {one.state for one in records} <= {SUCCEEDED, PARTIAL}, what

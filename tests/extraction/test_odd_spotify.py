@@ -13,31 +13,22 @@ from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
-import duckdb
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from chalicelib.extraction.reading import ENDPOINTS
 from chalicelib.lake import Lake
-from chalicelib.parquet import arrow_schema
 from chalicelib.pipeline import catch_up
 from chalicelib.runs import RunRecord
 from chalicelib.secrets import SecretStore
 from chalicelib.stores import open_lake
-from chalicelib.tables import PHYSICAL, TABLES
-from chalicelib.views import view_sql
 from chalicelib.wanted import write_wanted_tracks
 from tests.support.extraction import Clock, World, world
 from tests.support.odd_spotify import ODDITIES, Oddity, OddSpotify, odd_spotify
+from tests.support.tables import COMPARED, Held, Rows, differences, tables_of
 
 PATIENCE = 3  # calls in vain to one endpoint in one run
 LIBRARY = ("saved_items", "followed_artists", "playlists", "playlist_items", "top_items", "plays", "albums", "artists")
-COMPARED = {table.name for table in TABLES if table.current not in ("internal", "derived")} - {
-    "runs",
-    "quality_results",
-    "rejected_rows",
-}
 #: Endpoints that are odd together, so that a trial is one of several: none of a set leads to another, or shares waits.
 DEVELOPMENT = (
     (
@@ -52,48 +43,6 @@ DEVELOPMENT = (
     ("albums/{id}", "me/albums", "me/playlists", "me/following"),
 )
 EXTENDED = ("albums", "artists", "tracks", "browse/new-releases")
-
-Rows = dict[str, Counter[str]]  # each row as text
-Held = dict[str, pa.Table]  # by key
-
-
-def tables_of(lake: Lake, names: Collection[str] = COMPARED, held: Held | None = None) -> Rows:
-    """Tables as a query sees them, without the times of observation; ``held`` are files that have been read before."""
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute(ATHENAS_FUNCTIONS)
-        for name, table in PHYSICAL.items():
-            infos = lake.store.list(f"transformed/{lake.generation()}/{name}/")
-            keys = [info.key for info in infos if info.key.endswith(".parquet")]
-            files = [(held or {}).get(key) or pq.read_table(BytesIO(lake.store.read(key))) for key in keys]
-            rows = pa.concat_tables([arrow_schema(table).empty_table(), *files], promote_options="default")
-            connection.register(f"rows_{name}", rows)
-            month = table.partition_by
-            connection.execute(f"CREATE VIEW {name} AS SELECT *, strftime({month}, '%Y-%m') AS month FROM rows_{name}")
-        return {table.name: rows_of(connection, view_sql(table)) for table in TABLES if table.name in names}
-
-
-ATHENAS_FUNCTIONS = """
-CREATE MACRO date_add(unit, count, moment) AS CASE unit
-    WHEN 'hour' THEN moment + to_hours(count::BIGINT) WHEN 'day' THEN moment + to_days(count::INTEGER)
-    ELSE moment + to_years(count::INTEGER) END;
-CREATE MACRO date_format(moment, format) AS strftime(moment, format);
-"""  # as far as the views use them
-
-
-def rows_of(connection: duckdb.DuckDBPyConnection, sql: str) -> Counter[str]:
-    kept = f"SELECT COLUMNS(lambda name: name <> 'observed_at') FROM ({sql})"
-    return Counter(
-        text for (text,) in connection.execute(f"SELECT CAST(rows AS VARCHAR) FROM ({kept}) AS rows").fetchall()
-    )
-
-
-def differences(one: Rows, other: Rows) -> list[str]:
-    """What stands in one and not in the other, a few of each."""
-    found = []
-    for table in one:
-        for word, rows in (("too many", one[table] - other[table]), ("missing", other[table] - one[table])):
-            found += [f"{table}: {word}: {row}" for row in sorted(rows)[:2]]
-    return found
 
 
 @dataclass(slots=True)

@@ -94,6 +94,7 @@ class Visit:
         self.context: BrowserContext = browser.new_context(**(settings | options))
         self.waits = waits
         self.context.set_default_timeout(waits / 2)
+        expect.set_options(timeout=waits / 2)
         self.page: Page = self.context.new_page()
         self.url = url
         self.host = urlsplit(url).netloc

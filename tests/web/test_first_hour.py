@@ -115,7 +115,7 @@ def is_fresh(visit: Visit) -> bool:
     """Whether the Pipeline page, opened anew, knows when a listen last came."""
     go_to(visit, "Overview")
     go_to(visit, "Pipeline")
-    row = visit.panel("Freshness").get_by_role("row", name=re.compile("^heard"))
+    row = visit.panel("Freshness").get_by_role("row", name=re.compile(r"^heard\s"))
     return re.search(r"[1-9]\d* (s|min) ago", row.inner_text()) is not None
 
 
