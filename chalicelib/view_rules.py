@@ -9,6 +9,9 @@ from chalicelib.tables import LISTENER_IDS, PHYSICAL, Column, Table
 
 #: What was observed later than this was observed by a clock that was ahead.
 SOON = "date_add('hour', 1, localtimestamp)"
+#: Of a decision's rows: the one of an emptied month is nobody's. (That its id is empty too would be as true, but ids
+#: are half of a file's bytes, and hardly a question needs them.)
+IS_LISTEN = "user_id IS NOT NULL"
 
 
 def resolutions(table: Table) -> str:
@@ -88,7 +91,7 @@ def listed(table: Table) -> str:
 
 
 def resolved(table: Table) -> str:
-    """Only the highest resolution of each month counts; an emptied month holds one row with an empty key.
+    """Only the highest resolution of each month counts; an emptied month holds one row of nobody.
 
     The table is read once. A condition on ``year`` chooses the partitions: engines move it below the window, of whose
     partitions it is a part. A file that was copied into the folder of its year counts instead of the one that it was
@@ -101,14 +104,14 @@ def resolved(table: Table) -> str:
         "FROM (SELECT *, CAST(substr(month, 1, 4) AS integer) AS year, "
         "2 * resolution + CASE WHEN length(month) = 4 THEN 1 ELSE 0 END AS place "
         f"FROM {resolutions(table)}) AS placed"
-        f") AS decided WHERE place = in_force AND {table.key[0]} <> ''"
+        f") AS decided WHERE place = in_force AND {IS_LISTEN}"
     )
 
 
 def pruned(table: Table) -> str:
     """The same where only the files of the highest resolutions are read."""
     year = f"CAST(year({table.partition_by}) AS integer) AS year"
-    return f"SELECT {names(table)}, {year} FROM {resolutions(table)} WHERE {table.key[0]} <> ''"
+    return f"SELECT {names(table)}, {year} FROM {resolutions(table)} WHERE {IS_LISTEN}"
 
 
 def ranked(table: Table) -> str:

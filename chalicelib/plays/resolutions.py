@@ -341,7 +341,8 @@ MOMENT = PLAIN.field("ended_at").type
 
 
 def with_resolution(listens: pa.Table, number: int, month: str) -> pa.Table:
-    """The rows of ``plays_resolved``; a month without listens is one row without a play_id, at its first moment."""
+    """The rows of ``plays_resolved``; a month without listens is one row of nobody, without an id, at its
+    first moment."""
     if listens.num_rows == 0:
         told = {"play_id": pa.array([""]), "ended_at": pa.array([first_moment(month)], MOMENT)}
         nothing = [told.get(field.name, pa.nulls(1, field.type)) for field in listens.schema]

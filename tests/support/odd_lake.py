@@ -310,7 +310,8 @@ class Maker:
     def plays(self, number: int) -> list[Row]:
         favourites = [min(int(self.chance.paretovariate(0.6)), len(self.tracks)) - 1 for _ in range(number)]
         rows = [self.play(at, self.tracks[place]) for at, place in enumerate(favourites)]
-        rows.append({**rows[0], "play_id": "", "ended_at": datetime(2022, 12, 5)})  # an emptied month
+        emptied = dict.fromkeys(rows[0]) | {"play_id": "", "ended_at": datetime(2022, 12, 1), "resolution": 2}
+        rows.append(emptied)
         return rows
 
     def play(self, number: int, track: str) -> Row:

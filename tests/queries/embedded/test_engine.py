@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -353,6 +354,38 @@ def plays_of(count: int) -> dict[str, Any]:
     values = {"play_id": "p", "user_id": "w", "ended_at": moment, "ms_played": 60_000, "item_type": "track",
               "item_name": "Again", "artist_name": "Ann", "origin": "extended_history", "resolution": 1}  # fmt: skip
     return {name: pa.repeat(value, count) for name, value in values.items()}
+
+
+@pytest.fixture
+def ten_months(opened: Opened) -> Opened:
+    """The first of them had just begun."""
+    for month in range(1, 11):
+        listens = (listen(month, number) for number in range(1 if month == 1 else 3_000))
+        opened.put("plays_resolved", *listens, name="resolution-000001")
+    return opened
+
+
+def listen(month: int, number: int) -> dict[str, Any]:
+    ended = datetime(2030, month, 1) + timedelta(minutes=number)
+    told = {"item_type": "track", "origin": "extended_history", "item_id": f"t{number % 50}", "ms_played": 60_000}
+    return {"play_id": f"{month}-{number}", "user_id": "u", "ended_at": ended, "resolution": 1, **told}
+
+
+def test_what_the_database_expects_of_a_table_is_near_what_it_has(ten_months: Opened) -> None:
+    """Of a join it keeps the side that it takes for the smaller one in memory."""
+    plan = plan_of(ten_months, "SELECT item_id FROM plays WHERE ended_at < TIMESTAMP '2031-01-01 00:00:00'")
+    expected = [int(each.replace(",", "")) for each in re.findall(r"~([\d,]+) rows?", plan)]
+    assert 27_000 / 10 < max(expected) < 27_000 * 3, plan
+
+
+def test_ids_of_listens_are_read_only_for_who_asks_for_them(ten_months: Opened) -> None:
+    """They are half of a table's bytes."""
+    plan = plan_of(ten_months, "SELECT item_type, sum(ms) AS ms FROM heard GROUP BY item_type")
+    assert "item_type" in plan and "play_id" not in plan
+
+
+def plan_of(opened: Opened, sql: str) -> str:
+    return "\n".join(line for (line,) in opened.ask(f"EXPLAIN {sql}"))
 
 
 def test_names_that_were_heard_are_those_of_the_files_that_are_there_now(tmp_path: Path) -> None:
