@@ -6,6 +6,7 @@ Peers that are not the lake's own dependencies (bench/requirements.txt) are run 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -28,7 +29,8 @@ def main(names: list[str]) -> int:
 
 def run(name: str) -> int:
     print(f"$ python -m bench.{name}", flush=True)
-    return subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # like most
+    return subprocess.run([sys.executable, "-m", f"bench.{name}"], env=environ, check=False).returncode
 
 
 if __name__ == "__main__":
