@@ -154,7 +154,8 @@ class SpotifySession(requests.Session):
         except BaseException:
             response.close()
             raise
-        response.json = lambda **_: read_json(response.content)  # type: ignore[method-assign]
+        body = response.content  # and not the response, which would hold itself and its connection
+        response.json = lambda **_: read_json(body)  # type: ignore[method-assign]
         self._thread.last = response
         return response
 

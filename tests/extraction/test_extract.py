@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import time
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -105,6 +109,31 @@ def test_a_short_budget_is_spent_on_what_would_be_lost_first(tmp_path: Path) -> 
         record = made.run()
         assert record.calls_by_endpoint == {"me/player/recently-played": 1}
         assert part(record, "saved_tracks").left == "about 1 call"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not list open files")
+def test_a_run_that_has_ended_leaves_no_connection_open(tmp_path: Path) -> None:
+    """A service makes thousands of them: none may wait for the collector."""
+    with world(tmp_path, calls_per_run=20) as made:
+        before = sockets()
+        gc.disable()
+        try:
+            assert made.run().calls == 20
+            deadline = time.monotonic() + 10  # the sandbox, in this process too, closes its ends in threads
+            while sockets() > before and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert sockets() == before
+        finally:
+            gc.enable()
+
+
+def sockets() -> int:
+    """Of this process."""
+    found = 0
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += os.readlink(each).startswith("socket:")
+    return found
 
 
 def test_idle_threads_do_not_take_calls_that_earlier_sources_need(tmp_path: Path) -> None:
