@@ -146,6 +146,45 @@ def test_more_rows_than_asked_for_are_cut_and_said_to_be(opened: Opened) -> None
     assert not opened.done("SELECT x FROM UNNEST(sequence(1, 10)) AS t(x)", max_rows=10).truncated
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "LIMIT ALL",
+        "LIMIT 2000000000",
+        "LIMIT 0x100",
+        "OFFSET 0 LIMIT 5_000",
+        "FETCH FIRST 50 ROWS ONLY",
+        "FETCH NEXT 50 ROWS WITH TIES",
+    ],
+)
+def test_no_limit_of_a_statements_own_brings_more_than_is_kept(opened: Opened, ending: str) -> None:
+    sql = f"SELECT x FROM UNNEST(sequence(1, 100)) AS t(x) ORDER BY x\n{ending}"
+    query = opened.done(sql, max_rows=10)
+    assert (query.error, query.rows, query.truncated, query.sql) == (None, 10, True, sql)
+    assert [x for (x,) in opened.engine.rows(query.query_id, 100).rows] == list(range(1, 11))
+
+
+@pytest.mark.parametrize(
+    ("ending", "values", "rows"),
+    [
+        ("LIMIT 5", (), 5),
+        ("LIMIT 0x5", (), 5),
+        ("LIMIT ?", (5,), 5),
+        ("LIMIT ?", (5_000,), 10),
+        ("FETCH FIRST ROW ONLY", (), 1),
+        ("OFFSET 97", (), 3),
+    ],
+)
+def test_a_query_is_shown_as_it_was_written_however_it_ends(
+    opened: Opened, ending: str, values: tuple[int, ...], rows: int
+) -> None:
+    sql = f"SELECT x FROM UNNEST(sequence(1, 100)) AS t(x) ORDER BY x\n{ending}"
+    query = opened.done(sql, *values, max_rows=10)
+    assert (query.error, query.rows, query.truncated) == (None, rows, rows == 10)
+    (listed,), _ = opened.engine.queries(1)
+    assert query.sql == listed.sql == sql
+
+
 def test_a_refused_query_says_where_and_leaves_no_trace(opened: Opened) -> None:
     with pytest.raises(QueryRefused) as refused:
         opened.engine.start_query("SELECT 1,\n  nonsense(2)")

@@ -17,7 +17,7 @@ from typing import Any
 from chalicelib.queries.engine import ResultColumn
 from chalicelib.queries.sql import Checked
 
-NOTE = re.compile(r"(\nLIMIT \d+)?\n-- lake: (\{[^\n]*\})\Z")
+NOTE = re.compile(r"\n-- lake: (\{[^\n]*\})\Z")
 NESTED = ("array", "map", "row")
 
 NoteValue = tuple[
@@ -27,7 +27,10 @@ NoteValue = tuple[
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """``most`` rows are kept; ``types`` are those of nested columns by place, of which Athena tells only the name."""
+    """``most`` rows are kept; ``types`` are those of nested columns by place, of which Athena tells only the name.
+
+    Of a statement that was sent as it was written, ``added`` characters behind it are the limit that it lacked.
+    """
 
     kind: str
     most: int
@@ -35,6 +38,7 @@ class Note:
     written: str | None = None  # the statement as it was written, where another one was sent
     types: dict[str, str] = field(default_factory=dict)
     values: tuple[NoteValue, ...] = ()
+    added: int = 0
 
     def written_place(self, line: int, column: int, sent: str) -> tuple[int, int]:
         """Where in the statement as written a place of the statement as ``sent`` (line and column from 1) is."""
@@ -61,18 +65,41 @@ def known_as(client: str) -> str:
 
 
 def with_note(checked: Checked, most: int, client: str, parameters: Sequence[Any] = ()) -> str:
-    """The text that Athena gets: the statement with its values, a limit where it has none, and the note.
+    """The text that Athena gets: the statement with its values, limited to what is kept, and the note.
 
     SHOW and DESCRIBE are sent as the query for their answer, so that Athena shows no more than the lake's tables.
     Raises QueryRefused for a value that cannot be bound.
     """
     shown = checked.kind == "show"
     text, values = (checked.duckdb, ()) if shown else with_literals(checked.sql, parameters)
-    written = checked.sql if text != checked.sql else None
-    note = Note(checked.kind, most, client, written, nested_types(checked.columns), values)
-    if checked.kind == "select" and not checked.limited:
-        text += f"\nLIMIT {most + 1}"  # one more than are kept, to know that there are more
-    return f"{text}\n-- lake: {json.dumps(asdict(note), ensure_ascii=True, separators=(',', ':'))}"
+    sent = limited(text, most + 1) if checked.kind == "select" else text  # one more, to know that there are more
+    as_written = sent.startswith(checked.sql)
+    note = Note(
+        checked.kind,
+        most,
+        client,
+        None if as_written else checked.sql,
+        nested_types(checked.columns),
+        values,
+        len(sent) - len(checked.sql) if as_written else 0,
+    )
+    return f"{sent}\n-- lake: {json.dumps(asdict(note), ensure_ascii=True, separators=(',', ':'))}"
+
+
+def limited(sql: str, most: int) -> str:
+    """A query that answers with no more than ``most`` rows: its own limit where that is lower."""
+    from chalicelib.queries.sql.parser import Parser
+    from chalicelib.queries.sql.syntax import Number
+    from chalicelib.queries.sql.tokens import tokenize
+
+    tokens = tokenize(sql)
+    tree = Parser(sql, tokens).statement()
+    if tree.counted_at is None:
+        return sql if tree.limit else f"{sql}\nLIMIT {most}"
+    if isinstance(tree.limit, Number) and int(tree.limit.value) <= most:
+        return sql
+    wanted = next(token for token in tokens if token.at == tree.counted_at)
+    return f"{sql[: wanted.at]}{most}{sql[wanted.end :]}"
 
 
 def with_literals(sql: str, parameters: Sequence[Any]) -> tuple[str, tuple[NoteValue, ...]]:
@@ -98,8 +125,8 @@ def read_note(text: str) -> tuple[str, Note] | None:
     match = NOTE.search(text)
     if not match:
         return None
-    note = Note(**json.loads(match[2]))
-    return note.written if note.written is not None else text[: match.start()], note
+    note = Note(**json.loads(match[1]))
+    return note.written if note.written is not None else text[: match.start() - note.added], note
 
 
 def nested_types(columns: Iterable[ResultColumn]) -> dict[str, str]:

@@ -427,4 +427,6 @@ class Query(Node):
     order: list[OrderKey]
     offset: Node | None
     limit: Node | None  # None: all
+    fetch: bool = False  # FETCH FIRST says it, not LIMIT
     ties: bool = False
+    counted_at: int | None = None  # where it says how many rows, ALL too

@@ -181,6 +181,9 @@ def test_a_file_that_breaks_off_is_an_error() -> None:
     [
         ("SELECT 1", True),
         ("SELECT 1 LIMIT 5", False),
+        ("SELECT 1\nLIMIT 5", False),
+        ("SELECT 4000000000 AS only", True),
+        ("(SELECT 1 LIMIT 5)", True),
         ("SELECT x FROM (SELECT 1 AS x LIMIT 5) AS t", True),
         ("SELECT 1 UNION SELECT 2", True),
         ("VALUES 1, 2", True),
