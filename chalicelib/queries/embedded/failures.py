@@ -33,7 +33,7 @@ def failure(error: Exception, files: Sequence[File] = ()) -> LakeError:
         return QueryFailed(OUT_OF_MEMORY)
     if is_full(error):
         return StorageFailed(DISK_FULL)
-    message = re.split(r"\n\s*LINE \d+:", str(error))[0].strip()
+    message = re.split(r"\n\s*LINE \d+:", said(error))[0].strip()
     if FAILURE_MARK in message:
         return QueryFailed(message.partition(FAILURE_MARK)[2].removesuffix("' to INT32")[:LONGEST])
     for pattern, reworded in REWORDED:
@@ -42,6 +42,11 @@ def failure(error: Exception, files: Sequence[File] = ()) -> LakeError:
     if broken := found_damaged(files, thorough=not is_of_values(error)):
         return damaged(broken)
     return in_words(error, message)
+
+
+def said(error: Exception) -> str:
+    """DuckDB's words, which may end within a character: then Python's error has them, and says nothing of them."""
+    return error.object.decode("utf-8", "replace") if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def in_words(error: Exception, message: str) -> LakeError:
@@ -54,7 +59,7 @@ def in_words(error: Exception, message: str) -> LakeError:
 
 def is_of_values(error: Exception) -> bool:
     """Whether the values of the statement are at fault, not a file or the translation."""
-    return any(kind.__name__ in VALUES for kind in type(error).__mro__)
+    return isinstance(error, UnicodeDecodeError) or any(kind.__name__ in VALUES for kind in type(error).__mro__)
 
 
 def is_full(error: Exception) -> bool:

@@ -13,9 +13,9 @@ NUMBER_TEXT = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[dDfF]?|NaN|Infinity)"
 DECIMAL_TEXT = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 BOOLEAN_TEXT = r"(?i)(t|true|1|f|false|0)"
 DATE_TEXT = rf"{BLANKS}[+-]?\d{{4,}}-\d{{1,2}}-\d{{1,2}}{BLANKS}"
-CLOCK = r"\d{1,2}:\d{1,2}(:\d{1,2}(\.\d{1,12})?)?"
-ZONE = r"( ?[+-]\d{1,2}(:?\d{2})?| ?(UTC|GMT|Z|[A-Z][A-Za-z_]+(/[A-Za-z0-9_+-]+)+))"
-TIMESTAMP_TEXT = rf"\s*\d{{4,}}-\d{{1,2}}-\d{{1,2}}( {CLOCK})?{ZONE}?\s*"
+CLOCK = r"\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d{1,12})?)?"
+#: The zone, whatever it is called, is the one group.
+TIMESTAMP_TEXT = rf"{BLANKS}\d{{4,}}-\d{{1,2}}-\d{{1,2}}(?: (?:{CLOCK})?{BLANKS}(\S.*?)?)?{BLANKS}"
 TEXT_FORMS = {
     **dict.fromkeys(("tinyint", "smallint", "integer", "bigint"), SIGNED),
     **dict.fromkeys(("double", "real"), rf"\s*{NUMBER_TEXT}\s*"),
@@ -25,7 +25,7 @@ TEXT_FORMS = {
     "timestamp": TIMESTAMP_TEXT,
 }
 TIMES = ("date", "timestamp", "timestamptz")
-BEYOND = re.compile(r"\s*([+-]|\d{5,}-)")
+BEYOND = re.compile(r"\s*([+-]|[0-9]{5,}-)")
 
 
 def cast(value: Value, to: Type, trying: bool = False, length: int | None = None) -> Value:
@@ -108,7 +108,7 @@ def cast_from_text(value: Value, to: Type, trying: bool) -> str | Value:
         return zoned_from_text(value, to, trying)
 
     def make(one: Value) -> str:
-        form = f"regexp_full_match({one}, {text(TEXT_FORMS[to.name])})"
+        form = is_moment(one) if to.name == "timestamp" else f"regexp_full_match({one}, {text(TEXT_FORMS[to.name])})"
         made = from_text(one.sql, to)
         if trying:
             return f"CASE WHEN {form} THEN {made} END"
@@ -136,18 +136,36 @@ def timestamp_of_text(sql: str) -> str:
     return f"regexp_replace({bare}, ' (\\d+:\\d+)$', ' \\1:00')"
 
 
+def is_moment(value: Value) -> str:
+    """Whether a text is a date, with a clock or not, and with a zone that there is or none."""
+    zone = zone_text(value)
+    return (
+        f"CASE WHEN NOT regexp_full_match({value}, {text(TEXT_FORMS['timestamp'])}) THEN false "
+        f"WHEN {zone} = '' THEN true ELSE lake_zone({zone}) <> '' END"
+    )
+
+
+def zone_text(value: Value) -> str:
+    """What stands behind date and clock."""
+    return f"regexp_extract({value}, {text(f'^{TIMESTAMP_TEXT}$')}, 1)"
+
+
 def zoned_from_text(value: Value, to: Type, trying: bool) -> Value:
-    form = f"regexp_full_match({value}, {text(TIMESTAMP_TEXT)})"
-    local = f"CAST({timestamp_of_text(value.sql)} AS TIMESTAMP)"
-    zone = f"coalesce(nullif(regexp_extract({value}, '([+-]\\d\\d:\\d\\d|[A-Za-z][\\w/+-]*)\\s*$', 1), ''), 'UTC')"
     from chalicelib.queries.sql.values import utc_time
 
-    if trying:
-        utc = f"TRY(CASE WHEN {form} THEN {at_precision(utc_time(local, zone), 6, to.precision)} END)"
-    else:
-        refused = fail_when(f"NOT {form}", f"'Value cannot be cast to timestamp with time zone: ' || {value}")
-        utc = f"CASE {refused} ELSE {at_precision(utc_time(local, zone), 6, to.precision)} END"
-    return zoned(utc, zone, to.precision)
+    def zone_in(one: Value) -> str:
+        zone = zone_text(one)
+        return f"CASE WHEN {zone} = '' OR NOT {is_moment(one)} THEN 'UTC' ELSE lake_zone({zone}) END"
+
+    def instant(one: Value) -> str:
+        local = f"CAST({timestamp_of_text(one.sql)} AS TIMESTAMP)"
+        utc = at_precision(utc_time(local, f"({zone_in(one)})"), 6, to.precision)
+        if trying:
+            return f"TRY(CASE WHEN {is_moment(one)} THEN {utc} END)"
+        words = f"'Value cannot be cast to timestamp with time zone: ' || {one}"
+        return f"CASE {fail_when(f'NOT {is_moment(one)}', words)} ELSE {utc} END"
+
+    return zoned(once([value], instant), once([value], zone_in), to.precision)
 
 
 def cast_number(value: Value, to: Type) -> str:

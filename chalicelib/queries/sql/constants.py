@@ -40,10 +40,11 @@ from chalicelib.queries.sql.values import Value, as_text, utc_time, zoned
 PARAMETER = "$lake_{}"  # how the translation names the n-th parameter, from 0
 LARGEST_INTEGER = 2**63 - 1
 MILLISECONDS = {"DAY": 86_400_000, "HOUR": 3_600_000, "MINUTE": 60_000, "SECOND": 1000}
+WHOLE, SECONDS = r"([0-9]+)", r"([0-9]+(?:\.[0-9]+)?)"
 INTERVAL_PATTERNS = {
-    ("DAY", "HOUR"): r"(\d+) (\d+)", ("DAY", "MINUTE"): r"(\d+) (\d+):(\d+)",
-    ("DAY", "SECOND"): r"(\d+) (\d+):(\d+):(\d+(?:\.\d+)?)", ("HOUR", "MINUTE"): r"(\d+):(\d+)",
-    ("HOUR", "SECOND"): r"(\d+):(\d+):(\d+(?:\.\d+)?)", ("MINUTE", "SECOND"): r"(\d+):(\d+(?:\.\d+)?)",
+    ("DAY", "HOUR"): f"{WHOLE} {WHOLE}", ("DAY", "MINUTE"): f"{WHOLE} {WHOLE}:{WHOLE}",
+    ("DAY", "SECOND"): f"{WHOLE} {WHOLE}:{WHOLE}:{SECONDS}", ("HOUR", "MINUTE"): f"{WHOLE}:{WHOLE}",
+    ("HOUR", "SECOND"): f"{WHOLE}:{WHOLE}:{SECONDS}", ("MINUTE", "SECOND"): f"{WHOLE}:{SECONDS}",
 }  # fmt: skip
 PLAIN_TYPES = {
     "boolean": "boolean", "tinyint": "tinyint", "smallint": "smallint", "integer": "integer", "int": "integer",
@@ -115,19 +116,16 @@ def parameter(translator: Translator, node: s.Parameter, _scope: Scope) -> Value
 
 @expression(s.IntervalText)
 def interval(translator: Translator, node: s.IntervalText, _scope: Scope) -> Value:
-    written = node.value.strip()
-    sign = -1 if written.startswith("-") else 1
-    written = written.lstrip("+-")
-    if node.negative:
-        sign = -sign
+    sign = -1 if node.value.startswith("-") != node.negative else 1
+    written = re.sub(r"^[+-]", "", node.value)
     if node.unit in ("YEAR", "MONTH"):
-        pattern = r"(\d{1,6})-(\d{1,6})" if node.to else r"(\d{1,9})()"
+        pattern = r"([0-9]{1,6})-([0-9]{1,6})" if node.to else r"([0-9]{1,9})()"
         match = re.fullmatch(pattern, written)
         if not match or node.to not in (None, "MONTH") or (node.to and node.unit != "YEAR"):
             translator.refuse(node, f"'{node.value[:40]}' is not such an interval")
         months = int(match[1]) * (12 if node.unit == "YEAR" else 1) + int(match[2] or 0)
         return Value(f"to_months({sign * months})", INTERVAL_MONTH, sign * months)
-    pattern = INTERVAL_PATTERNS.get((node.unit, node.to), "") if node.to else r"(\d+(?:\.\d+)?)"
+    pattern = INTERVAL_PATTERNS.get((node.unit, node.to), "") if node.to else SECONDS
     match = re.fullmatch(pattern, written) if pattern and len(written) < 40 else None
     if not match or (node.unit != "SECOND" and not node.to and "." in written):
         translator.refuse(node, f"'{node.value[:40]}' is not such an interval")
@@ -159,11 +157,11 @@ def typed_literal(translator: Translator, node: s.TypedText, _scope: Scope) -> V
 
 
 def date_literal(translator: Translator, node: s.Node, written: str) -> Value:
-    match = re.fullmatch(r"\s*(\d{4,5})-(\d{1,2})-(\d{1,2})\s*", written)
+    match = re.fullmatch(r"\s*([0-9]{4,5})-([0-9]{1,2})-([0-9]{1,2})\s*", written)
     if not match:
         return (
             cast(as_text(written), DATE)
-            if re.fullmatch(r"\s*-?\d{4,6}-\d{1,2}-\d{1,2}\s*", written)
+            if re.fullmatch(r"\s*-?[0-9]{4,6}-[0-9]{1,2}-[0-9]{1,2}\s*", written)
             else not_such(translator, node, written)
         )
     day = f"{match[1]}-{match[2].zfill(2)}-{match[3].zfill(2)}"
@@ -176,7 +174,7 @@ def date_literal(translator: Translator, node: s.Node, written: str) -> Value:
 
 
 def decimal_literal(translator: Translator, node: s.Node, written: str) -> Value:
-    match = re.fullmatch(r"([+-]?)(\d*)\.?(\d*)", written.replace("_", ""))
+    match = re.fullmatch(r"([+-]?)([0-9]*)\.?([0-9]*)", written.replace("_", ""))
     if not match or not (match[2] or match[3]) or len(written) > 80:
         not_such(translator, node, written)
     whole, part = match[2].lstrip("0"), match[3]
@@ -189,8 +187,8 @@ def decimal_literal(translator: Translator, node: s.Node, written: str) -> Value
 
 def timestamp_literal(translator: Translator, node: s.Node, written: str) -> Value:
     match = re.fullmatch(
-        r"\s*([+-]?\d{4,}-\d{1,2}-\d{1,2})( (\d{1,2}:\d{1,2}(:\d{1,2}(\.(\d{1,12}))?)?)?)?"
-        r"( ?[A-Za-z]\S*| ?[+-]\d{1,2}(:\d{2})?)?\s*",
+        r"([+-]?[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2})"
+        r"( ([0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.([0-9]{1,12}))?)?)?[ \t\n\v\f\r]*(.+)?)?",
         written,
     )
     if not match:
@@ -207,7 +205,7 @@ def timestamp_literal(translator: Translator, node: s.Node, written: str) -> Val
     made = Value(f"TIMESTAMP {text(local)}", replace(TIMESTAMP, precision=len(match[6] or "")))
     if not match[7]:
         return made
-    zone = times.zone_literal(match[7].strip())
+    zone = times.zone_literal(match[7])
     return zoned(utc_time(made.sql, zone), zone, made.type.precision)
 
 

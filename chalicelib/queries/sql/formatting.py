@@ -8,7 +8,7 @@ from chalicelib.queries.sql.casts import double_text, text_of
 from chalicelib.queries.sql.types import VARCHAR, text
 from chalicelib.queries.sql.values import Refused, Value, once
 
-SPECIFIER = re.compile(r"%(?:(\d{1,3})\$)?([-#+ 0,(]*)(\d{1,4})?(?:\.(\d{1,3}))?([a-zA-Z%])")
+SPECIFIER = re.compile(r"%(?:([0-9]{1,3})\$)?([-#+ 0,(]*)([0-9]{1,4})?(?:\.([0-9]{1,3}))?([a-zA-Z%])")
 
 
 def formatted(pattern: str, values: list[Value]) -> Value:

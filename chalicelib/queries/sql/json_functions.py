@@ -19,8 +19,8 @@ from chalicelib.queries.sql.translator import Translator, expression
 from chalicelib.queries.sql.types import BIGINT, BOOLEAN, JSON, UNKNOWN, VARCHAR, Type, text
 from chalicelib.queries.sql.values import Refused, Value, coerce, fail, fail_when, once
 
-PATH = re.compile(r"\$(\.[A-Za-z_]\w*|\[\d{1,9}\]|\[\"[^\"\\]*\"\]|\[[A-Za-z_]\w*\]|\.\"[^\"\\]*\")*")
-STEP = re.compile(r"\.([A-Za-z_]\w*)|\.\"([^\"\\]*)\"|\[(\d{1,9})\]|\[\"([^\"\\]*)\"\]|\[([A-Za-z_]\w*)\]")
+PATH = re.compile(r"\$(\.[A-Za-z_]\w*|\[[0-9]{1,9}\]|\[\"[^\"\\]*\"\]|\[[A-Za-z_]\w*\]|\.\"[^\"\\]*\")*")
+STEP = re.compile(r"\.([A-Za-z_]\w*)|\.\"([^\"\\]*)\"|\[([0-9]{1,9})\]|\[\"([^\"\\]*)\"\]|\[([A-Za-z_]\w*)\]")
 NUMBERS = "('UBIGINT', 'BIGINT', 'DOUBLE', 'HUGEINT', 'UHUGEINT')"
 
 

@@ -170,6 +170,9 @@ class Parser:
                 self.unexpected(word)
             self.advance()
 
+    def written(self, token: Token) -> str:
+        return self.text[token.at : token.end]
+
     def refuse(self, token: Token, message: str) -> NoReturn:
         raise refused_at(self.text, token.at, message)
 
@@ -177,7 +180,7 @@ class Parser:
         token = self.token
         if token.kind == END:
             self.refuse(token, f"the statement ends where {wanted} is expected")
-        written = self.text[token.at : token.end][:60]
+        written = self.written(token)[:60]
         self.refuse(token, f"{written!r} stands where {wanted} is expected{self.remedy(token, wanted)}")
 
     def remedy(self, token: Token, wanted: str) -> str:
@@ -244,31 +247,32 @@ class Parser:
 
     def query_end(self, at: int, tables: list[s.WithTable], body: s.Node) -> s.Query:
         order = self.order_by()
-        offset = limit = None
-        ties = False
+        offset = limit = counted_at = None
+        fetch = ties = False
         if self.take("OFFSET"):
             offset = self.row_count()
             if not self.take("ROWS"):
                 self.take("ROW")
         if self.take("LIMIT"):
+            counted_at = self.token.at
             limit = None if self.take("ALL") else self.row_count()
-        elif self.take("FETCH"):
+        elif fetch := self.take("FETCH"):
             if not self.take("FIRST"):
                 self.expect("NEXT")
             one = self.token.word in ("ROW", "ROWS")
+            counted_at = None if one else self.token.at
             limit = s.Number(self.token.at, INTEGER, "1") if one else self.row_count()
             if not self.take("ROWS"):
                 self.expect("ROW")
             if not self.take("ONLY"):
                 self.expect("WITH", "TIES")
                 ties = True
-        return s.Query(at, tables, body, order, offset, limit, ties)
+        return s.Query(at, tables, body, order, offset, limit, fetch, ties, counted_at)
 
     def row_count(self) -> s.Node:
         token = self.token
         if token.kind == INTEGER:
-            self.advance()
-            return s.Number(token.at, INTEGER, token.value)
+            return number(self, self.advance())
         if self.take("?"):
             return self.parameter(token)
         return self.unexpected("a whole number or ?")
@@ -884,13 +888,12 @@ class Parser:
         while True:
             if self.token.kind == INTEGER:
                 token = self.advance()
-                if len(token.value) > 9:
-                    self.refuse(token, f"{token.value[:20]} is too large for a type")
-                numbers.append(
-                    int(token.value, 0)
-                    if token.value[:1] == "0" and len(token.value) > 1 and not token.value.isdigit()
-                    else int(token.value)
-                )
+                written = self.written(token)
+                if not written.isdigit():
+                    self.refuse(token, f"{written[:20]} is no length or precision: it is written in digits")
+                if len(written) > 9:
+                    self.refuse(token, f"{written[:20]} is too large for a type")
+                numbers.append(int(written))
             else:
                 args.append(self.type_name())
             if not self.take(","):
@@ -1051,7 +1054,7 @@ class Parser:
         name = self.advance().word.lower()
         if self.token.word == "(" and self.ahead().kind == INTEGER:
             digits = self.ahead()
-            if digits.value not in ("3", "03"):
+            if self.written(digits) not in ("3", "03"):
                 self.refuse(digits, f"{name} has 3 digits of a second here")
             self.expect("(")
             self.advance()

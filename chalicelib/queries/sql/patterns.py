@@ -100,7 +100,7 @@ def check_group(pattern: str, place: int, at: int) -> None:
 
 
 def check_repeat(pattern: str, place: int, at: int) -> None:
-    found = re.match(r"\{(\d+)(?:,(\d*))?\}", pattern[place : place + 40])
+    found = re.match(r"\{([0-9]+)(?:,([0-9]*))?\}", pattern[place : place + 40])
     if found and any(len(part) > 4 or int(part) > MOST_REPEATS for part in found.groups() if part):
         raise Refused(f"a regular expression repeats at most {MOST_REPEATS} times", at)
 
@@ -211,7 +211,7 @@ def regexp_replace(arguments: list[Value]) -> Value:
 def replacement_of(replacement: str, arguments: Sequence[Value]) -> str:
     """Java's replacement as RE2's."""
     groups = compiled(constant(arguments, 1, "the regular expression"), 1).groups if replacement else 0
-    if re.search(r"\$\{|\$\d\d", replacement):
+    if re.search(r"\$\{|\$[0-9][0-9]", replacement):
         raise Refused("only $0 to $9 are supported in a replacement", 2)
 
     def one(found: re.Match[str]) -> str:
@@ -225,7 +225,7 @@ def replacement_of(replacement: str, arguments: Sequence[Value]) -> str:
 
     if len(replacement) % 2 and re.fullmatch(r"(?:[^\\]|\\.)*\\", replacement, re.DOTALL):
         raise Refused("a replacement does not end with '\\'", 2)
-    return re.sub(r"\\(.)|\$(\d)|(\\)|(\$)", one, replacement, flags=re.DOTALL)
+    return re.sub(r"\\(.)|\$([0-9])|(\\)|(\$)", one, replacement, flags=re.DOTALL)
 
 
 BY_VALUE: dict[str, Callable[[list[Value]], Value]] = {

@@ -21,6 +21,7 @@ from fractions import Fraction
 from typing import Any
 
 from chalicelib.queries.sql.values import FAILURE_MARK
+from chalicelib.queries.sql.zones import zone_key
 
 MOST_COMBINED, MOST_COMBINATIONS = 5, 100_000
 HASHES = ("md5", "sha1", "sha256", "sha512")
@@ -235,6 +236,7 @@ FUNCTIONS = {
     "lake_same_symbols": PythonFunction(same_symbols, ("VARCHAR", "VARCHAR"), "STRUCT(a VARCHAR, b VARCHAR)"),
     "lake_human_readable_seconds": PythonFunction(human_readable_seconds, ("DOUBLE",), "VARCHAR"),
     "lake_parse_data_size": PythonFunction(parse_data_size, ("VARCHAR",), "VARCHAR"),
+    "lake_zone": PythonFunction(zone_key, ("VARCHAR",), "VARCHAR"),
     "lake_normal_cdf": PythonFunction(normal_cdf, THREE_NUMBERS, "DOUBLE"),
     "lake_inverse_normal_cdf": PythonFunction(inverse_normal_cdf, THREE_NUMBERS, "DOUBLE"),
     "lake_combinations": PythonFunction(combinations, ("BIGINT", "BIGINT"), "BIGINT[][]"),

@@ -22,6 +22,7 @@ from chalicelib.queries.sql.types import UNKNOWN, Type, common, quote
 from chalicelib.queries.sql.values import OPAQUE, Value, coerce
 
 MOST_COLUMNS = 2_000
+FETCH = "FETCH FIRST"
 MOST_ORDERED = 2_147_483_647  # rows of ORDER BY … LIMIT, Athena's
 MOST_SETS = 4_096  # combinations of GROUPING SETS, ROLLUP and CUBE
 
@@ -392,7 +393,7 @@ def limited(
     if node.limit is not None:
         if keys and isinstance(node.limit, s.Number) and int(node.limit.value[:12]) > MOST_ORDERED:
             translator.refuse(node.limit, f"ORDER BY LIMIT > {MOST_ORDERED} is not supported")
-        sql += f" LIMIT {count(translator, node.limit, 'LIMIT')}"
+        sql += f" LIMIT {count(translator, node.limit, FETCH if node.fetch else 'LIMIT')}"
     if node.offset is not None:
         sql += f" OFFSET {count(translator, node.offset, 'OFFSET')}"
     return replace(relation, sql=sql)
@@ -400,10 +401,10 @@ def limited(
 
 def count(translator: Translator, node: s.Node, what: str) -> str:
     value = translator.value(node, Scope())
-    if value.constant is OPAQUE and value.type.integral:
+    if value.constant is OPAQUE and value.type.integral and what != FETCH:
         return value.sql
-    if not isinstance(value.constant, int) or isinstance(value.constant, bool) or value.constant < 0:
-        translator.refuse(node, f"{what} takes a whole number")
+    if not isinstance(value.constant, int) or isinstance(value.constant, bool) or value.constant < (what == FETCH):
+        translator.refuse(node, f"{what} takes a {'positive ' if what == FETCH else ''}whole number")
     return value.sql
 
 
@@ -418,7 +419,7 @@ def with_ties(
     order = ", ".join(
         direction(key, Value(f"c{place}", relation.columns[(place or 1) - 1].type).compared) for key, place, _ in keys
     )
-    most = count(translator, node.limit, "FETCH")
+    most = count(translator, node.limit, FETCH)
     skipped = count(translator, node.offset, "OFFSET") if node.offset is not None else "0"
     columns = ", ".join(column.held_as for column in relation.columns)
     ranks = "row_number() OVER w AS number, rank() OVER w AS place"

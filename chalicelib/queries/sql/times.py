@@ -7,9 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
-from zoneinfo import available_timezones
 
+from chalicelib.queries.sql import zones
 from chalicelib.queries.sql.casts import at_precision, cast, timestamp_text
 from chalicelib.queries.sql.forms import constant, require, want
 from chalicelib.queries.sql.suggestions import did_you_mean
@@ -318,7 +317,7 @@ def from_unixtime(arguments: list[Value]) -> Value:
         if not isinstance(hours, int) or not isinstance(minutes, int) or abs(hours) > 14 or abs(minutes) > 59:
             raise Refused("hours and minutes of the offset are literals", 1)
         total = hours * 60 + minutes
-        return zoned(utc, zone_literal(f"{'-' if total < 0 else '+'}{abs(total) // 60:02}:{abs(total) % 60:02}"))
+        return zoned(utc, zone_literal(f"{'-' if total < 0 else '+'}{abs(total) // 60:02}:{abs(total) % 60:02}", 1))
     return zoned(utc, zone_of(arguments, 1) if len(arguments) == 2 else "'UTC'")
 
 
@@ -340,7 +339,7 @@ def with_timezone(arguments: list[Value]) -> Value:
 
 
 def zone_of(arguments: Sequence[Value], at: int) -> str:
-    """A zone's name as DuckDB knows it, or an offset."""
+    """A zone's name, or an offset."""
     if arguments[at].type.interval:
         raise Refused("the time zone must be a text", at)
     value = require(arguments, at, VARCHAR)
@@ -348,40 +347,19 @@ def zone_of(arguments: Sequence[Value], at: int) -> str:
         raise Refused("the value of the time zone is needed", at)
     if isinstance(value.constant, str):
         return zone_literal(value.constant, at)
-    return value.sql
+
+    def known(zone: Value) -> str:
+        words = f"'''' || {zone} || ''' is not a valid time zone'"
+        missing = fail_when(f"lake_zone({zone}) = ''", words)
+        return f"CASE {missing} ELSE lake_zone({zone}) END"
+
+    return once([value], known)
 
 
-def zone_literal(name: str, at: int | None = None) -> str:
-    if match := re.fullmatch(r"([+-])(\d{1,2})(?::?(\d\d))?", name):
-        hours, minutes = int(match[2]), int(match[3] or 0)
-        if hours > 14 or minutes > 59:
-            raise Refused(f"'{name}' is not a time zone", at)
-        shown = f"{match[1]}{hours:02}:{minutes:02}"
-        return text("UTC" if hours == minutes == 0 else shown)
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", name):
-        raise Refused(f"the time zone must be a name such as Europe/Berlin, or an offset, not '{name[:60]}'", at)
-    if name.upper() in ("UTC", "Z", "GMT", "UCT", "ZULU", "ETC/UTC"):
-        return text("UTC")
-    known = zone_names().get(name.lower())
-    if known is None:
-        raise Refused(
-            f"there is no time zone {name[:60]}{nearest_zone(name)}",
-            at,
-        )
-    return text(known)
-
-
-def nearest_zone(name: str) -> str:
-    """What to add to the refusal of a time zone."""
-    zones = zone_names()
-    found = did_you_mean(name, [one for one in zones if one[:1] == name[:1].lower()])
-    return re.sub(r"mean (\S+)\?", lambda match: f"mean {zones[match[1]]}?", found)
-
-
-@cache
-def zone_names() -> dict[str, str]:
-    """Every time zone's name by its small letters: to Trino they are the same."""
-    return {name.lower(): name for name in sorted(available_timezones())}
+def zone_literal(written: str, at: int | None = None) -> str:
+    if key := zones.zone_key(written):
+        return text(key)
+    raise Refused(f"there is no time zone {written[:60]}{zones.nearest(written[:60])}", at)
 
 
 def now(_arguments: Sequence[Value]) -> Value:

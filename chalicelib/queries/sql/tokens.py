@@ -26,7 +26,7 @@ TOKEN = re.compile(
     |(?P<quoted>"[^"]*(?:""[^"]*)*")
     |(?P<sign><>|!=|<=|>=|->|=>|\|\||[=<>+\-*/%?;.,()\[\]])
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 NOT_SQL = {
     "`": "names are quoted with double quotes, not with backquotes",

@@ -182,7 +182,7 @@ def offset_of(zone: str) -> str:
 
 def offset_minutes(zone: str) -> int | None:
     """The minutes of an offset such as +02:00; None for a zone's name."""
-    match = re.fullmatch(r"([+-])(\d\d):(\d\d)", zone)
+    match = re.fullmatch(r"([+-])([0-9][0-9]):([0-9][0-9])", zone)
     if not match:
         return None
     return (-1 if match[1] == "-" else 1) * (int(match[2]) * 60 + int(match[3]))
