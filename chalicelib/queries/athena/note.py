@@ -90,8 +90,10 @@ def limited(sql: str, most: int) -> str:
     """A query that answers with no more than ``most`` rows: its own limit where that is lower."""
     from chalicelib.queries.sql.parser import Parser
     from chalicelib.queries.sql.syntax import Number
-    from chalicelib.queries.sql.tokens import tokenize
+    from chalicelib.queries.sql.tokens import LONGEST, tokenize
 
+    if len(sql.encode()) > LONGEST:
+        return sql  # which Athena does not take at all
     tokens = tokenize(sql)
     tree = Parser(sql, tokens).statement()
     if tree.counted_at is None:
