@@ -93,6 +93,7 @@ def test_the_readmes_calls_lead_to_the_rows_in_lines_of_80_columns(server: LakeS
         ).stdout  # fmt: skip
 
     *before, last = lines.splitlines()
+    assert eventually(lambda: server.get("/crawls/latest").json().get("state") != "running")  # another test's
     answers = typed("\n".join(before))
     assert '"run_id"' in answers and '"tables"' in answers and '"error":{' not in answers
     query = re.findall(r'"query_id":\s*"([^"]+)"', answers)[-1]
