@@ -39,9 +39,8 @@ class Checked:
     """A statement that may run.
 
     ``sql`` is what was written, without a closing semicolon; ``duckdb`` its translation, whose parameters are named
-    and bound from ``values``. ``tables`` are those it reads. A ``volatile`` one answers differently each time; a
-    ``limited`` one says itself how many rows it wants. One for ``any_values`` is the same for all parameters of the
-    same types.
+    and bound from ``values``. ``tables`` are those it reads. A ``volatile`` one answers differently each time. One for
+    ``any_values`` is the same for all parameters of the same types.
     """
 
     sql: str
@@ -51,7 +50,6 @@ class Checked:
     tables: tuple[str, ...]
     volatile: bool
     values: Mapping[str, Any]
-    limited: bool = False
     any_values: bool = False
 
 
@@ -147,7 +145,6 @@ def query(sql: str, tokens: list[Token], tables: Tables, parameters: Parameters)
         tables=tuple(translator.used),
         volatile=translator.volatile,
         values={PARAMETER.format(place).removeprefix("$"): place for place in translator.bound},
-        limited=tree.limit is not None,
     )
 
 
