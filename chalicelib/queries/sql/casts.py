@@ -6,6 +6,7 @@ import re
 
 from chalicelib.queries.sql.types import JSON, VARCHAR, Type, text
 from chalicelib.queries.sql.values import Refused, Value, coerce, fail_when, once, zoned
+from chalicelib.queries.sql.zones import zone_key
 
 BLANKS = r"[ \t\n\r\f\v]*"
 SIGNED = r"\s*[+-]?\d+\s*"
@@ -137,7 +138,11 @@ def timestamp_of_text(sql: str) -> str:
 
 
 def is_moment(value: Value) -> str:
-    """Whether a text is a date, with a clock or not, and with a zone that there is or none."""
+    """Whether a text is a date, with a clock or not, and with a zone that there is or none. Of a literal that is known
+    here, so that a file of views, which has no function of ours, can hold it."""
+    if isinstance(value.constant, str):
+        found = re.fullmatch(TIMESTAMP_TEXT, value.constant, re.ASCII)
+        return "true" if found and (not found[1] or zone_key(found[1])) else "false"
     zone = zone_text(value)
     return (
         f"CASE WHEN NOT regexp_full_match({value}, {text(TEXT_FORMS['timestamp'])}) THEN false "

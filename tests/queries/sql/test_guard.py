@@ -210,3 +210,9 @@ def test_no_documented_function_is_unknown() -> None:
 
 def test_dates_of_parameters_have_the_type_of_their_literal() -> None:
     assert check("SELECT ?", user_tables(), [date(2026, 1, 1)]).columns[0].type == "date"
+
+
+def test_a_literal_becomes_a_moment_without_a_function_of_the_lakes_own() -> None:
+    """A file of views, which others open, has none."""
+    checked = check("SELECT CAST('2026-01-02 10:00 Europe/Berlin' AS timestamp) AS at", user_tables())
+    assert "lake_" not in checked.duckdb
